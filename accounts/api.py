@@ -1,0 +1,119 @@
+"""What every resource of an account does the same way: whose account, which API version, who is asking."""
+
+from django.conf import settings
+
+from accounts.bearers import Origin
+from accounts.authentication import TokenMissing, token_text
+from accounts.models import Account, Token
+from accounts.permissions import Forbidden
+from keygen_site.api import DOCUMENTATION, ResourceViewSet
+from keygen_site.errors import BadRequest, DomainError, NotFound
+
+VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
+CURRENT_VERSION = VERSIONS[-1]
+
+
+class AccountInactive(DomainError):
+    """The account is paused or canceled (contract: platform 7.5)."""
+
+    status = 403
+    title = "Account does not have an active subscription"
+    detail = "must have an active subscription to access this resource"
+
+
+class VersionInvalid(BadRequest):
+    code = "INVALID_API_VERSION"
+    detail = "unsupported API version requested"
+    about = f"{DOCUMENTATION}/versioning/"
+
+
+class EnvironmentNotSupported(BadRequest):
+    code = "ENVIRONMENT_NOT_SUPPORTED"
+    detail = "is unsupported"
+
+
+class AccountViewSet(ResourceViewSet):
+    """Base of the viewsets of everything that belongs to an account.
+
+    `permissions` of a subclass: action -> the permission that it needs.
+    `open_when_inactive`: the actions that also a paused or canceled account may do.
+    """
+
+    permissions: dict[str, str] = {}
+    open_when_inactive: frozenset[str] = frozenset()
+
+    def begin(self, request):
+        request.account = None
+        request.version = CURRENT_VERSION
+        # One statement finds the token and the account it is of, nearly always the account of the address.
+        text = token_text(request)
+        request.found_token = Token.objects.authenticating(text).first() if text else None
+        request.account = self.find_account(request.found_token)
+        request.version = self.find_version(request)
+        if "Keygen-Environment" in request.headers:
+            raise EnvironmentNotSupported(header="Keygen-Environment")
+        if not request.account.is_active and self.action not in self.open_when_inactive:
+            raise AccountInactive
+
+    def find_account(self, token):
+        """The account that the address names, or the only one (contract: platform 1.2)."""
+        identifier = self.kwargs.get("account") or settings.ACCOUNT
+        if not identifier:
+            raise NotFound("account is required")
+        if token and token.account.is_named(identifier):
+            account = token.account
+        else:
+            account = Account.objects.named(identifier).first()
+        if account is None or (settings.ACCOUNT and not account.is_named(settings.ACCOUNT)):
+            raise NotFound.of("account", identifier)
+        return account
+
+    def find_version(self, request):
+        """The API version of the answer: the request's, or the account's."""
+        version = request.headers.get("Keygen-Version", "").strip().removeprefix("v") or request.account.api_version
+        if version not in VERSIONS:
+            raise VersionInvalid
+        return version
+
+    def perform_authentication(self, request):
+        if request.user is None:
+            raise TokenMissing
+
+    @property
+    def origin(self):
+        """Who asks, and what for: for the ledger."""
+        bearer = self.request.user
+        return Origin(
+            bearer_type=bearer.type,
+            bearer_id=bearer.id,
+            request_id=self.request.id,
+        )
+
+    def get_queryset(self):
+        return super().get_queryset().visible_to(self.request.user)
+
+    def defaults(self):
+        return {"account": self.request.account}
+
+    def check_relationships(self, serializer):
+        # A product that names something of another product is refused like for something that does not exist.
+        if serializer.missing and self.request.user.role == "product":
+            raise Forbidden
+        super().check_relationships(serializer)
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
+        bearer = vars(request).get("_user")  # not `request.user`, which might ask again
+        suffix = "-Id" if version in ("1.0", "1.1", "1.2", "1.3") else ""
+        response["Cache-Control"] = "no-transform, no-store, max-age=0"
+        response["Keygen-Version"] = version
+        response["Keygen-Edition"] = "CE"
+        response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
+        if account:
+            response[f"Keygen-Account{suffix}"] = str(account.pk)
+        if bearer:
+            response[f"Keygen-Bearer{suffix}"] = str(bearer.id)
+            if bearer.token_id:
+                response[f"Keygen-Token{suffix}"] = str(bearer.token_id)
+        return response

@@ -1,0 +1,58 @@
+"""Whoever a credential speaks for."""
+
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from accounts.roles import HOLDS, STAFF
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """A user, product or license that was authenticated: `request.user` of every API request.
+
+    Attributes:
+        account_id: the account that the credential belongs to.
+        id, type: the row that the credential speaks for, and its type on the wire, e.g. `products`.
+        role: one of `accounts.roles.HOLDS`.
+        token_id: the token that was used, or None when a license key was.
+    """
+
+    account_id: UUID
+    id: UUID
+    type: str
+    role: str
+    token_id: UUID | None = None
+
+    is_authenticated = True
+
+    @property
+    def is_staff(self):
+        """Whether the bearer sees the whole account (contract: keys 5)."""
+        return self.role in STAFF
+
+    @property
+    def permissions(self):
+        """The names of what the bearer holds, e.g. `key.read`."""
+        return HOLDS[self.role]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whence an act comes: who did it and what for. The ledger keeps it.
+
+    Attributes:
+        bearer_type, bearer_id: who asked through the API, e.g. `products`.
+        operator: the e-mail of who acted in the console, or the name of a command.
+        request_id: the id of the request, as in the header `X-Request-Id`.
+        reference: what the caller says it is for, e.g. an order number.
+    """
+
+    bearer_type: str = ""
+    bearer_id: UUID | None = None
+    operator: str = ""
+    request_id: str = ""
+    reference: str = ""
+
+    def as_dict(self):
+        """The attributes by name, as the ledger's columns are called."""
+        return asdict(self)

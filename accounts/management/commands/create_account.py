@@ -1,0 +1,24 @@
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.services import create_account
+
+
+class Command(BaseCommand):
+    """Makes an account, its first admin and a token for them, which is shown once."""
+
+    help = __doc__
+
+    def add_arguments(self, parser):
+        parser.add_argument("slug", help="short name of the account, as in /v1/accounts/<slug>/…")
+        parser.add_argument("email", help="e-mail address of its first admin")
+        parser.add_argument("--name", help="full name of the account (default: the slug)")
+
+    def handle(self, *, slug, email, name, **options):
+        try:
+            account, _, token = create_account(slug=slug, name=name or slug, email=email)
+        except ValidationError as error:
+            problems = "; ".join(f"{field} {' and '.join(said)}" for field, said in error.message_dict.items())
+            raise CommandError(problems) from None
+        self.stderr.write(f"Account {account.slug} ({account.pk}). The token of {email}, shown only now:")
+        self.stdout.write(token)

@@ -1,0 +1,88 @@
+"""What each role may do, to be read at a glance (contract: keys 5, platform 6.1, licenses 9).
+
+Two questions are asked, and the answer to a refused one says which:
+
+1. does the role *hold* the permission? (`HOLDS`; else "<role> lacks permission to perform action")
+2. may the role *use* it? (`MAY`: the administrative roles hold the same permissions, and differ here;
+   else "ensure the token or license is allowed to access all resources")
+
+Whether the object is one that the bearer may see is a third question: `visible_to(bearer)`.
+"""
+
+ADMINISTRATORS = frozenset({"admin", "developer"})
+STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
+
+# permission: the roles that may use it. A, D: admin, developer; Sa, Su: sales, support agent; R: read-only;
+# P: product; L: license; U: user.
+_TABLE = """
+    account.read                   A D Sa Su R P L U
+    account.update                 A D
+    key.create                     A D P
+    key.delete                     A D P
+    key.read                       A D Sa Su R P
+    key.update                     A D P
+    license.create                 A D Sa P U
+    license.delete                 A D Sa P U
+    license.read                   A D Sa Su R P L U
+    license.update                 A D Sa Su P
+    policy.create                  A D Sa P
+    policy.delete                  A D P
+    policy.pool.pop                A D P
+    policy.read                    A D Sa Su R P L U
+    policy.update                  A D Sa P
+    product.create                 A D
+    product.delete                 A D
+    product.read                   A D Sa Su R P L U
+    product.tokens.generate        A D
+    product.update                 A D P
+    token.generate                 A D Sa Su R P U
+    token.read                     A D Sa Su R P L U
+    token.regenerate               A D Sa Su P L U
+    token.revoke                   A D Sa Su P L U
+    user.read                      A D Sa Su R P L U
+"""
+_ROLES = {
+    "A": "admin",
+    "D": "developer",
+    "Sa": "sales-agent",
+    "Su": "support-agent",
+    "R": "read-only",
+    "P": "product",
+    "L": "license",
+    "U": "user",
+}
+
+MAY = {
+    permission: frozenset(_ROLES[letter] for letter in letters)
+    for permission, *letters in (line.split() for line in _TABLE.strip().splitlines())
+}
+PERMISSIONS = frozenset(MAY)
+
+
+def _ending(*endings):
+    return frozenset(permission for permission in PERMISSIONS if permission.endswith(endings))
+
+
+# What a role holds by default. Users and licenses may be *given* more (platform 6.1, "allowed"), never keys or pools.
+HOLDS = {
+    "admin": PERMISSIONS,
+    "developer": PERMISSIONS,
+    "sales-agent": PERMISSIONS,
+    "support-agent": PERMISSIONS,
+    "read-only": _ending(".read") | {"token.generate"},
+    "product": PERMISSIONS
+    - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
+    "user": frozenset(
+        {
+            "license.create",
+            "license.delete",
+            "license.read",
+            "token.generate",
+            "token.read",
+            "token.regenerate",
+            "token.revoke",
+            "user.read",
+        }
+    ),
+    "license": frozenset({"license.read", "token.read", "token.regenerate", "token.revoke"}),
+}

@@ -1,0 +1,276 @@
+"""What every JSON:API resource does the same way: the base viewset, its mixins, its routes and its errors."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.utils import OperationalError
+from django.http import Http404
+from django.views import defaults
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.routers import DynamicRoute, Route, SimpleRouter
+from rest_framework.views import set_rollback
+from rest_framework.viewsets import GenericViewSet
+
+from keygen_site.documents import camel
+from keygen_site.errors import DomainError, EndpointNotFound, NotFound
+from keygen_site.ids import as_uuid
+from keygen_site.renderers import Document, error_object, error_response
+
+DOCUMENTATION = "https://keygen.sh/docs/api"
+WRITES = {"POST", "PUT", "PATCH"}
+
+
+class Busy(DomainError):
+    """What is needed is held by another transaction for too long; nothing has happened, so try again."""
+
+    status = 503
+    title = "Service unavailable"
+    detail = "The server is busy: what this request needs is held by another one. Please try again."
+    code = "BUSY"
+    headers = {"Retry-After": "1"}
+
+
+class ResourceViewSet(GenericViewSet):
+    """Base of all viewsets. Compose it with the mixins below, so that no route exists by accident.
+
+    Order of checks (contract: keys 0.2): media types and JSON, then `begin()` (whose account, which
+    version), who is asking, then for a member its visibility (404), then permission (403) and the shape
+    of the document (400): for a create the shape comes first.
+    """
+
+    lookup_value_regex = "[^/]+?"
+    # Actions that answer a malformed document before they ask for permission; they call `authorize()` themselves.
+    shape_before_permission = frozenset({"create"})
+
+    def initial(self, request, *args, **kwargs):
+        if self.action not in self.action_map.values():
+            raise EndpointNotFound
+        self.format_kwarg = self.get_format_suffix(**kwargs)
+        request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        if request.method in WRITES:
+            request.data  # noqa: B018 reads the body: malformed JSON is answered before anything else
+        self.begin(request)
+        self.perform_authentication(request)
+        self.find_parent()
+        if not self.detail and self.action not in self.shape_before_permission:
+            self.authorize()
+
+    def begin(self, request):
+        """What has to be known before who is asking; for subclasses."""
+
+    def authorize(self):
+        """Refuse whoever may not do this (contract: keys 0.4, 403)."""
+        self.check_permissions(self.request)
+        self.request.authorized = True
+
+    def find_parent(self):
+        """Look up what a nested address is below of, so that it is 404 before it is 403; for subclasses."""
+
+    def find(self, queryset, identifier):
+        """The row of a queryset that an address names.
+
+        Raises:
+            NotFound: there is none, in the words of the contract, with the id as it was sent.
+        """
+        uuid = as_uuid(identifier)
+        row = uuid and queryset.filter(pk=uuid).first()
+        if row is None:
+            raise NotFound.of(queryset.model._meta.verbose_name, identifier)
+        return row
+
+    def get_object(self):
+        queryset = self.get_queryset()
+        if self.action in ("partial_update", "destroy"):
+            # Somebody else may be taking or changing it: wait for them, and then look whether it is still there.
+            queryset = queryset.select_for_update(of=("self",))
+        row = self.find(queryset, self.kwargs["pk"])
+        self.authorize()
+        return row
+
+    def finalize_response(self, request, response, *args, **kwargs):
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code < 400 and not getattr(request, "authorized", False):
+            raise AssertionError(f"{type(self).__name__}.{self.action} answered without asking for permission")
+        return response
+
+    @property
+    def default_response_headers(self):
+        return {}
+
+
+class ListMixin:
+    def list(self, request, *args, **kwargs):
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([self.serializer_class.resource_object(row) for row in page])
+
+
+class RetrieveMixin:
+    def retrieve(self, request, *args, **kwargs):
+        return Response(self.serializer_class.resource_object(self.get_object()))
+
+
+class CreateMixin:
+    def create(self, request, *args, **kwargs):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.authorize()
+        self.check_relationships(serializer)
+        self.perform_create(serializer)
+        return created(request, serializer)
+
+    def check_relationships(self, serializer):
+        """Refuse relationships to rows that are not there, or not for this bearer."""
+        if serializer.missing:
+            serializer.explain_missing(self.defaults() | serializer.validated_data)
+
+    def defaults(self):
+        """Values of a new row that are not the client's to say."""
+        return {}
+
+    def perform_create(self, serializer):
+        serializer.save(**self.defaults())
+
+
+class UpdateMixin:
+    @transaction.atomic
+    def partial_update(self, request, *args, **kwargs):
+        row = self.get_object()
+        serializer = self.get_serializer(row, data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.perform_update(serializer)
+        return Response(serializer.resource_object(serializer.instance))
+
+    def perform_update(self, serializer):
+        serializer.save()
+
+
+class DestroyMixin:
+    @transaction.atomic
+    def destroy(self, request, *args, **kwargs):
+        self.perform_destroy(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def perform_destroy(self, row):
+        row.delete()
+
+
+def created(request, serializer):
+    """201 with the new row and its absolute address."""
+    location = request.build_absolute_uri(serializer.path_of(serializer.instance))
+    resource_object = serializer.resource_object(serializer.instance)
+    return Response(resource_object, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+class Router(SimpleRouter):
+    """Routes of a viewset: PUT is PATCH, a trailing slash is ignored, so is a suffix that names the media type."""
+
+    include_format_suffixes = False
+    _end = r"(?:\.(?P<format>jsonapi|json))?/?$"
+    routes = [
+        Route(
+            url=r"^{prefix}" + _end,
+            mapping={"get": "list", "post": "create"},
+            name="{basename}-list",
+            detail=False,
+            initkwargs={},
+        ),
+        DynamicRoute(
+            url=r"^{prefix}/{url_path}" + _end, name="{basename}-{url_name}", detail=False, initkwargs={}
+        ),
+        Route(
+            url=r"^{prefix}/{lookup}" + _end,
+            mapping={"get": "retrieve", "put": "partial_update", "patch": "partial_update", "delete": "destroy"},
+            name="{basename}-detail",
+            detail=True,
+            initkwargs={},
+        ),
+        DynamicRoute(
+            url=r"^{prefix}/{lookup}/{url_path}" + _end, name="{basename}-{url_name}", detail=True, initkwargs={}
+        ),
+    ]
+
+
+def exception_handler(exception, context):
+    """The one place where an exception becomes an error document; what nobody expected stays a 500."""
+    request, view = context["request"], context["view"]
+    errors = _errors_of(exception, view)
+    if errors is None:
+        return None
+    set_rollback()
+    first = errors[0]
+    document = Document(errors=[error_object(error) for error in errors])
+    if not first.early:
+        document["meta"] = {"id": request.id}
+    return Response(document, status=first.status, headers=dict(first.headers))
+
+
+def _errors_of(exception, view):
+    match exception:
+        case DomainError():
+            return [exception]
+        case ValidationError():
+            return validation_errors(exception, view.serializer_class)
+        case Http404() | exceptions.NotFound() | exceptions.MethodNotAllowed():
+            return [EndpointNotFound()]
+        case OperationalError() if is_lock_timeout(exception):
+            return [Busy()]
+    return None
+
+
+def endpoint_not_found(request, exception=None):
+    """Django's `handler404`: no route fits."""
+    if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
+        return defaults.page_not_found(request, exception)
+    return error_response(request, EndpointNotFound())
+
+
+class InternalError(DomainError):
+    status = 500
+    title = "Internal server error"
+    detail = "Something went wrong on this server. Its operator finds what happened in its log, under the request's id."
+
+
+def internal_error(request):
+    """Django's `handler500`: what nobody expected; the traceback is in the log."""
+    if request.path.startswith("/v1/"):
+        return error_response(request, InternalError())
+    return defaults.server_error(request)
+
+
+def is_lock_timeout(error):
+    """Whether a database error says that a lock was waited for in vain: PostgreSQL's 55P03, SQLite's busy."""
+    return getattr(error.__cause__, "sqlstate", "") == "55P03" or "database is locked" in str(error)
+
+
+class Unprocessable(DomainError):
+    """One value that a model refuses (contract: platform 4.3)."""
+
+    title = "Unprocessable resource"
+
+    def __init__(self, detail, *, code, pointer, about):
+        super().__init__(detail, pointer=pointer)
+        self.code, self.about = code, about
+
+
+def validation_errors(exception, serializer):
+    """A model's `ValidationError` as the errors of a document, those of equal code and source only once."""
+    topic = serializer.type_name()
+    errors = {}
+    for name, problems in exception.error_dict.items():
+        kind = "relationships" if name in serializer.relationships else "attrs"
+        if name == "__all__":
+            pointer, anchor = "/data", f"{topic}-object"
+        else:
+            folder = "relationships" if kind == "relationships" else "attributes"
+            pointer, anchor = f"/data/{folder}/{camel(name)}", f"{topic}-object-{kind}-{camel(name)}"
+        prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
+        for problem in problems:
+            code = f"{prefix}_{_KINDS.get(problem.code, problem.code)}".upper()
+            detail = problem.message % problem.params if problem.params else problem.message
+            about = f"{DOCUMENTATION}/{topic}/#{anchor}"
+            errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
+    return list(errors.values())
+
+
+# Django's own codes in the contract's words.
+_KINDS = {"unique": "taken", "blank": "missing", "null": "missing", "invalid_choice": "not_allowed"}

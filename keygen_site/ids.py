@@ -1,0 +1,12 @@
+"""Identifiers as clients send them."""
+
+import re
+from uuid import UUID
+
+# Hyphens optional, any case (contract: keys 0.3).
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def as_uuid(text):
+    """The UUID that a text spells, or None when it spells none."""
+    return UUID(text) if isinstance(text, str) and _UUID.fullmatch(text) else None

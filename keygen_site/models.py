@@ -1,0 +1,90 @@
+"""What every stored resource shares."""
+
+import hashlib
+
+from django.db import models, transaction
+from django.db.utils import IntegrityError
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+
+class UpdatedField(models.DateTimeField):
+    """The moment of the last write; equal to `created` until there is a second one."""
+
+    def __init__(self, **options):
+        super().__init__(**{"editable": False, **options})
+
+    def pre_save(self, instance, add):
+        moment = instance.created if add else timezone.now()
+        setattr(instance, self.attname, moment)
+        return moment
+
+
+class DigestField(models.BinaryField):
+    """The SHA-256 (32 bytes) of another text field, computed whenever a row is written, by bulk writes too.
+
+    Texts are compared through it because they may be longer than an index row can hold.
+    """
+
+    def __init__(self, *, of, **options):
+        self.of = of
+        super().__init__(**{"editable": False, "max_length": 32, **options})
+
+    def deconstruct(self):
+        name, path, args, options = super().deconstruct()
+        return name, path, args, {**options, "of": self.of}
+
+    def pre_save(self, instance, add):
+        value = digest(getattr(instance, self.of))
+        setattr(instance, self.attname, value)
+        return value
+
+
+def digest(text):
+    """The SHA-256 of a text's UTF-8 bytes, 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+class Resource(models.Model):
+    """A row that the API shows: an id whose order is the order of creation, and two moments."""
+
+    # UUIDv7, strictly increasing within a process, so "newest first" is "by id, descending".
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    updated = UpdatedField()
+
+    class Meta:
+        abstract = True
+
+    def validate_and_save(self, **options):
+        """Check the row's rules, then write it.
+
+        A rule that only the database can keep, because another transaction was quicker, is answered
+        like the check that should have caught it.
+
+        Raises:
+            ValidationError: what is wrong, by field.
+        """
+        self.check_rules()
+        try:
+            with transaction.atomic():
+                self.save(**options)
+        except IntegrityError:
+            self.check_rules()
+            raise
+
+    def save_changes(self, *names):
+        """Check the row's rules, then write the named fields, what is derived from them, and `updated`.
+
+        Raises:
+            ValidationError: what is wrong, by field.
+        """
+        derived = [f.name for f in self._meta.concrete_fields if isinstance(f, DigestField) and f.of in names]
+        self.validate_and_save(update_fields=[*names, *derived, "updated"])
+
+    def check_rules(self):
+        """Ask whether the row's own values are right; raises `ValidationError`, by field."""
+        # Rows that this one points to were looked up by the caller, and `clean()` asks whether a value is
+        # taken, in words of its own: asking the database for either once more would say nothing new.
+        foreign = {field.name for field in self._meta.concrete_fields if field.is_relation}
+        self.full_clean(exclude={"id", *foreign}, validate_constraints=False)

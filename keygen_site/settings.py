@@ -1,0 +1,176 @@
+"""The one settings file. Everything a deployment changes comes from the environment (README, "Configuration").
+
+A malformed or missing value stops the start; everything that is wrong is said at once.
+"""
+
+import os
+from pathlib import Path
+
+from environs import Env, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env(eager=False)  # collects what is wrong; `env.seal()` below reports it all
+env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
+
+DEBUG = env.bool("DEBUG", False)
+
+
+def required(read, name, debug_default, **options):
+    """A value without which a production server must not start: only DEBUG gives it a default."""
+    if DEBUG:
+        return read(name, debug_default, **options)
+    return read(name, **options)
+
+
+not_blank = validate.Length(min=1, error="Must not be blank.")
+
+SECRET_KEY = required(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
+ALLOWED_HOSTS = required(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
+DATABASE = required(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
+
+# Single-account mode: the id or slug of the only account, which then also answers under /v1/… without a prefix.
+ACCOUNT = env.str("ACCOUNT", "")
+# Behind a proxy that ends TLS and sets X-Forwarded-Proto: cookies become secure, links https.
+BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+# Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
+LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
+# PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
+PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
+
+env.seal()
+
+INSTALLED_APPS = [
+    "accounts",
+    "licensing",
+    "pools",
+    "rest_framework",
+    "rest_framework_json_api",
+    "django_filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "keygen_site.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "keygen_site.middleware.WellFormedRequestMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "keygen_site.urls"
+WSGI_APPLICATION = "keygen_site.wsgi.application"
+APPEND_SLASH = False  # the API ignores a trailing slash itself, and never redirects
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database ------------------------------------------------------------------------------------------------------------
+
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    if not Path(DATABASE["NAME"]).is_absolute() and DATABASE["NAME"] != ":memory:":
+        DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
+    DATABASE["OPTIONS"] = {
+        # A transaction that reads first and writes later cannot wait for another writer, it fails: take the lock at once.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds
+        # FULL: with NORMAL a power cut could put a key back that was already handed out.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+    DATABASE["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME")}
+else:
+    DATABASE["CONN_MAX_AGE"] = None
+    DATABASE["CONN_HEALTH_CHECKS"] = True
+    DATABASE.setdefault("OPTIONS", {})
+    DATABASE["OPTIONS"]["options"] = f"-c lock_timeout={int(LOCK_TIMEOUT * 1000)}ms"
+    if PREPARED_STATEMENTS:
+        DATABASE["OPTIONS"]["server_side_binding"] = True
+        DATABASE["OPTIONS"]["prepare_threshold"] = 5
+
+DATABASES = {"default": DATABASE}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# People and sessions -------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.authentication.EmailBackend"]
+# An e-mail is unique within its account only; EmailBackend knows.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"}]
+LOGIN_URL = "admin:login"
+
+if BEHIND_TLS_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
+X_FRAME_OPTIONS = "SAMEORIGIN"
+
+# Language, time, files -----------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# API -----------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["keygen_site.renderers.JSONAPIRenderer", "keygen_site.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["keygen_site.parsers.DocumentParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "keygen_site.renderers.ContentNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "keygen_site.pagination.Pagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HoldsPermission"],
+    "EXCEPTION_HANDLER": "keygen_site.api.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        # One line for each 4xx answer would drown the log: refusals are the API's daily bread.
+        "django.request": {"level": "ERROR"},
+        # Statements carry keys and digests; they never go into a log.
+        "django.db.backends": {"level": "WARNING"},
+    },
+}

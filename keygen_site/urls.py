@@ -1,0 +1,17 @@
+"""The addresses: the API with and without the account's name in front, and the console."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+api = [path("", include("pools.urls"))]
+
+urlpatterns = [
+    path("v1/accounts/<str:account>/", include(api)),
+    path("v1/", include(api)),
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+]
+
+handler404 = "keygen_site.api.endpoint_not_found"
+handler500 = "keygen_site.api.internal_error"

@@ -1,0 +1,15 @@
+from django_filters import rest_framework as filters
+
+from keygen_site.filters import IdFilter
+from pools.models import Key
+
+
+class KeyFilterSet(filters.FilterSet):
+    """Filters of `GET /keys` (contract: keys 4)."""
+
+    product = IdFilter("policy__product")
+    policy = IdFilter("policy")
+
+    class Meta:
+        model = Key
+        fields = []

@@ -1,0 +1,120 @@
+"""Taking a waiting key, so that no two callers ever hold the same one.
+
+The claim is one UPDATE of one row. On PostgreSQL keys that other transactions hold are skipped, so callers do
+not queue behind each other, and the line of the ledger is written by the same statement. SQLite has one writer
+at a time, so its claim is the UPDATE alone.
+
+*Empty* is answered only when nothing waits **and** nothing is held: a holder may still roll back and put its key
+back, so the second look waits for holders, and a last one makes sure that nothing came meanwhile.
+"""
+
+import time
+from functools import cache
+
+from django.db import connections, transaction
+
+from pools.models.events import KeyEvent
+
+HINT_SECONDS = 1.0
+MOST_HINTS = 10_000
+
+# policy id -> (id of the key that this process popped last from its pool, when the hint was new).
+# A claim that begins behind it does not walk over the dead index entries of keys already popped. A key that comes
+# back before the hint (a rollback elsewhere, a return) is overtaken for at most HINT_SECONDS.
+_hints = {}
+
+
+def claim(model, policy, origin, license=None, using="default"):
+    """Mark the next key of a policy's pool as popped, write the ledger, and return the key; None if all are gone.
+
+    Raises:
+        OperationalError: a held key was waited for longer than the setting LOCK_TIMEOUT.
+    """
+    kind = KeyEvent.Event.ISSUED if license else KeyEvent.Event.POPPED
+    event = KeyEvent.about(kind, model(policy=policy), origin, license_id=license and license.pk)
+    event.updated = event.created
+    if connections[using].vendor == "postgresql":
+        key = _claim_postgresql(model, policy, event, using)
+    else:
+        key = _claim_sqlite(model, policy, event, using)
+    if key:
+        # Only a pop that stands may move the start: after a rollback the same key must be the next again.
+        transaction.on_commit(lambda: _remember(policy.pk, key.pk), using=using)
+    return key
+
+
+def forget_hint(policy):
+    """Let the next claim in this process begin at the start of the pool: a key came back."""
+    _hints.pop(policy.pk, None)
+
+
+def _claim_postgresql(model, policy, event, using):
+    waiting = {"policy": policy.pk, "after": None}
+    hint = _hint(policy.pk)
+    if hint and (key := _update(model, event, using, "AND id > %(after)s", "SKIP LOCKED", waiting | {"after": hint})):
+        return key
+    while True:
+        for locking in ("SKIP LOCKED", ""):  # those free; then those held, by waiting for their holders
+            if key := _update(model, event, using, "", locking, waiting):
+                return key
+        if not model.objects.using(using).filter(policy=policy).available().exists():
+            return None
+
+
+def _update(model, event, using, after, locking, parameters):
+    sql = _postgresql(model, after, locking)
+    values = {f.column: getattr(event, f.attname) for f in KeyEvent._meta.concrete_fields}
+    keys = list(model.objects.using(using).raw(sql, {**parameters, **values, "popped": event.created}))
+    return keys[0] if keys else None
+
+
+@cache
+def _postgresql(model, after, locking):
+    keys, events = model._meta.db_table, KeyEvent._meta.db_table
+    columns = [f.column for f in KeyEvent._meta.concrete_fields]
+    from_key = {"key_id": "popped_key.id", "key_digest": "popped_key.digest"}
+    values = ", ".join(from_key.get(column, f"%({column})s") for column in columns)
+    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
+    return f"""
+        WITH popped_key AS (
+            UPDATE {keys} SET popped = %(popped)s
+            WHERE id = (
+                SELECT id FROM {keys}
+                WHERE policy_id = %(policy)s AND popped IS NULL AND withdrawn IS NULL {after}
+                ORDER BY id LIMIT 1 FOR UPDATE {locking}
+            )
+            RETURNING *
+        ), written AS (
+            INSERT INTO {events} ({", ".join(columns)}) SELECT {values} FROM popped_key
+        )
+        SELECT * FROM popped_key
+    """
+
+
+def _claim_sqlite(model, policy, event, using):
+    with transaction.atomic(using=using):  # IMMEDIATE: whoever is here is the only writer
+        key = model.objects.using(using).filter(policy=policy).available().order_by("id").first()
+        if key is None:
+            return None
+        key.popped = event.created
+        key.save(using=using, update_fields=["popped"])
+        event.key, event.key_digest = key, key.digest
+        event.save(using=using, force_insert=True)
+    return key
+
+
+def _hint(policy_id):
+    key_id, born = _hints.get(policy_id, (None, 0.0))
+    return key_id if time.monotonic() - born < HINT_SECONDS else None
+
+
+def _remember(policy_id, key_id):
+    known, born = _hints.get(policy_id, (None, 0.0))
+    now = time.monotonic()
+    if now - born >= HINT_SECONDS:
+        # The age is that of the first pop of a row of them: under a steady load too, each pool is looked at from
+        # its start once a second.
+        known, born = None, now
+    if len(_hints) >= MOST_HINTS and policy_id not in _hints:
+        _hints.clear()
+    _hints[policy_id] = (max(known, key_id) if known else key_id, born)

@@ -1,0 +1,90 @@
+from django.db import models
+
+from accounts.models import Account
+from keygen_site.models import Resource
+from licensing.models import License, Policy, Product
+
+
+class KeyEventQuerySet(models.QuerySet):
+    def visible_to(self, bearer):
+        """The events that a bearer may see: staff those of the account, a product those of its own pools."""
+        events = self.filter(account=bearer.account_id)
+        if bearer.is_staff:
+            return events
+        return events.filter(product=bearer.id) if bearer.role == "product" else events.none()
+
+
+class KeyEvent(Resource):
+    """One line of the ledger: what happened to a key, when, by whom and what for. Never changed, never deleted.
+
+    What it speaks of may be gone by now, so nothing here is a foreign key for the database. Adding a key is
+    recorded once for a whole file, by `KeyImport`.
+    """
+
+    class Event(models.TextChoices):
+        POPPED = "popped"
+        ISSUED = "issued"
+        RETURNED = "returned"
+        WITHDRAWN = "withdrawn"
+        REVEALED = "revealed"
+        EXPORTED = "exported"
+        DELETED = "deleted"
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="key_events", db_index=False)
+    event = models.CharField(max_length=16, choices=Event)
+    key = models.ForeignKey(
+        "pools.Key", models.DO_NOTHING, null=True, related_name="events", db_constraint=False, db_index=False
+    )
+    # Of the key's text: the row of a deleted key is gone, and the question who got it is not.
+    key_digest = models.BinaryField(max_length=32, null=True)
+    product = models.ForeignKey(
+        Product, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    policy = models.ForeignKey(
+        Policy, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    license = models.ForeignKey(
+        License, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    reference = models.CharField(max_length=255, blank=True)
+    bearer_type = models.CharField(max_length=16, blank=True)
+    bearer_id = models.UUIDField(null=True)
+    operator = models.CharField(max_length=255, blank=True)
+    request_id = models.CharField(max_length=36, blank=True)
+
+    objects = KeyEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["account", "id"], name="pools_keyevent_account"),
+            models.Index(fields=["policy", "id"], name="pools_keyevent_policy"),
+            models.Index(fields=["account", "key_digest"], name="pools_keyevent_digest"),
+            models.Index(
+                fields=["license"], name="pools_keyevent_license", condition=models.Q(license__isnull=False)
+            ),
+            models.Index(
+                fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
+            ),
+        ]
+
+    class JSONAPIMeta:
+        resource_name = "key-events"
+
+    @classmethod
+    def about(cls, event, key, origin, license_id=None):
+        """An unsaved line about a key; `save()` or `bulk_create()` it in the transaction of the act."""
+        policy = key.policy
+        return cls(
+            account_id=policy.account_id,
+            event=event,
+            key=key,
+            key_digest=key.digest,
+            product_id=policy.product_id,
+            policy_id=policy.pk,
+            license_id=license_id,
+            **origin.as_dict(),
+        )
+
+    def __str__(self):
+        return f"{self.event} {self.created:%Y-%m-%d %H:%M}"

@@ -1,0 +1,29 @@
+from django.db import models
+
+from accounts.models import Account
+from keygen_site.models import Resource
+from licensing.models import Policy
+
+
+class KeyImport(Resource):
+    """One file of keys that was added to a pool: what it was called, who brought it, and how many there were."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="key_imports")
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="key_imports")
+    name = models.CharField(max_length=255, blank=True)
+    source = models.CharField("file", max_length=255, blank=True)
+    operator = models.CharField("added by", max_length=255, blank=True)
+    bearer_type = models.CharField(max_length=16, blank=True)
+    bearer_id = models.UUIDField(null=True, blank=True)
+    added = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "import"
+
+    class JSONAPIMeta:
+        resource_name = "key-imports"
+
+    def __str__(self):
+        return self.name or self.source or str(self.pk)

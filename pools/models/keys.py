@@ -1,0 +1,135 @@
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Account
+from keygen_site.ids import as_uuid
+from keygen_site.models import DigestField, Resource, digest
+from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
+from pools.models.claims import claim
+from pools.models.imports import KeyImport
+
+MIN_LENGTH, MAX_LENGTH = 8, 1024
+RESERVED = ("action", "actions")  # they are parts of addresses
+
+
+class KeyQuerySet(models.QuerySet):
+    def visible_to(self, bearer):
+        """The keys that a bearer may see: staff those of the account, a product its own, others none."""
+        keys = self.filter(account=bearer.account_id)
+        if bearer.is_staff:
+            return keys
+        return keys.filter(policy__product=bearer.id) if bearer.role == "product" else keys.none()
+
+    def available(self):
+        """Keys that still wait in their pool."""
+        return self.filter(popped=None, withdrawn=None)
+
+    def with_key(self, text):
+        """Keys of exactly this text."""
+        return self.filter(digest=digest(text))
+
+
+class KeyManager(models.Manager.from_queryset(KeyQuerySet)):
+    """`policy.pool` is one of these, for the keys of that policy."""
+
+    def pop(self, origin, license=None):
+        """Take the key that has waited longest out of the pool of this policy, and write it into the ledger.
+
+        Args:
+            origin: who takes it, and what for (`accounts.bearers.Origin`).
+            license: the license that it is taken for, if any; the ledger then says "issued".
+
+        Returns:
+            The key, popped.
+
+        Raises:
+            PoolNotSupported: the policy has no pool.
+            PoolEmpty: no key waits, and none is held by a transaction that may yet put it back.
+        """
+        policy = self.instance
+        if not policy.use_pool:
+            raise PoolNotSupported
+        key = claim(self.model, policy, origin, license, using=self.db)
+        if key is None:
+            raise PoolEmpty
+        return key
+
+
+class Key(Resource):
+    """A ready-made license key, waiting in a policy's pool to be handed out once.
+
+    A popped key stays as a row: who got it can be answered, and its text can never be handed out again.
+    """
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="keys", db_index=False)
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="pool", db_index=False)
+    key = models.TextField(blank=True)
+    digest = DigestField(of="key")
+    key_import = models.ForeignKey(
+        KeyImport, models.SET_NULL, null=True, blank=True, related_name="keys", verbose_name="import"
+    )
+    popped = models.DateTimeField(null=True, editable=False)
+    withdrawn = models.DateTimeField(null=True, editable=False)
+
+    objects = KeyManager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["account", "digest"], name="pools_key_unique_in_account"),
+            models.CheckConstraint(
+                condition=Q(popped=None) | Q(withdrawn=None), name="pools_key_popped_or_withdrawn"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)
+            ),
+            models.Index(
+                fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)
+            ),
+            models.Index(fields=["policy", "popped"], name="pools_key_popped"),
+        ]
+
+    class JSONAPIMeta:
+        resource_name = "keys"
+
+    def __str__(self):
+        return self.masked
+
+    @property
+    def masked(self):
+        """The key as it may be shown to anybody: its first and last four characters."""
+        return f"{self.key[:4]}…{self.key[-4:]}"
+
+    def clean(self):
+        """The rules of a key (contract: keys 2.2), in the order in which a client is told."""
+        problems = {}
+
+        def refuse(name, detail, kind):
+            problems.setdefault(name, []).append(ValidationError(detail, code=kind))
+
+        if self.account.keys.with_key(self.key).exclude(pk=self.pk).exists():
+            refuse("key", "has already been taken", "taken")
+        if self.key in RESERVED:
+            refuse("key", "is reserved", "not_allowed")
+        if len(self.key) < MIN_LENGTH:
+            refuse("key", f"is too short (minimum is {MIN_LENGTH} characters)", "too_short")
+        if len(self.key) > MAX_LENGTH:
+            refuse("key", f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
+        if self.policy_id and not self.policy.use_pool:
+            refuse("policy", "cannot be added to an unpooled policy", "not_supported")
+        if conflict := self._conflict_with_licenses():
+            refuse("key", conflict, "conflict")
+        if problems:
+            raise ValidationError(problems)
+
+    def _conflict_with_licenses(self):
+        licenses = License.objects.filter(account=self.account)
+        uuid = as_uuid(self.key)
+        if uuid and licenses.filter(pk=uuid).exists():
+            return "must not conflict with another license's identifier (UUID)"
+        if licenses.with_key(self.key).exists():
+            return "is already being used as a license's key"
+        return None

@@ -1,0 +1,16 @@
+from keygen_site.api import Router
+from pools.viewsets import KeyViewSet, PoolViewSet
+
+
+class PoolRouter(Router):
+    """The pool as a whole is listed by GET; DELETE takes one key out of it (contract: keys 1.2)."""
+
+    routes = [Router.routes[0]._replace(mapping={"get": "list", "delete": "pop"}), *Router.routes[1:]]
+
+
+router = Router()
+router.register("keys", KeyViewSet)
+pool_router = PoolRouter()
+pool_router.register(r"policies/(?P<policy>[^/]+)/pool", PoolViewSet, basename="pool")
+
+urlpatterns = router.urls + pool_router.urls
