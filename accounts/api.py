@@ -6,8 +6,8 @@ from accounts.bearers import Origin
 from accounts.authentication import TokenMissing, token_text
 from accounts.models import Account, Token
 from accounts.permissions import Forbidden
-from keygen_site.api import DOCUMENTATION, ResourceViewSet
-from keygen_site.errors import BadRequest, DomainError, NotFound
+from keygen_site.api import ResourceViewSet
+from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
 CURRENT_VERSION = VERSIONS[-1]

@@ -4,8 +4,7 @@ from django.contrib.auth.backends import ModelBackend
 from rest_framework.authentication import BaseAuthentication
 
 from accounts.models import Token, User
-from keygen_site.api import DOCUMENTATION
-from keygen_site.errors import DomainError
+from keygen_site.errors import DOCUMENTATION, DomainError
 from keygen_site.ids import as_uuid
 
 ABOUT_AUTHENTICATION = f"{DOCUMENTATION}/authentication/"
@@ -36,9 +35,7 @@ class TokenInvalid(Unauthorized):
 class TokenFormatInvalid(Unauthorized):
     code = "TOKEN_FORMAT_INVALID"
     about = ABOUT_TOKENS
-    detail = (
-        "Token format is invalid (make sure that you're providing a token value, not a token's UUID identifier)"
-    )
+    detail = "Token format is invalid (make sure that you're providing a token value, not a token's UUID identifier)"
 
 
 class TokenExpired(Unauthorized):

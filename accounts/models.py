@@ -7,21 +7,14 @@ from django.contrib.auth.models import PermissionsMixin
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
-from django.core.validators import EmailValidator, MaxLengthValidator, RegexValidator
+from django.core.validators import EmailValidator, RegexValidator
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from accounts.bearers import Bearer
 from keygen_site.ids import as_uuid
-from keygen_site.models import Resource, digest
-
-
-class LengthValidator(MaxLengthValidator):
-    """At most so many characters, refused in the contract's words (platform 4.3)."""
-
-    message = "is too long (maximum is %(limit_value)d characters)"
-    code = "too_long"
+from keygen_site.models import LineField, Resource, digest
 
 
 class AccountQuerySet(models.QuerySet):
@@ -41,13 +34,11 @@ class Account(Resource):
         PAUSED = "PAUSED", "Paused"
         CANCELED = "CANCELED", "Canceled"
 
-    name = models.CharField(max_length=255, validators=[LengthValidator(255)])
-    slug = models.CharField(
+    name = LineField(max_length=255)
+    slug = LineField(
         max_length=255,
         unique=True,
-        error_messages={"unique": "has already been taken"},
         validators=[
-            LengthValidator(255),
             RegexValidator(
                 r"\A[a-z0-9][a-z0-9-]*\Z",
                 "can only contain lowercase letters, numbers and dashes (but cannot start with dash)",
@@ -116,9 +107,9 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         READ_ONLY = "read-only"
 
     account = models.ForeignKey(Account, models.CASCADE, null=True, blank=True, related_name="users")
-    email = models.CharField(max_length=255, validators=[LengthValidator(255), EmailValidator("is invalid")])
-    first_name = models.CharField(max_length=255, null=True, blank=True, validators=[LengthValidator(255)])  # noqa: DJ001 null on the wire
-    last_name = models.CharField(max_length=255, null=True, blank=True, validators=[LengthValidator(255)])  # noqa: DJ001
+    email = LineField(max_length=255, validators=[EmailValidator("is invalid")])
+    first_name = LineField(max_length=255, null=True, blank=True)
+    last_name = LineField(max_length=255, null=True, blank=True)
     role = models.CharField(max_length=16, choices=Role, default=Role.USER)
     banned = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
@@ -198,7 +189,7 @@ class Token(Resource):
     bearer_id = models.UUIDField()
     bearer = GenericForeignKey("bearer_type", "bearer_id")
     digest = models.BinaryField(max_length=32, unique=True)
-    name = models.CharField(max_length=255, null=True, blank=True, validators=[LengthValidator(255)])  # noqa: DJ001 null on the wire
+    name = LineField(max_length=255, null=True, blank=True)
     expiry = models.DateTimeField(null=True, blank=True)
 
     objects = TokenQuerySet.as_manager()

@@ -70,8 +70,7 @@ HOLDS = {
     "sales-agent": PERMISSIONS,
     "support-agent": PERMISSIONS,
     "read-only": _ending(".read") | {"token.generate"},
-    "product": PERMISSIONS
-    - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
+    "product": PERMISSIONS - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
     "user": frozenset(
         {
             "license.create",

@@ -12,11 +12,10 @@ from rest_framework.views import set_rollback
 from rest_framework.viewsets import GenericViewSet
 
 from keygen_site.documents import camel
-from keygen_site.errors import DomainError, EndpointNotFound, NotFound
+from keygen_site.errors import DOCUMENTATION, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
 from keygen_site.renderers import Document, error_object, error_response
 
-DOCUMENTATION = "https://keygen.sh/docs/api"
 WRITES = {"POST", "PUT", "PATCH"}
 
 
@@ -174,9 +173,7 @@ class Router(SimpleRouter):
             detail=False,
             initkwargs={},
         ),
-        DynamicRoute(
-            url=r"^{prefix}/{url_path}" + _end, name="{basename}-{url_name}", detail=False, initkwargs={}
-        ),
+        DynamicRoute(url=r"^{prefix}/{url_path}" + _end, name="{basename}-{url_name}", detail=False, initkwargs={}),
         Route(
             url=r"^{prefix}/{lookup}" + _end,
             mapping={"get": "retrieve", "put": "partial_update", "patch": "partial_update", "delete": "destroy"},
@@ -273,4 +270,10 @@ def validation_errors(exception, serializer):
 
 
 # Django's own codes in the contract's words.
-_KINDS = {"unique": "taken", "blank": "missing", "null": "missing", "invalid_choice": "not_allowed"}
+_KINDS = {
+    "unique": "taken",
+    "blank": "missing",
+    "null": "missing",
+    "invalid_choice": "not_allowed",
+    "max_length": "too_long",
+}

@@ -11,6 +11,8 @@ is answered 422 `KEY_NOT_ALLOWED` at `/data/attributes/key`.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+DOCUMENTATION = "https://keygen.sh/docs/api"  # where errors are explained
+
 
 class DomainError(Exception):
     """A rule that said no. Subclasses name the rule and stand beside what they protect.

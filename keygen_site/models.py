@@ -2,10 +2,35 @@
 
 import hashlib
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.utils import IntegrityError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+
+class LineField(models.CharField):
+    """A short text, refused in the contract's words (platform 4.3)."""
+
+    default_error_messages = {
+        "blank": "can't be blank",
+        "max_length": "is too long (maximum is %(limit_value)d characters)",
+        "unique": "has already been taken",
+    }
+
+
+class AtLeast(MinValueValidator):
+    """A number not below a bound, refused in the contract's words."""
+
+    message = "must be greater than or equal to %(limit_value)s"
+    code = "invalid"
+
+
+class AtMost(MaxValueValidator):
+    """A number not above a bound, refused in the contract's words."""
+
+    message = "must be less than or equal to %(limit_value)s"
+    code = "invalid"
 
 
 class UpdatedField(models.DateTimeField):

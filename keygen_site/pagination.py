@@ -44,9 +44,7 @@ class Pagination(BasePagination):
             self.links = None
             return list(queryset[: _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE)])
         if not pages.keys() <= {"page[number]", "page[size]", "page[cursor]"} and not _is_bad_size(pages):
-            raise BadRequest(
-                "page must be an object containing a cursor or number and optional size", parameter="page"
-            )
+            raise BadRequest("page must be an object containing a cursor or number and optional size", parameter="page")
         if "page[number]" in pages and "page[cursor]" not in pages:
             return self._numbered(queryset)
         return self._after_cursor(queryset, pages.get("page[cursor]", ""), descending)

@@ -60,9 +60,7 @@ class KeyEvent(Resource):
             models.Index(fields=["account", "id"], name="pools_keyevent_account"),
             models.Index(fields=["policy", "id"], name="pools_keyevent_policy"),
             models.Index(fields=["account", "key_digest"], name="pools_keyevent_digest"),
-            models.Index(
-                fields=["license"], name="pools_keyevent_license", condition=models.Q(license__isnull=False)
-            ),
+            models.Index(fields=["license"], name="pools_keyevent_license", condition=models.Q(license__isnull=False)),
             models.Index(
                 fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
             ),

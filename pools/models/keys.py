@@ -78,17 +78,11 @@ class Key(Resource):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["account", "digest"], name="pools_key_unique_in_account"),
-            models.CheckConstraint(
-                condition=Q(popped=None) | Q(withdrawn=None), name="pools_key_popped_or_withdrawn"
-            ),
+            models.CheckConstraint(condition=Q(popped=None) | Q(withdrawn=None), name="pools_key_popped_or_withdrawn"),
         ]
         indexes = [
-            models.Index(
-                fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)
-            ),
-            models.Index(
-                fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)
-            ),
+            models.Index(fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)),
+            models.Index(fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["policy", "popped"], name="pools_key_popped"),
         ]
 

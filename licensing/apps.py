@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class LicensingConfig(AppConfig):
+    """What is licensed, on what terms, to whom."""
+
+    name = "licensing"

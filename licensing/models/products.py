@@ -1,0 +1,112 @@
+import re
+from urllib.parse import urlsplit
+
+from django.contrib.contenttypes.fields import GenericRelation
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+
+from accounts.models import Account, Token
+from keygen_site.ids import as_uuid
+from keygen_site.models import LineField, Resource
+from licensing.metadata import validate_metadata
+
+MAX_PLATFORMS, MAX_PLATFORM_LENGTH = 100, 255
+_HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
+
+
+class ProductQuerySet(models.QuerySet):
+    def visible_to(self, bearer):
+        """The products that a bearer may see (contract: keys 5.4)."""
+        products = self.filter(account=bearer.account_id)
+        if bearer.is_staff:
+            return products
+        match bearer.role:
+            case "product":
+                return products.filter(pk=bearer.id)
+            case "license":
+                return products.exclude(distribution_strategy="CLOSED").filter(
+                    models.Q(distribution_strategy="OPEN") | models.Q(licenses=bearer.id)
+                )
+            case "user":
+                open_to_all = models.Q(distribution_strategy="OPEN")
+                owned = models.Q(licenses__owner=bearer.id) | models.Q(licenses__users=bearer.id)
+                return products.filter(open_to_all | owned).distinct()
+        return products.none()
+
+
+class Product(Resource):
+    """A thing that is sold, under one or more policies. With a token it is a bearer itself."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="products")
+    name = LineField(max_length=255)
+    code = LineField(max_length=255, null=True, blank=True)
+    distribution_strategy = models.CharField(  # noqa: DJ001 null on the wire
+        max_length=16,
+        choices=[(value, value) for value in ("LICENSED", "OPEN", "CLOSED")],
+        default="LICENSED",
+        null=True,
+        blank=True,
+        error_messages={"invalid_choice": "unsupported distribution strategy"},
+    )
+    url = LineField(max_length=255, null=True, blank=True)
+    platforms = models.JSONField(null=True, blank=True)
+    metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
+    tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint("account", Lower("code"), name="licensing_product_code_unique_in_account"),
+        ]
+        indexes = [models.Index(fields=["account", "id"], name="licensing_product_listed")]
+
+    class JSONAPIMeta:
+        resource_name = "products"
+
+    def __str__(self):
+        return self.name
+
+    def clean(self):
+        """The rules of a product (contract: keys 8.1)."""
+        problems = {"code": self._problems_of_code(), "url": self._problems_of_url()}
+        platforms = self.platforms or []
+        if len(platforms) > MAX_PLATFORMS:
+            detail = f"is too long (maximum is {MAX_PLATFORMS} items)"
+            problems["platforms"] = [ValidationError(detail, code="too_long")]
+        elif any(len(platform) > MAX_PLATFORM_LENGTH for platform in platforms):
+            detail = f"has an item that is too long (maximum is {MAX_PLATFORM_LENGTH} characters)"
+            problems["platforms"] = [ValidationError(detail, code="too_long")]
+        problems = {name: errors for name, errors in problems.items() if errors}
+        if problems:
+            raise ValidationError(problems)
+
+    def _problems_of_code(self):
+        if not self.code:
+            return []
+        problems = []
+        if self.account.products.filter(code__iexact=self.code).exclude(pk=self.pk).exists():
+            problems.append(ValidationError("has already been taken", code="taken"))
+        if self.code in ("action", "actions"):
+            problems.append(ValidationError("is reserved", code="not_allowed"))
+        if as_uuid(self.code):
+            problems.append(ValidationError("is invalid", code="invalid"))
+        return problems
+
+    def _problems_of_url(self):
+        if not self.url:
+            return []
+        try:
+            address = urlsplit(self.url)
+            host = address.hostname or ""
+        except ValueError:
+            return [ValidationError("must be a valid URL", code="invalid")]
+        problems = []
+        if address.scheme not in ("http", "https"):
+            detail = "must be a valid URL using one of the following protocols: https, http"
+            problems.append(ValidationError(detail, code="protocol_invalid"))
+        if not _HOST.fullmatch(host):
+            problems.append(ValidationError("must be a URL with a valid host", code="host_invalid"))
+        return problems
