@@ -86,6 +86,15 @@ class ResourceViewSet(GenericViewSet):
         self.authorize()
         return row
 
+    def check_relationships(self, serializer):
+        """Refuse relationships to rows that are not there, or not for this bearer."""
+        if serializer.missing:
+            serializer.explain_missing(self.defaults() | serializer.validated_data)
+
+    def defaults(self):
+        """Values of a new row that are not the client's to say."""
+        return {}
+
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
         if response.status_code < 400 and not getattr(request, "authorized", False):
@@ -116,15 +125,6 @@ class CreateMixin:
         self.check_relationships(serializer)
         self.perform_create(serializer)
         return created(request, serializer)
-
-    def check_relationships(self, serializer):
-        """Refuse relationships to rows that are not there, or not for this bearer."""
-        if serializer.missing:
-            serializer.explain_missing(self.defaults() | serializer.validated_data)
-
-    def defaults(self):
-        """Values of a new row that are not the client's to say."""
-        return {}
 
     def perform_create(self, serializer):
         serializer.save(**self.defaults())
