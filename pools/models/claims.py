@@ -43,9 +43,12 @@ def claim(model, policy, origin, license=None, using="default"):
     return key
 
 
-def forget_hint(policy):
-    """Let the next claim in this process begin at the start of the pool: a key came back."""
-    _hints.pop(policy.pk, None)
+def forget_hints(policy=None):
+    """Let the next claim in this process begin at the start of the pool (of all pools): a key came back."""
+    if policy is None:
+        _hints.clear()
+    else:
+        _hints.pop(policy.pk, None)
 
 
 def _claim_postgresql(model, policy, event, using):
