@@ -28,11 +28,10 @@ class WellFormedRequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        # As sent: Django has already replaced what does not decode. WSGI shows bytes as latin-1.
-        path = request.META.get("PATH_INFO", "").encode("latin-1", "replace")
-        address = path + unquote_to_bytes(request.META.get("QUERY_STRING", ""))
+        # Django has percent-encoded the bytes of the path that do not decode once more, so they show here again.
+        path, query = request.path_info, request.META.get("QUERY_STRING", "")
         try:
-            text = address.decode()
+            text = (unquote_to_bytes(path) if "%" in path else path.encode()).decode() + unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
             return error_response(request, BytesInvalid())
         if "\0" in text:

@@ -4,6 +4,7 @@ import orjson
 import pytest
 from django.test import Client
 
+from accounts.bearers import Origin
 from pools.models.claims import forget_hints
 from tests.cast import make_company, token_of
 
@@ -57,6 +58,12 @@ def api():
         return API(token, account)
 
     return speak
+
+
+@pytest.fixture
+def origin():
+    """Who pops, where no request does."""
+    return Origin(operator="tests")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,217 @@
+"""Lists, their pages and their order; keys stand for all resources."""
+
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.cast import add_keys, make_policy, numbered
+from tests.errors import assert_refused, bad_request, lacks_permission
+
+NEWEST_FIRST = numbered(12)[::-1]
+
+
+@pytest.fixture
+def reader(api, acme):
+    """Acme's reader, in front of twelve keys."""
+    add_keys(acme.policy, *numbered(12))
+    return api(acme.user("read-only"))
+
+
+def keys_of(response):
+    assert response.status_code == 200, response.content
+    return [key["attributes"]["key"] for key in response.json()["data"]]
+
+
+class TestLimit:
+    @pytest.mark.parametrize(
+        ("query", "count"), [("", 10), ("?limit=1", 1), ("?limit=15", 12), ("?limit=100", 12), ("?limit=%2010", 10)]
+    )
+    def test_lists_the_newest_first(self, reader, query, count):
+        assert keys_of(reader.get(f"keys{query}")) == NEWEST_FIRST[:count]
+
+    def test_has_data_only(self, reader):
+        assert set(reader.get("keys?limit=3").json()) == {"data"}
+
+    @pytest.mark.parametrize(
+        ("value", "got"),
+        [("0", 0), ("-1", -1), ("101", 101), ("abc", 0), ("", 0), ("1e3", 0), ("9" * 25, int("9" * 25)), ("٣", 0)],
+    )
+    def test_is_between_1_and_100(self, reader, value, got):
+        detail = f"limit must be a number between 1 and 100 (got {got})"
+
+        assert_refused(reader.get(f"keys?limit={value}"), 400, bad_request(detail, parameter="limit"))
+
+    def test_is_no_array(self, reader):
+        detail = "limit must be a number between 1 and 100 (got 0)"
+
+        assert_refused(reader.get("keys?limit[]=1"), 400, bad_request(detail, parameter="limit"))
+
+
+class TestOrder:
+    @pytest.mark.parametrize("order", ["asc", "ASC"])
+    def test_can_be_turned_round(self, reader, order):
+        assert keys_of(reader.get(f"keys?order={order}&limit=3")) == numbered(3)
+
+    def test_is_one_of_two(self, reader):
+        assert_refused(reader.get("keys?order=up"), 400, bad_request("order is invalid", parameter="order"))
+
+
+class TestNumbered:
+    @pytest.mark.parametrize("brackets", [True, False])
+    def test_has_links(self, reader, brackets):
+        query = "page[size]=5&page[number]=2" if brackets else "page%5Bsize%5D=5&page%5Bnumber%5D=2"
+
+        response = reader.get(f"keys?{query}")
+
+        assert keys_of(response) == NEWEST_FIRST[5:10]
+        path = "/v1/accounts/acme/keys?page%5Bnumber%5D={}&page%5Bsize%5D=5"
+        assert response.json()["links"] == {
+            "self": path.format(2),
+            "prev": path.format(1),
+            "next": path.format(3),
+            "first": path.format(1),
+            "last": path.format(3),
+            "meta": {"pages": 3, "count": 12},
+        }
+
+    @pytest.mark.parametrize(("number", "prev", "next"), [(1, False, True), (3, True, False), (4, False, False)])
+    def test_has_no_neighbours_at_the_ends(self, reader, number, prev, next):
+        links = reader.get(f"keys?page[number]={number}&page[size]=5").json()["links"]
+
+        assert (links["prev"] is not None, links["next"] is not None) == (prev, next)
+
+    def test_has_no_end(self, reader):
+        assert keys_of(reader.get("keys?page[number]=1000000")) == []
+        assert keys_of(reader.get(f"keys?page[number]={'9' * 30}")) == []
+
+    def test_of_nothing(self, api, acme):
+        links = api(acme.admin).get("keys?page[number]=1").json()["links"]
+
+        assert links["meta"] == {"pages": 0, "count": 0}
+        assert links["last"] == links["first"]
+
+    def test_keeps_other_parameters_but_credentials(self, reader, acme):
+        response = reader.get(f"keys?policy={acme.policy.pk}&auth=a&token=b&page[number]=1&page[size]=5")
+
+        query = dict(parse_qsl(urlsplit(response.json()["links"]["next"]).query))
+        assert query == {"policy": str(acme.policy.pk), "page[number]": "2", "page[size]": "5"}
+
+    @pytest.mark.parametrize(
+        ("query", "detail", "parameter"),
+        [
+            ("page[number]=0", "page number must be a number between 1 and 100 (got 0)", "page[number]"),
+            ("page[number]=x", "page number must be a number between 1 and 100 (got 0)", "page[number]"),
+            ("page[number]=0&page[size]=0", "page number must be a number between 1 and 100 (got 0)", "page[number]"),
+            ("page[number]=1&page[size]=0", "page size must be a number between 1 and 100 (got 0)", "page[size]"),
+            ("page[number]=1&page[size]=101", "page size must be a number between 1 and 100 (got 101)", "page[size]"),
+            ("page[size][]=1", "page size must be a number between 1 and 100 (got 0)", "page[size]"),
+            ("page[number]=1&page[size][x]=1", "page size must be a number between 1 and 100 (got 0)", "page[size]"),
+            ("page=2", "page must be an object containing a cursor or number and optional size", "page"),
+            ("page[foo]=2", "page must be an object containing a cursor or number and optional size", "page"),
+        ],
+    )
+    def test_refuses(self, reader, query, detail, parameter):
+        assert_refused(reader.get(f"keys?{query}"), 400, bad_request(detail, parameter=parameter))
+
+
+class TestCursor:
+    def test_walks_to_the_end(self, reader):
+        address, walked, pages = "keys?page[cursor]=&page[size]=5", [], 0
+
+        while address:
+            response = reader.get(address)
+            walked += keys_of(response)
+            address = response.json()["links"]["next"]
+            pages += 1
+
+        assert (walked, pages) == (NEWEST_FIRST, 3)
+
+    def test_size_alone_is_the_first_page(self, reader):
+        response = reader.get("keys?page[size]=12")
+
+        assert keys_of(response) == NEWEST_FIRST
+        assert response.json()["links"] == {
+            "self": "/v1/accounts/acme/keys?page%5Bcursor%5D=&page%5Bsize%5D=12",
+            "next": None,
+        }
+
+    def test_wins_over_a_number(self, reader):
+        assert "meta" not in reader.get("keys?page[cursor]=&page[number]=2").json()["links"]
+
+    def test_goes_the_other_way(self, reader):
+        response = reader.get("keys?order=asc&page[cursor]=&page[size]=5")
+
+        assert keys_of(response) == numbered(5)
+        assert keys_of(reader.get(response.json()["links"]["next"])) == numbered(10)[5:]
+
+    def test_goes_on_when_its_key_was_popped(self, reader, acme, origin):
+        address = reader.get("keys?order=asc&page[size]=5").json()["links"]["next"]
+        for _ in range(6):
+            acme.policy.pool.pop(origin)
+
+        assert keys_of(reader.get(address)) == numbered(11)[6:]
+
+    def test_that_no_row_can_have_leads_nowhere(self, reader):
+        response = reader.get(f"keys?page[cursor]={uuid4()}")
+
+        assert (keys_of(response), response.json()["links"]["next"]) == ([], None)
+
+    def test_is_an_id(self, reader):
+        detail = 'page cursor must be a valid UUID (got "foo")'
+
+        assert_refused(reader.get("keys?page[cursor]=foo"), 400, bad_request(detail, parameter="page[cursor]"))
+
+    def test_uses_the_limit_as_its_size(self, reader):
+        assert len(keys_of(reader.get("keys?page[cursor]=&limit=3"))) == 3
+
+
+class TestFilters:
+    def test_by_policy_and_product(self, api, acme):
+        other = make_policy(acme.another_product(), use_pool=True)
+        add_keys(acme.policy, "KEY-0001")
+        add_keys(other, "KEY-0002")
+        admin = api(acme.admin)
+
+        assert keys_of(admin.get(f"keys?policy={other.pk}")) == ["KEY-0002"]
+        assert keys_of(admin.get(f"keys?product={acme.product.pk}")) == ["KEY-0001"]
+        assert keys_of(admin.get(f"keys?product={acme.product.pk}&policy={other.pk}")) == []
+
+    @pytest.mark.parametrize("value", [str(UUID(int=0)), "foo"])
+    def test_by_something_unknown_finds_nothing(self, reader, value):
+        assert keys_of(reader.get(f"keys?policy={value}")) == []
+
+    @pytest.mark.parametrize("query", ["policy=", "policy[]=x", "policy[a]=x", "unknown=1", "sort=key", "include=x"])
+    def test_that_say_nothing_are_ignored(self, reader, query):
+        assert len(keys_of(reader.get(f"keys?{query}&limit=100"))) == 12
+
+
+class TestSight:
+    def test_of_another_account_is_nothing(self, reader, rival):
+        add_keys(rival.policy, "RIVAL-0001")
+
+        assert keys_of(reader.get("keys?limit=100")) == NEWEST_FIRST
+
+    def test_of_a_product_is_its_own(self, api, acme):
+        other = acme.another_product()
+        add_keys(make_policy(other, use_pool=True), "KEY-0002")
+        add_keys(acme.policy, "KEY-0001")
+
+        assert keys_of(api(acme.product).get("keys")) == ["KEY-0001"]
+
+    @pytest.mark.parametrize("role", ["license", "user"])
+    def test_is_refused_to_licenses_and_users(self, api, acme, role):
+        assert_refused(api(acme.bearer(role)).get("keys"), 403, lacks_permission(role))
+
+    @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only", "product"])
+    def test_is_given_to(self, api, acme, role):
+        assert api(acme.bearer(role)).get("keys").status_code == 200
+
+
+def test_costs_one_statement_whatever_its_length(reader, django_assert_num_queries):
+    reader.get("keys")
+
+    with django_assert_num_queries(2):  # one for the bearer
+        reader.get("keys?limit=100")
+
+
