@@ -33,11 +33,10 @@ def claim(model, policy, origin, license=None, using="default"):
     kind = KeyEvent.Event.ISSUED if license else KeyEvent.Event.POPPED
     event = KeyEvent.about(kind, model(policy=policy), origin, license_id=license and license.pk)
     event.updated = event.created
-    if connections[using].vendor == "postgresql":
-        key = _claim_postgresql(model, policy, event, using)
-    else:
-        key = _claim_sqlite(model, policy, event, using)
+    claimed = _claim_postgresql if connections[using].vendor == "postgresql" else _claim_sqlite
+    key = claimed(model, policy, event, using)
     if key:
+        key.policy = policy
         # Only a pop that stands may move the start: after a rollback the same key must be the next again.
         transaction.on_commit(lambda: _remember(policy.pk, key.pk), using=using)
     return key
@@ -52,58 +51,65 @@ def forget_hints(policy=None):
 
 
 def _claim_postgresql(model, policy, event, using):
-    waiting = {"policy": policy.pk, "after": None}
     hint = _hint(policy.pk)
-    if hint and (key := _update(model, event, using, "AND id > %(after)s", "SKIP LOCKED", waiting | {"after": hint})):
+    if hint and (key := _update(model, event, using, after=hint, locking="FOR UPDATE SKIP LOCKED")):
         return key
     while True:
-        for locking in ("SKIP LOCKED", ""):  # those free; then those held, by waiting for their holders
-            if key := _update(model, event, using, "", locking, waiting):
+        # Those that are free; then those held, by waiting for their holders.
+        for locking in ("FOR UPDATE SKIP LOCKED", "FOR UPDATE"):
+            if key := _update(model, event, using, locking=locking):
                 return key
         if not model.objects.using(using).filter(policy=policy).available().exists():
             return None
 
 
-def _update(model, event, using, after, locking, parameters):
-    sql = _postgresql(model, after, locking)
-    values = {f.column: getattr(event, f.attname) for f in KeyEvent._meta.concrete_fields}
-    keys = list(model.objects.using(using).raw(sql, {**parameters, **values, "popped": event.created}))
+def _claim_sqlite(model, policy, event, using):
+    with transaction.atomic(using=using):  # IMMEDIATE: whoever is here is the only writer
+        key = _update(model, event, using)
+        if key:
+            event.key, event.key_digest = key, key.digest
+            event.save(using=using, force_insert=True)
+    return key
+
+
+def _update(model, event, using, after=None, locking=""):
+    connection = connections[using]
+    sql = _statement(model, connection.vendor, bool(after), locking)
+    values = {
+        field.column: field.get_db_prep_save(getattr(event, field.attname), connection)
+        for field in KeyEvent._meta.concrete_fields
+    }
+    values["after"] = after and model._meta.pk.get_db_prep_save(after, connection)
+    keys = list(model.objects.using(using).raw(sql, values))
     return keys[0] if keys else None
 
 
 @cache
-def _postgresql(model, after, locking):
+def _statement(model, vendor, hinted, locking):
+    """The claim, with the parameters named as the columns of the ledger."""
     keys, events = model._meta.db_table, KeyEvent._meta.db_table
-    columns = [f.column for f in KeyEvent._meta.concrete_fields]
+    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
+    update = f"""
+        UPDATE {keys} SET popped = %(created)s
+        WHERE id = (
+            SELECT id FROM {keys}
+            WHERE policy_id = %(policy_id)s AND popped IS NULL AND withdrawn IS NULL
+                {"AND id > %(after)s" if hinted else ""}
+            ORDER BY id LIMIT 1 {locking}
+        )
+        RETURNING *
+    """
+    if vendor != "postgresql":
+        return update
+    columns = [field.column for field in KeyEvent._meta.concrete_fields]
     from_key = {"key_id": "popped_key.id", "key_digest": "popped_key.digest"}
     values = ", ".join(from_key.get(column, f"%({column})s") for column in columns)
-    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
     return f"""
-        WITH popped_key AS (
-            UPDATE {keys} SET popped = %(popped)s
-            WHERE id = (
-                SELECT id FROM {keys}
-                WHERE policy_id = %(policy)s AND popped IS NULL AND withdrawn IS NULL {after}
-                ORDER BY id LIMIT 1 FOR UPDATE {locking}
-            )
-            RETURNING *
-        ), written AS (
+        WITH popped_key AS ({update}), written AS (
             INSERT INTO {events} ({", ".join(columns)}) SELECT {values} FROM popped_key
         )
         SELECT * FROM popped_key
     """
-
-
-def _claim_sqlite(model, policy, event, using):
-    with transaction.atomic(using=using):  # IMMEDIATE: whoever is here is the only writer
-        key = model.objects.using(using).filter(policy=policy).available().order_by("id").first()
-        if key is None:
-            return None
-        key.popped = event.created
-        key.save(using=using, update_fields=["popped"])
-        event.key, event.key_digest = key, key.digest
-        event.save(using=using, force_insert=True)
-    return key
 
 
 def _hint(policy_id):

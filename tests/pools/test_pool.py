@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from licensing.models import PoolEmpty, PoolNotSupported
 from pools.models import Key, KeyEvent
@@ -110,13 +110,13 @@ class TestPopByRequest:
     def test_of_an_unpooled_policy_is_refused(self, api, acme):
         assert_refused(api(acme.admin).delete(f"policies/{acme.unpooled.pk}/pool"), 422, NOT_SUPPORTED)
 
-    def test_costs_three_statements(self, api, acme, django_assert_max_num_queries):
-        # The bearer, the policy, the claim; SQLite brackets its claim and reads before it writes.
+    def test_costs_few_statements(self, api, acme, django_assert_max_num_queries):
+        # The bearer, the policy, the claim; on SQLite the ledger is a statement of its own, within a savepoint.
         add_keys(acme.policy, *numbered(2))
         admin = api(acme.admin)
         admin.delete(f"policies/{acme.policy.pk}/pool")
 
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(6 if connection.vendor == "sqlite" else 3):
             admin.delete(f"policies/{acme.policy.pk}/pool")
 
     @pytest.mark.parametrize("role", ["admin", "developer", "product"])

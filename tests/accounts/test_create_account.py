@@ -1,0 +1,45 @@
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import Account, Token, User
+from tests.conftest import API
+
+
+def create_account(capsys, *arguments):
+    call_command("create_account", *arguments)
+    return capsys.readouterr()
+
+
+def test_prints_a_token_of_the_first_admin(db, capsys):
+    said = create_account(capsys, "acme", "Ann@Acme.test", "--name", "Acme Rockets")
+
+    token = said.out.strip()
+    admin = User.objects.get()
+    assert (admin.email, admin.role, admin.account.name) == ("ann@acme.test", "admin", "Acme Rockets")
+    assert API(token).get("keys").status_code == 200
+    assert token not in said.err
+
+
+def test_keeps_no_token(db, capsys):
+    token = create_account(capsys, "acme", "ann@acme.test").out.strip()
+
+    stored = Token.objects.values().get()
+    assert token not in str(stored)
+    assert len(bytes(stored["digest"])) == 32
+
+
+@pytest.mark.parametrize(
+    ("slug", "email", "problem"),
+    [
+        ("acme", "ann@acme.test", "slug has already been taken"),
+        ("Acme", "ann@acme.test", "slug can only contain lowercase letters"),
+        ("actions", "ann@acme.test", "slug is reserved"),
+        ("0123456789abcdef0123456789abcdef", "ann@acme.test", "slug cannot resemble a UUID"),
+        ("other", "nobody", "email is invalid"),
+    ],
+)
+def test_refuses(acme, capsys, slug, email, problem):
+    with pytest.raises(CommandError, match=problem):
+        create_account(capsys, slug, email)
+
+    assert Account.objects.count() == 1

@@ -1,0 +1,59 @@
+"""What the server refuses to start with, and that it says all of it at once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GOOD = {"SECRET_KEY": "secret", "ALLOWED_HOSTS": "example.test", "DATABASE_URL": "sqlite:///db.sqlite3"}
+
+
+def start(**environment):
+    """Read the settings in a process of its own: what it said, and whether it got through."""
+    outcome = subprocess.run(
+        [sys.executable, "-c", "import keygen_site.settings"],
+        env={"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return outcome.returncode == 0, outcome.stderr
+
+
+def test_start_with_what_matters():
+    assert start(**GOOD) == (True, "")
+
+
+def test_debugging_needs_nothing():
+    assert start(DEBUG="true") == (True, "")
+
+
+def test_names_all_that_is_missing():
+    started, said = start()
+
+    assert not started
+    assert all(name in said for name in GOOD)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("ALLOWED_HOSTS", ""),
+        ("DATABASE_URL", "nonsense://"),
+        ("DEBUG", "perhaps"),
+        ("BEHIND_TLS_PROXY", "maybe"),
+        ("LOCK_TIMEOUT", "soon"),
+        ("LOCK_TIMEOUT", "0"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_names_what_is_malformed(name, value):
+    started, said = start(**GOOD | {name: value})
+
+    assert not started
+    assert name in said
