@@ -8,6 +8,7 @@ from accounts.models import Account, Token
 from accounts.permissions import Forbidden
 from keygen_site.api import ResourceViewSet
 from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
+from keygen_site.versions import downgrade
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
 CURRENT_VERSION = VERSIONS[-1]
@@ -104,6 +105,8 @@ class AccountViewSet(ResourceViewSet):
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
+        if version != CURRENT_VERSION and response.status_code < 300 and response.data:
+            downgrade(response.data, version)
         bearer = vars(request).get("_user")  # not `request.user`, which might ask again
         suffix = "-Id" if version in ("1.0", "1.1", "1.2", "1.3") else ""
         response["Cache-Control"] = "no-transform, no-store, max-age=0"

@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 
 from accounts.models import Account, Token
@@ -13,6 +14,7 @@ from licensing.metadata import validate_metadata
 
 MAX_PLATFORMS, MAX_PLATFORM_LENGTH = 100, 255
 _HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 class ProductQuerySet(models.QuerySet):
@@ -25,14 +27,19 @@ class ProductQuerySet(models.QuerySet):
             case "product":
                 return products.filter(pk=bearer.id)
             case "license":
-                return products.exclude(distribution_strategy="CLOSED").filter(
-                    models.Q(distribution_strategy="OPEN") | models.Q(licenses=bearer.id)
-                )
+                own = Q(licenses=bearer.id) & ~Q(distribution_strategy="CLOSED")
             case "user":
-                open_to_all = models.Q(distribution_strategy="OPEN")
-                owned = models.Q(licenses__owner=bearer.id) | models.Q(licenses__users=bearer.id)
-                return products.filter(open_to_all | owned).distinct()
-        return products.none()
+                own = Q(licenses__owner=bearer.id) | Q(licenses__users=bearer.id)
+            case _:
+                return products.none()
+        # A subquery: rows found by a join could not be locked, nor counted without doubles.
+        licensed = self.model.objects.filter(own).values("pk")
+        return products.filter(Q(distribution_strategy="OPEN") | Q(pk__in=licensed))
+
+    def named(self, identifier):
+        """Products whose id or code is `identifier`; no code looks like a UUID, so there is one at most."""
+        uuid = as_uuid(identifier)
+        return self.filter(Q(pk=uuid) if uuid else Q(code=identifier))
 
 
 class Product(Resource):
@@ -100,8 +107,10 @@ class Product(Resource):
             return []
         try:
             address = urlsplit(self.url)
-            host = address.hostname or ""
+            host, _ = address.hostname or "", address.port  # a port beyond 65535 is a ValueError
         except ValueError:
+            return [ValidationError("must be a valid URL", code="invalid")]
+        if _BLANK.search(self.url):  # `urlsplit` leaves out line breaks, so it says nothing of them
             return [ValidationError("must be a valid URL", code="invalid")]
         problems = []
         if address.scheme not in ("http", "https"):

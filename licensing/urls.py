@@ -1,0 +1,17 @@
+from keygen_site.api import Router
+from licensing.viewsets import (
+    PolicyLicenseViewSet,
+    PolicyViewSet,
+    ProductLicenseViewSet,
+    ProductPolicyViewSet,
+    ProductViewSet,
+)
+
+router = Router()
+router.register("products", ProductViewSet)
+router.register(r"products/(?P<product>[^/]+)/policies", ProductPolicyViewSet, basename="product-policies")
+router.register(r"products/(?P<product>[^/]+)/licenses", ProductLicenseViewSet, basename="product-licenses")
+router.register("policies", PolicyViewSet)
+router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
+
+urlpatterns = router.urls

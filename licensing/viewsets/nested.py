@@ -1,0 +1,27 @@
+"""What can be looked at below a policy or a product."""
+
+from accounts.api import AccountViewSet
+from accounts.permissions import Forbidden
+from keygen_site.api import ListMixin, RetrieveMixin
+from licensing.models import License
+from licensing.serializers.licenses import LicenseSerializer
+
+
+class NestedViewSet(RetrieveMixin, ListMixin, AccountViewSet):
+    """Below a policy or a product only staff and the product itself may look.
+
+    A license or user that may read licenses, say, does so at their own address (contract: keys 5.3, 5.4).
+    """
+
+    def authorize(self):
+        super().authorize()
+        if self.request.user.role in ("license", "user"):
+            raise Forbidden
+
+
+class NestedLicenseViewSet(NestedViewSet):
+    """Licenses, each named by its id or its key."""
+
+    queryset = License.objects.select_related("policy", "owner")
+    serializer_class = LicenseSerializer
+    permissions = {"list": "license.read", "retrieve": "license.read"}
