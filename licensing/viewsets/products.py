@@ -1,7 +1,6 @@
 from accounts.api import AccountViewSet
 from accounts.permissions import Forbidden
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
-from keygen_site.errors import NotFound
 from licensing.filters import ProductLicenseFilterSet
 from licensing.models import Policy, Product
 from licensing.serializers import PolicySerializer, ProductSerializer
@@ -21,9 +20,6 @@ class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, List
         "destroy": "product.delete",
     }
 
-    def find(self, queryset, identifier):
-        return find_product(queryset, identifier)
-
     def authorize(self):
         super().authorize()
         # A product may read itself, but is no reader of lists of products (contract: keys 5.4).
@@ -35,7 +31,7 @@ class OfProduct:
     """Mixin of what is below a product, which the address names by id or code."""
 
     def find_parent(self):
-        self.product = find_product(Product.objects.visible_to(self.request.user), self.kwargs["product"])
+        self.product = self.find(Product.objects.visible_to(self.request.user), self.kwargs["product"])
 
 
 class ProductPolicyViewSet(OfProduct, NestedViewSet):
@@ -56,15 +52,3 @@ class ProductLicenseViewSet(OfProduct, NestedLicenseViewSet):
 
     def get_queryset(self):
         return super().get_queryset().filter(product=self.product)
-
-
-def find_product(products, identifier):
-    """The product that an address names, by id or code.
-
-    Raises:
-        NotFound: there is none among these.
-    """
-    product = products.named(identifier).first()
-    if product is None:
-        raise NotFound.of("product", identifier)
-    return product
