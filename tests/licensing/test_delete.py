@@ -190,6 +190,7 @@ def delete_elsewhere(api, path):
 def wait_until_somebody_waits():
     with connection.cursor() as cursor:
         for _ in range(1000):
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw first
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
