@@ -1,5 +1,7 @@
 """POST /products (contract: keys 8)."""
 
+from itertools import count
+
 import pytest
 
 from licensing.models import Product
@@ -188,3 +190,13 @@ class TestCode:
         make_product(rival.account, code="rocket")
 
         assert api(acme.admin).post("products", product_document(code="rocket")).status_code == 201
+
+    def test_taken_in_the_meantime_is_answered_like_taken_before(self, acme, api, monkeypatch):
+        make_product(acme.account, code="rocket")
+        look, looks = Product._problems_of_code, count()
+        # The first look comes too early.
+        monkeypatch.setattr(Product, "_problems_of_code", lambda product: look(product) if next(looks) else [])
+
+        response = api(acme.admin).post("products", product_document(code="rocket"))
+
+        assert_refused(response, UNPROCESSABLE, refusal("code", "has already been taken", "CODE_TAKEN"))
