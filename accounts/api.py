@@ -3,11 +3,13 @@
 from django.conf import settings
 
 from accounts.bearers import Origin
-from accounts.authentication import TokenMissing, token_text
+from accounts.credentials import Credential, challenge, credential_of
+from accounts.errors import TokenMissing
 from accounts.models import Account, Token
 from accounts.permissions import Forbidden
 from keygen_site.api import ResourceViewSet
 from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
+from keygen_site.signatures import wanted_algorithm
 from keygen_site.versions import downgrade
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
@@ -38,23 +40,39 @@ class AccountViewSet(ResourceViewSet):
 
     `permissions` of a subclass: action -> the permission that it needs.
     `open_when_inactive`: the actions that also a paused or canceled account may do.
+    `anonymous`: the actions that need no credential; one that is sent, and is no good, is refused all the same.
+        They are asked for in `authorize()` as any other, with None as `request.user`.
+    `sign_in_actions`: the actions that take an e-mail and a password for a credential.
     """
 
     permissions: dict[str, str] = {}
     open_when_inactive: frozenset[str] = frozenset()
+    anonymous: frozenset[str] = frozenset()
+    sign_in_actions: frozenset[str] = frozenset()
 
     def begin(self, request):
         request.account = None
         request.version = CURRENT_VERSION
-        # One statement finds the token and the account it is of, nearly always the account of the address.
-        text = token_text(request)
-        request.found_token = Token.objects.authenticating(text).first() if text else None
+        request.found_token = None
+        request.credential = credential = self.find_credential(request)
+        if credential and credential.kind == "token":
+            # One statement finds the token and the account it is of, nearly always the account of the address.
+            request.found_token = Token.objects.authenticating(credential.text).first()
         request.account = self.find_account(request.found_token)
+        request._request.account = request.account  # whose key signs the answer: `SignatureMiddleware`
         request.version = self.find_version(request)
+        wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "Keygen-Environment" in request.headers:
             raise EnvironmentNotSupported(header="Keygen-Environment")
         if not request.account.is_active and self.action not in self.open_when_inactive:
             raise AccountInactive
+
+    def find_credential(self, request):
+        """What the request authenticates with; an e-mail and a password only where one signs in by them."""
+        credential = credential_of(request)
+        if credential and credential.kind == "password" and self.action not in self.sign_in_actions:
+            return Credential("token", credential.text)
+        return credential
 
     def find_account(self, token):
         """The account that the address names, or the only one (contract: platform 1.2)."""
@@ -77,7 +95,7 @@ class AccountViewSet(ResourceViewSet):
         return version
 
     def perform_authentication(self, request):
-        if request.user is None:
+        if request.user is None and self.action not in self.anonymous:
             raise TokenMissing
 
     @property
@@ -113,6 +131,8 @@ class AccountViewSet(ResourceViewSet):
         response["Keygen-Version"] = version
         response["Keygen-Edition"] = "CE"
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
+        if response.status_code == 401:
+            response["WWW-Authenticate"] = challenge(request)
         if account:
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:

@@ -1,77 +1,84 @@
-"""Who is asking: bearer tokens for the API, e-mail and password for the console."""
+"""Who is asking: credentials of the API, and e-mail and password for the console."""
 
+from importlib import import_module
+
+from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from rest_framework.authentication import BaseAuthentication
 
-from accounts.models import Token, User
-from keygen_site.errors import DOCUMENTATION, DomainError
+from accounts.errors import (
+    CredentialsInvalid,
+    SignInRefused,
+    TokenExpired,
+    TokenFormatInvalid,
+    TokenInvalid,
+    UserBanned,
+)
+from accounts.models import User
+from accounts.services import sign_in
 from keygen_site.ids import as_uuid
 
-ABOUT_AUTHENTICATION = f"{DOCUMENTATION}/authentication/"
-ABOUT_TOKENS = f"{ABOUT_AUTHENTICATION}#token-authentication"
+LAST_WITH_UNIFORM_ERRORS = "1.7"
 
 
-class Unauthorized(DomainError):
-    """A credential that is missing or no good (contract: platform 5.4)."""
-
-    status = 401
-    title = "Unauthorized"
-    detail = "You must be authenticated to complete the request"
-    headers = {"WWW-Authenticate": 'Bearer realm="keygen"'}
-
-
-class TokenMissing(Unauthorized):
-    code = "TOKEN_MISSING"
-    about = ABOUT_AUTHENTICATION
-
-
-class TokenInvalid(Unauthorized):
-    """Unknown, revoked, or of another account."""
-
-    code = "TOKEN_INVALID"
-    about = ABOUT_TOKENS
-
-
-class TokenFormatInvalid(Unauthorized):
-    code = "TOKEN_FORMAT_INVALID"
-    about = ABOUT_TOKENS
-    detail = "Token format is invalid (make sure that you're providing a token value, not a token's UUID identifier)"
-
-
-class TokenExpired(Unauthorized):
-    code = "TOKEN_EXPIRED"
-    detail = "Token is expired"
-
-
-class UserBanned(DomainError):
-    status = 403
-    title = "Access denied"
-    code = "USER_BANNED"
-    detail = "User is banned"
-
-
-def token_text(request):
-    """The token in the Authorization header, or None: `Bearer <token>` or `Token <token>`, in any case."""
-    scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    if scheme.lower() not in ("bearer", "token"):
-        return None
-    return text.strip().removeprefix("token=").strip('"') or None
-
-
-class TokenAuthentication(BaseAuthentication):
-    """By a token of the account that the address names; the viewset's `begin()` has found both."""
+class BearerAuthentication(BaseAuthentication):
+    """By a credential of the account that the address names; the viewset's `begin()` has found both."""
 
     def authenticate(self, request):
-        if token_text(request) is None:
+        credential = request.credential
+        if credential is None:
             return None
+        match credential.kind:
+            case "license":
+                return licenses().bearer_of_key(request.account, credential.text), None
+            case "password":
+                return self._signed_in(request, credential)
+        return self._bearer_of(request), request.found_token
+
+    def _bearer_of(self, request):
         token = request.found_token
         if token is None or token.account_id != request.account.pk:
-            raise TokenFormatInvalid if as_uuid(token_text(request)) else TokenInvalid
+            raise TokenFormatInvalid if as_uuid(request.credential.text) else TokenInvalid
         if token.is_expired:
             raise TokenExpired
         if token.bearer_banned:
             raise UserBanned
-        return token.as_bearer(), token
+        bearer = token.as_bearer()
+        if bearer.role == "license":
+            licenses().check_token(bearer)
+        return bearer
+
+    def _signed_in(self, request, credential):
+        try:
+            user = sign_in(
+                account=request.account,
+                email=credential.text,
+                password=credential.password,
+                address=client_address(request),
+            )
+        except SignInRefused as error:
+            if request.version <= LAST_WITH_UNIFORM_ERRORS or settings.UNIFORM_SIGN_IN_ERRORS:
+                raise CredentialsInvalid from None
+            raise error
+        return user.as_bearer(), user
+
+
+def licenses():
+    """The module that knows about licenses as bearers: they are above accounts, so a setting names it.
+
+    It has `bearer_of_key(account, key)`, whom a license key speaks for, and `check_token(bearer)`, which refuses a
+    license's token that the license's terms do not allow.
+    """
+    return import_module(settings.LICENSE_AUTHENTICATION)
+
+
+def client_address(request):
+    """The network address that a request comes from: behind our own proxy, the one that the proxy saw."""
+    if settings.BEHIND_TLS_PROXY:
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+        if forwarded:
+            return forwarded
+    return request.META.get("REMOTE_ADDR", "")
 
 
 class EmailBackend(ModelBackend):
@@ -80,7 +87,7 @@ class EmailBackend(ModelBackend):
     def authenticate(self, request, username=None, password=None, **kwargs):
         if not username or password is None:
             return None
-        users = User.objects.filter(email=username.strip().lower(), is_staff=True)
+        users = User.objects.filter(email=username, is_staff=True)
         for user in users:
             if user.check_password(password) and self.user_can_authenticate(user):
                 return user

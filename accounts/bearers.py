@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from django.db.models import Model
+
 from accounts.roles import HOLDS, STAFF
 
 
@@ -12,18 +14,23 @@ class Bearer:
 
     Attributes:
         account_id: the account that the credential belongs to.
-        id, type: the row that the credential speaks for, and its type on the wire, e.g. `products`.
+        id, model: the row that the credential speaks for, and its model.
         role: one of `accounts.roles.HOLDS`.
         token_id: the token that was used, or None when a license key was.
     """
 
     account_id: UUID
     id: UUID
-    type: str
+    model: type[Model]
     role: str
     token_id: UUID | None = None
 
     is_authenticated = True
+
+    @property
+    def type(self):
+        """The bearer's resource type on the wire, e.g. `products`."""
+        return self.model.JSONAPIMeta.resource_name
 
     @property
     def is_staff(self):

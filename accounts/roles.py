@@ -24,6 +24,7 @@ _TABLE = """
     license.create                 A D Sa P U
     license.delete                 A D Sa P U
     license.read                   A D Sa Su R P L U
+    license.tokens.generate        A D Sa P
     license.update                 A D Sa Su P
     policy.create                  A D Sa P
     policy.delete                  A D P
@@ -39,7 +40,15 @@ _TABLE = """
     token.read                     A D Sa Su R P L U
     token.regenerate               A D Sa Su P L U
     token.revoke                   A D Sa Su P L U
+    user.ban                       A D Sa Su P
+    user.create                    A D Sa P
+    user.delete                    A D P
+    user.password.reset            A D Sa Su R U
+    user.password.update           A D Sa Su R U
     user.read                      A D Sa Su R P L U
+    user.tokens.generate           A D P
+    user.unban                     A D Sa Su P
+    user.update                    A D Sa P U
 """
 _ROLES = {
     "A": "admin",
@@ -63,25 +72,41 @@ def _ending(*endings):
     return frozenset(permission for permission in PERMISSIONS if permission.endswith(endings))
 
 
+_OWN_PASSWORD = frozenset({"user.password.reset", "user.password.update"})
+
 # What a role holds by default. Users and licenses may be *given* more (platform 6.1, "allowed"), never keys or pools.
 HOLDS = {
     "admin": PERMISSIONS,
     "developer": PERMISSIONS,
     "sales-agent": PERMISSIONS,
     "support-agent": PERMISSIONS,
-    "read-only": _ending(".read") | {"token.generate"},
-    "product": PERMISSIONS - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
-    "user": frozenset(
-        {
-            "license.create",
-            "license.delete",
-            "license.read",
-            "token.generate",
-            "token.read",
-            "token.regenerate",
-            "token.revoke",
-            "user.read",
-        }
-    ),
+    "read-only": _ending(".read") | _OWN_PASSWORD | {"token.generate"},
+    "product": PERMISSIONS
+    - _OWN_PASSWORD
+    - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
+    "user": _OWN_PASSWORD
+    | {
+        "license.create",
+        "license.delete",
+        "license.read",
+        "token.generate",
+        "token.read",
+        "token.regenerate",
+        "token.revoke",
+        "user.read",
+        "user.update",
+    },
     "license": frozenset({"license.read", "token.read", "token.regenerate", "token.revoke"}),
+}
+
+# Nobody may change somebody of a higher rank (platform 6.1).
+RANKS = {
+    "admin": 7,
+    "developer": 5,
+    "product": 4,
+    "sales-agent": 3,
+    "support-agent": 2,
+    "read-only": 1,
+    "license": 0,
+    "user": 0,
 }

@@ -31,6 +31,8 @@ DATABASE = required(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
 # Single-account mode: the id or slug of the only account, which then also answers under /v1/… without a prefix.
 ACCOUNT = env.str("ACCOUNT", "")
+# Answers every failed sign-in alike, so that nobody learns which e-mails have an account.
+UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
@@ -119,6 +121,8 @@ AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.authentication.EmailBackend"]
 # An e-mail is unique within its account only; EmailBackend knows.
 SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+# Knows licenses as bearers; `accounts`, below it, only knows this name.
+LICENSE_AUTHENTICATION = "licensing.authentication"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -154,7 +158,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "keygen_site.renderers.ContentNegotiation",
     "DEFAULT_PAGINATION_CLASS": "keygen_site.pagination.Pagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HoldsPermission"],
     "EXCEPTION_HANDLER": "keygen_site.api.exception_handler",
     "UNAUTHENTICATED_USER": None,

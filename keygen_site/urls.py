@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-api = [path("", include("licensing.urls")), path("", include("pools.urls"))]
+api = [path("", include("accounts.urls")), path("", include("licensing.urls")), path("", include("pools.urls"))]
 
 urlpatterns = [
     path("v1/accounts/<str:account>/", include(api)),

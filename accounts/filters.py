@@ -1,0 +1,85 @@
+"""Filters of the lists of tokens and users (contract: platform 5.5, 8.5)."""
+
+from django.apps import apps
+from django.db.models import Q
+from django_filters import rest_framework as filters
+
+from accounts.models import Token, User
+from accounts.models.tokens import type_of
+from accounts.models.users import OWNED
+from accounts.serializers.tokens import BEARER_TYPES
+from keygen_site.ids import as_uuid
+from keygen_site.metadata import filter_metadata
+
+FALSE = ("0", "f", "false", "off", "no")
+
+
+class TokenFilterSet(filters.FilterSet):
+    """Filters of `GET /tokens`: `bearer[type]`, `bearer[id]`, `bearer[role]`, of which the last may be a list."""
+
+    class Meta:
+        model = Token
+        fields = []
+
+    def filter_queryset(self, queryset):
+        if name := self.data.get("bearer[type]"):
+            model = BEARER_TYPES.get(name)
+            queryset = queryset.filter(bearer_type=type_of(apps.get_model(model))) if model else queryset.none()
+        if identifier := self.data.get("bearer[id]"):
+            uuid = as_uuid(identifier)
+            queryset = queryset.filter(bearer_id=uuid) if uuid else queryset.none()
+        if roles := listed(self.data, "bearer[role]"):
+            # Products and licenses have no other role than what they are.
+            models = [apps.get_model(BEARER_TYPES[role]) for role in roles if role in ("product", "license")]
+            queryset = queryset.filter(
+                Q(bearer_role__in=roles) | Q(bearer_type__in=[type_of(model) for model in models])
+            )
+        return queryset
+
+
+class HolderFilter(filters.CharFilter):
+    """Users who hold a license of something; a method of the queryset says who they are."""
+
+    def __init__(self, method_name):
+        super().__init__()
+        self.method_name = method_name
+
+    def filter(self, queryset, value):
+        if not value:
+            return queryset
+        uuid = as_uuid(value)
+        return getattr(queryset, self.method_name)(uuid) if uuid else queryset.none()
+
+
+class AssignedFilter(filters.CharFilter):
+    """Users who own a license, or own none."""
+
+    def filter(self, queryset, value):
+        if not value:
+            return queryset
+        owners = User.objects.exclude(**{OWNED: None}).values("pk")
+        return queryset.exclude(pk__in=owners) if value.lower() in FALSE else queryset.filter(pk__in=owners)
+
+
+class UserFilterSet(filters.FilterSet):
+    """Filters of `GET /users`. Without `roles[]` only those of role `user` are listed."""
+
+    product = HolderFilter("of_product")
+    license = HolderFilter("of_license")
+    assigned = AssignedFilter()
+    active = AssignedFilter()
+
+    class Meta:
+        model = User
+        fields = []
+
+    def filter_queryset(self, queryset):
+        queryset = super().filter_queryset(queryset)
+        if status := self.data.get("status"):
+            queryset = queryset.of_status(status.upper())
+        return filter_metadata(queryset, self.data).filter(role__in=listed(self.data, "roles") or [User.Role.USER])
+
+
+def listed(query, name):
+    """The values of a parameter that may be sent once or as a list: `roles[]=a&roles[]=b`."""
+    return [value for value in [*query.getlist(name), *query.getlist(f"{name}[]")] if value]

@@ -1,0 +1,70 @@
+"""Accounts: the tenants."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from keygen_site.ids import as_uuid
+from keygen_site.models import LineField, Resource
+
+
+class AccountQuerySet(models.QuerySet):
+    def named(self, identifier):
+        """Accounts whose id or slug is `identifier`; no slug looks like a UUID, so there is one at most."""
+        uuid = as_uuid(identifier)
+        return self.filter(Q(pk=uuid) if uuid else Q(slug=identifier))
+
+
+class Account(Resource):
+    """The tenant: everything else belongs to one."""
+
+    class Status(models.TextChoices):
+        """Only a subscribed account is served; the operator of the server says which (contract: platform 7.5)."""
+
+        SUBSCRIBED = "SUBSCRIBED", "Active"
+        PAUSED = "PAUSED", "Paused"
+        CANCELED = "CANCELED", "Canceled"
+
+    name = LineField(max_length=255)
+    slug = LineField(
+        max_length=255,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"\A[a-z0-9][a-z0-9-]*\Z",
+                "can only contain lowercase letters, numbers and dashes (but cannot start with dash)",
+            ),
+        ],
+    )
+    api_version = models.CharField(max_length=8, default="1.8")
+    protected = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
+
+    objects = AccountQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(slug=""), name="accounts_account_slug_not_blank"),
+        ]
+
+    class JSONAPIMeta:
+        resource_name = "accounts"
+
+    def __str__(self):
+        return self.name
+
+    def clean(self):
+        if self.slug in ("action", "actions"):
+            raise ValidationError({"slug": ValidationError("is reserved", code="not_allowed")})
+        if as_uuid(self.slug.replace("-", "")):
+            raise ValidationError({"slug": ValidationError("cannot resemble a UUID", code="not_allowed")})
+
+    @property
+    def is_active(self):
+        return self.status == self.Status.SUBSCRIBED
+
+    def is_named(self, identifier):
+        """Whether `identifier` is this account's id or slug, as in `Account.objects.named()`."""
+        return identifier == self.slug or as_uuid(identifier) == self.pk

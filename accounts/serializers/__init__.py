@@ -1,0 +1,3 @@
+from accounts.serializers.tokens import TokenSerializer
+
+__all__ = ["TokenSerializer"]

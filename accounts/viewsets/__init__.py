@@ -1,0 +1,3 @@
+from accounts.viewsets.tokens import BearerTokenViewSet, TokenViewSet
+
+__all__ = ["BearerTokenViewSet", "TokenViewSet"]
