@@ -1,5 +1,6 @@
 """Request documents for products and policies, and how these look in an answer."""
 
+UNKNOWN = "01a20000-0000-7000-8000-000000000000"  # the id of nothing
 DEFAULTS = {
     "duration": None,
     "strict": False,

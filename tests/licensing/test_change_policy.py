@@ -1,12 +1,10 @@
 """GET, PATCH and PUT /policies/:id (contract: keys 7.2)."""
 
-from uuid import uuid4
-
 import pytest
 
 from tests.cast import make_policy
 from tests.errors import BAD, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found, unprocessable
-from tests.licensing.documents import document, linkage, policy_object, product_object
+from tests.licensing.documents import UNKNOWN, document, linkage, policy_object, product_object
 
 ATTRIBUTES = "/data/attributes"
 FINAL = [("usePool", True), ("usePool", False), ("scheme", None), ("scheme", "ED25519_SIGN"), ("encrypted", False)]
@@ -30,7 +28,7 @@ class TestRetrieve:
         with django_assert_num_queries(2):  # who asks, and the policy
             admin.get(f"policies/{policy.pk}")
 
-    @pytest.mark.parametrize("identifier", ["x", str(uuid4())])
+    @pytest.mark.parametrize("identifier", ["x", UNKNOWN])
     def test_says_when_there_is_none(self, acme, api, identifier):
         for response in (
             api(acme.admin).get(f"policies/{identifier}"),
@@ -85,7 +83,7 @@ class TestUpdate:
             ({"data": {"type": "policies"}}, "is missing", ATTRIBUTES),
             (document("products", {}), "is invalid", "/data/type"),
             (document("policies", {"name": ""}), "cannot be blank", f"{ATTRIBUTES}/name"),
-            (document("policies", {}, product=linkage(uuid4())), "unpermitted parameter", "/data/relationships"),
+            (document("policies", {}, product=linkage(UNKNOWN)), "unpermitted parameter", "/data/relationships"),
             (document("policies", {"leasingStrategy": "X"}), "unpermitted parameter", f"{ATTRIBUTES}/leasingStrategy"),
         ],
     )

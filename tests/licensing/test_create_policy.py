@@ -1,12 +1,10 @@
 """POST /policies: its document, attributes, defaults and bounds (contract: keys 7.1, 7.2)."""
 
-from uuid import uuid4
-
 import pytest
 
 from licensing.models import Policy
 from tests.errors import BAD, FORBIDDEN, UNPROCESSABLE, assert_refused, bad_request, forbidden, unprocessable
-from tests.licensing.documents import DEFAULTS, policy_document, policy_object
+from tests.licensing.documents import DEFAULTS, UNKNOWN, policy_document, policy_object
 
 ATTRIBUTES, PRODUCT = "/data/attributes", "/data/relationships/product"
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
@@ -171,7 +169,7 @@ class TestDocument:
             ("relationships", {"product": {"data": None}}, "cannot be null", f"{PRODUCT}/data"),
             (
                 "relationships",
-                {"product": {"data": {"type": "policies", "id": str(uuid4())}}},
+                {"product": {"data": {"type": "policies", "id": UNKNOWN}}},
                 "is invalid",
                 f"{PRODUCT}/data/type",
             ),
@@ -182,7 +180,7 @@ class TestDocument:
                 f"{PRODUCT}/data/id",
             ),
             ("relationships", {"pool": {}}, "unpermitted parameter", "/data/relationships/pool"),
-            ("id", str(uuid4()), "unpermitted parameter", "/data/id"),
+            ("id", UNKNOWN, "unpermitted parameter", "/data/id"),
         ],
     )
     def test_is_refused(self, acme, api, member, value, detail, pointer):
@@ -269,7 +267,7 @@ class TestValues:
 class TestProduct:
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent"])
     def test_must_exist(self, acme, api, role):
-        response = api(acme.bearer(role)).post("policies", policy_document(uuid4()))
+        response = api(acme.bearer(role)).post("policies", policy_document(UNKNOWN))
 
         assert_refused(response, UNPROCESSABLE, MUST_EXIST)
 
@@ -279,7 +277,7 @@ class TestProduct:
         assert_refused(response, UNPROCESSABLE, MUST_EXIST)
 
     def test_is_told_before_what_else_is_wrong(self, acme, api):
-        document = policy_document(uuid4())
+        document = policy_document(UNKNOWN)
         document["data"]["attributes"] = {}
 
         assert_refused(api(acme.admin).post("policies", document), UNPROCESSABLE, MUST_EXIST, NAME_MISSING)
@@ -287,7 +285,7 @@ class TestProduct:
     def test_cannot_make_policies_for_others(self, acme, api):
         other = acme.another_product()
 
-        for product in (other, uuid4()):
+        for product in (other, UNKNOWN):
             response = api(acme.product).post("policies", policy_document(product))
 
             assert_refused(response, FORBIDDEN, forbidden())

@@ -1,12 +1,10 @@
 """Lists of products and policies, and what is listed below them (contract: keys 1.3, 1.4, 4)."""
 
-from uuid import uuid4
-
 import pytest
 
 from tests.cast import make_license, make_policy, make_product
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
-from tests.licensing.documents import ids, policy_object, product_object
+from tests.licensing.documents import UNKNOWN, ids, policy_object, product_object
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ class TestProducts:
         assert response.json()["links"]["meta"] == {"pages": 3, "count": 5}
 
     def test_have_no_filters(self, acme, admin):
-        assert ids(admin.get(f"products?product={uuid4()}&code=x")) == [str(acme.product.pk)]
+        assert ids(admin.get(f"products?product={UNKNOWN}&code=x")) == [str(acme.product.pk)]
 
     @pytest.mark.parametrize("path", ["products", "policies"])
     def test_cost_the_same_however_many(self, acme, admin, django_assert_num_queries, path):
@@ -79,7 +77,7 @@ class TestPolicies:
         product = make_product(acme.account, code="rocket")
         policies = {"other": make_policy(product), "unpooled": acme.unpooled, "pooled": acme.policy}
 
-        response = admin.get("policies?" + query.format(other=product.pk, acme=acme.product.pk, unknown=uuid4()))
+        response = admin.get("policies?" + query.format(other=product.pk, acme=acme.product.pk, unknown=UNKNOWN))
 
         assert ids(response) == [str(policies[name].pk) for name in listed]
 
@@ -151,7 +149,7 @@ class TestLicenses:
     )
     def test_are_listed_and_filtered(self, acme, admin, licenses, path, listed):
         url = path.format(
-            product=acme.product.pk, policy=acme.policy.pk, owner=licenses["pooled"].owner_id, unknown=uuid4()
+            product=acme.product.pk, policy=acme.policy.pk, owner=licenses["pooled"].owner_id, unknown=UNKNOWN
         )
 
         assert ids(admin.get(url)) == [str(licenses[name].pk) for name in listed]
