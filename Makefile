@@ -1,0 +1,52 @@
+# run: the server with demo data.  test: the suite on both databases.  lint: style, types, migrations.  bench: figures.
+
+.DELETE_ON_ERROR:  # half an .env is worse than none
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+# More arguments for pytest, or for the benchmarks: make test ARGS="tests/pools -k pop"
+ARGS ?=
+
+.PHONY: run test lint bench
+
+run: .venv/.run .env
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py collectstatic --no-input --verbosity 0
+	$(BIN)/python manage.py quickstart --address http://127.0.0.1:$(PORT)
+	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 1 \
+		keygen_site.wsgi:application
+
+# Both always run: what fails on one database only is worth knowing at once.
+test: .venv/.dev
+	@failed=0; \
+	for database in sqlite postgresql; do \
+		echo "== $$database"; \
+		$(BIN)/python -m pytest -n 2 --database $$database $(ARGS) || failed=1; \
+	done; \
+	exit $$failed
+
+lint: export DEBUG = true
+lint: export ENV_FILE = /dev/null
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: .venv/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.env:
+	@umask 077; secret=$$($(PYTHON) -c "import secrets; print(secrets.token_urlsafe(50))"); \
+	sed "s/^SECRET_KEY=.*/SECRET_KEY=$$secret/" .env.example > $@
+	@echo "Made .env with a secret of its own."
+
+.venv/.run: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

