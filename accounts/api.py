@@ -35,6 +35,31 @@ class EnvironmentNotSupported(BadRequest):
     detail = "is unsupported"
 
 
+class ReferenceInvalid(BadRequest):
+    """`Keygen-Reference`, by which a caller says what an act is for, is kept in the ledger as it is."""
+
+    detail = "must be between 1 and 255 characters, without control characters"
+    source = {"header": "Keygen-Reference"}
+
+
+def reference_of(request):
+    """What the caller says it is for, e.g. an order number, or an empty text where nothing is said.
+
+    Raises:
+        ReferenceInvalid: it is empty, too long, or no line of text.
+    """
+    sent = request.META.get("HTTP_KEYGEN_REFERENCE")
+    if sent is None:
+        return ""
+    try:
+        text = sent.encode("latin-1").decode().strip()  # WSGI shows the bytes of a header as latin-1
+    except UnicodeError:
+        raise ReferenceInvalid from None
+    if not 1 <= len(text) <= 255 or not text.isprintable():
+        raise ReferenceInvalid
+    return text
+
+
 class AccountViewSet(ResourceViewSet):
     """Base of the viewsets of everything that belongs to an account.
 
@@ -67,6 +92,12 @@ class AccountViewSet(ResourceViewSet):
         if not request.account.is_active and self.action not in self.open_when_inactive:
             raise AccountInactive
 
+    def begin_without_account(self, request):
+        """What `begin()` does where there is no account yet, and nobody who could ask."""
+        request.account = request.credential = None
+        request.version = CURRENT_VERSION
+        request.version = self.find_version(request)
+
     def find_credential(self, request):
         """What the request authenticates with; an e-mail and a password only where one signs in by them."""
         credential = credential_of(request)
@@ -89,7 +120,9 @@ class AccountViewSet(ResourceViewSet):
 
     def find_version(self, request):
         """The API version of the answer: the request's, or the account's."""
-        version = request.headers.get("Keygen-Version", "").strip().removeprefix("v") or request.account.api_version
+        version = request.headers.get("Keygen-Version", "").strip().removeprefix("v")
+        if not version:
+            version = request.account.api_version if request.account else CURRENT_VERSION
         if version not in VERSIONS:
             raise VersionInvalid
         return version
@@ -106,6 +139,7 @@ class AccountViewSet(ResourceViewSet):
             bearer_type=bearer.type,
             bearer_id=bearer.id,
             request_id=self.request.id,
+            reference=reference_of(self.request),
         )
 
     def get_queryset(self):
@@ -130,6 +164,7 @@ class AccountViewSet(ResourceViewSet):
         response["Cache-Control"] = "no-transform, no-store, max-age=0"
         response["Keygen-Version"] = version
         response["Keygen-Edition"] = "CE"
+        response["Keygen-Revision"] = settings.REVISION
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
         if response.status_code == 401:
             response["WWW-Authenticate"] = challenge(request)

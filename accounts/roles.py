@@ -12,9 +12,12 @@ Whether the object is one that the bearer may see is a third question: `visible_
 ADMINISTRATORS = frozenset({"admin", "developer"})
 STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
 
-# permission: the roles that may use it. A, D: admin, developer; Sa, Su: sales, support agent; R: read-only;
+# permission: the roles that may use it; without any, nobody: accounts are not deleted through the API, and made by
+# those who have none yet. A, D: admin, developer; Sa, Su: sales, support agent; R: read-only;
 # P: product; L: license; U: user.
 _TABLE = """
+    account.create
+    account.delete
     account.read                   A D Sa Su R P L U
     account.update                 A D
     key.create                     A D P

@@ -1,27 +1,60 @@
 """What happens across accounts, people and tokens."""
 
+import logging
+from threading import Thread
+
+from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
 from django.core.validators import validate_email
 from django.db import transaction
+from django.template.loader import render_to_string
 
 from accounts import throttles
 from accounts.errors import EmailInvalid, EmailRequired, PasswordInvalid, PasswordNotSupported, PasswordRequired
-from accounts.models import Account, SigningKey, Token, User
+from accounts.keys import loaded
+from accounts.models import Account, Token, User
+from accounts.passwords import OldPasswordInvalid, reset_token
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
-def create_account(*, slug, name, email, password=None):
+def create_account(*, slug, name, email, password=None, protected=True, **fields):
     """An account with its first admin and a token for them: `(account, user, text of the token)`.
 
     Raises:
         ValidationError: what is wrong, by field.
     """
-    account = Account(slug=slug, name=name, protected=True)
+    account = Account(slug=slug, name=name, protected=protected, **fields)
     account.validate_and_save()
-    SigningKey.objects.of(account.pk, "ed25519")
+    loaded(account.pk, "ed25519")  # made now, so that the first answer need not wait for it
     user = User.objects.create_user(email, password, account=account, role=User.Role.ADMIN)
     _, text = Token.generate(user)
     return account, user, text
+
+
+@transaction.atomic
+def sign_up(*, admins, name, slug, **fields):
+    """An account with some admins, none of whom gets a token: they sign in.
+
+    Raises:
+        ValidationError: what is wrong with the account, by field, or with its `admins`.
+    """
+    account = Account(name=name, slug=slug, **fields)
+    account.validate_and_save()
+    loaded(account.pk, "ed25519")
+    for admin in admins:
+        try:
+            User.objects.create_user(**{**admin, "role": User.Role.ADMIN}, account=account)
+        except ValidationError as error:
+            problems = [
+                ValidationError(problem.message, code=f"{field}_{problem.code}", params=problem.params)
+                for field, problems in error.error_dict.items()
+                for problem in problems
+            ]
+            raise ValidationError({"admins": problems}) from None
+    return account
 
 
 def sign_in(*, account, email, password, address):
@@ -35,8 +68,8 @@ def sign_in(*, account, email, password, address):
         TooManyRequests: of one address, too many for this e-mail, or too many wrong ones.
     """
     email = email.strip().lower()
-    throttles.SIGN_IN_AS_ANYBODY.attempt(account.pk, address)
     throttles.SIGN_IN.attempt(account.pk, address, email)
+    throttles.SIGN_IN_AS_ANYBODY.attempt(account.pk, address)
     try:
         validate_email(email)
     except ValidationError:
@@ -51,3 +84,76 @@ def sign_in(*, account, email, password, address):
         raise PasswordInvalid
     throttles.SIGN_IN_AS_ANYBODY.forgive(account.pk, address)
     return user
+
+
+@transaction.atomic
+def change_user(user, values, *, keep_token=None):
+    """Change a user's fields. Another role or password revokes their tokens, but for the one with id `keep_token`.
+
+    Raises:
+        ValidationError: what is wrong, by field.
+    """
+    values = dict(values)
+    changed = {name for name, value in values.items() if name != "password" and getattr(user, name) != value}
+    for name in changed:
+        setattr(user, name, values[name])
+    if "password" in values:
+        user.set_password(values["password"])
+        changed.add("password")
+    if changed:
+        user.save_changes(*changed)
+    if changed & {"role", "password"}:
+        user.tokens.exclude(pk=keep_token).delete()
+    return user
+
+
+def update_password(user, *, old, new, address, keep_token=None):
+    """Give somebody a new password who knows the old one. Their other tokens are revoked.
+
+    Raises:
+        OldPasswordInvalid: they do not, or have none.
+        ValidationError: the new one is too short or too long.
+        TooManyRequests: they have tried too often.
+    """
+    throttles.CHANGED_PASSWORD.attempt(user.account_id, address, user.pk)
+    if not user.check_password(old):
+        raise OldPasswordInvalid
+    return change_user(user, {"password": new}, keep_token=keep_token)
+
+
+def forget_password(*, account, email, address, site, deliver=True):
+    """Mail a reset token to the user of an account who has an e-mail, if there is one; nobody learns whether.
+
+    Args:
+        address: the network address that the wish comes from.
+        site: the address of this server, for the mail.
+        deliver: whether to send the mail.
+
+    Raises:
+        TooManyRequests: it was wished too often.
+    """
+    throttles.FORGOTTEN_PASSWORD.attempt(account.pk, address, email.strip().lower())
+    user = User.objects.filter(account=account, email=email).select_related("account").first()
+    if user is None or not deliver or not may_reset(user):
+        return
+    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+        logger.warning("A password cannot be reset: the setting EMAIL_URL does not say how to send mail.")
+        return
+    path = f"/v1/accounts/{account.pk}/users/{user.pk}/actions/reset-password"
+    text = render_to_string(
+        "accounts/password_reset.txt", {"user": user, "token": reset_token(user), "address": f"{site}{path}"}
+    )
+    # Beside the request: how long a mail server takes must not tell that there was somebody to write to.
+    Thread(target=_send, args=(f"New password for {account.name}", text, user.email)).start()
+
+
+def _send(subject, text, address):
+    try:
+        send_mail(" ".join(subject.split()), text, None, [address])
+    except OSError as error:  # all of smtplib's errors are
+        logger.error("A mail could not be sent through %s: %s", settings.EMAIL_HOST, type(error).__name__)
+
+
+def may_reset(user):
+    """Whether somebody may choose a password who has forgotten it: not where only staff hands out access."""
+    return user.has_usable_password() or user.role != User.Role.USER or not user.account.protected

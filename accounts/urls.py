@@ -1,4 +1,6 @@
-from accounts.viewsets import TokenViewSet
+from django.urls import re_path
+
+from accounts.viewsets import MeViewSet, PasswordViewSet, TokenViewSet, UserTokenViewSet, UserViewSet
 from keygen_site.api import Router
 
 
@@ -13,7 +15,16 @@ class TokenRouter(Router):
     ]
 
 
-router = TokenRouter()
-router.register("tokens", TokenViewSet)
+token_router = TokenRouter()
+token_router.register("tokens", TokenViewSet)
+router = Router()
+router.register("users", UserViewSet)
+router.register(r"users/(?P<user>[^/]+)/tokens", UserTokenViewSet, basename="user-tokens")
+router.register("passwords", PasswordViewSet, basename="password")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *token_router.urls,
+    *router.urls,
+    re_path(r"^me/?$", MeViewSet.as_view({"get": "me"})),
+    re_path(r"^profile/?$", MeViewSet.as_view({"get": "profile"})),
+]

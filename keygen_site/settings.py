@@ -6,7 +6,7 @@ A malformed or missing value stops the start; everything that is wrong is said a
 import os
 from pathlib import Path
 
-from environs import Env, validate
+from environs import Env, ValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -23,6 +23,11 @@ def required(read, name, debug_default, **options):
     return read(name, **options)
 
 
+def known_backend(email):
+    if "EMAIL_BACKEND" not in email:
+        raise ValidationError("Must begin with smtp://, submission://, console:// or dummy://.")
+
+
 not_blank = validate.Length(min=1, error="Must not be blank.")
 
 SECRET_KEY = required(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
@@ -31,11 +36,18 @@ DATABASE = required(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
 # Single-account mode: the id or slug of the only account, which then also answers under /v1/… without a prefix.
 ACCOUNT = env.str("ACCOUNT", "")
+# Lets anybody make an account by POST /v1/accounts.
+SIGN_UP = env.bool("SIGN_UP", False)
 # Answers every failed sign-in alike, so that nobody learns which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+# The revision of the source that runs, for the header Keygen-Revision.
+REVISION = env.str("REVISION", "")
+# Where mail goes, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints it.
+EMAIL = env.dj_email_url("EMAIL_URL", "dummy://", validate=known_backend)
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
 # PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
@@ -60,6 +72,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "keygen_site.middleware.RequestIdMiddleware",
+    "keygen_site.headers.ApiHeadersMiddleware",
+    "accounts.middleware.SignatureMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "keygen_site.middleware.WellFormedRequestMiddleware",
@@ -96,7 +110,7 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     if not Path(DATABASE["NAME"]).is_absolute() and DATABASE["NAME"] != ":memory:":
         DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
     DATABASE["OPTIONS"] = {
-        # A transaction that reads first and writes later cannot wait for another writer, it fails: take the lock at once.
+        # A transaction that reads first and writes later cannot wait for another writer, it fails: lock at once.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds
         # FULL: with NORMAL a power cut could put a key back that was already handed out.
@@ -132,8 +146,15 @@ LOGIN_URL = "admin:login"
 
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 63_072_000  # two years
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
+
+# Mail ----------------------------------------------------------------------------------------------------------------
+
+globals().update(EMAIL)  # EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT, …
+EMAIL_TIMEOUT = 15  # seconds
 
 # Language, time, files -----------------------------------------------------------------------------------------------
 
@@ -168,10 +189,19 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "keygen_site.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+        },
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
+        # Django's own handlers would write lines past our formatter.
+        "django": {"handlers": [], "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
         # One line for each 4xx answer would drown the log: refusals are the API's daily bread.
         "django.request": {"level": "ERROR"},
         # Statements carry keys and digests; they never go into a log.

@@ -1,12 +1,18 @@
 """The addresses: the API with and without the account's name in front, and the console."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+
+from keygen_site import service
 
 api = [path("", include("accounts.urls")), path("", include("licensing.urls")), path("", include("pools.urls"))]
 
 urlpatterns = [
+    re_path(r"^v1/(?:accounts/(?P<account>[^/]+)/)?ping/?$", service.ping),
+    re_path(r"^v1/health/?$", service.health),
+    path("-/csp-reports", service.csp_reports),
+    path("v1/", include("accounts.account_urls")),
     path("v1/accounts/<str:account>/", include(api)),
     path("v1/", include(api)),
     path("admin/", admin.site.urls),

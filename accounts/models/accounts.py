@@ -62,6 +62,11 @@ class Account(Resource):
             raise ValidationError({"slug": ValidationError("cannot resemble a UUID", code="not_allowed")})
 
     @property
+    def account_id(self):
+        """What all resources have: the account that they belong to."""
+        return self.pk
+
+    @property
     def is_active(self):
         return self.status == self.Status.SUBSCRIBED
 

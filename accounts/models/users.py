@@ -136,6 +136,8 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
     is_staff = models.BooleanField("may use the console", default=False)
     tokens = GenericRelation("Token", content_type_field="bearer_type", object_id_field="bearer_id")
 
+    group_id = None  # groups are not built; a user is in none
+
     objects = UserManager()
 
     USERNAME_FIELD = "email"
@@ -179,6 +181,10 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         if not hasattr(self, "has_recent_license"):
             self.has_recent_license = User.objects.filter(pk=self.pk).of_status("ACTIVE").exists()
         return "ACTIVE" if self.has_recent_license else "INACTIVE"
+
+    def holds_of_others(self, product):
+        """Whether the person holds a license of any other product."""
+        return any(getattr(self, path).exclude(product=product).exists() for path in (OWNED, SHARED))
 
     def as_bearer(self):
         """The person as one who has signed in themselves, without a token."""

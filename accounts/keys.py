@@ -1,0 +1,26 @@
+"""The private keys of accounts, ready to sign with. Nothing else hands them out."""
+
+from threading import Lock
+
+from accounts.models import SigningKey
+from keygen_site import signatures
+
+MOST = 4096
+_loaded = {}
+_lock = Lock()
+
+
+def loaded(account_id, kind):
+    """The private key of an account, of a kind; this process remembers it, for loading costs more than signing.
+
+    Call it outside of transactions, or in that which makes the account: what it remembers must not be rolled back.
+    """
+    name = (str(account_id), kind)
+    key = _loaded.get(name)
+    if key is None:
+        key = signatures.load(SigningKey.objects.of(account_id, kind).private)
+        with _lock:
+            if len(_loaded) >= MOST:
+                _loaded.clear()
+            _loaded[name] = key
+    return key

@@ -1,0 +1,55 @@
+"""The signature of every answer that is about an account (contract: platform 3.4)."""
+
+from django.http.request import split_domain_port
+from django.utils.encoding import escape_uri_path
+from django.utils.http import http_date
+
+from accounts.keys import loaded
+from keygen_site import signatures
+
+
+class SignatureMiddleware:
+    """Signs the answer, errors too, with a key of the account that the address named.
+
+    It stands outside of whatever could change the body. An answer that cannot be signed is not sent: what fails here
+    is an error 500.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        account = getattr(request, "account", None)
+        if account is not None:
+            sign(request, response, str(account.pk))
+        return response
+
+
+def sign(request, response, account_id):
+    """Put date, digest and signature into the headers of a response, for a client who verifies them."""
+    date, digest = http_date(), signatures.digest_of(response.content)
+    response["Date"] = response["Keygen-Date"] = date
+    response["Digest"] = response["Keygen-Digest"] = digest
+    try:
+        algorithm = signatures.wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), account_id)
+    except signatures.SignatureNotAccepted:
+        return  # the answer says so
+    text = signatures.signed_text(
+        method=request.method,
+        target=target_of(request),
+        host=split_domain_port(request.get_host())[0],
+        date=date,
+        digest=digest,
+    )
+    signature = signatures.sign(algorithm, loaded(account_id, signatures.ALGORITHMS[algorithm]), text)
+    response["Keygen-Signature"] = signatures.signature_header(account_id, algorithm, signature)
+
+
+def target_of(request):
+    """Path and query as they were received, if the server says so; else as a client normally spells them."""
+    received = request.META.get("RAW_URI") or request.META.get("REQUEST_URI")
+    if received:
+        return received
+    query = request.META.get("QUERY_STRING", "")
+    return escape_uri_path(request.path) + (f"?{query}" if query else "")

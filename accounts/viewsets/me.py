@@ -1,0 +1,35 @@
+from rest_framework.response import Response
+
+from accounts.api import AccountViewSet
+from accounts.models import User
+from accounts.permissions import require
+from accounts.serializers import TokenSerializer, UserSerializer, serializer_of
+from keygen_site.renderers import Document
+
+
+class MeViewSet(AccountViewSet):
+    """Whom the credential speaks for (contract: platform 1.3)."""
+
+    queryset = User.objects.all()
+    serializer_class = UserSerializer
+    permissions = {"me": "user.read", "profile": "user.read"}  # of a user; `authorize()` asks for the bearer's own
+    open_when_inactive = frozenset(permissions)
+
+    def authorize(self):
+        bearer = self.request.user
+        require(f"{bearer.model._meta.model_name}.read", bearer)
+        self.request.authorized = True
+
+    def me(self, request, *args, **kwargs):
+        document = Document(data=self._bearer())
+        if request.auth:
+            document["included"] = [TokenSerializer.resource_object(request.auth)]
+        return Response(document)
+
+    def profile(self, request, *args, **kwargs):
+        token_id = request.user.token_id
+        return Response(Document(data=self._bearer(), meta={"tokenId": token_id and str(token_id)}))
+
+    def _bearer(self):
+        bearer = self.request.user
+        return serializer_of(bearer.model).resource_object(bearer.model.objects.get(pk=bearer.id))

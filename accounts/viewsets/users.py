@@ -1,0 +1,194 @@
+from django.db import transaction
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from accounts.api import AccountViewSet
+from accounts.authentication import client_address
+from accounts.filters import UserFilterSet
+from accounts.models import User
+from accounts.passwords import is_reset_token
+from accounts.permissions import NOT_FOR_ANYBODY, Forbidden, in_words
+from accounts.roles import ADMINISTRATORS, RANKS
+from accounts.serializers import UserSerializer
+from accounts.services import change_user, forget_password, may_reset, update_password
+from accounts.throttles import CHANGED_PASSWORD
+from accounts.viewsets.tokens import BearerTokenViewSet
+from keygen_site import documents
+from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin
+from keygen_site.documents import Member
+from keygen_site.errors import NotFound
+
+MAY_SET_PASSWORD = ADMINISTRATORS | {"product"}
+MAY_SET_METADATA = MAY_SET_PASSWORD | {"sales-agent"}
+
+
+def _meta(**members):
+    return {"meta": Member(required=True, members=members)}
+
+
+TEXT = Member("string", required=True)
+UPDATE_PASSWORD = _meta(old_password=TEXT, new_password=TEXT)
+RESET_PASSWORD = _meta(password_reset_token=TEXT, new_password=TEXT)
+FORGET_PASSWORD = _meta(email=TEXT, deliver=Member("boolean"))
+
+
+class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
+    """The people of an account (contract: platform 8)."""
+
+    queryset = User.objects.with_activity()
+    serializer_class = UserSerializer
+    filterset_class = UserFilterSet
+    permissions = {
+        "list": "user.read",
+        "retrieve": "user.read",
+        "create": "user.create",
+        "partial_update": "user.update",
+        "destroy": "user.delete",
+        "ban": "user.ban",
+        "unban": "user.unban",
+        "update_password": "user.password.update",
+        "reset_password": "user.password.reset",
+    }
+    anonymous = frozenset({"create", "reset_password"})
+    open_when_inactive = frozenset({"retrieve", "partial_update", "ban", "unban", "update_password", "reset_password"})
+
+    def get_queryset(self):
+        if self.action == "reset_password":  # the token in the mail decides, not who sends it
+            return self.queryset.filter(account=self.request.account)
+        return super().get_queryset()
+
+    def find(self, queryset, identifier):
+        return find_user(queryset, identifier)
+
+    def get_serializer_context(self):
+        return super().get_serializer_context() | {"withheld": self._withheld()}
+
+    def _withheld(self):
+        """Attributes that only some may send (contract: platform 8.3)."""
+        role = self.request.user and self.request.user.role
+        changing = self.action == "partial_update"
+        withheld = {
+            "role": role != "admin",
+            "password": changing and role not in MAY_SET_PASSWORD,
+            "metadata": changing and role not in MAY_SET_METADATA,
+        }
+        return [f"/data/attributes/{name}" for name, refused in withheld.items() if refused]
+
+    def authorize(self):
+        super().authorize()
+        if self.action == "create" and self.request.user is None and self.request.account.protected:
+            raise Forbidden(NOT_FOR_ANYBODY)
+
+    @transaction.atomic
+    def partial_update(self, request, *args, **kwargs):
+        """Like any update, except that the shape of the document is looked at before permissions."""
+        user = self.find(self.get_queryset().select_for_update(of=("self",)), self.kwargs["pk"])
+        serializer = self.get_serializer(user, data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.authorize()
+        self._check_rank(user)
+        itself = request.user.id == user.pk
+        if request.user.role not in ADMINISTRATORS and not itself and user.role != User.Role.USER:
+            raise Forbidden
+        if request.user.role == "user" and not itself:
+            raise Forbidden
+        change_user(user, serializer.validated_data, keep_token=request.user.token_id)
+        return Response(UserSerializer.resource_object(user))
+
+    def perform_destroy(self, user):
+        self._check_rank(user)
+        if self.request.user.role == "product" and user.holds_of_others(self.request.user.id):
+            raise Forbidden("user cannot belong to another product")
+        user.remove()
+
+    def _check_rank(self, user):
+        """Nobody changes somebody who ranks higher (contract: platform 6.1)."""
+        role = self.request.user.role
+        if RANKS[role] < RANKS[user.role]:
+            raise Forbidden(f"{in_words(role)} lacks privileges to perform action on user")
+
+    @action(detail=True, methods=["post"], url_path="actions/ban")
+    def ban(self, request, *args, **kwargs):
+        return self._changed(User.ban)
+
+    @action(detail=True, methods=["post"], url_path="actions/unban")
+    def unban(self, request, *args, **kwargs):
+        return self._changed(User.unban)
+
+    def _changed(self, verb):
+        user = self.get_object()
+        if user.role != User.Role.USER:
+            raise Forbidden("must have a user role")
+        verb(user)
+        return Response(UserSerializer.resource_object(user))
+
+    @action(detail=True, methods=["post"], url_path="actions/update-password")
+    def update_password(self, request, *args, **kwargs):
+        user = self.get_object()
+        if user.pk != request.user.id:
+            raise Forbidden
+        passwords = documents.read(request.data, UPDATE_PASSWORD)["meta"]
+        update_password(
+            user,
+            old=passwords["old_password"],
+            new=passwords["new_password"],
+            address=client_address(request),
+            keep_token=request.user.token_id,
+        )
+        return Response(UserSerializer.resource_object(user))
+
+    @action(detail=True, methods=["post"], url_path="actions/reset-password")
+    def reset_password(self, request, *args, **kwargs):
+        user = self.get_object()
+        meta = documents.read(request.data, RESET_PASSWORD)["meta"]
+        CHANGED_PASSWORD.attempt(user.account_id, client_address(request), user.pk)
+        if not may_reset(user):
+            raise Forbidden(NOT_FOR_ANYBODY)
+        if not is_reset_token(meta["password_reset_token"], user):
+            raise NotFound.of("user", self.kwargs["pk"])
+        change_user(user, {"password": meta["new_password"]})
+        return Response(UserSerializer.resource_object(user))
+
+
+class PasswordViewSet(AccountViewSet):
+    """Passwords that were forgotten (contract: platform 8.6)."""
+
+    queryset = User.objects.all()
+    serializer_class = UserSerializer
+    permissions = {"create": "user.password.reset"}
+    anonymous = open_when_inactive = frozenset({"create"})
+
+    def create(self, request, *args, **kwargs):
+        """204 whether or not there is such a user: it is not for everybody to know."""
+        meta = documents.read(request.data, FORGET_PASSWORD)["meta"]
+        self.authorize()
+        forget_password(
+            account=request.account,
+            email=meta["email"],
+            address=client_address(request),
+            site=request.build_absolute_uri("/").rstrip("/"),
+            deliver=meta.get("deliver", True),
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class UserTokenViewSet(BearerTokenViewSet):
+    """The tokens of a user."""
+
+    permissions = BearerTokenViewSet.permissions | {"create": "user.tokens.generate"}
+
+    def find_parent(self):
+        self.bearer = find_user(User.objects.visible_to(self.request.user), self.kwargs["user"])
+
+
+def find_user(users, identifier):
+    """The user that an address names, by id or e-mail.
+
+    Raises:
+        NotFound: there is none among these.
+    """
+    user = users.named(identifier).first()
+    if user is None:
+        raise NotFound.of("user", identifier)
+    return user

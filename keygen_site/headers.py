@@ -1,0 +1,57 @@
+"""Headers of every answer of the API."""
+
+import json
+
+from django.http import HttpResponse
+from django.utils.cache import patch_vary_headers
+
+# What a script of another site may read of an answer (contract: platform 3.5).
+EXPOSED = (
+    "keygen-accept-signature, keygen-signature, keygen-date, keygen-digest, keygen-account-id, keygen-bearer-id, "
+    "keygen-token-id, keygen-account, keygen-bearer, keygen-token, keygen-environment, keygen-license, "
+    "keygen-edition, keygen-mode, keygen-revision, keygen-version, x-ratelimit-window, x-ratelimit-count, "
+    "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-request-id, x-signature, date, digest"
+)
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD"
+API_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; report-uri /-/csp-reports; report-to csp-reports;",
+    "X-Content-Type-Options": "nosniff",
+    "X-XSS-Protection": "0",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+
+
+class ApiHeadersMiddleware:
+    """What every answer of the API says to browsers, and that scripts of any site may use it (platform 3.3, 3.5).
+
+    No cookie counts in the API: a site can do no more than whom its credential belongs to.
+    """
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if not request.path_info.startswith("/v1/"):
+            return self.get_response(request)
+        asks_first = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        response = HttpResponse() if asks_first else self.get_response(request)
+        for name, value in API_HEADERS.items():
+            response[name] = value
+        response["Report-To"] = report_to(request)
+        if "Origin" in request.headers:
+            response["Access-Control-Allow-Origin"] = "*"
+            response["Access-Control-Allow-Methods"] = METHODS
+            response["Access-Control-Expose-Headers"] = EXPOSED
+            response["Access-Control-Max-Age"] = "86400"
+            if wanted := request.headers.get("Access-Control-Request-Headers"):
+                response["Access-Control-Allow-Headers"] = wanted
+        patch_vary_headers(response, ["Origin"])
+        return response
+
+
+def report_to(request):
+    """The header that names where a browser may report what the content security policy has kept out."""
+    endpoint = f"https://{request.META.get('HTTP_HOST', '')}/-/csp-reports"
+    group = {"group": "csp-reports", "max_age": 10_886_400, "endpoints": [{"url": endpoint}]}
+    return json.dumps(group, separators=(",", ":"))
