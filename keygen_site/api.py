@@ -1,8 +1,10 @@
 """What every JSON:API resource does the same way: the base viewset, its mixins, its routes and its errors."""
 
+import logging
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.utils import OperationalError
+from django.db.utils import IntegrityError, OperationalError
 from django.http import Http404
 from django.views import defaults
 from rest_framework import exceptions, status
@@ -12,11 +14,12 @@ from rest_framework.views import set_rollback
 from rest_framework.viewsets import GenericViewSet
 
 from keygen_site.documents import camel
-from keygen_site.errors import DOCUMENTATION, DomainError, EndpointNotFound, NotFound
+from keygen_site.errors import DOCUMENTATION, Conflict, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
 from keygen_site.renderers import Document, error_object, error_response
 
 WRITES = {"POST", "PUT", "PATCH"}
+logger = logging.getLogger(__name__)
 
 
 class Busy(DomainError):
@@ -66,13 +69,16 @@ class ResourceViewSet(GenericViewSet):
         """Look up what a nested address is below of, so that it is 404 before it is 403; for subclasses."""
 
     def find(self, queryset, identifier):
-        """The row of a queryset that an address names.
+        """The row of a queryset that an address names: by its id, or by what the queryset's verb `named` reads.
 
         Raises:
             NotFound: there is none, in the words of the contract, with the id as it was sent.
         """
-        uuid = as_uuid(identifier)
-        row = uuid and queryset.filter(pk=uuid).first()
+        if hasattr(queryset, "named"):
+            row = queryset.named(identifier).first()
+        else:
+            uuid = as_uuid(identifier)
+            row = uuid and queryset.filter(pk=uuid).first()
         if row is None:
             raise NotFound.of(queryset.model._meta.verbose_name, identifier)
         return row
@@ -211,6 +217,10 @@ def _errors_of(exception, view):
             return [EndpointNotFound()]
         case OperationalError() if is_lock_timeout(exception):
             return [Busy()]
+        case IntegrityError():
+            # Each rule was checked, so a row that this one needs has gone meanwhile, or its id is another account's.
+            logger.warning("conflict in request %s: %s", view.request.id, type(exception.__cause__).__name__)
+            return [Conflict()]
     return None
 
 
@@ -235,8 +245,11 @@ def internal_error(request):
 
 
 def is_lock_timeout(error):
-    """Whether a database error says that a lock was waited for in vain: PostgreSQL's 55P03, SQLite's busy."""
-    return getattr(error.__cause__, "sqlstate", "") == "55P03" or "database is locked" in str(error)
+    """Whether a database error says that a lock was waited for in vain.
+
+    PostgreSQL: 55P03, or 40P01 where two waited for each other; SQLite: busy.
+    """
+    return getattr(error.__cause__, "sqlstate", "") in ("55P03", "40P01") or "database is locked" in str(error)
 
 
 class Unprocessable(DomainError):
@@ -252,11 +265,13 @@ class Unprocessable(DomainError):
 def validation_errors(exception, serializer):
     """A model's `ValidationError` as the errors of a document, those of equal code and source only once."""
     topic = serializer.type_name()
+    attributes = {name for name, _, _ in serializer.table()}
     errors = {}
     for name, problems in exception.error_dict.items():
-        kind = "relationships" if name in serializer.relationships else "attrs"
-        if name == "__all__":
-            pointer, anchor = "/data", f"{topic}-object"
+        # A product has both: the attribute `platforms` and a link of that name.
+        kind = "relationships" if name in serializer.relationships and camel(name) not in attributes else "attrs"
+        if name in ("__all__", "id"):
+            pointer, anchor = "/data" if name == "__all__" else "/data/id", f"{topic}-object"
         else:
             folder = "relationships" if kind == "relationships" else "attributes"
             pointer, anchor = f"/data/{folder}/{camel(name)}", f"{topic}-object-{kind}-{camel(name)}"
@@ -276,4 +291,6 @@ _KINDS = {
     "null": "missing",
     "invalid_choice": "not_allowed",
     "max_length": "too_long",
+    "min_value": "invalid",
+    "max_value": "invalid",
 }

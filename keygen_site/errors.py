@@ -65,6 +65,14 @@ class NotFound(DomainError):
         return cls(f"The requested {noun} '{identifier}' was not found")
 
 
+class Conflict(DomainError):
+    """Something changed in the middle of the request; nothing has happened (contract: keys 0.4)."""
+
+    status = 409
+    title = "Conflict"
+    detail = "The request could not be completed because of a conflict"
+
+
 class NullByte(BadRequest):
     """A NUL, which no text here may hold: PostgreSQL cannot store it (contract: platform 2.3)."""
 

@@ -23,14 +23,12 @@ class AtLeast(MinValueValidator):
     """A number not below a bound, refused in the contract's words."""
 
     message = "must be greater than or equal to %(limit_value)s"
-    code = "invalid"
 
 
 class AtMost(MaxValueValidator):
     """A number not above a bound, refused in the contract's words."""
 
     message = "must be less than or equal to %(limit_value)s"
-    code = "invalid"
 
 
 class UpdatedField(models.DateTimeField):
@@ -90,9 +88,10 @@ class Resource(models.Model):
         Raises:
             ValidationError: what is wrong, by field.
         """
-        self.check_rules()
         try:
             with transaction.atomic():
+                self.lock_rules()
+                self.check_rules()
                 self.save(**options)
         except IntegrityError:
             self.check_rules()
@@ -106,6 +105,9 @@ class Resource(models.Model):
         """
         derived = [f.name for f in self._meta.concrete_fields if isinstance(f, DigestField) and f.of in names]
         self.validate_and_save(update_fields=[*names, *derived, "updated"])
+
+    def lock_rules(self):
+        """Hold what another transaction could use to break a rule between its check and the write; for subclasses."""
 
     def check_rules(self):
         """Ask whether the row's own values are right; raises `ValidationError`, by field."""

@@ -6,12 +6,15 @@
 | `page[number]` | that page of `page[size]` | self, prev, next, first, last, and how many there are |
 | `page[cursor]`, or `page[size]` alone | what follows the cursor | self, next |
 
-Order is by id: ids are UUIDv7, so it is the order of creation, with no ties.
+Order is by id: ids are UUIDv7, so it is the order of creation, with no ties. Where clients may choose ids, the model's
+own order says so: `-created`, then `-id`.
 """
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import quote
 
+from django.db.models import Q
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
@@ -38,7 +41,8 @@ class Pagination(BasePagination):
         self.request = request
         query = request.query_params
         descending = _order(query) == "desc"
-        queryset = queryset.order_by("-id" if descending else "id")
+        names = [name.lstrip("-") for name in queryset.model._meta.ordering]
+        queryset = queryset.order_by(*(f"-{name}" if descending else name for name in names))
         pages = {name: query[name] for name in query if name == "page" or name.startswith("page[")}
         if not pages:
             self.links = None
@@ -82,9 +86,7 @@ class Pagination(BasePagination):
             uuid = as_uuid(cursor)
             if uuid is None:
                 raise BadRequest(f'page cursor must be a valid UUID (got "{cursor}")', parameter="page[cursor]")
-            # The last row of the page before may be gone by now, popped or deleted; its place in the order is
-            # not. An id that this server cannot have made has no place.
-            queryset = queryset.filter(**{"id__lt" if descending else "id__gt": uuid}) if uuid.version == 7 else []
+            queryset = _behind(queryset, uuid, "lt" if descending else "gt")
         rows = list(queryset[: size + 1])
         if len(rows) > size:
             rows.pop()
@@ -109,6 +111,23 @@ class Pagination(BasePagination):
         if self.links:
             document["links"] = self.links
         return Response(document)
+
+
+def _behind(queryset, uuid, beyond):
+    """The rows that follow the one of this id, or its place if it is gone by now, popped or deleted.
+
+    An id that neither is there nor can be one of this server's has no place: nothing follows it.
+    """
+    if "-created" not in queryset.model._meta.ordering:
+        return queryset.filter(**{f"id__{beyond}": uuid}) if uuid.version == 7 else queryset.none()
+    created = queryset.model.objects.filter(pk=uuid).values_list("created", flat=True).first()
+    if created is None and uuid.version != 7:
+        return queryset.none()
+    created = created or datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
+    # The first condition says nothing new, and lets SQLite use the index.
+    return queryset.filter(**{f"created__{beyond}e": created}).filter(
+        Q(**{f"created__{beyond}": created}) | Q(**{f"id__{beyond}": uuid})
+    )
 
 
 def _is_bad_size(pages):

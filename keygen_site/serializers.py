@@ -5,9 +5,11 @@ these tables, and the schema of request documents too, both once per class: the 
 every field of every row costs most of a request.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from operator import attrgetter
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
@@ -25,25 +27,29 @@ class Relationship:
 
     Attributes:
         type: the related resources' type, or None where only the link is shown.
-        source: path of attributes to the related id, e.g. `policy.product_id`.
+        source: path of attributes to the related id, e.g. `policy.product_id`; None: there can be none.
+        direct: whether the link is the related resource's own address rather than one below this resource.
+        meta: a function of the row that gives the relationship's `meta`, if it has one.
     """
 
     type: str | None = None
     source: str | None = None
+    direct: bool = False
+    meta: Callable[[Any], dict] | None = None
 
     @cached_property
     def id_of(self):
-        return attrgetter(self.source)
+        return attrgetter(self.source) if self.source else lambda row: None
 
 
-def to_one(type, source):
+def to_one(type, source, direct=False):
     """A relationship with data and a link."""
-    return Relationship(type, source)
+    return Relationship(type, source, direct)
 
 
-def to_many():
-    """A relationship of which only the link is shown."""
-    return Relationship()
+def to_many(meta=None):
+    """A relationship of which only the link is shown, and its `meta`."""
+    return Relationship(meta=meta)
 
 
 ACCOUNT = to_one("accounts", "account_id")
@@ -68,7 +74,8 @@ class ResourceSerializer(package.ModelSerializer):
         model, fields: as in Django REST framework; the attributes in the order of the wire, then the
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
-        required: those that a create needs.
+        required: those that a create needs; `attributes` is the member that holds them all, even if it may be empty.
+        client_ids: whether a client may choose the id of a new row (then `id` is among the validated values).
 
     `relationships` states all that are shown, by name.
     """
@@ -91,8 +98,13 @@ class ResourceSerializer(package.ModelSerializer):
         for name, member in cls().fields.items():
             if isinstance(member, VisibleRelatedField):
                 continue
-            rows.append((camel(name), attrgetter(name), _writer(member)))
+            rows.append((camel(name), cls.getter(name, member.source), _writer(member)))
         return rows
+
+    @classmethod
+    def getter(cls, name, source):
+        """How an attribute is had from a row; for subclasses where that is not a path of attributes."""
+        return attrgetter(source)
 
     @classmethod
     def path_of(cls, row):
@@ -116,11 +128,17 @@ class ResourceSerializer(package.ModelSerializer):
 
     @classmethod
     def _relationship_object(cls, row, path, name, relationship):
-        related = ACCOUNT_PATH.format(row.account_id) if name == "account" else f"{path}/{name.replace('_', '-')}"
+        account_path = ACCOUNT_PATH.format(row.account_id)
+        related = account_path if name == "account" else f"{path}/{name.replace('_', '-')}"
         members = {"links": {"related": related}}
         if relationship.type:
             uuid = relationship.id_of(row)
             members["data"] = None if uuid is None else {"type": relationship.type, "id": str(uuid)}
+            if relationship.direct:
+                related = None if uuid is None else f"{account_path}/{relationship.type}/{uuid}"
+                members["links"]["related"] = related
+        if relationship.meta:
+            members["meta"] = relationship.meta(row)
         return members
 
     def to_representation(self, instance):
@@ -146,7 +164,10 @@ class ResourceSerializer(package.ModelSerializer):
         data = {"type": Member("string", required=True, one_of=_spellings(cls.Meta.model))}
         if not creating:
             data["id"] = Member("string")  # ignored
-        data["attributes"] = Member(required=not creating or bool(required & set(attributes)), members=attributes)
+        elif getattr(cls.Meta, "client_ids", False):
+            data["id"] = Member("uuid")
+        needed = not creating or bool(required & {"attributes", *attributes})
+        data["attributes"] = Member(required=needed, members=attributes)
         if relationships:
             data["relationships"] = Member(required=bool(required & set(relationships)), members=relationships)
         return {"data": Member(required=True, members=data)}
@@ -163,6 +184,8 @@ class ResourceSerializer(package.ModelSerializer):
         creating = self.instance is None
         data = documents.read(self.initial_data, self.schema(creating), self.context.get("withheld", ()))["data"]
         values = dict(data.get("attributes", {}))
+        if creating and "id" in data:
+            values["id"] = data["id"]
         self.missing = []
         for name, relationship in data.get("relationships", {}).items():
             linkage = relationship["data"]

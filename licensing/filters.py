@@ -52,6 +52,13 @@ class LicenseFilterSet(filters.FilterSet):
         fields = []
 
 
+class AllLicenseFilterSet(LicenseFilterSet):
+    """Filters of `GET /licenses`."""
+
+    product = IdFilter("product")
+    policy = IdFilter("policy")
+
+
 class PolicyLicenseFilterSet(LicenseFilterSet):
     """Filters of `GET /policies/:id/licenses`."""
 

@@ -1,5 +1,6 @@
 from keygen_site.api import Router
 from licensing.viewsets import (
+    LicenseViewSet,
     PolicyLicenseViewSet,
     PolicyViewSet,
     ProductLicenseViewSet,
@@ -13,5 +14,7 @@ router.register(r"products/(?P<product>[^/]+)/policies", ProductPolicyViewSet, b
 router.register(r"products/(?P<product>[^/]+)/licenses", ProductLicenseViewSet, basename="product-licenses")
 router.register("policies", PolicyViewSet)
 router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
+
+router.register("licenses", LicenseViewSet)
 
 urlpatterns = router.urls

@@ -51,7 +51,9 @@ class TestAccept:
         assert (response.status_code, response["Content-Type"]) == (200, f"{media_type}; charset=utf-8")
         assert response.json() == {"data": []}
 
-    @pytest.mark.parametrize("accept", ["application/xml", "text/html", "text/plain", "json", "application/json;q=0", ","])
+    @pytest.mark.parametrize(
+        "accept", ["application/xml", "text/html", "text/plain", "json", "application/json;q=0", ","]
+    )
     def test_refuses(self, api, acme, accept):
         response = api(acme.admin).get("keys", Accept=accept)
 

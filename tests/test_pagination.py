@@ -213,5 +213,3 @@ def test_costs_one_statement_whatever_its_length(reader, django_assert_num_queri
 
     with django_assert_num_queries(2):  # one for the bearer
         reader.get("keys?limit=100")
-
-

@@ -86,7 +86,7 @@ def test_every_action_of_every_route_has_a_permission(viewset, action):
 
 
 def test_every_permission_of_a_viewset_is_of_an_action():
-    used = {route for route in routes()}
+    used = set(routes())
 
     assert [
         f"{viewset.__name__}.{action}"

@@ -3,14 +3,17 @@ from datetime import timedelta
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Account, Token, User
 from keygen_site.ids import as_uuid
+from keygen_site.locks import hold_text
 from keygen_site.models import AtLeast, DigestField, LineField, Resource, digest
+from licensing.durations import MONTH, YEAR, later
 from licensing.metadata import validate_metadata
-from licensing.models.policies import LARGEST_BIGINT, Policy, limit, machines_problem
+from licensing.models.policies import DAY, LARGEST_BIGINT, Policy, limit, machines_problem
 from licensing.models.products import Product
 
 MIN_LENGTH, MAX_LENGTH = 6, 16_384
@@ -35,9 +38,22 @@ class LicenseQuerySet(models.QuerySet):
                 return licenses.filter(Q(owner=bearer.id) | Q(pk__in=attached))
         return licenses.none()
 
+    def shown(self):
+        """Licenses with what a list of them shows, in a fixed number of statements."""
+        attached = LicenseUser.objects.filter(license=OuterRef("pk")).order_by().values("license")
+        return self.select_related("policy", "owner").annotate(
+            attached=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0)
+        )
+
     def with_key(self, text):
         """Licenses of exactly this key."""
         return self.filter(digest=digest(text))
+
+    def named(self, identifier):
+        """Licenses whose id or key is `identifier`; should two be, the older comes first (contract: licenses 4)."""
+        uuid = as_uuid(identifier)
+        own = Q(digest=digest(identifier))
+        return self.filter(own | Q(pk=uuid) if uuid else own).order_by("created")
 
 
 class License(Resource):
@@ -72,6 +88,8 @@ class License(Resource):
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
+    attached: int | None = None  # set by `shown()`
+
     objects = LicenseQuerySet.as_manager()
 
     class Meta:
@@ -89,12 +107,19 @@ class License(Resource):
     def __str__(self):
         return self.name or str(self.pk)
 
+    def lock_rules(self):
+        if self._state.adding and self.key:
+            hold_text(self.account_id, self.key)
+
     def clean(self):
         """The rules of a license (contract: licenses 3.6). A key is looked at only when it was given:
         one from a pool comes after this, and was looked at when it entered the pool."""
         problems = {}
-        if self._state.adding and self.key:
-            problems["key"] = self._problems_of_key()
+        if self._state.adding:
+            if self.account.licenses.filter(pk=self.pk).exists():
+                problems["id"] = [ValidationError("must not conflict with another license", code="conflict")]
+            if self.key:
+                problems["key"] = self._problems_of_key()
         if detail := machines_problem(self.max_machines, floating=self.policy.floating):
             problems["max_machines"] = [ValidationError(detail, code="invalid")]
         problems = {name: errors for name, errors in problems.items() if errors}
@@ -123,6 +148,29 @@ class License(Resource):
         if len(self.key) > MAX_LENGTH:
             refuse(f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
         return problems
+
+    def begin(self):
+        """Fill in what the policy says about a new license (contract: licenses 3.5, 3.8)."""
+        if self.expiry is None and self.policy.duration and self.policy.expiration_basis == "FROM_CREATION":
+            self.expiry = later(self.created, self.policy.duration)
+        if self.protected is None:
+            self.protected = self.policy.protected
+        if self.policy.require_check_in:
+            self.last_check_in = self.created
+
+    @property
+    def attached_users(self):
+        """How many users it is attached to, the owner not counted; `shown()` brings the number along."""
+        return self.license_users.count() if self.attached is None else self.attached
+
+    @property
+    def next_check_in(self):
+        """When the license has to check in again, or None where it need not."""
+        policy = self.policy
+        if not (policy.require_check_in and self.last_check_in):
+            return None
+        seconds = {"day": DAY, "week": 7 * DAY, "month": MONTH, "year": YEAR}[policy.check_in_interval]
+        return later(self.last_check_in, policy.check_in_interval_count * seconds)
 
     @property
     def status(self):

@@ -1,7 +1,9 @@
+from licensing.viewsets.licenses import LicenseViewSet
 from licensing.viewsets.policies import PolicyLicenseViewSet, PolicyViewSet
 from licensing.viewsets.products import ProductLicenseViewSet, ProductPolicyViewSet, ProductViewSet
 
 __all__ = [
+    "LicenseViewSet",
     "PolicyLicenseViewSet",
     "PolicyViewSet",
     "ProductLicenseViewSet",

@@ -22,6 +22,6 @@ class NestedViewSet(RetrieveMixin, ListMixin, AccountViewSet):
 class NestedLicenseViewSet(NestedViewSet):
     """Licenses, each named by its id or its key."""
 
-    queryset = License.objects.select_related("policy", "owner")
+    queryset = License.objects.shown()
     serializer_class = LicenseSerializer
     permissions = {"list": "license.read", "retrieve": "license.read"}

@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from accounts.models import Account
 from keygen_site.ids import as_uuid
+from keygen_site.locks import hold_text
 from keygen_site.models import DigestField, Resource, digest
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
 from pools.models.claims import claim
@@ -96,6 +97,9 @@ class Key(Resource):
     def masked(self):
         """The key as it may be shown to anybody: its first and last four characters."""
         return f"{self.key[:4]}…{self.key[-4:]}"
+
+    def lock_rules(self):
+        hold_text(self.account_id, self.key)
 
     def clean(self):
         """The rules of a key (contract: keys 2.2), in the order in which a client is told."""

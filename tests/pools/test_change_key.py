@@ -1,7 +1,5 @@
 """Retrieve, update, delete, and the related policy and product of a key."""
 
-from uuid import uuid4
-
 import pytest
 
 from pools.models import Key, KeyEvent
@@ -40,7 +38,7 @@ class TestRetrieve:
     def test_takes_an_id_in_any_spelling(self, api, acme, key, spell):
         assert api(acme.admin).get(f"keys/{spell(key.pk)}").status_code == 200
 
-    @pytest.mark.parametrize("identifier", [str(uuid4()), "KEY-0001", "1", "%20", "ключ"])
+    @pytest.mark.parametrize("identifier", ["6e936a61-94ad-44d1-88ac-88da9f10eca7", "KEY-0001", "1", "%20", "ключ"])
     def test_does_not_find(self, api, acme, key, identifier):
         response = api(acme.admin).get(f"keys/{identifier}")
 
@@ -105,7 +103,7 @@ class TestUpdate:
             ({"data": {"type": "keys"}}, "is missing", "/data/attributes"),
             ({"data": {"attributes": {}}}, "is missing", "/data/type"),
             (
-                {"data": {"type": "keys", "attributes": {}, "relationships": {"policy": linkage(uuid4())}}},
+                {"data": {"type": "keys", "attributes": {}, "relationships": {"policy": linkage("x")}}},
                 "unpermitted parameter",
                 "/data/relationships",
             ),
