@@ -12,7 +12,7 @@ _SECRETS = [
     # A header, as some library may print it.
     (re.compile(r"(authorization\W{1,6})[^\n]+", re.IGNORECASE), rf"\1{_HIDDEN}"),
     # A license named by its key rather than by its id.
-    (re.compile(r"(/licenses/)(?!actions\b|[0-9a-f-]{32,36}(?![^/\s?\"']))[^/\s?\"']+", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    (re.compile(r"(/licenses/)(?!actions/|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^/\s?\"']+", re.I), rf"\1{_HIDDEN}"),
 ]
 
 

@@ -6,7 +6,8 @@ A malformed or missing value stops the start; everything that is wrong is said a
 import os
 from pathlib import Path
 
-from environs import Env, ValidationError, validate
+import dj_email_url
+from environs import Env, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -21,11 +22,6 @@ def required(read, name, debug_default, **options):
     if DEBUG:
         return read(name, debug_default, **options)
     return read(name, **options)
-
-
-def known_backend(email):
-    if "EMAIL_BACKEND" not in email:
-        raise ValidationError("Must begin with smtp://, submission://, console:// or dummy://.")
 
 
 not_blank = validate.Length(min=1, error="Must not be blank.")
@@ -46,7 +42,11 @@ LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO
 # The revision of the source that runs, for the header Keygen-Revision.
 REVISION = env.str("REVISION", "")
 # Where mail goes, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints it.
-EMAIL = env.dj_email_url("EMAIL_URL", "dummy://", validate=known_backend)
+EMAIL_URL = env.str(
+    "EMAIL_URL",
+    "dummy://",
+    validate=validate.Regexp(r"(smtp|submission|console|file|dummy)://", error="Must be a URL such as smtp://host:25."),
+)
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
@@ -153,7 +153,7 @@ X_FRAME_OPTIONS = "SAMEORIGIN"
 
 # Mail ----------------------------------------------------------------------------------------------------------------
 
-globals().update(EMAIL)  # EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT, …
+globals().update(dj_email_url.parse(EMAIL_URL))  # EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT, …
 EMAIL_TIMEOUT = 15  # seconds
 
 # Language, time, files -----------------------------------------------------------------------------------------------
