@@ -120,7 +120,7 @@ class License(Resource):
                 problems["id"] = [ValidationError("must not conflict with another license", code="conflict")]
             if self.key:
                 problems["key"] = self._problems_of_key()
-        if detail := machines_problem(self.max_machines, floating=self.policy.floating):
+        if self.policy_id and (detail := machines_problem(self.max_machines, floating=self.policy.floating)):
             problems["max_machines"] = [ValidationError(detail, code="invalid")]
         problems = {name: errors for name, errors in problems.items() if errors}
         if problems:
@@ -134,7 +134,8 @@ class License(Resource):
 
         licenses = License.objects.filter(account=self.account)
         uuid = as_uuid(self.key)
-        if self.policy.use_pool:
+        policy = self.policy if self.policy_id else None
+        if policy and policy.use_pool:
             refuse("cannot be specified for a license using a pooled policy", "not_supported")
         if uuid and licenses.filter(pk=uuid).exists():
             refuse("must not conflict with another license's identifier (UUID)", "conflict")
@@ -143,7 +144,7 @@ class License(Resource):
             refuse("has already been taken", "taken")
         if self.key in RESERVED:
             refuse("is reserved", "not_allowed")
-        if len(self.key) < MIN_LENGTH and not self.policy.scheme:
+        if len(self.key) < MIN_LENGTH and not (policy and policy.scheme):
             refuse(f"is too short (minimum is {MIN_LENGTH} characters)", "too_short")
         if len(self.key) > MAX_LENGTH:
             refuse(f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")

@@ -19,6 +19,22 @@ def no_machines(license):
     return {"cores": 0, "memory": 0, "disk": 0, "count": 0}
 
 
+class AccountField(VisibleRelatedField):
+    """A relationship to any row of the account, whether or not the bearer may look at it.
+
+    `only_for`: the roles that it is so for; for all others only what they may see.
+    """
+
+    def __init__(self, *, only_for=None, **options):
+        self.only_for = only_for
+        super().__init__(**options)
+
+    def find(self, uuid, bearer):
+        if self.only_for and bearer.role not in self.only_for:
+            return super().find(uuid, bearer)
+        return self.queryset.filter(account=bearer.account_id, pk=uuid).first()
+
+
 class LicenseSerializer(ResourceSerializer):
     """A license on the wire (contract: licenses 2)."""
 
@@ -29,8 +45,9 @@ class LicenseSerializer(ResourceSerializer):
     require_heartbeat = serializers.ReadOnlyField(source="policy.require_heartbeat")
     require_check_in = serializers.ReadOnlyField(source="policy.require_check_in")
     next_check_in = serializers.DateTimeField(read_only=True)
-    policy = VisibleRelatedField(queryset=Policy.objects.all())
-    owner = VisibleRelatedField(queryset=User.objects.all(), allow_null=True)
+    # A user asks for the first license under a policy, and a product makes one for a user, that they do not see yet.
+    policy = AccountField(queryset=Policy.objects.select_related("account", "product"), only_for=["user"])
+    owner = AccountField(queryset=User.objects.all(), allow_null=True)
 
     relationships = {
         "account": ACCOUNT,

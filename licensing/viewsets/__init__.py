@@ -1,6 +1,12 @@
 from licensing.viewsets.licenses import LicenseViewSet
 from licensing.viewsets.policies import PolicyLicenseViewSet, PolicyViewSet
-from licensing.viewsets.products import ProductLicenseViewSet, ProductPolicyViewSet, ProductViewSet
+from licensing.viewsets.products import (
+    ProductLicenseViewSet,
+    ProductPolicyViewSet,
+    ProductTokenViewSet,
+    ProductUserViewSet,
+    ProductViewSet,
+)
 
 __all__ = [
     "LicenseViewSet",
@@ -8,5 +14,7 @@ __all__ = [
     "PolicyViewSet",
     "ProductLicenseViewSet",
     "ProductPolicyViewSet",
+    "ProductTokenViewSet",
+    "ProductUserViewSet",
     "ProductViewSet",
 ]

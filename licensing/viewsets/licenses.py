@@ -43,7 +43,12 @@ class LicenseViewSet(CreateMixin, RetrieveMixin, ListMixin, AccountViewSet):
             owner, policy = values.get("owner"), values.get("policy")
             if owner is None or owner.pk != bearer.id or (policy and policy.protected):
                 raise Forbidden
-        super().check_relationships(serializer)
+        if bearer.role == "product" and "policy" in serializer.missing:
+            raise Forbidden
+        if "policy" in serializer.missing:
+            serializer.missing.append("product")  # it comes with the policy (contract: licenses 3.6)
+        if serializer.missing:
+            serializer.explain_missing(self.defaults() | serializer.validated_data)
 
     def perform_create(self, serializer):
         serializer.instance = issue_license(origin=self.origin, **serializer.validated_data)

@@ -7,8 +7,8 @@ from licensing.models import License
 from licensing.serializers.licenses import LicenseSerializer
 
 
-class NestedViewSet(RetrieveMixin, ListMixin, AccountViewSet):
-    """Below a policy or a product only staff and the product itself may look.
+class ForStaffAndProduct:
+    """Mixin: below a policy or a product only staff and the product itself may look.
 
     A license or user that may read licenses, say, does so at their own address (contract: keys 5.3, 5.4).
     """
@@ -17,6 +17,10 @@ class NestedViewSet(RetrieveMixin, ListMixin, AccountViewSet):
         super().authorize()
         if self.request.user.role in ("license", "user"):
             raise Forbidden
+
+
+class NestedViewSet(ForStaffAndProduct, RetrieveMixin, ListMixin, AccountViewSet):
+    """What is below a policy or a product, to be looked at."""
 
 
 class NestedLicenseViewSet(NestedViewSet):

@@ -1,10 +1,14 @@
 from accounts.api import AccountViewSet
+from accounts.filters import UserFilterSet
+from accounts.models import User
 from accounts.permissions import Forbidden
+from accounts.serializers import UserSerializer
+from accounts.viewsets import BearerTokenViewSet
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.filters import ProductLicenseFilterSet
 from licensing.models import Policy, Product
 from licensing.serializers import PolicySerializer, ProductSerializer
-from licensing.viewsets.nested import NestedLicenseViewSet, NestedViewSet
+from licensing.viewsets.nested import ForStaffAndProduct, NestedLicenseViewSet, NestedViewSet
 
 
 class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
@@ -52,3 +56,25 @@ class ProductLicenseViewSet(OfProduct, NestedLicenseViewSet):
 
     def get_queryset(self):
         return super().get_queryset().filter(product=self.product)
+
+
+class ProductUserViewSet(OfProduct, NestedViewSet):
+    """The users who hold a license of a product."""
+
+    queryset = User.objects.with_activity()
+    serializer_class = UserSerializer
+    filterset_class = UserFilterSet
+    permissions = {"list": "user.read", "retrieve": "user.read"}
+
+    def get_queryset(self):
+        return super().get_queryset().of_product(self.product.pk)
+
+
+class ProductTokenViewSet(OfProduct, ForStaffAndProduct, BearerTokenViewSet):
+    """The tokens that speak for a product."""
+
+    permissions = BearerTokenViewSet.permissions | {"create": "product.tokens.generate"}
+
+    def find_parent(self):
+        super().find_parent()
+        self.bearer = self.product

@@ -1,0 +1,281 @@
+"""Issuing licenses, above all from a pool (contract: licenses 3)."""
+
+import re
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from accounts.models import User
+from licensing.durations import later
+from licensing.models import License, PoolEmpty
+from licensing.services import issue_license
+from pools.models import Key, KeyEvent
+from tests.cast import add_keys, make_license, make_policy, numbered
+from tests.errors import assert_refused, bad_request, forbidden, unprocessable
+
+KEY, POLICY = "/data/attributes/key", "/data/relationships/policy"
+EMPTY = unprocessable("licenses", "pool is empty", "POLICY_POOL_EMPTY", POLICY)
+GENERATED = re.compile(r"[0-9A-F]{6}(-[0-9A-F]{6}){4}-V3")
+
+
+def license_document(policy, attributes=None, owner=None, **members):
+    relationships = {"policy": {"data": {"type": "policies", "id": str(getattr(policy, "pk", policy))}}}
+    if owner:
+        relationships["owner"] = {"data": {"type": "users", "id": str(owner.pk)}}
+    data = {"type": "licenses", "relationships": relationships, **members}
+    return {"data": data | ({"attributes": attributes} if attributes is not None else {})}
+
+
+class TestFromAPool:
+    def test_takes_the_next_key(self, api, acme):
+        add_keys(acme.policy, *numbered(2))
+
+        response = api(acme.admin).post("licenses", license_document(acme.policy))
+
+        license = License.objects.get()
+        assert (response.status_code, response.json()["data"]["attributes"]["key"]) == (201, "KEY-0001")
+        assert (license.key, license.policy, license.product) == ("KEY-0001", acme.policy, acme.product)
+        assert [key.key for key in acme.policy.pool.available()] == ["KEY-0002"]
+
+    def test_is_in_the_ledger(self, api, acme):
+        key = add_keys(acme.policy, "KEY-0001")[0]
+
+        api(acme.product).post("licenses", license_document(acme.policy), Keygen_Reference="Order 17")
+
+        event = KeyEvent.objects.get()
+        assert (event.event, event.key, event.license, event.reference) == (
+            "issued",
+            key,
+            License.objects.get(),
+            "Order 17",
+        )
+        assert (event.bearer_type, event.bearer_id) == ("products", acme.product.pk)
+
+    def test_of_an_empty_pool_makes_nothing(self, api, acme):
+        assert_refused(api(acme.admin).post("licenses", license_document(acme.policy)), 422, EMPTY)
+        assert not License.objects.exists()
+
+    def test_takes_no_key_that_is_said(self, api, acme):
+        add_keys(acme.policy, "KEY-0001")
+
+        response = api(acme.admin).post("licenses", license_document(acme.policy, {"key": "MY-OWN-KEY"}))
+
+        detail = "cannot be specified for a license using a pooled policy"
+        assert_refused(response, 422, unprocessable("licenses", detail, "KEY_NOT_SUPPORTED", KEY))
+        assert acme.policy.pool.available().count() == 1
+
+    @pytest.mark.parametrize(
+        ("attributes", "error"),
+        [
+            (
+                {"name": "x" * 1025},
+                ("is too long (maximum is 1024 characters)", "NAME_TOO_LONG", "/data/attributes/name"),
+            ),
+            ({"maxUses": -1}, ("must be greater than or equal to 0", "MAX_USES_INVALID", "/data/attributes/maxUses")),
+            (
+                {"maxMachines": 2},
+                ("must be equal to 1 for non-floating policy", "MAX_MACHINES_INVALID", "/data/attributes/maxMachines"),
+            ),
+        ],
+    )
+    def test_that_is_refused_leaves_the_pool_as_it_was(self, api, acme, attributes, error):
+        add_keys(acme.policy, "KEY-0001")
+
+        response = api(acme.admin).post("licenses", license_document(acme.policy, attributes))
+
+        assert_refused(response, 422, unprocessable("licenses", *error))
+        assert acme.policy.pool.available().count() == 1
+        assert not KeyEvent.objects.exists()
+
+    def test_that_fails_after_the_claim_puts_the_key_back(self, acme, rival, origin):
+        add_keys(acme.policy, "KEY-0001")
+        taken = make_license(rival.unpooled)  # the id of another account's license is found by the insert only
+
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            issue_license(policy=acme.policy, origin=origin, id=taken.pk)
+
+        assert acme.policy.pool.pop(origin).key == "KEY-0001"
+
+    def test_does_not_give_a_key_back_when_the_license_goes(self, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        issue_license(policy=acme.policy, origin=origin).delete()
+
+        with pytest.raises(PoolEmpty):
+            acme.policy.pool.pop(origin)
+        assert Key.objects.get().popped
+
+
+class TestWithoutAPool:
+    def test_makes_a_key_of_the_documented_pattern(self, api, acme):
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled))
+
+        key = response.json()["data"]["attributes"]["key"]
+        assert (response.status_code, len(key)) == (201, 37)
+        assert GENERATED.fullmatch(key)
+        assert response["Location"].endswith(f"/v1/accounts/{acme.account.pk}/licenses/{License.objects.get().pk}")
+
+    def test_takes_the_key_that_is_said(self, api, acme):
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": "MY-OWN/KEY"}))
+
+        assert response.json()["data"]["attributes"]["key"] == "MY-OWN/KEY"
+
+    @pytest.mark.parametrize(
+        ("key", "errors"),
+        [
+            ("LICENSE-KEY", [("has already been taken", "KEY_TAKEN")]),
+            ("WAITING-KEY", [("has already been taken", "KEY_TAKEN")]),
+            ("POPPED-KEY", [("has already been taken", "KEY_TAKEN")]),
+            ("short", [("is too short (minimum is 6 characters)", "KEY_TOO_SHORT")]),
+            ("x" * 16_385, [("is too long (maximum is 16384 characters)", "KEY_TOO_LONG")]),
+            ("actions", [("is reserved", "KEY_NOT_ALLOWED")]),
+            ("action", [("is reserved", "KEY_NOT_ALLOWED")]),
+        ],
+    )
+    def test_refuses_a_key(self, api, acme, origin, key, errors):
+        add_keys(acme.policy, "POPPED-KEY", "WAITING-KEY")
+        acme.policy.pool.pop(origin)
+        make_license(acme.unpooled, "LICENSE-KEY")
+
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": key}))
+
+        assert_refused(response, 422, *(unprocessable("licenses", *error, KEY) for error in errors))
+
+    def test_refuses_the_id_of_a_license_as_a_key(self, api, acme):
+        license = make_license(acme.unpooled)
+
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": str(license.pk)}))
+
+        detail = "must not conflict with another license's identifier (UUID)"
+        assert_refused(response, 422, unprocessable("licenses", detail, "KEY_CONFLICT", KEY))
+
+
+class TestTerms:
+    def test_fill_in_what_is_not_said(self, api, acme):
+        policy = make_policy(acme.product, duration=2_629_746, max_uses=5, protected=False)
+
+        attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
+
+        license = License.objects.get()
+        assert license.expiry == later(license.created, 2_629_746)
+        assert (attributes["maxUses"], attributes["maxMachines"], attributes["protected"]) == (5, 1, False)
+        assert (attributes["status"], attributes["uses"], attributes["nextCheckIn"]) == ("ACTIVE", 0, None)
+
+    def test_are_overridden_by_what_is_said(self, api, acme):
+        policy = make_policy(acme.product, duration=86_400, max_uses=5)
+        said = {"expiry": "2031-05-06T07:08:09.123Z", "maxUses": 7, "metadata": {"order_id": 1}, "name": "Ann"}
+
+        attributes = api(acme.admin).post("licenses", license_document(policy, said)).json()["data"]["attributes"]
+
+        assert attributes["expiry"] == "2031-05-06T07:08:09.123Z"
+        assert (attributes["maxUses"], attributes["name"], attributes["metadata"]) == (7, "Ann", {"orderId": 1})
+
+    def test_ask_for_the_first_check_in(self, api, acme):
+        policy = make_policy(acme.product, require_check_in=True, check_in_interval="month", check_in_interval_count=2)
+
+        attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
+
+        license = License.objects.get()
+        assert attributes["lastCheckIn"] == attributes["created"]
+        assert license.next_check_in == later(license.created, 2 * 2_629_746)
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "end"),
+    [
+        ("2021-07-19", 2_629_746, "2021-08-19T00:00:00"),
+        ("2021-01-31", 2_629_746, "2021-02-28T00:00:00"),
+        ("2024-02-29", 31_556_952, "2025-02-28T00:00:00"),
+        ("2021-12-01", 86_400, "2021-12-02T00:00:00"),
+        ("2021-01-01", 2_678_400, "2021-02-01T13:30:54"),
+        ("2021-11-30", 3 * 2_629_746, "2022-02-28T00:00:00"),
+    ],
+)
+def test_durations_go_by_the_calendar(start, seconds, end):
+    moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
+
+    assert later(moment, seconds) == datetime.fromisoformat(end).replace(tzinfo=UTC)
+
+
+class TestChosenIds:
+    def test_are_kept(self, api, acme):
+        uuid = uuid4()
+
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(uuid)))
+
+        assert (response.status_code, response.json()["data"]["id"]) == (201, str(uuid))
+
+    def test_are_refused_when_taken(self, api, acme):
+        license = make_license(acme.unpooled)
+
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(license.pk)))
+
+        error = response.json()["errors"][0]
+        assert (response.status_code, error["code"], error["source"]) == (422, "ID_CONFLICT", {"pointer": "/data/id"})
+
+    def test_of_another_account_are_a_conflict(self, api, acme, rival):
+        license = make_license(rival.unpooled)
+
+        response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(license.pk)))
+
+        conflict = {"title": "Conflict", "detail": "The request could not be completed because of a conflict"}
+        assert_refused(response, 409, conflict)
+
+    def test_do_not_disturb_the_order_of_lists(self, api, acme):
+        oldest = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(uuid4()))).json()["data"]
+        newest = api(acme.admin).post("licenses", license_document(acme.unpooled)).json()["data"]
+
+        first = api(acme.admin).get("licenses?page[size]=1").json()
+        second = api(acme.admin).get(first["links"]["next"]).json()
+
+        assert [first["data"][0]["id"], second["data"][0]["id"]] == [newest["id"], oldest["id"]]
+        assert second["links"]["next"] is None
+
+
+class TestWho:
+    @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "product"])
+    def test_managers_may(self, api, acme, role):
+        assert api(acme.bearer(role)).post("licenses", license_document(acme.unpooled)).status_code == 201
+
+    @pytest.mark.parametrize("role", ["support-agent"])
+    def test_others_may_not(self, api, acme, role):
+        assert_refused(api(acme.bearer(role)).post("licenses", license_document(acme.unpooled)), 403, forbidden())
+
+    def test_a_product_only_under_its_own_policies(self, api, acme):
+        for policy in (make_policy(acme.another_product()), uuid4()):
+            assert_refused(api(acme.product).post("licenses", license_document(policy)), 403, forbidden())
+
+    def test_a_user_for_themselves_where_the_policy_is_open(self, api, acme):
+        user: User = acme.user("user")
+        policy = make_policy(acme.product, protected=False)
+
+        response = api(user).post("licenses", license_document(policy, owner=user))
+        assert (response.status_code, License.objects.get().owner) == (201, user)
+        assert_refused(api(user).post("licenses", license_document(policy)), 403, forbidden())
+        assert_refused(api(user).post("licenses", license_document(acme.unpooled, owner=user)), 403, forbidden())
+
+    @pytest.mark.parametrize("name", ["protected", "expiry", "suspended", "maxMachines", "maxUses"])
+    def test_a_user_may_not_say(self, api, acme, name):
+        user = acme.user("user")
+
+        response = api(user).post("licenses", license_document(acme.unpooled, {name: 1}, owner=user))
+
+        assert_refused(response, 400, bad_request("unpermitted parameter", f"/data/attributes/{name}"))
+
+    def test_a_policy_that_is_not_there_is_named(self, api, acme, rival):
+        for policy in (uuid4(), rival.policy):
+            response = api(acme.admin).post("licenses", license_document(policy))
+
+            assert_refused(
+                response,
+                422,
+                unprocessable("licenses", "must exist", "POLICY_NOT_FOUND", POLICY),
+                unprocessable("licenses", "must exist", "PRODUCT_NOT_FOUND", "/data/relationships/product"),
+            )
+
+    def test_an_owner_that_is_not_there_is_named(self, api, acme, rival):
+        for owner in (rival.admin, type(rival.admin)()):
+            response = api(acme.product).post("licenses", license_document(acme.unpooled, owner=owner))
+
+            error = unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", "/data/relationships/owner")
+            assert_refused(response, 422, error)
