@@ -71,11 +71,6 @@ class VersionedSerializer(ResourceSerializer):
     def version(self):
         return self.context["request"].version
 
-    @property
-    def withheld(self):
-        """The members that this version of the API no longer has."""
-        return [f"/data/attributes/{camel(then.name)}" for then in self.former if self.version > then.until]
-
     @classmethod
     @cache
     def schema(cls, creating):
@@ -88,7 +83,8 @@ class VersionedSerializer(ResourceSerializer):
         return {"data": replace(data, members=members)}
 
     def is_valid(self, *, raise_exception=False):
-        self.context["withheld"] = self.withheld
+        gone = [f"/data/attributes/{camel(then.name)}" for then in self.former if self.version > then.until]
+        self.context["withheld"] = [*self.context.get("withheld", ()), *gone]
         super().is_valid(raise_exception=raise_exception)
         values = self._validated_data
         for then in self.former:

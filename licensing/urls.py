@@ -5,6 +5,8 @@ from licensing.viewsets import (
     PolicyViewSet,
     ProductLicenseViewSet,
     ProductPolicyViewSet,
+    ProductTokenViewSet,
+    ProductUserViewSet,
     ProductViewSet,
 )
 
@@ -12,6 +14,8 @@ router = Router()
 router.register("products", ProductViewSet)
 router.register(r"products/(?P<product>[^/]+)/policies", ProductPolicyViewSet, basename="product-policies")
 router.register(r"products/(?P<product>[^/]+)/licenses", ProductLicenseViewSet, basename="product-licenses")
+router.register(r"products/(?P<product>[^/]+)/users", ProductUserViewSet, basename="product-users")
+router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, basename="product-tokens")
 router.register("policies", PolicyViewSet)
 router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
 

@@ -182,6 +182,47 @@ class TestLicenses:
             assert len(ids(admin.get(f"{url}?limit=20"))) == 20
 
 
+class TestUsersOfAProduct:
+    @pytest.mark.parametrize(
+        ("query", "listed"),
+        [
+            ("", ["attached", "owner"]),
+            ("?roles[]=read-only", ["reader"]),
+            ("?roles[]=user&roles[]=read-only", ["reader", "attached", "owner"]),
+        ],
+    )
+    def test_hold_a_license_of_it(self, acme, admin, licenses, query, listed):
+        acme.user(email="nobody@acme.test")
+        reader = acme.user("read-only", email="reader@acme.test")
+        licenses["pooled"].license_users.create(account=acme.account, user=reader)
+
+        response = admin.get(f"products/{acme.product.pk}/users{query}")
+
+        assert [user["attributes"]["email"] for user in response.json()["data"]] == [
+            f"{name}@acme.test" for name in listed
+        ]
+
+    @pytest.mark.parametrize("named", ["id", "email"])
+    def test_are_shown_by_id_or_email(self, acme, admin, licenses, named):
+        owner = licenses["pooled"].owner
+
+        response = admin.get(f"products/{acme.product.pk}/users/{owner.pk if named == 'id' else owner.email}")
+
+        assert (response.status_code, response.json()["data"]["id"]) == (200, str(owner.pk))
+
+    def test_of_another_product_are_not_there(self, acme, admin, licenses):
+        response = admin.get("products/satellite/users/attached@acme.test")
+
+        assert_refused(response, NOT_FOUND, not_found("user", "attached@acme.test"))
+
+    def test_cost_the_same_however_many(self, acme, admin, django_assert_num_queries):
+        for number in range(20):
+            make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
+
+        with django_assert_num_queries(3):  # who asks, the product, and its users
+            assert len(ids(admin.get(f"products/{acme.product.pk}/users?limit=20"))) == 20
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -46,7 +46,10 @@ ON_CREATE = [
     ({"usePool": True, "encrypted": True}, [POOL_ENCRYPTED, POOL_SCHEME]),
     ({"usePool": True, "scheme": "ED25519_SIGN"}, [POOL_SCHEME]),
     ({"scheme": "LEGACY_ENCRYPT"}, [LEGACY_PLAIN]),
-    ({"encrypted": True, "scheme": "ED25519_SIGN"}, [WRONG_SCHEME]),
+    *(
+        ({"encrypted": True, "scheme": scheme}, [WRONG_SCHEME])
+        for scheme in ("RSA_2048_PKCS1_ENCRYPT", "ED25519_SIGN", "ECDSA_P256_SIGN")
+    ),
 ]
 ALWAYS = [
     ({"heartbeatResurrectionStrategy": "ALWAYS_REVIVE"}, [CULL]),
