@@ -20,6 +20,7 @@ _TABLE = """
     account.delete
     account.read                   A D Sa Su R P L U
     account.update                 A D
+    key-event.read                 A D Su R P
     key.create                     A D P
     key.delete                     A D P
     key.read                       A D Sa Su R P
@@ -32,6 +33,8 @@ _TABLE = """
     policy.create                  A D Sa P
     policy.delete                  A D P
     policy.pool.pop                A D P
+    policy.pool.return             A D
+    policy.pool.withdraw           A D
     policy.read                    A D Sa Su R P L U
     policy.update                  A D Sa P
     product.create                 A D
@@ -86,7 +89,8 @@ HOLDS = {
     "read-only": _ending(".read") | _OWN_PASSWORD | {"token.generate"},
     "product": PERMISSIONS
     - _OWN_PASSWORD
-    - {"account.update", "product.create", "product.delete", "product.tokens.generate"},
+    - {"account.update", "product.create", "product.delete", "product.tokens.generate"}
+    - {"policy.pool.return", "policy.pool.withdraw"},
     "user": _OWN_PASSWORD
     | {
         "license.create",

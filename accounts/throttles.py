@@ -31,7 +31,7 @@ class Throttle:
         Raises:
             TooManyRequests: it is one too many.
         """
-        counted = Attempts.objects.count(self._digest(caller), self.period)
+        counted = Attempts.objects.add(self._digest(caller), self.period)
         if counted.number > self.attempts:
             seconds = (counted.until - timezone.now()).total_seconds()
             raise TooManyRequests(

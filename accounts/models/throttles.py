@@ -10,8 +10,8 @@ PRUNED_AT_ONCE = 100
 
 
 class AttemptsManager(models.Manager):
-    def count(self, digest, period):
-        """Count one more attempt, and return how many there were: a row of `Attempts`.
+    def add(self, digest, period):
+        """Count one more attempt, and return how many there are: a row of `Attempts`.
 
         In the database rather than in a cache, so that all processes count together, and none counts twice.
         """

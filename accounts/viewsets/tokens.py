@@ -28,6 +28,7 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
         "destroy": "token.revoke",
     }
     open_when_inactive = frozenset({"create", "retrieve", "destroy"})
+    secret_answers = frozenset({"create"})
     sign_in_actions = frozenset({"create"})
 
     def create(self, request, *args, **kwargs):
@@ -108,6 +109,7 @@ class BearerTokenViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     serializer_class = TokenSerializer
     permissions = {"list": "token.read", "retrieve": "token.read"}
     schema = OF_BEARER
+    secret_answers = frozenset({"create"})
 
     def get_queryset(self):
         return super().get_queryset().of(self.bearer)
