@@ -13,6 +13,7 @@ from rest_framework.routers import DynamicRoute, Route, SimpleRouter
 from rest_framework.views import set_rollback
 from rest_framework.viewsets import GenericViewSet
 
+from keygen_site import idempotency
 from keygen_site.documents import camel
 from keygen_site.errors import DOCUMENTATION, Conflict, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
@@ -43,6 +44,10 @@ class ResourceViewSet(GenericViewSet):
     lookup_value_regex = "[^/]+?"
     # Actions that answer a malformed document before they ask for permission; they call `authorize()` themselves.
     shape_before_permission = frozenset({"create"})
+    # Actions besides POST that may be sent twice under an Idempotency-Key and have their effect once.
+    once_by_name: frozenset[str] = frozenset()
+    # Actions whose answer holds a secret that is not to be stored; they take no notice of an Idempotency-Key.
+    secret_answers: frozenset[str] = frozenset()
 
     def initial(self, request, *args, **kwargs):
         if self.action not in self.action_map.values():
@@ -56,6 +61,28 @@ class ResourceViewSet(GenericViewSet):
         self.find_parent()
         if not self.detail and self.action not in self.shape_before_permission:
             self.authorize()
+        self.act_once()
+
+    def act_once(self):
+        """Have the handler of a request that its client gave a name run once, whatever it is."""
+        request = self.request
+        named = request.method == "POST" or self.action in self.once_by_name
+        if not named or self.action in self.secret_answers or request.user is None:
+            return
+        name = idempotency.name_of(request)
+        if name is None:
+            return
+        verb = request.method.lower()
+        handler = getattr(self, verb)
+
+        def once(request, *args, **kwargs):
+            response = idempotency.once(name, request, lambda: handler(request, *args, **kwargs), is_lock_timeout)
+            if "Idempotency-Replayed" in response:
+                self.authorize()
+            return response
+
+        # `dispatch()` looks its handler up after `initial()`, where this is called.
+        setattr(self, verb, once)
 
     def begin(self, request):
         """What has to be known before who is asking; for subclasses."""

@@ -115,3 +115,32 @@ class Resource(models.Model):
         # taken, in words of its own: asking the database for either once more would say nothing new.
         foreign = {field.name for field in self._meta.concrete_fields if field.is_relation}
         self.full_clean(exclude={"id", *foreign}, validate_constraints=False)
+
+
+class StoredAnswer(models.Model):
+    """The answer to a request that its client gave a name: see `keygen_site.idempotency`.
+
+    Attributes:
+        account_id, bearer_id: whose name it is; others may use the same one for something else.
+        fingerprint: the SHA-256 of what was asked for.
+        status, headers, body: the answer; 0 while the request runs, which no other transaction ever sees.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account_id = models.UUIDField()
+    bearer_id = models.UUIDField()
+    name = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField(default=0)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=bytes)
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account_id", "bearer_id", "name"], name="keygen_site_answer_unique"),
+        ]
+        indexes = [models.Index(fields=["created"], name="keygen_site_answer_created")]
+
+    def __str__(self):
+        return self.name

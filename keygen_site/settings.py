@@ -56,6 +56,7 @@ PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
 env.seal()
 
 INSTALLED_APPS = [
+    "keygen_site",
     "accounts",
     "licensing",
     "pools",

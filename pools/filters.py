@@ -1,7 +1,7 @@
 from django_filters import rest_framework as filters
 
 from keygen_site.filters import IdFilter
-from pools.models import Key
+from pools.models import Key, KeyEvent
 
 
 class KeyFilterSet(filters.FilterSet):
@@ -12,4 +12,17 @@ class KeyFilterSet(filters.FilterSet):
 
     class Meta:
         model = Key
+        fields = []
+
+
+class KeyEventFilterSet(filters.FilterSet):
+    """Filters of the ledger."""
+
+    policy = IdFilter("policy")
+    license = IdFilter("license")
+    reference = filters.CharFilter("reference")
+    event = filters.CharFilter("event")
+
+    class Meta:
+        model = KeyEvent
         fields = []

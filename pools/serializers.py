@@ -1,6 +1,12 @@
+from keygen_site.documents import Member
 from keygen_site.serializers import ACCOUNT, ResourceSerializer, VisibleRelatedField, to_one
 from licensing.models import Policy
-from pools.models import Key
+from pools.models import Key, KeyEvent
+
+# Documents of the actions beside a pool, and of the search in the ledger.
+COUNT = {"meta": Member(required=True, members={"count": Member("integer", required=True)})}
+KEY = {"meta": Member(required=True, members={"key": Member("string", required=True)})}
+KEY_OR_IMPORT = {"meta": Member(required=True, members={"key": Member("string"), "import": Member("uuid")})}
 
 
 class KeySerializer(ResourceSerializer):
@@ -21,3 +27,25 @@ class KeySerializer(ResourceSerializer):
         on_update = ["key"]
         required = ["key", "policy"]
         extra_kwargs = {"key": {"allow_blank": False}}
+
+
+class KeyEventSerializer(ResourceSerializer):
+    """A line of the ledger. It never says the key: who has the key finds its lines, not the other way round."""
+
+    relationships = {
+        "account": ACCOUNT,
+        "product": to_one("products", "product_id", direct=True),
+        "policy": to_one("policies", "policy_id", direct=True),
+        "key": to_one("keys", "key_id", direct=True),
+        "license": to_one("licenses", "license_id", direct=True),
+    }
+
+    class Meta:
+        model = KeyEvent
+        fields = ["event", "reference", "bearer_type", "bearer_id", "operator", "request_id", "created"]
+
+    @classmethod
+    def getter(cls, name, source):
+        """What is not known is null; the columns hold an empty text then."""
+        get = super().getter(name, source)
+        return get if name == "created" else lambda event: str(get(event) or "") or None

@@ -1,8 +1,49 @@
 """What happens to keys across models. Each act writes its line of the ledger, in the same transaction."""
 
 from django.db import transaction
+from django.utils import timezone
 
-from pools.models import KeyEvent
+from keygen_site.errors import DomainError, NotFound
+from keygen_site.locks import hold_pool
+from licensing.models import License, PoolEmpty
+from pools.models import Key, KeyEvent
+from pools.models.claims import forget_hints
+
+BATCH = 2_000
+
+
+class KeyNotFound(NotFound):
+    """No such key is in the pool or ever was. It is not said again: keys stay out of answers that may be logged."""
+
+    detail = "The requested key was not found in the pool"
+
+
+class KeyRefused(DomainError):
+    """A key that is not in the state that an act needs."""
+
+    source = {"pointer": "/meta/key"}
+
+
+class KeyWaiting(KeyRefused):
+    detail = "is still waiting in the pool"
+
+
+class KeyPopped(KeyRefused):
+    detail = "has already been popped"
+
+
+class KeyWithdrawn(KeyRefused):
+    detail = "has been withdrawn"
+
+
+class KeyHeldByLicense(KeyRefused):
+    detail = "is held by a license"
+
+
+class KeyRevealed(KeyRefused):
+    """Somebody has read it in the console, so it is no longer nobody's."""
+
+    detail = "has been revealed"
 
 
 @transaction.atomic
@@ -10,3 +51,98 @@ def delete_key(key, origin):
     """Delete a waiting key for good. Its text becomes free again: nobody ever got it."""
     KeyEvent.about(KeyEvent.Event.DELETED, key, origin).save()
     key.delete()
+
+
+@transaction.atomic
+def pop_keys(*, policy, count, origin):
+    """Take the next `count` keys out of a policy's pool, all of them or none.
+
+    Returns:
+        The keys, in the order of the pool.
+
+    Raises:
+        PoolNotSupported: the policy has no pool.
+        PoolEmpty: it holds fewer; they all stay where they are.
+    """
+    hold_pool(policy.pk)
+    try:
+        return [policy.pool.pop(origin) for _ in range(count)]
+    except PoolEmpty:
+        raise PoolEmpty("pool has fewer keys than asked for" if policy.pool.available().exists() else None) from None
+
+
+@transaction.atomic
+def return_key(*, policy, text, origin):
+    """Put a key that was popped by mistake back to its place in the order of its pool, where it is the next to go.
+
+    Other processes of the server may overtake it for a second (`pools.models.claims`).
+
+    Raises:
+        KeyNotFound, KeyWaiting, KeyWithdrawn: there is nothing to return.
+        KeyHeldByLicense: a license has it.
+        KeyRevealed: somebody may know it.
+    """
+    key = _locked(policy, text)
+    if key.withdrawn:
+        raise KeyWithdrawn
+    if not key.popped:
+        raise KeyWaiting
+    if License.objects.filter(account=key.account_id).with_key(text).exists():
+        raise KeyHeldByLicense
+    if key.events.filter(event=KeyEvent.Event.REVEALED).exists():
+        raise KeyRevealed
+    key.popped = None
+    key.save(update_fields=["popped"])
+    KeyEvent.about(KeyEvent.Event.RETURNED, key, origin).save()
+    transaction.on_commit(lambda: forget_hints(policy))
+    return key
+
+
+@transaction.atomic
+def withdraw_key(*, policy, text, origin):
+    """Take a waiting key out of circulation for good.
+
+    Raises:
+        KeyNotFound, KeyPopped, KeyWithdrawn: there is nothing to withdraw.
+    """
+    key = _locked(policy, text)
+    if key.popped:
+        raise KeyPopped
+    if key.withdrawn:
+        raise KeyWithdrawn
+    _withdraw([key], origin)
+    return key
+
+
+def withdraw_import(*, key_import, origin):
+    """Take all that is left of an import out of circulation for good; returns how many keys.
+
+    In batches, each a transaction: pops go on meanwhile. What is popped before its turn is not withdrawn; after an
+    interruption the rest is withdrawn by doing it again.
+    """
+    withdrawn = 0
+    while True:
+        with transaction.atomic():
+            left = key_import.keys.available().order_by("id").select_related("policy")
+            batch = list(left.select_for_update(of=("self",))[:BATCH])
+            if not batch:
+                return withdrawn
+            _withdraw(batch, origin)
+            withdrawn += len(batch)
+
+
+def _locked(policy, text):
+    """The key of this text in a policy's pool, waiting or not, held against others."""
+    key = policy.pool.with_key(text).select_for_update().first()
+    if key is None:
+        raise KeyNotFound
+    key.policy = policy
+    return key
+
+
+def _withdraw(keys, origin):
+    now = timezone.now()
+    for key in keys:
+        key.withdrawn = now
+    Key.objects.filter(pk__in=[key.pk for key in keys]).update(withdrawn=now)
+    KeyEvent.objects.bulk_create(KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, origin) for key in keys)

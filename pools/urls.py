@@ -1,5 +1,5 @@
 from keygen_site.api import Router
-from pools.viewsets import KeyViewSet, PoolViewSet
+from pools.viewsets import KeyEventViewSet, KeyViewSet, PoolViewSet
 
 
 class PoolRouter(Router):
@@ -10,6 +10,7 @@ class PoolRouter(Router):
 
 router = Router()
 router.register("keys", KeyViewSet)
+router.register("key-events", KeyEventViewSet)
 pool_router = PoolRouter()
 pool_router.register(r"policies/(?P<policy>[^/]+)/pool", PoolViewSet, basename="pool")
 

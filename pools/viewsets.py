@@ -2,13 +2,18 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts.api import AccountViewSet
+from keygen_site import documents
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
+from keygen_site.errors import BadRequest, NotFound
+from keygen_site.renderers import Document
 from licensing.models import Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
-from pools.filters import KeyFilterSet
-from pools.models import Key
-from pools.serializers import KeySerializer
-from pools.services import delete_key
+from pools.filters import KeyEventFilterSet, KeyFilterSet
+from pools.models import Key, KeyEvent, KeyImport
+from pools.serializers import COUNT, KEY, KEY_OR_IMPORT, KeyEventSerializer, KeySerializer
+from pools.services import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
+
+MOST_AT_ONCE = 100
 
 
 class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
@@ -45,12 +50,17 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
 class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     """The pool of a policy (contract: keys 1.2, 6)."""
 
+    once_by_name = frozenset({"pop"})
+
     queryset = Key.objects.select_related("policy")
     serializer_class = KeySerializer
     permissions = {
         "list": "key.read",
         "retrieve": "key.read",
         "pop": "policy.pool.pop",
+        "pop_many": "policy.pool.pop",
+        "return_key": "policy.pool.return",
+        "withdraw": "policy.pool.withdraw",
     }
 
     def find_parent(self):
@@ -64,3 +74,53 @@ class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
         """Take the next key out of the pool. It is the answer, and nobody gets it again."""
         key = self.policy.pool.pop(self.origin)
         return Response(KeySerializer.resource_object(key))
+
+    @action(detail=False, methods=["post"], url_path="actions/pop")
+    def pop_many(self, request, *args, **kwargs):
+        """Take the next n keys, all of them or none."""
+        count = documents.read(request.data, COUNT)["meta"]["count"]
+        if not 1 <= count <= MOST_AT_ONCE:
+            raise BadRequest(f"must be a number between 1 and {MOST_AT_ONCE} (got {count})", pointer="/meta/count")
+        keys = pop_keys(policy=self.policy, count=count, origin=self.origin)
+        return Response([KeySerializer.resource_object(key) for key in keys])
+
+    @action(detail=False, methods=["post"], url_path="actions/return")
+    def return_key(self, request, *args, **kwargs):
+        """Put back a key that was popped by mistake."""
+        text = documents.read(request.data, KEY)["meta"]["key"]
+        key = return_key(policy=self.policy, text=text, origin=self.origin)
+        return Response(KeySerializer.resource_object(key))
+
+    @action(detail=False, methods=["post"], url_path="actions/withdraw")
+    def withdraw(self, request, *args, **kwargs):
+        """Take one key, or all that is left of an import, out of circulation."""
+        meta = documents.read(request.data, KEY_OR_IMPORT)["meta"]
+        if len(meta) != 1:
+            raise BadRequest("must have a key or an import", pointer="/meta")
+        if "key" in meta:
+            key = withdraw_key(policy=self.policy, text=meta["key"], origin=self.origin)
+            return Response(KeySerializer.resource_object(key))
+        key_import = KeyImport.objects.filter(policy=self.policy, pk=meta["import"]).first()
+        if key_import is None:
+            raise NotFound.of("import", meta["import"])
+        return Response(Document(meta={"withdrawn": withdraw_import(key_import=key_import, origin=self.origin)}))
+
+
+class KeyEventViewSet(RetrieveMixin, ListMixin, AccountViewSet):
+    """The ledger: what happened to keys, the latest first."""
+
+    queryset = KeyEvent.objects.all()
+    serializer_class = KeyEventSerializer
+    filterset_class = KeyEventFilterSet
+    permissions = {
+        "list": "key-event.read",
+        "retrieve": "key-event.read",
+        "search": "key-event.read",
+    }
+
+    @action(detail=False, methods=["post"], url_path="actions/search")
+    def search(self, request, *args, **kwargs):
+        """What happened to the key of this text; in the body, so that keys stay out of addresses and logs."""
+        text = documents.read(request.data, KEY)["meta"]["key"]
+        page = self.paginate_queryset(self.get_queryset().with_key(text))
+        return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page])

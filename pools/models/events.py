@@ -1,7 +1,7 @@
 from django.db import models
 
 from accounts.models import Account
-from keygen_site.models import Resource
+from keygen_site.models import Resource, digest
 from licensing.models import License, Policy, Product
 
 
@@ -12,6 +12,10 @@ class KeyEventQuerySet(models.QuerySet):
         if bearer.is_staff:
             return events
         return events.filter(product=bearer.id) if bearer.role == "product" else events.none()
+
+    def with_key(self, text):
+        """What happened to the key of exactly this text."""
+        return self.filter(key_digest=digest(text))
 
 
 class KeyEvent(Resource):
@@ -56,6 +60,7 @@ class KeyEvent(Resource):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = "key event"
         indexes = [
             models.Index(fields=["account", "id"], name="pools_keyevent_account"),
             models.Index(fields=["policy", "id"], name="pools_keyevent_policy"),
