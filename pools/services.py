@@ -65,10 +65,13 @@ def pop_keys(*, policy, count, origin):
         PoolEmpty: it holds fewer; they all stay where they are.
     """
     hold_pool(policy.pk)
+    keys = []
     try:
-        return [policy.pool.pop(origin) for _ in range(count)]
+        while len(keys) < count:
+            keys.append(policy.pool.pop(origin))
     except PoolEmpty:
-        raise PoolEmpty("pool has fewer keys than asked for" if policy.pool.available().exists() else None) from None
+        raise PoolEmpty("pool has fewer keys than asked for" if keys else None) from None
+    return keys
 
 
 @transaction.atomic

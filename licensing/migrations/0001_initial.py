@@ -3,11 +3,12 @@
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
-import keygen_site.models
-import licensing.metadata
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
+
+import keygen_site.models
+import licensing.metadata
 
 
 class Migration(migrations.Migration):
