@@ -57,6 +57,8 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
         bearer = model.objects.visible_to(asking).filter(pk=linkage["id"]).first()
         if bearer is None or not may_make_token(asking, bearer):
             raise Forbidden
+        if asking.is_staff and not isinstance(bearer, User):
+            raise Forbidden  # theirs are made at the address of the product or license
         return bearer
 
     def regenerate(self, request, *args, **kwargs):

@@ -23,7 +23,7 @@ def assert_throttled(response, window, limit=5):
     assert (response["X-RateLimit-Count"], response["X-RateLimit-Limit"]) == (str(limit + 1), str(limit))
     assert response["X-RateLimit-Remaining"] == "0"
     now = timezone.now().timestamp()
-    assert 0 < int(response["Retry-After"])
+    assert int(response["Retry-After"]) > 0
     assert now < int(response["X-RateLimit-Reset"]) <= now + int(response["Retry-After"]) + 1
 
 
