@@ -8,5 +8,5 @@ ACTIONS = {"get": "retrieve", "patch": "partial_update", "put": "partial_update"
 
 urlpatterns = [
     re_path(r"^accounts/?$", NewAccountViewSet.as_view({"post": "create"})),
-    re_path(r"^accounts/(?P<account>[^/]+)/?$", OwnAccountViewSet.as_view(ACTIONS)),
+    re_path(r"^accounts/(?P<account>[^/]+)/?$", OwnAccountViewSet.as_view({**ACTIONS})),
 ]

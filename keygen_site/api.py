@@ -194,30 +194,26 @@ def created(request, serializer):
 
 
 class Router(SimpleRouter):
-    """Routes of a viewset: PUT is PATCH, a trailing slash is ignored, so is a suffix that names the media type."""
+    """Routes of a viewset: PUT is PATCH, a trailing slash is ignored, so is a suffix that names the media type.
+
+    `collection` and `member` say which action answers which method, where a resource has others than usual.
+    """
 
     include_format_suffixes = False
-    _end = r"(?:\.(?P<format>jsonapi|json))?/?$"
-    routes = [
-        Route(
-            url=r"^{prefix}" + _end,
-            mapping={"get": "list", "post": "create"},
-            name="{basename}-list",
-            detail=False,
-            initkwargs={},
-        ),
-        DynamicRoute(url=r"^{prefix}/{url_path}" + _end, name="{basename}-{url_name}", detail=False, initkwargs={}),
-        Route(
-            url=r"^{prefix}/{lookup}" + _end,
-            mapping={"get": "retrieve", "put": "partial_update", "patch": "partial_update", "delete": "destroy"},
-            name="{basename}-detail",
-            detail=True,
-            initkwargs={},
-        ),
-        DynamicRoute(
-            url=r"^{prefix}/{lookup}/{url_path}" + _end, name="{basename}-{url_name}", detail=True, initkwargs={}
-        ),
-    ]
+    collection = {"get": "list", "post": "create"}
+    member = {"get": "retrieve", "put": "partial_update", "patch": "partial_update", "delete": "destroy"}
+
+    def __init__(self):
+        super().__init__()
+        end = r"(?:\.(?P<format>jsonapi|json))?/?$"
+        name, nested = "{basename}-", "{basename}-{url_name}"
+        collection, member = r"^{prefix}", r"^{prefix}/{lookup}"
+        self.routes = [
+            Route(collection + end, self.collection, f"{name}list", detail=False, initkwargs={}),
+            DynamicRoute(collection + "/{url_path}" + end, nested, detail=False, initkwargs={}),
+            Route(member + end, self.member, f"{name}detail", detail=True, initkwargs={}),
+            DynamicRoute(member + "/{url_path}" + end, nested, detail=True, initkwargs={}),
+        ]
 
 
 def exception_handler(exception, context):

@@ -31,7 +31,9 @@ class WellFormedRequestMiddleware:
         # Django has percent-encoded the bytes of the path that do not decode once more, so they show here again.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")
         try:
-            text = (unquote_to_bytes(path) if "%" in path else path.encode()).decode() + unquote_to_bytes(query).decode()
+            text = (unquote_to_bytes(path) if "%" in path else path.encode()).decode() + unquote_to_bytes(
+                query
+            ).decode()
         except UnicodeDecodeError:
             return error_response(request, BytesInvalid())
         if "\0" in text:

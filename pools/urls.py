@@ -5,7 +5,7 @@ from pools.viewsets import KeyEventViewSet, KeyViewSet, PoolViewSet
 class PoolRouter(Router):
     """The pool as a whole is listed by GET; DELETE takes one key out of it (contract: keys 1.2)."""
 
-    routes = [Router.routes[0]._replace(mapping={"get": "list", "delete": "pop"}), *Router.routes[1:]]
+    collection = {"get": "list", "delete": "pop"}
 
 
 router = Router()

@@ -90,7 +90,7 @@ class UserQuerySet(models.QuerySet):
         return users.filter(active if status == "ACTIVE" else ~active)
 
 
-class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_superuser(self, email, password=None, **fields):
         """Somebody who operates the server: belongs to no account and sees all of them in the console."""
         fields = {"role": User.Role.ADMIN, "is_staff": True, "is_superuser": True, **fields}

@@ -189,7 +189,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "key event", "ordering": ["-id"],
+                "verbose_name": "key event",
+                "ordering": ["-id"],
                 "indexes": [
                     models.Index(fields=["account", "id"], name="pools_keyevent_account"),
                     models.Index(fields=["policy", "id"], name="pools_keyevent_policy"),

@@ -31,7 +31,7 @@ class KeyQuerySet(models.QuerySet):
         return self.filter(digest=digest(text))
 
 
-class KeyManager(models.Manager.from_queryset(KeyQuerySet)):
+class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[misc]
     """`policy.pool` is one of these, for the keys of that policy."""
 
     def pop(self, origin, license=None):
