@@ -25,7 +25,7 @@ ENVIRONMENT = {
 UNWANTED = ["ACCOUNT", "BEHIND_TLS_PROXY"]
 
 # A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.
-# `immediate`, for nobody needs the data again.
+# `immediate`, for nobody needs the data again. A line says: kill it, as a power cut would, and start it again.
 KEEPER = """
 start() {
     "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync --no-instructions \
@@ -34,7 +34,11 @@ start() {
     "$BIN/createdb" -h "$PWD" -U postgres keygen
 }
 if start "$@" >keeper.log 2>&1; then echo ready; else echo failed; fi
-read -r _
+while read -r _; do
+    kill -9 "$(head -n 1 data/postmaster.pid)"
+    until "$BIN/pg_ctl" -D data -l server.log -w start; do sleep 0.1; done >keeper.log 2>&1
+    echo ready
+done
 "$BIN/pg_ctl" -D data -m immediate stop >keeper.log 2>&1
 rm -rf "$PWD"
 """
@@ -48,6 +52,13 @@ def postgresql_server(durable=False):
 
     `durable` leaves everything as PostgreSQL has it; otherwise nothing waits for the disk.
     """
+    with crashable_postgresql_server(durable) as (url, _):
+        yield url
+
+
+@contextmanager
+def crashable_postgresql_server(durable=True):
+    """The same, and a function that kills the server at once and returns when it has started again."""
     settings = {
         "listen_addresses": "",  # a socket in a folder of its own: no port to collide on, nobody else gets in
         "max_connections": "200",
@@ -76,7 +87,13 @@ def postgresql_server(durable=False):
             if keeper.stdout.readline() != "ready\n":
                 logs = [log.read_text() for log in (folder / "keeper.log", folder / "server.log") if log.exists()]
                 raise RuntimeError("PostgreSQL did not start:\n" + "\n".join(logs))
-            yield f"postgres://postgres@{quote(str(folder), safe='')}/keygen"
+
+            def crash():
+                keeper.stdin.write("crash\n")
+                keeper.stdin.flush()
+                keeper.stdout.readline()
+
+            yield f"postgres://postgres@{quote(str(folder), safe='')}/keygen", crash
         finally:
             keeper.stdin.close()
             keeper.wait(timeout=60)

@@ -1,0 +1,85 @@
+"""The real server, as README runs it, on a database of its own, for programs that measure or torment it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+from tests.database import ENVIRONMENT, crashable_postgresql_server
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def database(kind):
+    """A fresh database of the kind `postgresql` or `sqlite`, durable; set up for this process and its children.
+
+    Yields a function that crashes and restarts it, or None where the database is part of the server's processes.
+    """
+    os.environ.update(ENVIRONMENT)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        if kind == "sqlite":
+            os.environ["DATABASE_URL"] = f"sqlite:///{folder}/benchmark.sqlite3"
+            _migrate()
+            yield None
+        else:
+            with crashable_postgresql_server() as (url, crash):
+                os.environ["DATABASE_URL"] = url
+                _migrate()
+                yield crash
+
+
+def _migrate():
+    os.environ["DJANGO_SETTINGS_MODULE"] = "keygen_site.settings"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+@contextmanager
+def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1):
+    """A running server: `(port, process)`; it respawns workers that die."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", str(workers), "--blocking-threads", str(blocking_threads)]
+    command += ["--respawn-failed-workers", "--respawn-interval", "0.1", "--no-log", application]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port)
+        yield port, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_for(port):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/v1/health")
+            if connection.getresponse().status == 204:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError("the server did not start")
+
+
+def workers_of(process):
+    """The ids of the worker processes that a server has now."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
