@@ -1,5 +1,6 @@
 """The private keys of accounts, ready to sign with. Nothing else hands them out."""
 
+from functools import lru_cache
 from threading import Lock
 
 from accounts.models import SigningKey
@@ -24,3 +25,11 @@ def loaded(account_id, kind):
                 _loaded.clear()
             _loaded[name] = key
     return key
+
+
+def current(account_id, kind):
+    """The same key for use within transactions: it is asked for each time, so nothing rolled back is remembered."""
+    return _load(SigningKey.objects.of(account_id, kind).private)
+
+
+_load = lru_cache(maxsize=256)(signatures.load)

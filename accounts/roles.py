@@ -25,11 +25,25 @@ _TABLE = """
     key.delete                     A D P
     key.read                       A D Sa Su R P
     key.update                     A D P
+    license.check-in               A D Sa Su P L U
+    license.check-out              A D Sa Su P L U
     license.create                 A D Sa P U
     license.delete                 A D Sa P U
+    license.owner.update           A D Sa P
+    license.policy.update          A D Sa P U
     license.read                   A D Sa Su R P L U
+    license.reinstate              A D Sa Su P
+    license.renew                  A D Sa P U
+    license.revoke                 A D Sa P U
+    license.suspend                A D Sa Su P
     license.tokens.generate        A D Sa P
     license.update                 A D Sa Su P
+    license.usage.decrement        A D Sa Su P
+    license.usage.increment        A D Sa Su P L U
+    license.usage.reset            A D Sa Su P
+    license.users.attach           A D Sa Su P
+    license.users.detach           A D Sa Su P
+    license.validate               A D Sa Su R P L U
     policy.create                  A D Sa P
     policy.delete                  A D P
     policy.pool.pop                A D P
@@ -86,16 +100,29 @@ HOLDS = {
     "developer": PERMISSIONS,
     "sales-agent": PERMISSIONS,
     "support-agent": PERMISSIONS,
-    "read-only": _ending(".read") | _OWN_PASSWORD | {"token.generate"},
+    "read-only": _ending(".read") | _OWN_PASSWORD | {"license.validate", "token.generate"},
     "product": PERMISSIONS
     - _OWN_PASSWORD
-    - {"account.update", "product.create", "product.delete", "product.tokens.generate"}
-    - {"policy.pool.return", "policy.pool.withdraw"},
+    - {
+        "account.create",
+        "account.delete",
+        "account.update",
+        "product.create",
+        "product.delete",
+        "product.tokens.generate",
+    },
     "user": _OWN_PASSWORD
     | {
+        "license.check-in",
+        "license.check-out",
         "license.create",
         "license.delete",
+        "license.policy.update",
         "license.read",
+        "license.renew",
+        "license.revoke",
+        "license.usage.increment",
+        "license.validate",
         "token.generate",
         "token.read",
         "token.regenerate",
@@ -103,7 +130,18 @@ HOLDS = {
         "user.read",
         "user.update",
     },
-    "license": frozenset({"license.read", "token.read", "token.regenerate", "token.revoke"}),
+    "license": frozenset(
+        {
+            "license.check-in",
+            "license.check-out",
+            "license.read",
+            "license.usage.increment",
+            "license.validate",
+            "token.read",
+            "token.regenerate",
+            "token.revoke",
+        }
+    ),
 }
 
 # Nobody may change somebody of a higher rank (platform 6.1).

@@ -52,6 +52,6 @@ class ApiHeadersMiddleware:
 
 def report_to(request):
     """The header that names where a browser may report what the content security policy has kept out."""
-    endpoint = f"https://{request.META.get('HTTP_HOST', '')}/-/csp-reports"
+    endpoint = f"https://{request.get_host()}/-/csp-reports"
     group = {"group": "csp-reports", "max_age": 10_886_400, "endpoints": [{"url": endpoint}]}
     return json.dumps(group, separators=(",", ":"))
