@@ -107,6 +107,8 @@ HOLDS = {
         "account.create",
         "account.delete",
         "account.update",
+        "policy.pool.return",
+        "policy.pool.withdraw",
         "product.create",
         "product.delete",
         "product.tokens.generate",
