@@ -29,12 +29,12 @@ def main():
         from benchmarks.pools import DemoPool  # Django is set up now
 
         rows = []
-        with server(options.workers) as (port, _):
+        with server(options.workers) as running:
             for way in ("pop", "license", "mixed"):
-                rows.append({"way": way, **empty(DemoPool(options.keys), port, way, options.clients)})
+                rows.append({"way": way, **empty(DemoPool(options.keys), running.port, way, options.clients)})
                 print_row(rows[-1])
-        with server(options.workers, "benchmarks.racy_wsgi:application") as (port, _):
-            control = {"way": "control", **empty(DemoPool(options.keys // 10), port, "pop", options.clients)}
+        with server(options.workers, "benchmarks.racy_wsgi:application") as running:
+            control = {"way": "control", **empty(DemoPool(options.keys // 10), running.port, "pop", options.clients)}
             print_row(control)
     honest = all(is_right(row) for row in rows)
     found_out = not is_right(control)

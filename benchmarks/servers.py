@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Event, Thread
 
 from tests.database import ENVIRONMENT, crashable_postgresql_server
 
@@ -44,25 +45,58 @@ def _migrate():
     call_command("migrate", verbosity=0)
 
 
+class Server:
+    """A running server, started again when it ends, as an init system would: granian gives up on workers that crash
+    again and again."""
+
+    def __init__(self, command, port):
+        self.command, self.port, self.over = command, port, Event()
+        self.process = self._started()
+        self.keeper = Thread(target=self._keep, daemon=True)
+        self.keeper.start()
+
+    def _started(self):
+        return subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _keep(self):
+        while not self.over.is_set():
+            self.process.wait()
+            if not self.over.is_set():
+                self.process = self._started()
+
+    def workers(self):
+        """The ids of the worker processes that it has now."""
+        try:
+            threads = list(Path(f"/proc/{self.process.pid}/task").iterdir())
+            return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+        except FileNotFoundError:  # it is just ending
+            return []
+
+    def stop(self):
+        self.over.set()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.keeper.join()
+
+
 @contextmanager
 def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1):
-    """A running server: `(port, process)`; it respawns workers that die."""
+    """A `Server` on a free port, as long as the context lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", str(workers), "--blocking-threads", str(blocking_threads)]
     command += ["--respawn-failed-workers", "--respawn-interval", "0.1", "--no-log", application]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = Server(command, port)
     try:
         _wait_for(port)
-        yield port, process
+        yield running
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        running.stop()
 
 
 def _wait_for(port):
@@ -77,9 +111,3 @@ def _wait_for(port):
             pass
         time.sleep(0.1)
     raise RuntimeError("the server did not start")
-
-
-def workers_of(process):
-    """The ids of the worker processes that a server has now."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
