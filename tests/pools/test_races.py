@@ -1,0 +1,220 @@
+"""Many at once at one pool. On SQLite writers come one after the other; there the last of these hold as well."""
+
+from threading import Timer
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from keygen_site.models import StoredAnswer
+from licensing.models import License, PoolEmpty
+from licensing.services import issue_license
+from pools.models import Key, KeyEvent
+from pools.services import pop_keys, withdraw_key
+from tests.cast import add_keys, numbered
+from tests.errors import assert_refused
+from tests.licensing.test_issue_license import license_document
+from tests.races import Holder, race, race_of, results_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def texts_of(results):
+    return sorted(key.key for key in results_of((Key, License), results))
+
+
+class TestPop:
+    def test_never_hands_out_a_key_twice(self, pooled_policy, origin):
+        add_keys(pooled_policy, *numbered(10))
+
+        results = race(12, lambda: pooled_policy.pool.pop(origin))
+
+        assert texts_of(results) == numbered(10)
+        assert len(results_of(PoolEmpty, results)) == 2
+        assert KeyEvent.objects.count() == 10
+
+    def test_and_issuing_share_a_pool(self, pooled_policy, origin):
+        add_keys(pooled_policy, *numbered(10))
+        works = [lambda: pooled_policy.pool.pop(origin), lambda: issue_license(policy=pooled_policy, origin=origin)]
+
+        results = race_of(works * 6)
+
+        assert texts_of(results) == numbered(10)
+        assert len(results_of((PoolEmpty, ValidationError), results)) == 2
+
+    def test_and_withdrawing_take_different_ways(self, pooled_policy, origin):
+        add_keys(pooled_policy, "KEY-0001")
+
+        popped, withdrawn = race_of(
+            [
+                lambda: pooled_policy.pool.pop(origin),
+                lambda: withdraw_key(policy=pooled_policy, text="KEY-0001", origin=origin),
+            ]
+        )
+
+        assert isinstance(popped, Key) != isinstance(withdrawn, Key)
+        assert KeyEvent.objects.count() == 1
+
+    @pytest.mark.postgresql
+    def test_passes_over_a_key_that_is_held(self, pooled_policy, origin):
+        add_keys(pooled_policy, *numbered(2))
+
+        with Holder(lambda: pooled_policy.pool.pop(origin)):
+            assert pooled_policy.pool.pop(origin).key == "KEY-0002"
+
+        assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+
+
+@pytest.mark.postgresql
+class TestEmptyMeansEmpty:
+    """While the last key is held by a transaction that may roll back, nobody is told that the pool is empty."""
+
+    def test_waits_and_gets_what_comes_back(self, pooled_policy, origin):
+        add_keys(pooled_policy, "KEY-0001")
+
+        with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+            Timer(0.2, holder.let_go).start()
+            assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+
+    def test_waits_and_is_empty_when_the_key_is_gone(self, pooled_policy, origin):
+        add_keys(pooled_policy, "KEY-0001")
+
+        with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+            Timer(0.2, lambda: holder.let_go(commit=True)).start()
+            with pytest.raises(PoolEmpty):
+                pooled_policy.pool.pop(origin)
+
+    def test_waits_for_each_of_several(self, pooled_policy, origin):
+        add_keys(pooled_policy, *numbered(4))
+
+        with Holder(lambda: [pooled_policy.pool.pop(origin) for _ in range(4)]) as holder:
+            Timer(0.2, holder.let_go).start()
+            results = race(6, lambda: pooled_policy.pool.pop(origin))
+
+        assert texts_of(results) == numbered(4)
+        assert len(results_of(PoolEmpty, results)) == 2
+
+    def test_says_busy_when_it_takes_too_long(self, api, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        admin = api(acme.admin)
+
+        with Holder(lambda: acme.policy.pool.pop(origin)):
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            response = admin.delete(f"policies/{acme.policy.pk}/pool")
+
+        assert (response.status_code, response["Retry-After"]) == (503, "1")
+        assert response.json()["errors"][0]["code"] == "BUSY"
+        assert acme.policy.pool.available().exists()
+        connection.close()  # with its short patience
+
+    def test_of_a_license_too(self, api, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        admin = api(acme.admin)
+
+        with Holder(lambda: acme.policy.pool.pop(origin)) as holder:
+            Timer(0.2, holder.let_go).start()
+            response = admin.post("licenses", license_document(acme.policy))
+
+        assert (response.status_code, response.json()["data"]["attributes"]["key"]) == (201, "KEY-0001")
+
+
+class TestManyAtOnce:
+    def test_take_all_or_none_each(self, pooled_policy, origin):
+        add_keys(pooled_policy, *numbered(10))
+
+        results = race(4, lambda: pop_keys(policy=pooled_policy, count=4, origin=origin))
+
+        taken = [key.key for keys in results_of(list, results) for key in keys]
+        assert (len(taken), len(set(taken))) == (8, 8)
+        assert len(results_of(PoolEmpty, results)) == 2
+        assert pooled_policy.pool.available().count() == 2
+
+
+class TestOneText:
+    """A text becomes a key in a pool or the key of a license, whoever comes first."""
+
+    def test_is_one_key(self, pooled_policy):
+        results = race(6, lambda: add_keys(pooled_policy, "KEY-0001"))
+
+        assert len(results_of(ValidationError, results)) == 5
+        assert Key.objects.count() == 1
+
+    def test_is_a_key_or_a_license(self, acme, origin):
+        results = race_of(
+            [
+                lambda: add_keys(acme.policy, "KEY-0001"),
+                lambda: issue_license(policy=acme.unpooled, origin=origin, key="KEY-0001"),
+            ]
+            * 4
+        )
+
+        assert len(results_of(ValidationError, results)) == 7
+        assert Key.objects.count() + License.objects.count() == 1
+
+
+class TestTwins:
+    """Two requests of one name at the same moment have one effect."""
+
+    @pytest.mark.parametrize("ways", [8])
+    def test_get_the_same_key(self, api, acme, ways):
+        add_keys(acme.policy, *numbered(ways))
+        token = api(acme.admin).token
+
+        responses = race(ways, lambda: api(token).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="twin"))
+
+        assert {response.status_code for response in responses} == {200}
+        assert len({response.content for response in responses}) == 1
+        assert sum("Idempotency-Replayed" not in response for response in responses) == 1
+        assert acme.policy.pool.available().count() == ways - 1
+
+    @pytest.mark.postgresql
+    def test_wait_no_longer_than_a_lock(self, api, acme):
+        add_keys(acme.policy, "KEY-0001")
+        admin = api(acme.admin)
+        row = {"account_id": acme.account.pk, "bearer_id": acme.admin.pk, "name": "twin", "fingerprint": b""}
+
+        with Holder(lambda: StoredAnswer.objects.create(**row)):
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+            response = admin.delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="twin")
+
+        connection.close()  # with its short patience
+        error = {
+            "title": "Conflict",
+            "detail": "A request with the same Idempotency-Key is still running. Please try again.",
+            "code": "IDEMPOTENCY_KEY_IN_USE",
+            "source": {"header": "Idempotency-Key"},
+        }
+        assert_refused(response, 409, error)
+        assert admin.delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="twin").status_code == 200
+
+
+def test_changing_a_key_that_is_being_popped_does_not_change_what_was_handed_out(api, acme, origin):
+    key = add_keys(acme.policy, "KEY-0001")[0]
+    token = api(acme.admin).token
+    document = {"data": {"type": "keys", "attributes": {"key": "KEY-0002"}}}
+
+    popped, changed, deleted = race_of(
+        [
+            lambda: acme.policy.pool.pop(origin),
+            lambda: api(token).patch(f"keys/{key.pk}", document),
+            lambda: api(token).delete(f"keys/{key.pk}"),
+        ]
+    )
+
+    if isinstance(popped, Key):
+        assert popped.key == Key.objects.get().key == ("KEY-0002" if changed.status_code == 200 else "KEY-0001")
+        assert deleted.status_code == 404
+    else:
+        assert isinstance(popped, PoolEmpty)
+        assert (deleted.status_code, Key.objects.count()) == (204, 0)
+
+
+@pytest.mark.sqlite
+def test_on_sqlite_waits_for_the_writer(pooled_policy, origin):
+    add_keys(pooled_policy, "KEY-0001")
+
+    with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+        Timer(0.2, holder.let_go).start()
+        assert pooled_policy.pool.pop(origin).key == "KEY-0001"
