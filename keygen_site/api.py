@@ -292,7 +292,8 @@ def validation_errors(exception, serializer):
     errors = {}
     for name, problems in exception.error_dict.items():
         # A product has both: the attribute `platforms` and a link of that name.
-        kind = "relationships" if name in serializer.relationships and camel(name) not in attributes else "attrs"
+        related = name in serializer.relationships or name in serializer.aliases
+        kind = "relationships" if related and camel(name) not in attributes else "attrs"
         if name in ("__all__", "id"):
             pointer, anchor = "/data" if name == "__all__" else "/data/id", f"{topic}-object"
         else:

@@ -91,6 +91,8 @@ def camel(name):
 
 def _normalised(value, member):
     """The same document with snake-case names wherever the schema names members."""
+    if member.items is not None and isinstance(value, list):
+        return [_normalised(item, member.items) for item in value]
     if member.members is None or not isinstance(value, dict):
         return value
     named = {snake(name): content for name, content in value.items()}
@@ -101,6 +103,9 @@ def _normalised(value, member):
 
 
 def _refuse_unknown(value, member, pointer):
+    if member.items is not None and isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_unknown(item, member.items, f"{pointer}/{index}")
     if member.members is None or not isinstance(value, dict):
         return
     for name, content in value.items():
@@ -218,7 +223,7 @@ def _uuid(value, pointer):
     return uuid
 
 
-def _time(value, pointer):
+def read_time(value, pointer=None):
     """A moment: ISO 8601, without an offset in UTC, or seconds since 1970 (contract: licenses 0.2)."""
     if type(value) not in (str, int, float):
         raise _mismatch(value, "time", pointer)
@@ -239,5 +244,5 @@ _READ = {
     "object": _plain(dict, "object"),
     "array": _plain(list, "array"),
     "uuid": _uuid,
-    "time": _time,
+    "time": read_time,
 }

@@ -77,10 +77,11 @@ class ResourceSerializer(package.ModelSerializer):
         required: those that a create needs; `attributes` is the member that holds them all, even if it may be empty.
         client_ids: whether a client may choose the id of a new row (then `id` is among the validated values).
 
-    `relationships` states all that are shown, by name.
+    `relationships` states all that are shown, by name; `aliases`, other names that requests and errors have for them.
     """
 
     relationships: dict[str, Relationship] = {"account": ACCOUNT}
+    aliases: frozenset[str] = frozenset()
 
     # Writing a resource object ---------------------------------------------------------------------------------------
 

@@ -57,11 +57,31 @@ class FormerDefault:
     until: str
 
 
+@dataclass(frozen=True)
+class FormerRelationship:
+    """A relationship as it was called, and where its link led, up to some version."""
+
+    name: str
+    now: str
+    until: str
+
+    def show(self, relationships):
+        """The relationships of a resource object as they were then."""
+        return dict(self._renamed(name, shown) for name, shown in relationships.items())
+
+    def _renamed(self, name, shown):
+        if name != self.now:
+            return name, shown
+        related = shown["links"]["related"].removesuffix(self.now) + self.name
+        return self.name, shown | {"links": {"related": related}}
+
+
 class VersionedSerializer(ResourceSerializer):
-    """A serializer whose resource has changed: `former` and `former_defaults` say how."""
+    """A serializer whose resource has changed: `former`, `former_defaults` and `former_relationships` say how."""
 
     former: tuple[Former, ...] = ()
     former_defaults: tuple[FormerDefault, ...] = ()
+    former_relationships: tuple[FormerRelationship, ...] = ()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -103,6 +123,10 @@ def downgrade(answer, version):
     for resource_object in data if isinstance(data, list) else [data]:
         if resource_object and "attributes" in resource_object:
             resource_object["attributes"] = _attributes(version, resource_object)
+            serializer = _SERIALIZERS.get(resource_object["type"])
+            for then in serializer.former_relationships if serializer else ():
+                if version <= then.until:
+                    resource_object["relationships"] = then.show(resource_object["relationships"])
 
 
 def _attributes(version, resource_object):

@@ -1,9 +1,26 @@
 """Durations by the calendar (contract: licenses 3.5)."""
 
+import re
 from calendar import monthrange
 from datetime import timedelta
 
 YEAR, MONTH = 31_556_952, 2_629_746  # seconds, on average
+# A duration by ISO 8601, of which the leading P, and the T before hours, are often left out.
+_ISO = re.compile(
+    r"P?(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T?(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?",
+    re.IGNORECASE | re.ASCII,
+)
+_SECONDS = (YEAR, MONTH, 604_800, 86_400, 3_600, 60, 1)
+
+
+def seconds_of(text):
+    """The seconds of a duration as a query says it, e.g. `86400`, `30d` or `P13DT59M59S`; None where it is none."""
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    match = _ISO.fullmatch(text)
+    if match is None or not any(match.groups()):
+        return None
+    return sum(int(count) * seconds for count, seconds in zip(match.groups("0"), _SECONDS, strict=True))
 
 
 def later(moment, seconds):

@@ -1,5 +1,7 @@
 from keygen_site.api import Router
 from licensing.viewsets import (
+    LicenseTokenViewSet,
+    LicenseUserViewSet,
     LicenseViewSet,
     PolicyLicenseViewSet,
     PolicyViewSet,
@@ -8,7 +10,29 @@ from licensing.viewsets import (
     ProductTokenViewSet,
     ProductUserViewSet,
     ProductViewSet,
+    UserLicenseViewSet,
 )
+from licensing.viewsets.license_base import ANY_TEXT
+
+
+class LicenseRouter(Router):
+    """A key may look like anything, so what can be said of a license is looked for before the license itself.
+
+    Nor is there a suffix to the license itself: a key may end in `.json`.
+    """
+
+    def __init__(self):
+        super().__init__()
+        collection, of_collection, member, of_member = self.routes
+        self.routes = [collection, of_collection, of_member, member._replace(url=r"^{prefix}/{lookup}/?$")]
+
+
+class LicenseUserRouter(Router):
+    """Users are not made below a license, but attached to it and detached from it, many at once."""
+
+    collection = {"get": "list", "post": "attach", "delete": "detach"}
+    member = {"get": "retrieve"}
+
 
 router = Router()
 router.register("products", ProductViewSet)
@@ -19,6 +43,14 @@ router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, base
 router.register("policies", PolicyViewSet)
 router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
 
-router.register("licenses", LicenseViewSet)
+router.register(r"users/(?P<user>[^/]+)/licenses", UserLicenseViewSet, basename="user-licenses")
 
-urlpatterns = router.urls
+below = rf"licenses/(?P<license>{ANY_TEXT})"
+user_router = LicenseUserRouter()
+user_router.register(f"{below}/users", LicenseUserViewSet, basename="license-users")
+token_router = Router()
+token_router.register(f"{below}/tokens", LicenseTokenViewSet, basename="license-tokens")
+license_router = LicenseRouter()
+license_router.register("licenses", LicenseViewSet)
+
+urlpatterns = [*router.urls, *user_router.urls, *token_router.urls, *license_router.urls]

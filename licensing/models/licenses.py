@@ -1,59 +1,57 @@
-from datetime import timedelta
+import math
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
-from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db import models, transaction
+from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Account, Token, User
+from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
 from keygen_site.locks import hold_text
-from keygen_site.models import AtLeast, DigestField, LineField, Resource, digest
+from keygen_site.models import AtLeast, DigestField, LineField, Resource
 from licensing.durations import MONTH, YEAR, later
 from licensing.metadata import validate_metadata
+from licensing.models.license_queries import EXPIRES_SOON, INACTIVE_AFTER, MOMENTS, LicenseQuerySet, hidden
 from licensing.models.policies import DAY, LARGEST_BIGINT, Policy, limit, machines_problem
 from licensing.models.products import Product
 
 MIN_LENGTH, MAX_LENGTH = 6, 16_384
 RESERVED = ("action", "actions")  # they are parts of addresses
-EXPIRES_SOON = timedelta(days=3)
-INACTIVE_AFTER = timedelta(days=90)
+MOST_USES = 2**31 - 1
+# By how much a limit may be exceeded; None: by anything.
+OVERAGES = {
+    "ALWAYS_ALLOW_OVERAGE": None,
+    "ALLOW_1_25X_OVERAGE": 1.25,
+    "ALLOW_1_5X_OVERAGE": 1.5,
+    "ALLOW_2X_OVERAGE": 2,
+    "NO_OVERAGE": 1,
+}
 
 
-class LicenseQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
-        """The licenses that a bearer may see (contract: licenses 9)."""
-        licenses = self.filter(account=bearer.account_id)
-        if bearer.is_staff:
-            return licenses
-        match bearer.role:
-            case "product":
-                return licenses.filter(product=bearer.id)
-            case "license":
-                return licenses.filter(pk=bearer.id)
-            case "user":
-                attached = LicenseUser.objects.filter(user=bearer.id).values("license")
-                return licenses.filter(Q(owner=bearer.id) | Q(pk__in=attached))
-        return licenses.none()
+class AlreadySuspended(DomainError):
+    detail = "is already suspended"
+    source = {"pointer": "/data/attributes/suspended"}
 
-    def shown(self):
-        """Licenses with what a list of them shows, in a fixed number of statements."""
-        attached = LicenseUser.objects.filter(license=OuterRef("pk")).order_by().values("license")
-        return self.select_related("policy", "owner").annotate(
-            attached=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0)
-        )
 
-    def with_key(self, text):
-        """Licenses of exactly this key."""
-        return self.filter(digest=digest(text))
+class NotSuspended(DomainError):
+    detail = "is not suspended"
+    source = {"pointer": "/data/attributes/suspended"}
 
-    def named(self, identifier):
-        """Licenses whose id or key is `identifier`; should two be, the older comes first (contract: licenses 4)."""
-        uuid = as_uuid(identifier)
-        own = Q(digest=digest(identifier))
-        return self.filter(own | Q(pk=uuid) if uuid else own).order_by("created")
+
+class NoDuration(DomainError):
+    detail = "cannot be renewed because the policy does not have a duration"
+
+
+class NoExpiry(DomainError):
+    detail = "cannot be renewed because it does not have an expiry"
+    source = {"pointer": "/data/attributes/expiry"}
+
+
+class CheckInNotRequired(DomainError):
+    detail = "cannot be checked in because the policy does not require it"
 
 
 class License(Resource):
@@ -89,6 +87,7 @@ class License(Resource):
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
     attached: int | None = None  # set by `shown()`
+    revealed: str | None = None  # the key, where only its digest is kept: set when it has just been made
 
     objects = LicenseQuerySet.as_manager()
 
@@ -139,8 +138,9 @@ class License(Resource):
             refuse("cannot be specified for a license using a pooled policy", "not_supported")
         if uuid and licenses.filter(pk=uuid).exists():
             refuse("must not conflict with another license's identifier (UUID)", "conflict")
-        # A text that waits in a pool, or ever left one, is taken too: each is handed out once.
-        if licenses.with_key(self.key).exists() or self.account.keys.with_key(self.key).exists():
+        if policy and policy.encrypted:
+            refuse("cannot be specified for a legacy encrypted license", "not_supported")
+        if self.has_taken_key():
             refuse("has already been taken", "taken")
         if self.key in RESERVED:
             refuse("is reserved", "not_allowed")
@@ -150,14 +150,161 @@ class License(Resource):
             refuse(f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
         return problems
 
+    def has_taken_key(self):
+        """Whether the key is another license's, waits in a pool, or ever left one: each is handed out once."""
+        others = License.objects.filter(account=self.account).with_key(self.key)
+        return others.exists() or self.account.keys.with_key(self.key).exists()
+
     def begin(self):
         """Fill in what the policy says about a new license (contract: licenses 3.5, 3.8)."""
         if self.expiry is None and self.policy.duration and self.policy.expiration_basis == "FROM_CREATION":
-            self.expiry = later(self.created, self.policy.duration)
+            self.expiry = self.later_by_duration(self.created)
         if self.protected is None:
             self.protected = self.policy.protected
         if self.policy.require_check_in:
             self.last_check_in = self.created
+
+    def sign(self, key):
+        """Take a key that was made from a text that others may have had, too.
+
+        Raises:
+            ValidationError: it is taken.
+        """
+        self.key = key
+        hold_text(self.account_id, key)
+        if self.has_taken_key():
+            raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
+
+    def hide(self, key):
+        """Take a key that is shown now and never again: only its digest is kept."""
+        self.key, self.revealed = hidden(key), key
+
+    # What changes a license. Whoever calls these holds the row, so that two of them do not undo each other. -----------
+
+    def suspend(self):
+        """
+        Raises:
+            AlreadySuspended: it is.
+        """
+        if self.suspended:
+            raise AlreadySuspended
+        self.suspended = True
+        self.save(update_fields=["suspended", "updated"])
+
+    def reinstate(self):
+        """
+        Raises:
+            NotSuspended: there is no need to.
+        """
+        if not self.suspended:
+            raise NotSuspended
+        self.suspended = False
+        self.save(update_fields=["suspended", "updated"])
+
+    def renew(self):
+        """Put the expiry off by the policy's duration, counted from where the policy says (contract: licenses 7.1).
+
+        Raises:
+            NoDuration, NoExpiry: there is nothing to put off, or nothing to do it by.
+        """
+        if not self.policy.duration:
+            raise NoDuration
+        if self.expiry is None:
+            raise NoExpiry
+        now = timezone.now()
+        basis = self.policy.renewal_basis
+        late = basis == "FROM_NOW" or (basis == "FROM_NOW_IF_EXPIRED" and self.expiry < now)
+        self.expiry = self.later_by_duration(now if late else self.expiry)
+        self.save(update_fields=["expiry", "updated"])
+
+    def check_in(self):
+        """
+        Raises:
+            CheckInNotRequired: by its policy.
+        """
+        if not self.policy.require_check_in:
+            raise CheckInNotRequired
+        self.last_check_in = timezone.now()
+        self.save(update_fields=["last_check_in", "updated"])
+
+    def note_validation(self, moment, *, starts_expiry):
+        """Note that somebody asked whether it is valid; if it counts from the first time, the duration begins."""
+        values = {"last_validated": moment}
+        if starts_expiry:
+            values |= self._expiry_from("FROM_FIRST_VALIDATION", moment)
+        License.objects.filter(pk=self.pk).update(**values)
+        self.last_validated = moment
+        if "expiry" in values:
+            self.refresh_from_db(fields=["expiry"])
+
+    def note_check_out(self, moment):
+        """Note that somebody took a file of it along."""
+        License.objects.filter(pk=self.pk).update(last_check_out=moment)
+        self.last_check_out = moment
+
+    @transaction.atomic
+    def add_uses(self, number):
+        """Count uses, or with a negative number take some back.
+
+        One UPDATE, and its condition holds when it is done: no use is lost, and no limit exceeded, however many
+        do this at once.
+
+        Raises:
+            ValidationError: there would be too many, or less than none.
+        """
+        now = timezone.now()
+        limit = self.limit("max_uses")
+        most = MOST_USES if limit is None else limit
+        fits = Q(uses__gte=-number) if number < 0 else Q(uses__lte=most - number)
+        values = self._expiry_from("FROM_FIRST_USE", now) if number > 0 else {}
+        if not License.objects.filter(fits, pk=self.pk).update(uses=F("uses") + number, updated=now, **values):
+            raise ValidationError({"uses": _uses_problem(number, limit)})
+        self.refresh_from_db(fields=["uses", "updated", "expiry"])
+
+    def reset_uses(self):
+        """Begin to count anew."""
+        self.uses = 0
+        self.save(update_fields=["uses", "updated"])
+
+    def later_by_duration(self, moment):
+        """A moment plus the duration of the policy.
+
+        Raises:
+            ValidationError: there is no such moment.
+        """
+        try:
+            return later(moment, self.policy.duration)
+        except OverflowError:
+            raise ValidationError({"expiry": ValidationError("is too far in the future", code="invalid")}) from None
+
+    def _expiry_from(self, basis, moment):
+        """What an UPDATE has to say where the policy's duration begins now, unless it has begun."""
+        if self.expiry is not None or not self.policy.duration or self.policy.expiration_basis != basis:
+            return {}
+        return {"expiry": Coalesce("expiry", Value(self.later_by_duration(moment), output_field=DateTimeField()))}
+
+    # What is known of a license. --------------------------------------------------------------------------------------
+
+    def limit(self, name):
+        """Its own limit, e.g. `max_users`, where it has one, else its policy's; None is no limit."""
+        return getattr(self, name) or getattr(self.policy, name)
+
+    @property
+    def is_protected(self):
+        """Whether its users may not change it; its own word, or else its policy's."""
+        return self.policy.protected if self.protected is None else self.protected
+
+    def is_expired(self, now):
+        return self.expiry is not None and self.expiry < now
+
+    def all_users(self):
+        """Its owner, and the users attached to it."""
+        return User.objects.of_license(self.pk)
+
+    @property
+    def users_count(self):
+        """How many may use it: those attached, and the owner (contract: licenses 2.3)."""
+        return self.attached_users + (1 if self.owner_id else 0)
 
     @property
     def attached_users(self):
@@ -181,14 +328,28 @@ class License(Resource):
             return "BANNED"
         if self.suspended:
             return "SUSPENDED"
-        if self.expiry and self.expiry < now:
+        if self.is_expired(now):
             return "EXPIRED"
         if self.expiry and self.expiry < now + EXPIRES_SOON:
             return "EXPIRING"
-        moments = (self.created, self.last_validated, self.last_check_out, self.last_check_in)
+        moments = [getattr(self, name) for name in MOMENTS]
         if not any(moment and moment > now - INACTIVE_AFTER for moment in moments):
             return "INACTIVE"
         return "ACTIVE"
+
+
+def _uses_problem(number, limit):
+    if number < 0:
+        return ValidationError("must be greater than or equal to 0", code="invalid")
+    if limit is None:
+        return ValidationError(f"must be less than or equal to {MOST_USES}", code="invalid")
+    return ValidationError(f"usage exceeds maximum allowed for license ({limit})", code="limit_exceeded")
+
+
+def within(strategy, count, limit):
+    """Whether a count may be, by an overage strategy, although it exceeds the limit."""
+    factor = OVERAGES[strategy]
+    return factor is None or count <= math.floor(limit * factor)
 
 
 class LicenseUser(Resource):

@@ -1,17 +1,18 @@
-from operator import attrgetter
+from operator import methodcaller
 
 from rest_framework import serializers
 
 from accounts.models import User
-from keygen_site.serializers import ACCOUNT, ResourceSerializer, VisibleRelatedField, to_many, to_one
-from licensing.models import License, Policy
+from keygen_site.serializers import ACCOUNT, ACCOUNT_PATH, ResourceSerializer, VisibleRelatedField, to_many, to_one
+from keygen_site.versions import FormerRelationship, VersionedSerializer
+from licensing.models import License, LicenseUser, Policy
 
 LIMITS = ("max_machines", "max_processes", "max_users", "max_cores", "max_memory", "max_disk", "max_uses")
 
 
 def users_meta(license):
     """How many may use the license: those attached, and the owner (contract: licenses 2.3)."""
-    return {"count": license.attached_users + (1 if license.owner_id else 0)}
+    return {"count": license.users_count}
 
 
 def no_machines(license):
@@ -35,8 +36,10 @@ class AccountField(VisibleRelatedField):
         return self.queryset.filter(account=bearer.account_id, pk=uuid).first()
 
 
-class LicenseSerializer(ResourceSerializer):
+class LicenseSerializer(VersionedSerializer):
     """A license on the wire (contract: licenses 2)."""
+
+    protected = serializers.BooleanField(required=False)  # null is no word for it: without one, it is the policy's
 
     scheme = serializers.ReadOnlyField(source="policy.scheme")
     encrypted = serializers.ReadOnlyField(source="policy.encrypted")
@@ -48,6 +51,7 @@ class LicenseSerializer(ResourceSerializer):
     # A user asks for the first license under a policy, and a product makes one for a user, that they do not see yet.
     policy = AccountField(queryset=Policy.objects.select_related("account", "product"), only_for=["user"])
     owner = AccountField(queryset=User.objects.all(), allow_null=True)
+    user = AccountField(queryset=User.objects.all(), allow_null=True, source="owner")  # as it was called before
 
     relationships = {
         "account": ACCOUNT,
@@ -60,6 +64,8 @@ class LicenseSerializer(ResourceSerializer):
         "tokens": to_many(),
         "entitlements": to_many(),
     }
+    aliases = frozenset({"user"})
+    former_relationships = (FormerRelationship("user", now="owner", until="1.5"),)
 
     class Meta:
         model = License
@@ -88,18 +94,56 @@ class LicenseSerializer(ResourceSerializer):
             "updated",
             "policy",
             "owner",
+            "user",
         ]
-        on_create = ["name", "key", "protected", "expiry", "suspended", *LIMITS, "metadata", "policy", "owner"]
-        on_update = []
+        on_create = ["name", "key", "protected", "expiry", "suspended", *LIMITS, "metadata", "policy", "owner", "user"]
+        on_update = ["name", "expiry", "protected", "suspended", *LIMITS, "metadata"]
         required = ["policy"]
         client_ids = True
 
     @classmethod
     def getter(cls, name, source):
         """A license's own value where it has one, else its policy's (contract: licenses 2.1, 3.7)."""
-        own, of_policy = super().getter(name, source), attrgetter(f"policy.{name}")
         if name in LIMITS:
-            return lambda license: own(license) or of_policy(license)
-        if name == "protected":
-            return lambda license: of_policy(license) if license.protected is None else license.protected
-        return own
+            return methodcaller("limit", name)
+        return super().getter(name, "is_protected" if name == "protected" else source)
+
+    @classmethod
+    def resource_object(cls, row):
+        shown = super().resource_object(row)
+        if row.policy.encrypted:
+            # Nobody knows such a key but who was told when it was made.
+            if row.revealed:
+                shown["attributes"]["key"] = row.revealed
+            else:
+                del shown["attributes"]["key"]
+        return shown
+
+    def is_valid(self, *, raise_exception=False):
+        super().is_valid(raise_exception=raise_exception)
+        values = self._validated_data
+        if "user" in values:
+            values.setdefault("owner", values.pop("user"))
+        former = any(self.version <= then.until for then in self.former_relationships)
+        self.missing = [("user" if former else "owner") if name in ("owner", "user") else name for name in self.missing]
+        return True
+
+
+class LicenseUserSerializer(ResourceSerializer):
+    """That a user is attached to a license, on the wire (contract: licenses 8.5)."""
+
+    relationships = {
+        "account": ACCOUNT,
+        "license": to_one("licenses", "license_id", direct=True),
+        "user": to_one("users", "user_id", direct=True),
+    }
+
+    class Meta:
+        model = LicenseUser
+        fields = ["created", "updated"]
+        on_create = on_update = required = []
+
+    @classmethod
+    def resource_object(cls, row):
+        path = f"{ACCOUNT_PATH.format(row.account_id)}/licenses/{row.license_id}/users/{row.user_id}"
+        return super().resource_object(row) | {"links": {"related": path}}

@@ -1,4 +1,5 @@
-from licensing.viewsets.licenses import LicenseViewSet
+from licensing.viewsets.license_relationships import LicenseTokenViewSet, LicenseUserViewSet
+from licensing.viewsets.licenses import LicenseViewSet, UserLicenseViewSet
 from licensing.viewsets.policies import PolicyLicenseViewSet, PolicyViewSet
 from licensing.viewsets.products import (
     ProductLicenseViewSet,
@@ -9,6 +10,8 @@ from licensing.viewsets.products import (
 )
 
 __all__ = [
+    "LicenseTokenViewSet",
+    "LicenseUserViewSet",
     "LicenseViewSet",
     "PolicyLicenseViewSet",
     "PolicyViewSet",
@@ -17,4 +20,5 @@ __all__ = [
     "ProductTokenViewSet",
     "ProductUserViewSet",
     "ProductViewSet",
+    "UserLicenseViewSet",
 ]

@@ -1,28 +1,62 @@
 from accounts.api import AccountViewSet
+from accounts.models import User
 from accounts.permissions import Forbidden
-from keygen_site.api import CreateMixin, ListMixin, RetrieveMixin
+from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.documents import camel
-from licensing.filters import AllLicenseFilterSet
+from licensing.filters import AllLicenseFilterSet, UserLicenseFilterSet
 from licensing.models import License
 from licensing.serializers.licenses import LIMITS, LicenseSerializer
 from licensing.services import issue_license
+from licensing.viewsets.license_actions import LicenseActions
+from licensing.viewsets.license_base import ANY_TEXT
+from licensing.viewsets.license_relationships import LicenseRelationships
 
 # What only those who manage licenses may say of a new one (contract: licenses 3.2).
 MANAGERS = frozenset({"admin", "developer", "sales-agent", "product"})
 OF_MANAGERS = ("protected", "expiry", "suspended", *LIMITS)
 
 
-class LicenseViewSet(CreateMixin, RetrieveMixin, ListMixin, AccountViewSet):
+class LicenseViewSet(
+    CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, LicenseActions, LicenseRelationships
+):
     """The licenses of an account (contract: licenses 1)."""
 
-    queryset = License.objects.shown()
     serializer_class = LicenseSerializer
     filterset_class = AllLicenseFilterSet
     permissions = {
         "list": "license.read",
         "retrieve": "license.read",
         "create": "license.create",
+        "partial_update": "license.update",
+        "destroy": "license.delete",
+        "validate": "license.validate",
+        "quick_validate": "license.validate",
+        "validate_key": "license.validate",
+        "suspend": "license.suspend",
+        "reinstate": "license.reinstate",
+        "renew": "license.renew",
+        "revoke": "license.revoke",
+        "check_in": "license.check-in",
+        "check_out": "license.check-out",
+        "check_out_file": "license.check-out",
+        "increment_usage": "license.usage.increment",
+        "decrement_usage": "license.usage.decrement",
+        "reset_usage": "license.usage.reset",
+        "product": "product.read",
+        "policy": "policy.read",
+        "change_policy": "license.policy.update",
+        "owner": "user.read",
+        "change_owner": "license.owner.update",
+        "former_owner": "user.read",
+        "change_former_owner": "license.owner.update",
+        "group": "license.read",
+        "entitlements": "license.read",
+        "entitlement": "license.read",
+        "machines": "license.read",
+        "machine": "license.read",
     }
+    anonymous = frozenset({"validate_key"})
+    shape_before_permission = frozenset({"create", "validate_key"})
 
     def authorize(self):
         super().authorize()
@@ -32,7 +66,7 @@ class LicenseViewSet(CreateMixin, RetrieveMixin, ListMixin, AccountViewSet):
     def get_serializer_context(self):
         context = super().get_serializer_context()
         bearer = self.request.user
-        if bearer and bearer.role not in MANAGERS:
+        if self.action == "create" and bearer.role not in MANAGERS:
             context["withheld"] = ["/data/id", *(f"/data/attributes/{camel(name)}" for name in OF_MANAGERS)]
         return context
 
@@ -52,3 +86,24 @@ class LicenseViewSet(CreateMixin, RetrieveMixin, ListMixin, AccountViewSet):
 
     def perform_create(self, serializer):
         serializer.instance = issue_license(origin=self.origin, **serializer.validated_data)
+
+
+class UserLicenseViewSet(RetrieveMixin, ListMixin, AccountViewSet):
+    """The licenses that a user owns or is attached to."""
+
+    queryset = License.objects.shown()
+    serializer_class = LicenseSerializer
+    filterset_class = UserLicenseFilterSet
+    permissions = {"list": "license.read", "retrieve": "license.read"}
+    lookup_value_regex = ANY_TEXT
+
+    def find_parent(self):
+        self.user = self.find(User.objects.visible_to(self.request.user), self.kwargs["user"])
+
+    def authorize(self):
+        super().authorize()
+        if self.request.user.role == "license":
+            raise Forbidden
+
+    def get_queryset(self):
+        return super().get_queryset().of_user(self.user.pk)

@@ -5,6 +5,7 @@ from accounts.permissions import Forbidden
 from keygen_site.api import ListMixin, RetrieveMixin
 from licensing.models import License
 from licensing.serializers.licenses import LicenseSerializer
+from licensing.viewsets.license_base import ANY_TEXT
 
 
 class ForStaffAndProduct:
@@ -29,3 +30,4 @@ class NestedLicenseViewSet(NestedViewSet):
     queryset = License.objects.shown()
     serializer_class = LicenseSerializer
     permissions = {"list": "license.read", "retrieve": "license.read"}
+    lookup_value_regex = ANY_TEXT
