@@ -1,7 +1,8 @@
 import pytest
 
+from licensing.models import LicenseUser
 from tests.accounts.documents import basic
-from tests.cast import make_license
+from tests.cast import make_license, make_policy, make_product
 
 PASSWORD = "open sesame"
 
@@ -32,3 +33,47 @@ def held_license(acme, joe):
 def quick_passwords(settings):
     """Argon2 is slow on purpose, and there are hundreds of sign-ins here."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def people(acme, joe, held_license):
+    """Joe owns a license that his mate shares; Eve has nothing to do with them, Max only with another product."""
+    mate = acme.user("user", email="mate@acme.test")
+    LicenseUser.objects.create(account=acme.account, license=held_license, user=mate)
+    max = acme.user("user", email="max@acme.test")
+    other = make_product(acme.account, "Other")
+    make_license(make_policy(other), "license-of-max", owner=max)
+    return {
+        "admin": acme.admin,
+        "another admin": acme.user("admin", email="second@acme.test"),
+        "developer": acme.user("developer"),
+        "another developer": acme.user("developer", email="dev2@acme.test"),
+        "sales-agent": acme.user("sales-agent"),
+        "support-agent": acme.user("support-agent"),
+        "read-only": acme.user("read-only"),
+        "product": acme.product,
+        "license": held_license,
+        "user": joe,
+        "mate": mate,
+        "eve": acme.user("user", email="eve@acme.test"),
+        "max": max,
+    }
+
+
+@pytest.fixture
+def bearers(acme, joe, held_license):
+    """Whom a token may speak for, by a name. Joe's license is of Acme's product; Eve has none."""
+    return {
+        "admin": acme.admin,
+        "another admin": acme.user("admin", email="second@acme.test"),
+        "developer": acme.user("developer"),
+        "sales-agent": acme.user("sales-agent"),
+        "support-agent": acme.user("support-agent"),
+        "read-only": acme.user("read-only"),
+        "product": acme.product,
+        "another product": acme.another_product(),
+        "license": held_license,
+        "another license": make_license(acme.policy, "another-license"),
+        "user": joe,
+        "another user": acme.user("user", email="eve@acme.test"),
+    }
