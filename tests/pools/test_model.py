@@ -1,0 +1,177 @@
+"""Two pools against a model that is simple enough to be believed, through hundreds of random lives."""
+
+from uuid import uuid4
+
+import pytest
+from django.core.exceptions import ValidationError
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from accounts.bearers import Origin
+from keygen_site.errors import DomainError
+from licensing.models import License, PoolEmpty
+from licensing.services import issue_license
+from pools.models import Key, KeyEvent
+from pools.services import (
+    KeyHeldByLicense,
+    KeyNotFound,
+    KeyPopped,
+    KeyWaiting,
+    KeyWithdrawn,
+    delete_key,
+    pop_keys,
+    return_key,
+    withdraw_key,
+)
+from tests.cast import add_keys, make_company, make_policy
+
+ORIGIN = Origin(operator="model")
+POOLS = st.sampled_from([0, 1])
+TEXTS = st.integers(0, 11).map("KEY-{:04}".format)
+
+
+class Pools(RuleBasedStateMachine):
+    """What is true of each text, beside what the database says.
+
+    `place`: text -> (pool, number in the order of arrival), for all keys that were not deleted.
+    `popped`, `withdrawn`, `licensed`: the texts of which that is true.
+    """
+
+    def __init__(self):
+        super().__init__()
+        company = make_company(f"model-{uuid4().hex[:12]}")
+        self.account, self.unpooled = company.account, company.unpooled
+        self.policies = [company.policy, make_policy(company.product, "Second", use_pool=True)]
+        self.place, self.popped, self.withdrawn, self.licensed = {}, set(), set(), set()
+        self.arrivals, self.events = 0, []
+
+    def waiting(self, pool):
+        """The texts that wait in a pool, the oldest first."""
+        gone = self.popped | self.withdrawn
+        return sorted(
+            (text for text in self.place if self.place[text][0] == pool and text not in gone), key=self.place.get
+        )
+
+    def expect(self, refusal, act):
+        """The act is refused in this way, or goes well where `refusal` is None; what it returned."""
+        if refusal is None:
+            return act()
+        with pytest.raises(refusal):
+            act()
+        return None
+
+    @rule(pool=POOLS, text=TEXTS)
+    def add(self, pool, text):
+        taken = text in self.place or text in self.licensed
+        self.expect(ValidationError if taken else None, lambda: add_keys(self.policies[pool], text))
+        if not taken:
+            self.arrivals += 1
+            self.place[text] = (pool, self.arrivals)
+
+    @rule(pool=POOLS)
+    def pop(self, pool):
+        waiting = self.waiting(pool)
+        key = self.expect(None if waiting else PoolEmpty, lambda: self.policies[pool].pool.pop(ORIGIN))
+        if waiting:
+            assert key.key == waiting[0]
+            self.popped.add(key.key)
+            self.events.append("popped")
+
+    @rule(pool=POOLS, count=st.integers(1, 4))
+    def pop_many(self, pool, count):
+        waiting = self.waiting(pool)[:count]
+        enough = len(waiting) == count
+        policy = self.policies[pool]
+        keys = self.expect(None if enough else PoolEmpty, lambda: pop_keys(policy=policy, count=count, origin=ORIGIN))
+        if enough:
+            assert [key.key for key in keys] == waiting
+            self.popped.update(waiting)
+            self.events += ["popped"] * count
+
+    @rule(pool=POOLS)
+    def issue(self, pool):
+        waiting = self.waiting(pool)
+        policy = self.policies[pool]
+        license = self.expect(None if waiting else ValidationError, lambda: issue_license(policy=policy, origin=ORIGIN))
+        if waiting:
+            assert license.key == waiting[0]
+            self.popped.add(license.key)
+            self.licensed.add(license.key)
+            self.events.append("issued")
+
+    @rule(text=TEXTS)
+    def issue_with_a_key(self, text):
+        taken = text in self.place or text in self.licensed
+        self.expect(
+            ValidationError if taken else None,
+            lambda: issue_license(policy=self.unpooled, origin=ORIGIN, key=text),
+        )
+        if not taken:
+            self.licensed.add(text)
+
+    @rule(text=TEXTS)
+    def delete_a_license(self, text):
+        deleted, _ = License.objects.filter(account=self.account, key=text).delete()
+        assert bool(deleted) == (text in self.licensed)
+        self.licensed.discard(text)
+
+    @rule(text=TEXTS)
+    def delete(self, text):
+        key = self.account.keys.available().with_key(text).first()
+        assert (key is not None) == (text in self.place and text not in self.popped | self.withdrawn)
+        if key:
+            delete_key(key, ORIGIN)
+            del self.place[text]
+            self.events.append("deleted")
+
+    @rule(pool=POOLS, text=TEXTS)
+    def withdraw(self, pool, text):
+        refusal = None
+        if text not in self.place or self.place[text][0] != pool:
+            refusal = KeyNotFound
+        elif text in self.withdrawn:
+            refusal = KeyWithdrawn
+        elif text in self.popped:
+            refusal = KeyPopped
+        self.expect(refusal, lambda: withdraw_key(policy=self.policies[pool], text=text, origin=ORIGIN))
+        if refusal is None:
+            self.withdrawn.add(text)
+            self.events.append("withdrawn")
+
+    @rule(pool=POOLS, text=TEXTS)
+    def give_back(self, pool, text):
+        refusal: type[DomainError] | None = None
+        if text not in self.place or self.place[text][0] != pool:
+            refusal = KeyNotFound
+        elif text in self.withdrawn:
+            refusal = KeyWithdrawn
+        elif text not in self.popped:
+            refusal = KeyWaiting
+        elif text in self.licensed:
+            refusal = KeyHeldByLicense
+        self.expect(refusal, lambda: return_key(policy=self.policies[pool], text=text, origin=ORIGIN))
+        if refusal is None:
+            self.popped.discard(text)
+            self.events.append("returned")
+
+    @invariant()
+    def agree(self):
+        for pool, policy in enumerate(self.policies):
+            keys = policy.pool.available().order_by("id").values_list("key", flat=True)
+            assert list(keys) == self.waiting(pool)
+        keys = Key.objects.filter(account=self.account)
+        assert set(keys.exclude(popped=None).values_list("key", flat=True)) == self.popped
+        assert set(keys.exclude(withdrawn=None).values_list("key", flat=True)) == self.withdrawn
+        licenses = License.objects.filter(account=self.account)
+        assert set(licenses.values_list("key", flat=True)) == self.licensed
+        events = KeyEvent.objects.filter(account=self.account).order_by("id").values_list("event", flat=True)
+        assert sorted(events) == sorted(self.events)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pools_are_as_simple_as_they_seem():
+    checks = [HealthCheck.too_slow]
+    run_state_machine_as_test(
+        Pools, settings=settings(max_examples=300, stateful_step_count=25, deadline=None, suppress_health_check=checks)
+    )
