@@ -14,7 +14,7 @@ run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py collectstatic --no-input --verbosity 0
 	$(BIN)/python manage.py quickstart --address http://127.0.0.1:$(PORT)
-	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 1 \
+	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 1 --respawn-failed-workers \
 		keygen_site.wsgi:application
 
 # Both always run: what fails on one database only is worth knowing at once.

@@ -1,6 +1,7 @@
 """What the server refuses to start with, and that it says all of it at once."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,12 @@ def test_names_what_is_malformed(name, value):
 
     assert not started
     assert name in said
+
+
+def test_are_all_explained():
+    source = (ROOT / "keygen_site" / "settings.py").read_text()
+    names = set(re.findall(r'(?:env\.\w+\(|required\(env\.\w+, )"([A-Z_]+)"', source))
+
+    assert {"SECRET_KEY", "LOCK_TIMEOUT", "EMAIL_URL"} <= names
+    for text in ((ROOT / "README.md").read_text(), (ROOT / ".env.example").read_text()):
+        assert [name for name in names if name not in text] == []
