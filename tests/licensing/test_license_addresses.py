@@ -1,0 +1,155 @@
+"""Finding a license by its id or its key, whatever characters it has (contract: licenses 4)."""
+
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+
+from licensing.models import License
+from tests.cast import make_license
+from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
+from tests.licensing.licenses import license_object
+
+KEYS = [
+    "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3",
+    "key/eyJhIjoxfQ==.c2lnbmF0dXJl_-==",
+    "a/b/c/d",
+    "/leading",
+    "dots.in.it",
+    "ends.json",
+    "blank in it",
+    "100% sure?",
+    "schlüssel",
+    "plus+and&amp=",
+]
+
+
+class TestKeys:
+    @pytest.mark.parametrize("key", KEYS)
+    def test_name_a_license(self, acme, api, key):
+        license = make_license(acme.unpooled, key)
+
+        response = api(acme.admin).get(f"licenses/{quote(key, safe='')}")
+
+        assert (response.status_code, response.json()) == (200, {"data": license_object(license)})
+
+    @pytest.mark.parametrize("key", KEYS)
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "actions/validate", 200),
+            ("POST", "actions/validate", 200),
+            ("POST", "actions/suspend", 200),
+            ("POST", "actions/increment-usage", 200),
+            ("DELETE", "actions/revoke", 204),
+            ("GET", "actions/check-out", 200),
+            ("GET", "policy", 200),
+            ("GET", "product", 200),
+            ("GET", "owner", 200),
+            ("GET", "users", 200),
+            ("GET", "tokens", 200),
+            ("POST", "tokens", 200),
+            ("GET", "machines", 200),
+            ("GET", "entitlements", 200),
+        ],
+    )
+    def test_do_so_before_whatever_may_follow(self, acme, api, key, method, path, status):
+        make_license(acme.unpooled, key)
+
+        response = api(acme.admin).request(method, f"licenses/{quote(key, safe='')}/{path}")
+
+        assert response.status_code == status, response.content
+
+    def test_may_be_sent_with_bare_slashes(self, acme, api):
+        license = make_license(acme.unpooled, KEYS[1])
+
+        response = api(acme.admin).get(f"licenses/{KEYS[1]}")
+
+        assert response.json()["data"]["id"] == str(license.pk)
+
+    @pytest.mark.parametrize("path", ["policies/{}/licenses", "products/{}/licenses"])
+    def test_name_a_license_below_its_terms_too(self, acme, api, path):
+        license = make_license(acme.unpooled, KEYS[1])
+        parent = acme.unpooled if path.startswith("policies") else acme.product
+
+        response = api(acme.admin).get(f"{path.format(parent.pk)}/{quote(KEYS[1], safe='')}")
+
+        assert response.json()["data"]["id"] == str(license.pk)
+
+    def test_are_compared_exactly(self, acme, api):
+        make_license(acme.unpooled, "license-key")
+
+        assert_refused(api(acme.admin).get("licenses/LICENSE-KEY"), NOT_FOUND, not_found("license", "LICENSE-KEY"))
+
+    def test_of_another_account_name_nothing(self, acme, rival, api):
+        make_license(rival.unpooled, "LICENSE-KEY")
+
+        assert_refused(api(acme.admin).get("licenses/LICENSE-KEY"), NOT_FOUND, not_found("license", "LICENSE-KEY"))
+
+
+class TestIds:
+    @pytest.mark.parametrize("spelled", [str, lambda uuid: str(uuid).upper(), lambda uuid: uuid.hex])
+    def test_name_a_license(self, acme, api, spelled):
+        license = make_license(acme.unpooled)
+
+        assert api(acme.admin).get(f"licenses/{spelled(license.pk)}").json() == {"data": license_object(license)}
+
+    def test_that_are_keys_too_name_the_older_license(self, acme, api):
+        uuid = uuid4()
+        older = make_license(acme.unpooled, str(uuid))
+        License(
+            pk=uuid, account=acme.account, product=acme.product, policy=acme.unpooled, key="ANOTHER", protected=True
+        ).save()
+
+        assert api(acme.admin).get(f"licenses/{uuid}").json()["data"]["id"] == str(older.pk)
+
+    def test_of_nothing_are_not_found(self, acme, api):
+        uuid = str(uuid4())
+
+        for path in (f"licenses/{uuid}", f"licenses/{uuid}/policy", f"licenses/{uuid}/users"):
+            assert_refused(api(acme.admin).get(path), NOT_FOUND, not_found("license", uuid))
+
+
+class TestWhatIsNotBuilt:
+    def test_is_an_empty_list(self, acme, api):
+        license = make_license(acme.unpooled)
+
+        for name in ("machines", "entitlements"):
+            assert api(acme.admin).get(f"licenses/{license.pk}/{name}").json() == {"data": []}
+            page = api(acme.admin).get(f"licenses/{license.pk}/{name}?page[size]=5").json()
+            assert (page["data"], page["links"]["next"]) == ([], None)
+
+    @pytest.mark.parametrize("noun", ["machine", "entitlement"])
+    def test_is_not_found_one_by_one(self, acme, api, noun):
+        license = make_license(acme.unpooled)
+
+        response = api(acme.admin).get(f"licenses/{license.pk}/{noun}s/x")
+
+        assert_refused(response, NOT_FOUND, not_found(noun, "x"))
+
+    def test_is_no_group(self, acme, api):
+        error = {"title": "Not found", "detail": "The requested group was not found", "code": "NOT_FOUND"}
+
+        assert_refused(api(acme.admin).get(f"licenses/{make_license(acme.unpooled).pk}/group"), NOT_FOUND, error)
+
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("PUT", "group"),
+            ("POST", "entitlements"),
+            ("DELETE", "entitlements"),
+            ("POST", "machines"),
+            ("POST", "actions/nonsense"),
+            ("GET", "actions/suspend"),
+            ("DELETE", "tokens"),
+        ],
+    )
+    def test_is_no_endpoint(self, acme, api, method, path):
+        response = api(acme.admin).request(method, f"licenses/{make_license(acme.unpooled).pk}/{path}")
+
+        assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
+
+    def test_is_no_key_action_that_is_got(self, acme, api):
+        response = api(acme.admin).get("licenses/actions/validate-key")
+
+        assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
