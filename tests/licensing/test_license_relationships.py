@@ -1,0 +1,531 @@
+"""Policy, owner, users and tokens of a license (contract: licenses 8)."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Token
+from licensing.durations import MONTH, later
+from licensing.models import LicenseUser
+from tests.cast import add_keys, make_license, make_policy
+from tests.errors import (
+    BAD,
+    ENDPOINT_NOT_FOUND,
+    FORBIDDEN,
+    NOT_FOUND,
+    UNPROCESSABLE,
+    assert_refused,
+    bad_request,
+    forbidden,
+    not_found,
+    unprocessable,
+)
+from tests.licensing.documents import UNKNOWN, ids, policy_object, product_object
+from tests.licensing.licenses import license_object, linkage, shown
+from tests.races import race, results_of
+
+OWNER, USER = "/data/relationships/owner", "/data/relationships/user"
+
+
+@pytest.fixture
+def license(acme):
+    return make_license(acme.unpooled, "LICENSE-KEY")
+
+
+class TestPolicyAndProduct:
+    def test_are_shown(self, acme, api, license):
+        policy = api(acme.admin).get("licenses/LICENSE-KEY/policy")
+        product = api(acme.admin).get("licenses/LICENSE-KEY/product")
+
+        assert policy.json() == {"data": policy_object(acme.unpooled, name="Unpooled")}
+        assert product.json() == {"data": product_object(acme.product)}
+
+
+class TestAnotherPolicy:
+    def move(self, api, bearer, license, policy, method="PUT"):
+        response = api(bearer).request(method, f"licenses/{license.pk}/policy", linkage("policies", policy))
+        license.refresh_from_db()
+        return response
+
+    @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+    def test_brings_its_terms_and_its_product(self, acme, api, license, method):
+        other = make_policy(acme.another_product(), max_uses=9, protected=False, strict=True)
+
+        response = self.move(api, acme.admin, license, other, method)
+
+        assert (license.policy, license.product) == (other, other.product)
+        assert response.json() == {"data": license_object(license, maxUses=9, strict=True, protected=False)}
+
+    def test_leaves_the_license_its_own(self, acme, api, license):
+        license.max_uses, license.expiry = 3, timezone.now() + timedelta(days=9)
+        license.save()
+
+        self.move(api, acme.admin, license, make_policy(acme.product, max_uses=9, duration=MONTH))
+
+        assert (license.key, license.max_uses) == ("LICENSE-KEY", 3)
+        assert license.expiry < timezone.now() + timedelta(days=9)
+
+    @pytest.mark.parametrize("duration", [MONTH, None])
+    def test_may_count_anew(self, acme, api, license, duration):
+        license.expiry = timezone.now() + timedelta(days=9)
+        license.save()
+        before = timezone.now()
+
+        self.move(
+            api, acme.admin, license, make_policy(acme.product, transfer_strategy="RESET_EXPIRY", duration=duration)
+        )
+
+        if duration:
+            assert later(before, MONTH) <= license.expiry <= later(timezone.now(), MONTH)
+        else:
+            assert license.expiry is None
+
+    def test_may_be_the_same(self, acme, api, license):
+        response = self.move(api, acme.admin, license, acme.unpooled)
+
+        assert (response.status_code, response.json()) == (200, {"data": license_object(license)})
+
+    def test_of_another_pool_takes_nothing_from_it(self, acme, api):
+        license = make_license(acme.policy)
+        pooled = make_policy(acme.product, use_pool=True)
+        add_keys(pooled, "KEY-0001")
+        key = license.key
+
+        response = self.move(api, acme.admin, license, pooled)
+
+        assert (response.status_code, license.key, license.policy) == (200, key, pooled)
+        assert pooled.pool.available().count() == 1
+
+    @pytest.mark.parametrize(
+        ("before", "after", "detail"),
+        [
+            (
+                {"encrypted": True},
+                {"use_pool": True},
+                "cannot change from an encrypted policy to an unencrypted policy (or vice-versa)",
+            ),
+            (
+                {"use_pool": True},
+                {"scheme": "ED25519_SIGN"},
+                "cannot change from a pooled policy to an unpooled policy (or vice-versa)",
+            ),
+            ({}, {"use_pool": True}, "cannot change from a pooled policy to an unpooled policy (or vice-versa)"),
+            ({}, {"scheme": "ED25519_SIGN"}, "cannot change to a policy with a different scheme"),
+            (
+                {"scheme": "ED25519_SIGN"},
+                {"scheme": "ECDSA_P256_SIGN"},
+                "cannot change to a policy with a different scheme",
+            ),
+            (
+                {"machine_uniqueness_strategy": "UNIQUE_PER_LICENSE"},
+                {"machine_uniqueness_strategy": "UNIQUE_PER_POLICY"},
+                "cannot change to a policy with a more strict machine uniqueness strategy",
+            ),
+            (
+                {"machine_uniqueness_strategy": "UNIQUE_PER_PRODUCT"},
+                {"machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"},
+                "cannot change to a policy with a more strict machine uniqueness strategy",
+            ),
+            (
+                {"component_uniqueness_strategy": "UNIQUE_PER_MACHINE"},
+                {"component_uniqueness_strategy": "UNIQUE_PER_LICENSE"},
+                "cannot change to a policy with a more strict component uniqueness strategy",
+            ),
+            (
+                {"machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"},
+                {"component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"},
+                "cannot change to a policy with a more strict component uniqueness strategy",
+            ),
+            ({"machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"}, {}, None),
+            ({"component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"}, {}, None),
+        ],
+    )
+    def test_has_to_fit(self, acme, api, before, after, detail):
+        license = make_license(make_policy(acme.product, **before))
+        policy = make_policy(acme.product, **after)
+
+        response = self.move(api, acme.admin, license, policy)
+
+        if detail:
+            error = unprocessable("licenses", detail, "POLICY_NOT_COMPATIBLE", "/data/relationships/policy")
+            assert_refused(response, UNPROCESSABLE, error)
+        assert (license.policy == policy) == (detail is None)
+
+    def test_has_to_fit_the_limits_of_the_license(self, acme, api):
+        floating = make_policy(acme.product, floating=True, max_machines=9)
+        license = make_license(floating, max_machines=5)
+
+        response = self.move(api, acme.admin, license, acme.unpooled)
+
+        detail = "must be equal to 1 for non-floating policy"
+        error = unprocessable("licenses", detail, "MAX_MACHINES_INVALID", "/data/attributes/maxMachines")
+        assert_refused(response, UNPROCESSABLE, error)
+        assert license.policy == floating
+
+    def test_has_to_be_there(self, acme, rival, api, license):
+        error = unprocessable("licenses", "must exist", "POLICY_NOT_FOUND", "/data/relationships/policy")
+
+        for policy in (UNKNOWN, rival.unpooled):
+            assert_refused(self.move(api, acme.admin, license, policy), UNPROCESSABLE, error)
+            assert_refused(self.move(api, acme.product, license, policy), FORBIDDEN, forbidden())
+
+    def test_of_another_product_is_not_for_a_product(self, acme, api, license):
+        response = self.move(api, acme.product, license, make_policy(acme.another_product()))
+
+        assert_refused(response, FORBIDDEN, forbidden())
+        assert self.move(api, acme.product, license, make_policy(acme.product)).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("license_protected", "policy_protected", "owned", "status"),
+        [(False, False, True, 200), (True, False, True, 403), (False, True, True, 403), (False, False, False, 403)],
+    )
+    def test_may_be_chosen_by_the_owner_where_nothing_is_protected(
+        self, acme, api, license, license_protected, policy_protected, owned, status
+    ):
+        user = acme.user()
+        license.protected = license_protected
+        license.owner = user if owned else None
+        license.save()
+        if not owned:
+            license.license_users.create(account=acme.account, user=user)
+
+        response = self.move(api, user, license, make_policy(acme.product, protected=policy_protected))
+
+        assert response.status_code == status
+
+    @pytest.mark.parametrize(
+        ("document", "error"),
+        [
+            ({}, bad_request("is missing", "/data")),
+            ({"data": None}, bad_request("cannot be null", "/data")),
+            ({"data": {"type": "keys", "id": UNKNOWN}}, bad_request("is invalid", "/data/type")),
+            (
+                {"data": {"type": "policies", "id": "x"}},
+                bad_request("type mismatch (received string expected UUID string)", "/data/id"),
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("role", ["admin", "read-only"])
+    def test_has_a_shape_before_anybody_is_refused(self, acme, api, license, document, error, role):
+        assert_refused(api(acme.bearer(role)).put(f"licenses/{license.pk}/policy", document), BAD, error)
+
+
+class TestOwner:
+    def give(self, api, bearer, license, user, path="owner", **headers):
+        response = api(bearer).put(f"licenses/{license.pk}/{path}", linkage("users", user), **headers)
+        license.refresh_from_db()
+        return response
+
+    def test_is_nobody_at_first(self, acme, api, license):
+        response = api(acme.admin).get(f"licenses/{license.pk}/owner")
+
+        assert (response.status_code, response.json()) == (200, {"data": None})
+
+    def test_comes_and_goes(self, acme, api, license):
+        ann = acme.user(email="ann@acme.test")
+
+        response = self.give(api, acme.admin, license, ann)
+        assert response.json() == {"data": license_object(license, users=1)}
+        assert license.owner == ann
+        assert api(acme.admin).get(f"licenses/{license.pk}/owner").json()["data"]["id"] == str(ann.pk)
+
+        response = self.give(api, acme.admin, license, None)
+        assert response.json() == {"data": license_object(license)}
+        assert license.owner is None
+
+    def test_has_to_be_there(self, acme, rival, api, license):
+        error = unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)
+
+        for user in (UNKNOWN, rival.admin):
+            assert_refused(self.give(api, acme.admin, license, user), UNPROCESSABLE, error)
+
+    def test_is_not_attached_as_well(self, acme, api, license):
+        ann = acme.user(email="ann@acme.test")
+        license.license_users.create(account=acme.account, user=ann)
+
+        detail = "already exists (user is attached through users)"
+        error = unprocessable("licenses", detail, "OWNER_INVALID", OWNER)
+        assert_refused(self.give(api, acme.admin, license, ann), UNPROCESSABLE, error)
+
+    @pytest.mark.parametrize(("overage", "status"), [("NO_OVERAGE", 422), ("ALWAYS_ALLOW_OVERAGE", 200)])
+    def test_counts_as_a_user(self, acme, api, overage, status):
+        license = make_license(make_policy(acme.product, max_users=1, overage_strategy=overage))
+        license.license_users.create(account=acme.account, user=acme.user(email="bob@acme.test"))
+
+        response = self.give(api, acme.admin, license, acme.user(email="ann@acme.test"))
+
+        assert response.status_code == status
+        if status == 422:
+            detail = "user count has exceeded maximum allowed for license (1)"
+            error = unprocessable("licenses", detail, "USER_LIMIT_EXCEEDED", "/data/relationships/users")
+            assert_refused(response, UNPROCESSABLE, error)
+
+    def test_may_be_another_however_many_there_may_be(self, acme, api):
+        license = make_license(make_policy(acme.product, max_users=1), owner=acme.user(email="bob@acme.test"))
+
+        assert self.give(api, acme.admin, license, acme.user(email="ann@acme.test")).status_code == 200
+
+
+class TestTheOwnerOfEarlierVersions:
+    def test_is_the_user(self, acme, api, license):
+        ann = acme.user(email="ann@acme.test")
+
+        response = TestOwner().give(api, acme.admin, license, ann, "user", Keygen_Version="1.5")
+
+        relationships = response.json()["data"]["relationships"]
+        link = f"/v1/accounts/{acme.account.pk}/licenses/{license.pk}/user"
+        assert relationships["user"] == {"links": {"related": link}, "data": {"type": "users", "id": str(ann.pk)}}
+        assert list(relationships)[3:6] == ["group", "user", "users"]
+        assert "owner" not in relationships
+        shown_user = api(acme.admin).get(f"licenses/{license.pk}/user", Keygen_Version="1.5")
+        assert shown_user.json()["data"]["id"] == str(ann.pk)
+
+    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
+    def test_has_no_address_later(self, acme, api, license, method):
+        response = api(acme.admin).request(method, f"licenses/{license.pk}/user", linkage("users", None))
+
+        assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
+
+    @pytest.mark.parametrize(
+        ("version", "name", "error"),
+        [
+            ("1.5", "user", unprocessable("licenses", "must exist", "USER_NOT_FOUND", USER)),
+            ("1.5", "owner", unprocessable("licenses", "must exist", "USER_NOT_FOUND", USER)),
+            ("1.8", "user", unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)),
+            ("1.8", "owner", unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)),
+        ],
+    )
+    def test_is_missed_by_its_name(self, acme, api, version, name, error):
+        relationships = {"policy": linkage("policies", acme.unpooled), name: linkage("users", UNKNOWN)}
+        document = {"data": {"type": "licenses", "relationships": relationships}}
+
+        response = api(acme.admin).post("licenses", document, Keygen_Version=version)
+
+        assert_refused(response, UNPROCESSABLE, error)
+
+    @pytest.mark.parametrize("version", ["1.5", "1.8"])
+    def test_may_be_said_for_the_owner(self, acme, api, version):
+        ann = acme.user(email="ann@acme.test")
+        relationships = {"policy": linkage("policies", acme.unpooled), "user": linkage("users", ann)}
+        document = {"data": {"type": "licenses", "relationships": relationships}}
+
+        response = api(acme.admin).post("licenses", document, Keygen_Version=version)
+
+        owner = response.json()["data"]["relationships"]["user" if version == "1.5" else "owner"]
+        assert (response.status_code, owner["data"]["id"]) == (201, str(ann.pk))
+
+
+class TestUsers:
+    @pytest.fixture
+    def people(self, acme):
+        return [acme.user(email=f"{name}@acme.test") for name in ("ann", "bob", "eve")]
+
+    def attach(self, api, bearer, license, *users):
+        data = [linkage("users", user)["data"] for user in users]
+        return api(bearer).post(f"licenses/{license.pk}/users", {"data": data})
+
+    def detach(self, api, bearer, license, *users):
+        data = [linkage("users", user)["data"] for user in users]
+        return api(bearer).delete(f"licenses/{license.pk}/users", {"data": data})
+
+    def test_are_listed_with_the_owner(self, acme, api, license, people):
+        ann, bob, _ = people
+        license.owner = ann
+        license.save()
+        license.license_users.create(account=acme.account, user=bob)
+
+        assert sorted(ids(api(acme.admin).get("licenses/LICENSE-KEY/users"))) == sorted([str(ann.pk), str(bob.pk)])
+        for name in (str(bob.pk), "bob@acme.test", str(ann.pk)):
+            assert api(acme.admin).get(f"licenses/LICENSE-KEY/users/{name}").status_code == 200
+        response = api(acme.admin).get("licenses/LICENSE-KEY/users/eve@acme.test")
+        assert_refused(response, NOT_FOUND, not_found("user", "eve@acme.test"))
+
+    def test_are_attached(self, acme, api, license, people):
+        response = self.attach(api, acme.admin, license, *people[:2])
+
+        account = f"/v1/accounts/{acme.account.pk}"
+        path = f"{account}/licenses/{license.pk}"
+        assert response.status_code == 200
+        assert response.json()["data"] == [
+            {
+                "id": str(each.pk),
+                "type": "license-users",
+                "links": {"related": f"{path}/users/{each.user_id}"},
+                "attributes": {"created": shown(each.created), "updated": shown(each.created)},
+                "relationships": {
+                    "account": {
+                        "links": {"related": account},
+                        "data": {"type": "accounts", "id": str(acme.account.pk)},
+                    },
+                    "license": {"links": {"related": path}, "data": {"type": "licenses", "id": str(license.pk)}},
+                    "user": {
+                        "links": {"related": f"{account}/users/{each.user_id}"},
+                        "data": {"type": "users", "id": str(each.user_id)},
+                    },
+                },
+            }
+            for each in LicenseUser.objects.order_by("id")
+        ]
+        assert api(people[0]).get("licenses/LICENSE-KEY").status_code == 200
+
+    def test_are_detached(self, acme, api, license, people):
+        self.attach(api, acme.admin, license, *people)
+
+        response = self.detach(api, acme.admin, license, *people[:2])
+
+        assert (response.status_code, response.content) == (204, b"")
+        assert [each.user for each in license.license_users.all()] == people[2:]
+
+    @pytest.mark.parametrize(
+        ("names", "detail", "code"),
+        [
+            ("eve bob", "already exists", "USER_TAKEN"),
+            ("eve eve", "already exists", "USER_TAKEN"),
+            ("eve ann", "already exists (user is attached through owner)", "USER_CONFLICT"),
+            ("eve ?", "must exist", "USER_NOT_FOUND"),
+            ("eve rival", "must exist", "USER_NOT_FOUND"),
+        ],
+    )
+    def test_are_attached_all_or_none(self, acme, rival, api, license, people, names, detail, code):
+        ann, bob, eve = people
+        license.owner = ann
+        license.save()
+        license.license_users.create(account=acme.account, user=bob)
+        users = {"ann": ann, "bob": bob, "eve": eve, "?": UNKNOWN, "rival": rival.admin}
+
+        response = self.attach(api, acme.admin, license, *(users[name] for name in names.split()))
+
+        assert_refused(response, UNPROCESSABLE, unprocessable("license-users", detail, code, USER))
+        assert [each.user for each in license.license_users.all()] == [bob]
+
+    @pytest.mark.parametrize(
+        ("name", "status", "error"),
+        [
+            (
+                "ann",
+                FORBIDDEN,
+                {"title": "Access denied", "detail": "cannot detach user '{}' (user is attached through owner)"},
+            ),
+            (
+                "eve",
+                UNPROCESSABLE,
+                {"title": "Unprocessable entity", "detail": "cannot detach user '{}' (user is not attached)"},
+            ),
+        ],
+    )
+    def test_are_detached_all_or_none(self, acme, api, license, people, name, status, error):
+        ann, bob, eve = people
+        license.owner = ann
+        license.save()
+        license.license_users.create(account=acme.account, user=bob)
+        other = {"ann": ann, "eve": eve}[name]
+
+        response = self.detach(api, acme.admin, license, bob, other)
+
+        error = error | {"detail": error["detail"].format(other.pk), "source": {"pointer": "/data/1"}}
+        assert_refused(response, status, error)
+        assert license.license_users.count() == 1
+
+    def test_are_limited(self, acme, api, people):
+        license = make_license(make_policy(acme.product, max_users=2), owner=people[0])
+
+        response = self.attach(api, acme.admin, license, *people[1:])
+
+        detail = "user count has exceeded maximum allowed for license (2)"
+        error = unprocessable("licenses", detail, "USER_LIMIT_EXCEEDED", "/data/relationships/users")
+        assert_refused(response, UNPROCESSABLE, error)
+        assert self.attach(api, acme.admin, license, people[1]).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("data", "pointer", "detail"),
+        [
+            ([], "/data", "length must be between 1 and 100 (inclusive)"),
+            ([{"type": "users", "id": UNKNOWN}] * 101, "/data", "length must be between 1 and 100 (inclusive)"),
+            ({}, "/data", "type mismatch (received object expected array)"),
+            (None, "/data", "cannot be null"),
+            ([{"type": "users"}], "/data/0/id", "is missing"),
+            ([{"type": "keys", "id": UNKNOWN}], "/data/0/type", "is invalid"),
+            (
+                [{"type": "users", "id": "x"}],
+                "/data/0/id",
+                "type mismatch (received string expected UUID string)",
+            ),
+            ([{"type": "users", "id": UNKNOWN, "meta": {}}], "/data/0/meta", "unpermitted parameter"),
+        ],
+        ids=["none", "many", "object", "null", "no id", "keys", "no uuid", "more"],
+    )
+    @pytest.mark.parametrize("method", ["POST", "DELETE"])
+    @pytest.mark.parametrize("role", ["admin", "read-only"])
+    def test_have_a_shape_before_anybody_is_refused(self, acme, api, license, method, role, data, pointer, detail):
+        response = api(acme.bearer(role)).request(method, f"licenses/{license.pk}/users", {"data": data})
+
+        assert_refused(response, BAD, bad_request(detail, pointer))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_users_attached_at_once_do_not_exceed_the_limit(acme, api):
+    license = make_license(make_policy(acme.product, max_users=4))
+    speaker = api(acme.admin)
+    users = iter([acme.user(email=f"{number}@acme.test") for number in range(8)])
+    documents = iter([{"data": [linkage("users", user)["data"]]} for user in users])
+
+    responses = race(8, lambda: speaker.post(f"licenses/{license.pk}/users", next(documents)))
+
+    assert not results_of(Exception, responses)
+    assert sorted(response.status_code for response in responses) == [200] * 4 + [422] * 4
+    assert license.license_users.count() == 4
+
+
+class TestTokens:
+    def test_are_made_and_listed(self, acme, api, license):
+        attributes = {"name": "Laptop", "maxActivations": 2, "maxDeactivations": 0, "expiry": "2031-05-06T07:08:09Z"}
+
+        response = api(acme.admin).post(
+            "licenses/LICENSE-KEY/tokens", {"data": {"type": "tokens", "attributes": attributes}}
+        )
+
+        token = Token.objects.of(license).get()
+        shown_attributes = response.json()["data"]["attributes"]
+        text = shown_attributes.pop("token")
+        assert (response.status_code, len(text), text[:6], text[-2:]) == (200, 40, "activ-", "v3")
+        assert shown_attributes == {
+            "kind": "activation-token",
+            "expiry": "2031-05-06T07:08:09.000Z",
+            "name": "Laptop",
+            "maxActivations": 2,
+            "activations": 0,
+            "maxDeactivations": 0,
+            "deactivations": 0,
+            "created": shown(token.created),
+            "updated": shown(token.updated),
+        }
+        assert api(text).get("me").json()["data"]["id"] == str(license.pk)
+        assert str(token.pk) in ids(api(acme.admin).get("licenses/LICENSE-KEY/tokens"))
+        assert api(acme.admin).get(f"licenses/LICENSE-KEY/tokens/{token.pk}").status_code == 200
+
+    def test_need_no_document(self, acme, api, license):
+        response = api(acme.admin).post(f"licenses/{license.pk}/tokens")
+
+        assert (response.status_code, response.json()["data"]["attributes"]["expiry"]) == (200, None)
+
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [("maxActivations", "MAX_ACTIVATIONS_INVALID"), ("maxDeactivations", "MAX_DEACTIVATIONS_INVALID")],
+    )
+    def test_have_limits(self, acme, api, license, name, code):
+        document = {"data": {"type": "tokens", "attributes": {name: -1}}}
+
+        response = api(acme.admin).post(f"licenses/{license.pk}/tokens", document)
+
+        detail = "must be greater than or equal to 0"
+        assert_refused(response, UNPROCESSABLE, unprocessable("tokens", detail, code, f"/data/attributes/{name}"))
+
+    def test_are_each_of_one_license(self, acme, api, license):
+        other = make_license(acme.unpooled)
+        token, _ = Token.generate(other)
+
+        response = api(acme.admin).get(f"licenses/{license.pk}/tokens/{token.pk}")
+
+        assert_refused(response, NOT_FOUND, not_found("token", token.pk))
