@@ -5,7 +5,7 @@ from django.conf import settings
 from accounts.bearers import Origin
 from accounts.credentials import Credential, challenge, credential_of
 from accounts.errors import TokenMissing
-from accounts.models import Account, Token
+from accounts.models import Account, find_token
 from accounts.permissions import Forbidden
 from keygen_site.api import ResourceViewSet
 from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
@@ -82,7 +82,7 @@ class AccountViewSet(ResourceViewSet):
         request.credential = credential = self.find_credential(request)
         if credential and credential.kind == "token":
             # One statement finds the token and the account it is of, nearly always the account of the address.
-            request.found_token = Token.objects.authenticating(credential.text).first()
+            request.found_token = find_token(credential.text)
         request.account = self.find_account(request.found_token)
         request._request.account = request.account  # whose key signs the answer: `SignatureMiddleware`
         request.version = self.find_version(request)

@@ -19,7 +19,7 @@ MOST_AT_ONCE = 100
 class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
     """Keys that wait in the pools of an account (contract: keys 1.1, 2)."""
 
-    queryset = Key.objects.select_related("policy", "policy__product")
+    queryset = Key.objects.shown()
     serializer_class = KeySerializer
     filterset_class = KeyFilterSet
     permissions = {
@@ -52,7 +52,7 @@ class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
 
     once_by_name = frozenset({"pop"})
 
-    queryset = Key.objects.select_related("policy")
+    queryset = Key.objects.shown()
     serializer_class = KeySerializer
     permissions = {
         "list": "key.read",
@@ -64,7 +64,8 @@ class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     }
 
     def find_parent(self):
-        self.policy = self.find(Policy.objects.visible_to(self.request.user), self.kwargs["policy"])
+        policies = Policy.objects.visible_to(self.request.user).only("account", "product", "use_pool")
+        self.policy = self.find(policies, self.kwargs["policy"])
 
     def get_queryset(self):
         pool = super().get_queryset().filter(policy=self.policy).available()

@@ -14,6 +14,7 @@ from accounts.bearers import Bearer
 from accounts.models.accounts import Account
 from accounts.models.users import User
 from keygen_site.models import AtLeast, AtMost, LineField, Resource, digest
+from keygen_site.prepared import Prepared
 
 LIFETIME = timedelta(weeks=2)  # of users' tokens, and of any that expires and is regenerated
 
@@ -44,15 +45,15 @@ class TokenQuerySet(models.QuerySet):
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return self.annotate(bearer_role=Subquery(user.values("role")))
 
-    def authenticating(self, token):
-        """The tokens that the text `token` is, at most one, each with what decides about its bearer.
+    def authenticating(self, token_digest):
+        """The tokens of this digest, at most one, each with what decides about its bearer.
 
         The account comes along, and for a user `bearer_role` and `bearer_banned`: one statement says
         who is asking.
         """
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return (
-            self.filter(digest=digest(token))
+            self.filter(digest=token_digest)
             .select_related("account")
             .with_roles()
             .annotate(bearer_banned=Subquery(user.values("banned")))
@@ -172,3 +173,11 @@ def role_of(bearer):
 
 def type_of(model):
     return ContentType.objects.get_for_model(model)  # from its cache
+
+
+_TOKEN = Prepared(Token.objects.authenticating, Token._meta.get_field("digest"), b"")
+
+
+def find_token(text):
+    """The token that a text is, with its account and what decides about its bearer, or None."""
+    return _TOKEN.first(digest(text))

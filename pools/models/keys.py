@@ -22,6 +22,11 @@ class KeyQuerySet(models.QuerySet):
             return keys
         return keys.filter(policy__product=bearer.id) if bearer.role == "product" else keys.none()
 
+    def shown(self):
+        """Keys with what the API shows of them, and of their policies no more than that and their rules need."""
+        of_policy = ("policy__account", "policy__product", "policy__use_pool")
+        return self.select_related("policy").only(*(f.attname for f in Key._meta.concrete_fields), *of_policy)
+
     def available(self):
         """Keys that still wait in their pool."""
         return self.filter(popped=None, withdrawn=None)

@@ -1,0 +1,96 @@
+"""A load generator in a process of its own: requests over keep-alive connections, as fast as they are answered.
+
+    python -m benchmarks.loader PORT CONNECTIONS SECONDS < requests
+
+The requests come as a JSON list on standard input, each `[method, path, headers, body]`, and are sent round and round;
+`{n}` in a header becomes a number of its own for each request. The figures go to standard output as JSON.
+"""
+
+import json
+import selectors
+import socket
+import sys
+from collections import Counter
+from itertools import count, cycle
+from time import perf_counter
+
+
+class Connection:
+    """One connection with at most one request on its way."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+        self.began = 0.0
+
+    def send(self, request):
+        self.began = perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self):
+        """The status of the answer once it is whole, else None."""
+        self.buffer += self.socket.recv(262_144)
+        head, separator, body = self.buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return None
+        lower = head.lower()
+        start = lower.find(b"content-length:")
+        length = int(lower[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+        if len(body) < length:
+            return None
+        self.buffer = b""
+        return int(head[9:12])
+
+
+def encoded(method, path, headers, body):
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    content = body.encode()
+    if content:
+        lines += ["Content-Type: application/vnd.api+json", f"Content-Length: {len(content)}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
+
+
+def load(port, connections, seconds, requests):
+    """Send requests for so many seconds; the figures: requests, statuses, rate and times in milliseconds."""
+    numbers = count()
+    texts = cycle([encoded(*request) for request in requests])
+
+    def following():
+        return next(texts).replace(b"{n}", b"%d" % next(numbers))
+
+    selector = selectors.DefaultSelector()
+    for _ in range(connections):
+        connection = Connection(port)
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+        connection.send(following())
+    statuses, times = Counter(), []
+    began = perf_counter()
+    running = connections
+    while running:
+        for selected, _ in selector.select(timeout=10):
+            connection = selected.data
+            status = connection.receive()
+            if status is None:
+                continue
+            now = perf_counter()
+            statuses[status] += 1
+            times.append(now - connection.began)
+            if now - began < seconds:
+                connection.send(following())
+            else:
+                running -= 1
+    spent = perf_counter() - began
+    times.sort()
+    return {
+        "requests": len(times),
+        "statuses": dict(statuses),
+        "rate": len(times) / spent,
+        "p50": times[len(times) // 2] * 1000,
+        "p99": times[len(times) * 99 // 100] * 1000,
+    }
+
+
+if __name__ == "__main__":
+    port, connections, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    json.dump(load(port, connections, seconds, json.load(sys.stdin)), sys.stdout)
