@@ -136,8 +136,10 @@ def written(license, wish):
         "data": LicenseSerializer.resource_object(license),
         "meta": {"issued": timestamp(wish.issued), "expiry": timestamp(wish.expiry), "ttl": wish.ttl},
     }
-    if included := [shown for name in INCLUDES if name in wish.includes for shown in _included(license, name)]:
-        document["included"] = included
+    included = [shown for name in INCLUDES if name in wish.includes for shown in _included(license, name)]
+    if included:
+        # The owner is one of the users, and nobody is there twice.
+        document["included"] = list({shown["id"]: shown for shown in included}.values())
     return certificate(document, license, encoding=wish.encoding, signature=wish.signature)
 
 
@@ -151,7 +153,7 @@ def _included(license, name):
             owners = User.objects.with_activity().filter(pk=license.owner_id)
             return [UserSerializer.resource_object(owner) for owner in owners]
         case "users":
-            users = license.all_users().with_activity().exclude(pk=license.owner_id)
+            users = license.all_users().with_activity()
             return [UserSerializer.resource_object(user) for user in users]
     return []
 
