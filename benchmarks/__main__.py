@@ -14,7 +14,7 @@ from statistics import median
 
 from benchmarks.servers import ROOT, database, server
 
-# Subject: the least ratio to the floor that is aimed at (../shared/performance.md has their origin).
+# Subject: the least ratio to the floor that is aimed at.
 TARGETS = {
     "postgresql": {
         "get": 0.30,
@@ -57,6 +57,8 @@ def measure(kind, rounds, seconds, connections):
         found = subjects(most_requests=int(rounds * seconds * 3_000))
         figures = {name: [] for name in found}
         with server() as real, server(application="benchmarks.floor:application") as floor:
+            for subject in found.values():  # the first requests of a process load and prepare what later ones find
+                ask(floor if subject.floor else real, subject.requests, 0.5, connections)
             for _ in range(rounds):
                 for name, subject in found.items():
                     running = floor if subject.floor else real
@@ -99,12 +101,9 @@ def cpu_of(processes):
 
 
 def print_report(report):
-    print(
-        f"\n{report['database']}, {report['connections']} connections, {report['rounds']} rounds of {report['seconds']} s"
-    )
-    print(
-        f"{'subject':<16}{'req/s':>8}{'to floor':>10}{'target':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU us':>8}{'statements':>12}"
-    )
+    print("\n{database}, {connections} connections, {rounds} rounds of {seconds} s".format(**report))
+    heads = ("to floor", 10), ("target", 8), ("p50 ms", 8), ("p99 ms", 8), ("CPU us", 8), ("statements", 12)
+    print(f"{'subject':<16}{'req/s':>8}" + "".join(f"{head:>{width}}" for head, width in heads))
     for row in report["rows"]:
         target = f"{row['target']:.2f}" if row["target"] else ""
         allowed = STATEMENTS.get(row["subject"], "")

@@ -6,14 +6,15 @@ from django.views.generic import RedirectView
 
 from keygen_site import service
 
-api = [path("", include("accounts.urls")), path("", include("licensing.urls")), path("", include("pools.urls"))]
+# Patterns are tried one after the other: what is asked for most often comes first.
+api = [path("", include("pools.urls")), path("", include("licensing.urls")), path("", include("accounts.urls"))]
 
 urlpatterns = [
+    path("v1/accounts/<str:account>/", include(api)),
     re_path(r"^v1/(?:accounts/(?P<account>[^/]+)/)?ping/?$", service.ping),
     re_path(r"^v1/health/?$", service.health),
     path("-/csp-reports", service.csp_reports),
     path("v1/", include("accounts.account_urls")),
-    path("v1/accounts/<str:account>/", include(api)),
     path("v1/", include(api)),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
