@@ -11,8 +11,16 @@ _SECRETS = [
     (re.compile(r"\b(token|auth)=[^&\s\"']+", re.IGNORECASE), rf"\1={_HIDDEN}"),
     # A header, as some library may print it.
     (re.compile(r"(authorization\W{1,6})[^\n]+", re.IGNORECASE), rf"\1{_HIDDEN}"),
-    # A license named by its key rather than by its id.
-    (re.compile(r"(/licenses/)(?!actions/|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^/\s?\"']+", re.I), rf"\1{_HIDDEN}"),
+    # A license named by its key rather than by its id; a key may have slashes, so it ends where we know what follows.
+    (
+        re.compile(
+            r"(/licenses/)(?!actions/|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^\s?\"']+?"
+            r"(?=(?:/(?:actions|entitlements|group|machines|owner|policy|product|tokens|users?)(?:/[^\s?\"']*)?)?"
+            r"(?:[\s?\"']|$))",
+            re.IGNORECASE,
+        ),
+        rf"\1{_HIDDEN}",
+    ),
 ]
 
 

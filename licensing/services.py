@@ -70,6 +70,8 @@ def issue_license(*, policy, origin, **values):
         ValidationError: what is wrong, by field; an empty pool is the policy's (contract: licenses 3.4).
     """
     license = License(account=policy.account, product=policy.product, policy=policy, **values)
+    license.id_was_chosen = "id" in values
+    license.attached = 0  # nobody is, yet
     license.begin()
     if license.key and not policy.scheme:
         license.validate_and_save(force_insert=True)

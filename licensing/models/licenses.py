@@ -87,6 +87,7 @@ class License(Resource):
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
     attached: int | None = None  # set by `shown()`
+    id_was_chosen = False  # by a client, so that it may be another license's
     revealed: str | None = None  # the key, where only its digest is kept: set when it has just been made
 
     objects = LicenseQuerySet.as_manager()
@@ -115,7 +116,7 @@ class License(Resource):
         one from a pool comes after this, and was looked at when it entered the pool."""
         problems = {}
         if self._state.adding:
-            if self.account.licenses.filter(pk=self.pk).exists():
+            if self.id_was_chosen and self.account.licenses.filter(pk=self.pk).exists():
                 problems["id"] = [ValidationError("must not conflict with another license", code="conflict")]
             if self.key:
                 problems["key"] = self._problems_of_key()

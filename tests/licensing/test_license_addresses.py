@@ -1,10 +1,12 @@
 """Finding a license by its id or its key, whatever characters it has (contract: licenses 4)."""
 
+import logging
 from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
 
+from keygen_site.logs import LineFormatter
 from licensing.models import License
 from tests.cast import make_license
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
@@ -153,3 +155,21 @@ class TestWhatIsNotBuilt:
         response = api(acme.admin).get("licenses/actions/validate-key")
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        (f"/v1/licenses/{KEYS[1]}", "/v1/licenses/***"),
+        (f"/v1/licenses/{KEYS[1]}/actions/validate", "/v1/licenses/***/actions/validate"),
+        (f"/v1/licenses/{KEYS[1]}/users/ann@acme.test", "/v1/licenses/***/users/ann@acme.test"),
+        (f"/v1/policies/1/licenses/{KEYS[1]}", "/v1/policies/1/licenses/***"),
+        ("/v1/licenses/a/b/c/d?limit=1", "/v1/licenses/***?limit=1"),
+        ("/v1/licenses/a%2Fb/policy", "/v1/licenses/***/policy"),
+        ("/v1/licenses/actions/validate-key", "/v1/licenses/actions/validate-key"),
+    ],
+)
+def test_keys_stay_out_of_logs(path, logged):
+    record = logging.LogRecord("django.server", logging.INFO, __file__, 1, "%s", (f"GET {path} 404",), None)
+
+    assert LineFormatter("{message}", style="{").format(record) == f"GET {logged} 404"

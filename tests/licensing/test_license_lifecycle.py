@@ -11,6 +11,7 @@ from licensing.models.licenses import CheckInNotRequired
 from tests.cast import make_license, make_policy
 from tests.errors import UNPROCESSABLE, assert_refused
 from tests.licensing.licenses import license_object, moment, shown
+from tests.races import race
 
 DAY = timedelta(days=1)
 
@@ -92,6 +93,17 @@ class TestRenewal:
         act(license, "renew")
 
         assert license.expiry == moment("2031-02-28T12:00")
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_several_at_once_counts_each(self, acme, api):
+        license = make_license(make_policy(acme.product, duration=MONTH), expiry=moment("2031-01-01"))
+        speaker = api(acme.admin)
+
+        responses = race(6, lambda: speaker.post(f"licenses/{license.pk}/actions/renew"))
+
+        license.refresh_from_db()
+        assert {response.status_code for response in responses} == {200}
+        assert license.expiry == moment("2031-07-01")
 
     def test_needs_a_duration(self, acme, act):
         error = refusal("cannot be renewed because the policy does not have a duration")

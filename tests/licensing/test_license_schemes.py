@@ -17,6 +17,7 @@ from tests.cast import add_keys, make_license, make_policy
 from tests.errors import UNPROCESSABLE, assert_refused, unprocessable
 from tests.licensing.licenses import license_object, shown
 from tests.licensing.test_issue_license import license_document
+from tests.races import race
 
 KEY = "/data/attributes/key"
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
@@ -234,6 +235,21 @@ class TestKeys:
 
         assert first.status_code == 201
         assert_refused(second, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
+
+    @pytest.mark.django_db(transaction=True)
+    def test_that_come_out_the_same_at_once_are_taken_by_one(self, acme, api):
+        document = license_document(make_policy(acme.product, scheme="ECDSA_P256_SIGN"), {"key": "the same"})
+        same = license_document(make_policy(acme.product, scheme="ED25519_SIGN"), {"key": "the same"})
+        speaker = api(acme.admin)
+
+        # The first one also makes the account's key, at the same time as the others.
+        assert {response.status_code for response in race(4, lambda: speaker.post("licenses", document))} == {201}
+        responses = race(4, lambda: speaker.post("licenses", same))
+
+        assert sorted(response.status_code for response in responses) == [201, 422, 422, 422]
+        refused = next(response for response in responses if response.status_code == 422)
+        assert_refused(refused, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
+        assert SigningKey.objects.filter(account=acme.account, kind="ecdsa").count() == 1
 
     def test_that_wait_in_a_pool_are_taken(self, acme, api, origin):
         policy = make_policy(acme.product, scheme="ED25519_SIGN")
