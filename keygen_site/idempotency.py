@@ -8,7 +8,7 @@ answers of success are stored: what failed had no effect, and may be tried again
 import re
 
 import orjson
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from rest_framework.response import Response
 
 from keygen_site.errors import BadRequest, DomainError
@@ -75,15 +75,17 @@ def once(name, request, act, is_busy):
     scope = {"account_id": request.account.pk, "bearer_id": request.user.id, "name": name}
     fingerprint = fingerprint_of(request)
     with transaction.atomic():
-        mine = StoredAnswer(**scope, fingerprint=fingerprint)
+        stored = StoredAnswer(**scope, fingerprint=fingerprint)
         try:
-            # A twin holds its row until it ends: then this one is either the first, or not.
-            StoredAnswer.objects.bulk_create([mine], ignore_conflicts=True)
+            with transaction.atomic():
+                # A twin holds its row until it ends: then this one is either the first, or not.
+                stored.save(force_insert=True)
+        except IntegrityError:
+            return replay(StoredAnswer.objects.get(**scope), fingerprint)
         except OperationalError as error:
-            raise StillRunning from error if is_busy(error) else error
-        stored = StoredAnswer.objects.get(**scope)
-        if stored.pk != mine.pk:
-            return replay(stored, fingerprint)
+            if is_busy(error):
+                raise StillRunning from error
+            raise
         response = act()
         stored.status = response.status_code
         stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
