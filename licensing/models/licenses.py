@@ -183,7 +183,8 @@ class License(Resource):
     # What changes a license. Whoever calls these holds the row, so that two of them do not undo each other. -----------
 
     def suspend(self):
-        """
+        """Make it invalid, and its key no credential, until it is reinstated.
+
         Raises:
             AlreadySuspended: it is.
         """
@@ -193,9 +194,10 @@ class License(Resource):
         self.save(update_fields=["suspended", "updated"])
 
     def reinstate(self):
-        """
+        """End the suspension.
+
         Raises:
-            NotSuspended: there is no need to.
+            NotSuspended: there is none.
         """
         if not self.suspended:
             raise NotSuspended
@@ -219,7 +221,8 @@ class License(Resource):
         self.save(update_fields=["expiry", "updated"])
 
     def check_in(self):
-        """
+        """Note that it was heard of, so that it is not overdue.
+
         Raises:
             CheckInNotRequired: by its policy.
         """
