@@ -109,7 +109,7 @@ class License(Resource):
 
     def lock_rules(self):
         if self._state.adding and self.key:
-            hold_text(self.account_id, self.key)
+            hold_text(self.account_id, self.key, for_license=True)
 
     def clean(self):
         """The rules of a license (contract: licenses 3.6). A key is looked at only when it was given:
@@ -172,7 +172,7 @@ class License(Resource):
             ValidationError: it is taken.
         """
         self.key = key
-        hold_text(self.account_id, key)
+        hold_text(self.account_id, key, for_license=True)
         if self.has_taken_key():
             raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
 

@@ -14,6 +14,7 @@ from functools import cache
 from django.db import connections, transaction
 
 from pools.models.events import KeyEvent
+from pools.models.imports import KeyImport
 
 HINT_SECONDS = 1.0
 MOST_HINTS = 10_000
@@ -89,11 +90,20 @@ def _statement(model, vendor, hinted, locking):
     """The claim, with the parameters named as the columns of the ledger."""
     keys, events = model._meta.db_table, KeyEvent._meta.db_table
     # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
+    # On PostgreSQL an import is one transaction, and what it has not published is not seen anyway.
+    unpublished = (
+        ""
+        if vendor == "postgresql"
+        else f"""
+                AND (key_import_id IS NULL OR key_import_id NOT IN (
+                    SELECT id FROM {KeyImport._meta.db_table} WHERE loading IS NOT NULL
+                ))"""
+    )
     update = f"""
         UPDATE {keys} SET popped = %(created)s
         WHERE id = (
             SELECT id FROM {keys}
-            WHERE policy_id = %(policy_id)s AND popped IS NULL AND withdrawn IS NULL
+            WHERE policy_id = %(policy_id)s AND popped IS NULL AND withdrawn IS NULL{unpublished}
                 {"AND id > %(after)s" if hinted else ""}
             ORDER BY id LIMIT 1 {locking}
         )

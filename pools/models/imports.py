@@ -17,10 +17,16 @@ class KeyImport(Resource):
     bearer_id = models.UUIDField(null=True, blank=True)
     added = models.PositiveBigIntegerField(default=0)
     rejected = models.PositiveBigIntegerField(default=0)
+    # Since when its keys are being written where that takes several transactions (SQLite); nobody sees them until it
+    # is null.
+    loading = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         ordering = ["-id"]
         verbose_name = "import"
+        indexes = [
+            models.Index(fields=["loading"], name="pools_keyimport_loading", condition=models.Q(loading__isnull=False)),
+        ]
 
     class JSONAPIMeta:
         resource_name = "key-imports"

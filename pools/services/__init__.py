@@ -1,3 +1,4 @@
+from pools.services.imports import ImportRejected, ImportReport, Rejection, import_keys, importing
 from pools.services.keys import (
     KeyHeldByLicense,
     KeyNotFound,
@@ -14,6 +15,8 @@ from pools.services.keys import (
 )
 
 __all__ = [
+    "ImportRejected",
+    "ImportReport",
     "KeyHeldByLicense",
     "KeyNotFound",
     "KeyPopped",
@@ -21,7 +24,10 @@ __all__ = [
     "KeyRevealed",
     "KeyWaiting",
     "KeyWithdrawn",
+    "Rejection",
     "delete_key",
+    "import_keys",
+    "importing",
     "pop_keys",
     "return_key",
     "withdraw_import",

@@ -1,0 +1,147 @@
+import csv
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack
+
+from django.core.management.base import CommandError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from keygen_site.errors import DomainError
+from pools.formats import FORMATS, format_of, read_keys
+from pools.management.policies import PolicyCommand
+from pools.services import import_keys
+
+REJECTED = 3
+
+
+class Command(PolicyCommand):
+    """Adds files of keys to the pool of a policy: text with a key a line, CSV or NDJSON, each also gzipped.
+
+    All keys are added or, if a line is rejected, none; --skip-invalid adds the good ones. The pool hands them out in
+    the order of the lines. Ends with 0 when all is done, 1 when it failed, 2 for wrong usage, and 3 when lines were
+    rejected.
+    """
+
+    help = __doc__
+
+    def add_arguments(self, parser):
+        parser.add_argument("files", nargs="+", metavar="file", help="its ending tells its format; - is standard input")
+        self.add_policy(parser)
+        parser.add_argument("--name", default="", help='what to call the import, e.g. "ACME PO 4711"')
+        parser.add_argument("--format", choices=FORMATS, help="of all the files, where their endings do not tell")
+        parser.add_argument("--column", help="where the keys are: name or number of a CSV's column, member of NDJSON")
+        parser.add_argument("--skip-invalid", action="store_true", help="add the good lines though others are rejected")
+        parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
+        parser.add_argument("--rejected", metavar="FILE", help="write all rejected lines and their reasons there, CSV")
+        parser.add_argument("--first", type=int, default=20, help="how many rejected lines to show (20)")
+        parser.add_argument("--json", action="store_true", help="the report as JSON")
+
+    def handle(self, *, files, policy, account, name, format, column, skip_invalid, dry_run, rejected, **options):
+        policy = self.find_policy(policy=policy, account=account)
+        begun = time.monotonic()
+        with ExitStack() as stack:
+            opened = [self.open(file, stack) for file in files]
+            readings = [
+                read_keys(one, format or format_of(path), column) for one, path in zip(opened, files, strict=True)
+            ]
+            try:
+                report = import_keys(
+                    policy=policy,
+                    files=readings,
+                    origin=self.origin,
+                    name=name,
+                    source=", ".join(os.path.basename(file) for file in files)[:255],
+                    skip_invalid=skip_invalid,
+                    dry_run=dry_run,
+                    on_rejected=rejected_into(rejected, files, stack) if rejected else lambda rejections: None,
+                    on_progress=progress_of(opened, stack),
+                )
+            except DomainError as error:
+                raise CommandError(error.detail) from None
+        seconds = time.monotonic() - begun
+        if options["json"]:
+            self.stdout.write(json.dumps(self.as_json(report, files, options["first"], dry_run, seconds)))
+        else:
+            self.print_report(report, files, policy, options["first"], dry_run, seconds)
+        if report.rejected:
+            sys.exit(REJECTED)
+
+    def open(self, file, stack):
+        if file == "-":
+            return sys.stdin.buffer
+        try:
+            return stack.enter_context(open(file, "rb"))
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}") from None
+
+    def as_json(self, report, files, first, dry_run, seconds):
+        rejections = [
+            {"file": files[place], "line": line, "code": reason.code, "detail": reason.value}
+            for place, line, _, reason in report.first[:first]
+        ]
+        return report.as_dict() | {"rejections": rejections, "dryRun": dry_run, "seconds": round(seconds, 3)}
+
+    def print_report(self, report, files, policy, first, dry_run, seconds):
+        rate = report.lines / seconds if seconds else 0
+        if dry_run:
+            said = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
+        elif report.key_import:
+            said = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
+        else:
+            said = f"No key was added to the pool of {policy.name!r}"
+        self.stdout.write(f"{said} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} a second).")
+        if report.blank:
+            self.stdout.write(f"{report.blank:,} blank lines were passed over.")
+        if not report.rejected:
+            return
+        if report.nothing_new:
+            self.stdout.write("All of these keys have been added before.")
+        self.stdout.write(f"{report.rejected:,} lines were rejected, because the key")
+        for reason, count in report.reasons.most_common():
+            self.stdout.write(f"{count:>12,}  {reason.value}")
+        self.stdout.write("The first of them:" if report.rejected > first else "They are:")
+        for place, line, text, reason in report.first[:first]:
+            where = f"{files[place]}:{line}" if line else "while the import ran"
+            shown = f" {text[:4]}…" if text[:4].isprintable() else ""
+            self.stdout.write(f"  {where}: the key{shown} {reason.value}")
+
+
+def rejected_into(path, files, stack):
+    """Something that writes rejections into a CSV file, the texts as they were, byte by byte."""
+    try:
+        # The bytes that were no UTF-8 come out as they were.
+        out = open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 `stack` closes it
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}") from None
+    writer = csv.writer(stack.enter_context(out))
+    writer.writerow(["file", "line", "code", "reason", "text"])
+
+    def write(rejections):
+        writer.writerows(
+            (files[place], line, reason.code, f"the key {reason.value}", text)
+            for place, line, text, reason in rejections
+        )
+
+    return write
+
+
+def progress_of(files, stack):
+    """Something that shows how far an import is: a bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return lambda report: None
+    known = sum(os.fstat(file.fileno()).st_size for file in files if file.seekable())
+    columns = BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn()
+    bar = stack.enter_context(Progress(*columns, console=console, transient=True))
+    task = bar.add_task("", total=known or None, said="")
+    begun = time.monotonic()
+
+    def show(report):
+        rate = report.lines / (time.monotonic() - begun)
+        read = sum(file.tell() for file in files if file.seekable())
+        bar.update(task, completed=read, said=f"{report.lines:,} lines, {rate:,.0f} a second")
+
+    return show

@@ -1,0 +1,307 @@
+"""Writing many keys fast, in the order of their lines, unless something else has their texts already.
+
+On PostgreSQL an import is one transaction: others see all of its keys or none, and do not wait. A chunk is written by
+COPY; only where that meets a text that is taken (and for the chunks after such a one) are the texts looked up before.
+On SQLite, which has one writer at a time, each chunk is a short transaction of its own; until the import is published
+nobody sees its keys (`KeyQuerySet.available`), and what a killed process left is removed by the next import.
+"""
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from uuid_utils import uuid7
+
+from keygen_site.ids import as_uuid
+from keygen_site.locks import hold_import, hold_texts
+from keygen_site.models import digest
+from licensing.models import License
+from pools.formats import Reason
+from pools.models.imports import KeyImport
+from pools.models.keys import Key
+
+DELETED_AT_ONCE = 20_000
+# A license is looked at again if its `created` may be later than the beginning of the import, by whoever's clock.
+CLOCKS_DIFFER = timedelta(hours=1)
+
+KEYS, LICENSES = Key._meta.db_table, License._meta.db_table
+
+
+class Row(NamedTuple):
+    """A key to be written: its text and the digest of it."""
+
+    text: str
+    digest: bytes
+
+    @classmethod
+    def of(cls, text):
+        return cls(text, digest(text))
+
+
+@contextmanager
+def load_into(key_import: KeyImport, *, dry_run: bool = False) -> Iterator["Load"]:
+    """A place to write keys to. Nothing stays of what is written unless it is published before the context ends.
+
+    Imports of an account go one after the other, for as long as it takes.
+
+    Args:
+        key_import: unsaved; which pool, and what the import is called.
+        dry_run: nothing is written at all, but everything is looked up as if it were.
+    """
+    with (_postgresql if connection.vendor == "postgresql" else _sqlite)(key_import, dry_run) as load:
+        yield load
+
+
+class Load:
+    """What is being written."""
+
+    def __init__(self, key_import, dry_run):
+        self.key_import, self.dry_run = key_import, dry_run
+        self.published = False
+        self.begun = timezone.now()
+        self.account, self.policy = key_import.account, key_import.policy
+
+    def write(self, rows: list[Row]) -> dict[bytes, Reason]:
+        """Write a chunk of keys whose texts differ; those not written, and why, by digest."""
+        raise NotImplementedError
+
+    def publish(self) -> dict[bytes, Reason]:
+        """Let the keys be handed out, all in one moment. Run it in the transaction of whatever belongs to it.
+
+        Returns:
+            the keys that had to be left out after all, by digest: meanwhile a license has got their texts.
+        """
+        raise NotImplementedError
+
+    def _license_ids(self, rows) -> dict[bytes, Reason]:
+        """Texts that are the identifier of a license, by which it can be asked for as by its key."""
+        ids = {uuid: row.digest for row in rows if 32 <= len(row.text) <= 36 and (uuid := as_uuid(row.text))}
+        found = self.account.licenses.filter(pk__in=list(ids)).values_list("pk", flat=True) if ids else ()
+        return {ids[pk]: Reason.LICENSE_ID for pk in found}
+
+    def _reason(self, policy_id, popped, withdrawn, import_id):
+        """Why a text is taken by a key of this policy, in this state, from this import."""
+        if import_id is not None and import_id == self.key_import.pk:
+            return Reason.REPEATED
+        if popped:
+            return Reason.POPPED
+        if withdrawn:
+            return Reason.WITHDRAWN
+        return Reason.AVAILABLE if policy_id == self.policy.pk else Reason.ELSEWHERE
+
+
+# PostgreSQL ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _postgresql(key_import, dry_run):
+    with transaction.atomic():
+        hold_import(key_import.account_id)
+        load = PostgreSQLLoad(key_import, dry_run)
+        yield load
+        if not load.published:
+            transaction.set_rollback(True)
+
+
+class PostgreSQLLoad(Load):
+    # Whether keys are looked up before they are written. It costs less to find out by writing, unless that fails.
+    careful = False
+
+    def __init__(self, key_import, dry_run):
+        super().__init__(key_import, dry_run)
+        key_import.save(force_insert=True)
+        with connection.cursor() as cursor:
+            # Otherwise the checks of all rows wait for the end, and fill the server's memory.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            if dry_run:
+                cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest bytea PRIMARY KEY) ON COMMIT DROP")
+
+    def write(self, rows):
+        refused = self._licenses(rows) | self._license_ids(rows)
+        while True:
+            if self.careful or self.dry_run:
+                taken = self._taken(rows)
+                self.careful = bool(taken)
+                refused = refused | taken
+            new = [row for row in rows if row.digest not in refused] if refused else rows
+            try:
+                with transaction.atomic():
+                    self._copy(new)
+            except IntegrityError:
+                # The policy may have been deleted, and then it fails again; if a text is taken, it is found now.
+                if self.careful:
+                    raise
+                self.careful = True
+            else:
+                return refused
+
+    def publish(self):
+        refused = {}
+        if not self.dry_run:
+            # Licenses that were made meanwhile did not see these keys. Nobody makes another until this has ended.
+            hold_texts(self.account.pk)
+            same = Key.objects.filter(
+                account=OuterRef("account"), digest=OuterRef("digest"), key_import=self.key_import
+            )
+            late = License.objects.filter(account=self.account, created__gte=self.begun - CLOCKS_DIFFER)
+            digests = late.filter(Exists(same)).values_list("digest", flat=True)
+            refused = {bytes(taken): Reason.LICENSE for taken in digests}
+            if refused:
+                self.key_import.keys.filter(digest__in=list(refused)).delete()
+        self.published = not self.dry_run
+        return refused
+
+    def _licenses(self, rows):
+        # By an array: the plan is an index probe for each, however many licenses there are.
+        sql = f"SELECT digest FROM {LICENSES} WHERE account_id = %s AND digest = ANY(%s)"
+        found = _fetch(sql, self.account.pk, [row.digest for row in rows])
+        return {bytes(taken): Reason.LICENSE for (taken,) in found}
+
+    def _taken(self, rows):
+        sql = f"""SELECT digest, policy_id, popped, withdrawn, key_import_id FROM {KEYS}
+                  WHERE account_id = %s AND digest = ANY(%s)"""
+        digests = [row.digest for row in rows]
+        taken = {bytes(found): self._reason(*of) for found, *of in _fetch(sql, self.account.pk, digests)}
+        if self.dry_run:
+            sql = "SELECT digest FROM pools_tried WHERE digest = ANY(%s)"
+            taken |= {bytes(found): Reason.REPEATED for (found,) in _fetch(sql, digests)}
+        return taken
+
+    def _copy(self, rows: Iterable[Row]):
+        if self.dry_run:
+            table, columns = "pools_tried", "digest"
+            lines = [f"\\\\x{row.digest.hex()}\n" for row in rows]
+        else:
+            table = KEYS
+            columns = "id, key, digest, account_id, policy_id, key_import_id, created, updated"
+            now = timezone.now().isoformat()
+            rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}\n"
+            lines = [
+                f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
+                for row in rows
+            ]
+        with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+            copy.write("".join(lines))
+
+
+def _fetch(sql, *values):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall()
+
+
+# SQLite --------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _sqlite(key_import, dry_run):
+    with _only_import():
+        for left in KeyImport.objects.exclude(loading=None):
+            _remove(left)
+        load = SQLiteLoad(key_import, dry_run)
+        try:
+            yield load
+        finally:
+            if not load.published and not dry_run:
+                _remove(key_import)
+
+
+@contextmanager
+def _only_import():
+    """Hold what says that an import runs on this database; a process that dies lets go of it."""
+    path = Path(connection.settings_dict["NAME"])
+    with open(path.with_name(f"{path.name}-import"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(key_import):
+    """Undo an import that was not published, in short transactions."""
+    sql = (
+        f"DELETE FROM {KEYS} WHERE rowid IN (SELECT rowid FROM {KEYS} WHERE key_import_id = %s LIMIT {DELETED_AT_ONCE})"
+    )
+    deleted = True
+    while deleted:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(sql, [Key._meta.pk.get_db_prep_value(key_import.pk, connection)])
+            deleted = cursor.rowcount
+    key_import.delete()
+
+
+class SQLiteLoad(Load):
+    def __init__(self, key_import, dry_run):
+        super().__init__(key_import, dry_run)
+        with connection.cursor() as cursor:
+            for table in ("chunk", "tried"):
+                cursor.execute(f"DROP TABLE IF EXISTS temp.pools_{table}")
+            cursor.execute("CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB)")
+            cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest BLOB PRIMARY KEY) WITHOUT ROWID")
+        if not dry_run:
+            key_import.loading = self.begun
+            key_import.save(force_insert=True)
+
+    def write(self, rows):
+        ids = self._license_ids(rows)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM pools_chunk")
+            chunk = [(uuid7().hex, row.text, row.digest) for row in rows if row.digest not in ids]
+            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s)", chunk)
+            return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
+
+    def publish(self):
+        if not self.dry_run:
+            self.key_import.loading = None
+            self.key_import.save(update_fields=["loading"])
+            self.published = True
+        return {}
+
+    def _insert(self, cursor, count):
+        refused = self._licenses(cursor)
+        skip = f"WHERE digest NOT IN ({self._of_licenses()})" if refused else "WHERE true"
+        now = self._value("created", timezone.now())
+        cursor.execute(
+            f"""INSERT INTO {KEYS} (id, key, digest, account_id, policy_id, key_import_id, created, updated)
+                SELECT id, key, digest, %s, %s, %s, %s, %s FROM pools_chunk {skip} ORDER BY rowid
+                ON CONFLICT DO NOTHING""",
+            [*self._values("account", "policy"), self._value("key_import", self.key_import.pk), now, now]
+            + (self._values("account") if refused else []),
+        )
+        return refused if cursor.rowcount + len(refused) == count else refused | self._taken(cursor)
+
+    def _try(self, cursor):
+        refused = self._licenses(cursor) | self._taken(cursor)
+        cursor.execute("SELECT c.digest FROM pools_chunk c JOIN pools_tried t ON t.digest = c.digest")
+        refused |= {found: Reason.REPEATED for (found,) in cursor.fetchall()}
+        cursor.execute("INSERT OR IGNORE INTO pools_tried SELECT digest FROM pools_chunk")
+        return refused
+
+    def _of_licenses(self):
+        return f"SELECT c.digest FROM pools_chunk c JOIN {LICENSES} l ON l.account_id = %s AND l.digest = c.digest"
+
+    def _licenses(self, cursor):
+        cursor.execute(self._of_licenses(), self._values("account"))
+        return {found: Reason.LICENSE for (found,) in cursor.fetchall()}
+
+    def _taken(self, cursor):
+        cursor.execute(
+            f"""SELECT c.digest, k.policy_id, k.popped, k.withdrawn, k.key_import_id FROM pools_chunk c
+                JOIN {KEYS} k ON k.account_id = %s AND k.digest = c.digest WHERE k.id != c.id""",
+            self._values("account"),
+        )
+        return {
+            found: self._reason(as_uuid(policy), popped, withdrawn, as_uuid(key_import))
+            for found, policy, popped, withdrawn, key_import in cursor.fetchall()
+        }
+
+    def _values(self, *names):
+        return [self._value(name, getattr(self, name).pk) for name in names]
+
+    @staticmethod
+    def _value(name, value):
+        return Key._meta.get_field(name).get_db_prep_save(value, connection)
