@@ -15,8 +15,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from keygen_site import idempotency
 from keygen_site.documents import camel
-from keygen_site.errors import DOCUMENTATION, Conflict, DomainError, EndpointNotFound, NotFound
+from keygen_site.errors import DOCUMENTATION, BadRequest, Conflict, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
+from keygen_site.parsers import open_chunked
 from keygen_site.renderers import Document, error_object, error_response
 
 WRITES = {"POST", "PUT", "PATCH"}
@@ -48,6 +49,13 @@ class ResourceViewSet(GenericViewSet):
     once_by_name: frozenset[str] = frozenset()
     # Actions whose answer holds a secret that is not to be stored; they take no notice of an Idempotency-Key.
     secret_answers: frozenset[str] = frozenset()
+
+    def initialize_request(self, request, *args, **kwargs):
+        chunked = open_chunked(request)
+        wrapped = super().initialize_request(request, *args, **kwargs)
+        if chunked:
+            wrapped._stream = request  # without a length the framework would look no further
+        return wrapped
 
     def initial(self, request, *args, **kwargs):
         if self.action not in self.action_map.values():
@@ -252,6 +260,13 @@ def endpoint_not_found(request, exception=None):
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
         return defaults.page_not_found(request, exception)
     return error_response(request, EndpointNotFound())
+
+
+def bad_request(request, exception):
+    """Django's `handler400`: it will not go on with a request, e.g. of another host or of thousands of parameters."""
+    if request.path.startswith("/v1/"):
+        return error_response(request, BadRequest())
+    return defaults.bad_request(request, exception)
 
 
 class InternalError(DomainError):

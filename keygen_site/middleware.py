@@ -1,10 +1,11 @@
 """What happens to every request before it is routed."""
 
+import re
 from urllib.parse import unquote_to_bytes
 
 from uuid_utils.compat import uuid7
 
-from keygen_site.errors import BytesInvalid, NullByte
+from keygen_site.errors import BadRequest, BytesInvalid, NullByte
 from keygen_site.renderers import error_response
 
 
@@ -21,15 +22,43 @@ class RequestIdMiddleware:
         return response
 
 
+class MethodInvalid(BadRequest):
+    """No method of HTTP, nor of what stands on it (contract: platform 2.3)."""
+
+    code = "HTTP_METHOD_INVALID"
+    detail = "The HTTP method for the request is not valid"
+
+
+class ParametersInvalid(BadRequest):
+    """A query that does not decode (contract: platform 2.3)."""
+
+    code = "PARAMETERS_INVALID"
+    detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
+
+
+# Methods that somebody has given a meaning. Ours are a few of them; of the others an address says that it has none.
+METHODS = frozenset(
+    "GET HEAD POST PUT PATCH DELETE OPTIONS CONNECT TRACE "
+    "PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH ACL BIND UNBIND REBIND LINK UNLINK MERGE "
+    "CHECKIN CHECKOUT UNCHECKOUT LABEL UPDATE VERSION-CONTROL MKWORKSPACE MKACTIVITY BASELINE-CONTROL ORDERPATCH "
+    "MKCALENDAR MKREDIRECTREF UPDATEREDIRECTREF QUERY".split()
+)
+_HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
 class WellFormedRequestMiddleware:
-    """Refuses addresses that are no text, so that nothing behind it has to expect them."""
+    """Refuses methods and addresses that are none, so that nothing behind it has to expect them."""
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
+        if request.method not in METHODS:
+            return error_response(request, MethodInvalid())
         # Django has percent-encoded the bytes of the path that do not decode once more, so they show here again.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")
+        if "%" in query and _HALF_ENCODED.search(query):
+            return error_response(request, ParametersInvalid())
         try:
             text = (unquote_to_bytes(path) if "%" in path else path.encode()).decode() + unquote_to_bytes(
                 query

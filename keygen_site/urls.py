@@ -20,5 +20,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
 
+handler400 = "keygen_site.api.bad_request"
 handler404 = "keygen_site.api.endpoint_not_found"
 handler500 = "keygen_site.api.internal_error"

@@ -195,7 +195,7 @@ class TestAddress:
             ("POST", "keys/1"),
             ("OPTIONS", "keys"),
             ("TRACE", "keys"),
-            ("BREW", "keys"),
+            ("PROPFIND", "keys"),
             ("GET", "/v1/nothing"),
             ("GET", "/v2/accounts/acme/keys"),
         ],
