@@ -95,6 +95,12 @@ class License(Resource):
     class Meta:
         # Clients may choose the id of a license, so here it says nothing about the order of creation.
         ordering = ["-created", "-id"]
+        # In the console; what may be done through the API is in `accounts.roles`.
+        permissions = [
+            ("suspend_license", "Can suspend and reinstate license"),
+            ("renew_license", "Can renew license"),
+            ("revoke_license", "Can revoke license"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["account", "digest"], name="licensing_license_key_unique_in_account"),
             models.CheckConstraint(condition=Q(uses__gte=0), name="licensing_license_uses_not_negative"),

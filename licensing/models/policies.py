@@ -170,6 +170,9 @@ class Policy(Resource):
     heartbeat_basis = enum("heartbeat basis", "FROM_CREATION", "FROM_FIRST_PING", default="", blank=True)
     require_heartbeat = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
+    # At how many waiting keys somebody is told, and since when they know: null after a refill.
+    low_mark = models.PositiveIntegerField(null=True, blank=True)
+    low_told = models.DateTimeField(null=True, editable=False)
 
     objects = PolicyQuerySet.as_manager()
 

@@ -1,6 +1,7 @@
 from django.core.exceptions import ValidationError
 from django.db import connections, models
 from django.db.models import Q
+from django.db.models.functions import Right
 
 from accounts.models import Account
 from keygen_site.ids import as_uuid
@@ -12,6 +13,7 @@ from pools.models.imports import KeyImport
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
 RESERVED = ("action", "actions")  # they are parts of addresses
+ENDING = 4  # so many last characters are enough to look for a key that somebody reads out
 
 
 class KeyQuerySet(models.QuerySet):
@@ -29,10 +31,13 @@ class KeyQuerySet(models.QuerySet):
 
     def available(self):
         """Keys that still wait in their pool."""
-        waiting = self.filter(popped=None, withdrawn=None)
+        return self.published().filter(popped=None, withdrawn=None)
+
+    def published(self):
+        """Keys without those of an import that is still being written."""
         if connections[self.db].vendor == "postgresql":
-            return waiting  # an import is one transaction there, so what it has not published is not seen anyway
-        return waiting.exclude(key_import__in=KeyImport.objects.exclude(loading=None))
+            return self.all()  # an import is one transaction there: nobody sees it anyway
+        return self.exclude(key_import__in=KeyImport.objects.exclude(loading=None))
 
     def with_key(self, text):
         """Keys of exactly this text."""
@@ -93,6 +98,22 @@ class Key(Resource):
             models.Index(fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["policy", "popped"], name="pools_key_popped"),
+            # For the console. Waiting keys are in neither, so that an import pays nothing for them.
+            models.Index(fields=["policy", "id"], name="pools_key_withdrawn", condition=Q(withdrawn__isnull=False)),
+            models.Index(
+                "account",
+                Right("key", ENDING),
+                name="pools_key_ending",
+                condition=Q(popped__isnull=False) | Q(withdrawn__isnull=False),
+            ),
+        ]
+        # In the console; what may be done through the API is in `accounts.roles`.
+        permissions = [
+            ("pop_key", "Can pop key"),
+            ("return_key", "Can return key to its pool"),
+            ("withdraw_key", "Can withdraw key"),
+            ("reveal_key", "Can reveal key"),
+            ("export_key", "Can export key"),
         ]
 
     class JSONAPIMeta:
@@ -103,8 +124,9 @@ class Key(Resource):
 
     @property
     def masked(self):
-        """The key as it may be shown to anybody: its first and last four characters."""
-        return f"{self.key[:4]}…{self.key[-4:]}"
+        """The key as it may be shown to anybody: its first and last four characters, fewer of a short one."""
+        shown = min(ENDING, len(self.key) // 4)
+        return f"{self.key[:shown]}…{self.key[-shown:]}"
 
     def lock_rules(self):
         hold_text(self.account_id, self.key)
