@@ -157,7 +157,7 @@ class AccountViewSet(ResourceViewSet):
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
-        if version != CURRENT_VERSION and response.status_code < 300 and response.data:
+        if version != CURRENT_VERSION and response.status_code < 300 and getattr(response, "data", None):
             downgrade(response.data, version)
         bearer = vars(request).get("_user")  # not `request.user`, which might ask again
         suffix = "-Id" if version in ("1.0", "1.1", "1.2", "1.3") else ""

@@ -9,7 +9,8 @@ from keygen_site import signatures
 
 
 class SignatureMiddleware:
-    """Signs the answer, errors too, with a key of the account that the address named.
+    """Signs the answer, errors too, with a key of the account that the address named. An export is no answer to
+    verify: it is sent while it is read.
 
     It stands outside of whatever could change the body. An answer that cannot be signed is not sent: what fails here
     is an error 500.
@@ -21,7 +22,7 @@ class SignatureMiddleware:
     def __call__(self, request):
         response = self.get_response(request)
         account = getattr(request, "account", None)
-        if account is not None:
+        if account is not None and not response.streaming:
             sign(request, response, str(account.pk))
         return response
 

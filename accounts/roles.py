@@ -46,6 +46,8 @@ _TABLE = """
     license.validate               A D Sa Su R P L U
     policy.create                  A D Sa P
     policy.delete                  A D P
+    policy.pool.export             A D
+    policy.pool.import             A D P
     policy.pool.pop                A D P
     policy.pool.return             A D
     policy.pool.withdraw           A D

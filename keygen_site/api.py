@@ -49,6 +49,8 @@ class ResourceViewSet(GenericViewSet):
     once_by_name: frozenset[str] = frozenset()
     # Actions whose answer holds a secret that is not to be stored; they take no notice of an Idempotency-Key.
     secret_answers: frozenset[str] = frozenset()
+    # Actions whose body is no document; they read it themselves, and see to an Idempotency-Key.
+    reading_actions: frozenset[str] = frozenset()
 
     def initialize_request(self, request, *args, **kwargs):
         chunked = open_chunked(request)
@@ -62,7 +64,7 @@ class ResourceViewSet(GenericViewSet):
             raise EndpointNotFound
         self.format_kwarg = self.get_format_suffix(**kwargs)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        if request.method in WRITES:
+        if request.method in WRITES and self.action not in self.reading_actions:
             request.data  # noqa: B018 reads the body: malformed JSON is answered before anything else
         self.begin(request)
         self.perform_authentication(request)
@@ -75,7 +77,7 @@ class ResourceViewSet(GenericViewSet):
         """Have the handler of a request that its client gave a name run once, whatever it is."""
         request = self.request
         named = request.method == "POST" or self.action in self.once_by_name
-        if not named or self.action in self.secret_answers or request.user is None:
+        if not named or self.action in self.secret_answers | self.reading_actions or request.user is None:
             return
         name = idempotency.name_of(request)
         if name is None:
@@ -234,7 +236,7 @@ def exception_handler(exception, context):
     first = errors[0]
     document = Document(errors=[error_object(error) for error in errors])
     if not first.early:
-        document["meta"] = {"id": request.id}
+        document["meta"] = {"id": request.id, **first.meta}
     return Response(document, status=first.status, headers=dict(first.headers))
 
 

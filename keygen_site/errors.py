@@ -10,6 +10,7 @@ is answered 422 `KEY_NOT_ALLOWED` at `/data/attributes/key`.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 DOCUMENTATION = "https://keygen.sh/docs/api"  # where errors are explained
 
@@ -24,6 +25,7 @@ class DomainError(Exception):
             `{"header": "Authorization"}`, or None.
         about: address of a page that explains the error, or None.
         headers: response headers that belong to the error, e.g. `Retry-After`.
+        meta: more about it, for the `meta` of the document.
         early: whether it is raised before the request reaches its resource; such a document has no `meta`.
     """
 
@@ -34,6 +36,7 @@ class DomainError(Exception):
     source: dict[str, str] | None = None
     about: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+    meta: Mapping[str, Any] = MappingProxyType({})
     early = False
 
     def __init__(self, detail=None, *, pointer=None, parameter=None, header=None):

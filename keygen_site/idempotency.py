@@ -56,7 +56,7 @@ def name_of(request):
     return name
 
 
-def once(name, request, act, is_busy):
+def once(name, request, act, is_busy, fingerprint=None):
     """Do what a request asks for, unless a request of the same bearer and name has been answered already.
 
     Args:
@@ -64,6 +64,7 @@ def once(name, request, act, is_busy):
         request: it belongs to the account and the bearer that it carries.
         act: has the effect, and returns the response.
         is_busy: whether an `OperationalError` says that a twin was waited for in vain.
+        fingerprint: what the request says, where its body is no document.
 
     Returns:
         The response, or the stored one, marked by the header `Idempotency-Replayed`.
@@ -72,8 +73,8 @@ def once(name, request, act, is_busy):
         NameReused: the other request said something else.
         StillRunning: the twin takes longer than the setting LOCK_TIMEOUT.
     """
-    scope = {"account_id": request.account.pk, "bearer_id": request.user.id, "name": name}
-    fingerprint = fingerprint_of(request)
+    scope = _scope(name, request)
+    fingerprint = fingerprint or fingerprint_of(request)
     with transaction.atomic():
         stored = StoredAnswer(**scope, fingerprint=fingerprint)
         try:
@@ -95,9 +96,24 @@ def once(name, request, act, is_busy):
     return response
 
 
-def fingerprint_of(request):
-    """What a request says, in 32 bytes: method, address, document, and what it is for."""
-    document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
+def answered(name, request, fingerprint):
+    """The stored answer, or None; to be asked before work that `once()` would find to be in vain.
+
+    Raises:
+        NameReused: it is to another request.
+    """
+    stored = StoredAnswer.objects.filter(**_scope(name, request)).first()
+    return stored and replay(stored, fingerprint)
+
+
+def _scope(name, request):
+    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": name}
+
+
+def fingerprint_of(request, document=None):
+    """What a request says, in 32 bytes: method, address, document (or the bytes given for it), and what it is for."""
+    if document is None:
+        document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
     reference = request.META.get("HTTP_KEYGEN_REFERENCE", "")
     return digest("\n".join([request.method, request.get_full_path(), reference, document.decode()]))
 

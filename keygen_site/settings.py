@@ -50,6 +50,8 @@ EMAIL_URL = env.str(
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
+# Bytes that a file of keys may have which comes by HTTP, as it is sent and unpacked. The command has no limit.
+MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
 # PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
 

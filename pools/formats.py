@@ -10,6 +10,8 @@ import re
 import zlib
 from collections.abc import Iterator
 from enum import Enum
+from io import StringIO
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 import orjson
@@ -240,3 +242,46 @@ def _member(line, names):
     if not isinstance(value, dict):
         return None
     return next((value[name] for name in names if isinstance(value.get(name), str)), None)
+
+
+# Writing -------------------------------------------------------------------------------------------------------------
+
+COLUMNS = ("key", "created", "popped", "withdrawn", "import")
+_LINES = 1_000  # that are handed on at a time
+# A spreadsheet takes a cell that begins with one of these for a formula, and runs it.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def written(keys, format: str = "text", formula_safe: bool = False) -> Iterator[str]:
+    """Keys as the text of a file, some lines at a time. What is written can be read by `read_keys`.
+
+    Args:
+        keys: `Key` rows.
+        format: one of FORMATS; text has nothing but the keys.
+        formula_safe: puts an apostrophe before a key in CSV that a spreadsheet would run. It does not read back.
+    """
+    if format == "csv":
+        yield _csv_lines([COLUMNS])
+    rows = (_values(key) for key in keys)
+    while some := list(islice(rows, _LINES)):
+        if format == "text":
+            yield "".join(f"{row[0]}\n" for row in some)
+        elif format == "ndjson":
+            yield "".join(orjson.dumps(dict(zip(COLUMNS, row, strict=True))).decode() + "\n" for row in some)
+        else:
+            yield _csv_lines((_harmless(row) for row in some) if formula_safe else some)
+
+
+def _values(key):
+    moments = (moment and moment.isoformat() for moment in (key.created, key.popped, key.withdrawn))
+    return (key.key, *moments, key.key_import_id and str(key.key_import_id))
+
+
+def _harmless(row):
+    return (f"'{row[0]}", *row[1:]) if row[0].startswith(_FORMULA) else row
+
+
+def _csv_lines(rows):
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

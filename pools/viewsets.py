@@ -12,6 +12,7 @@ from pools.filters import KeyEventFilterSet, KeyFilterSet
 from pools.models import Key, KeyEvent, KeyImport
 from pools.serializers import COUNT, KEY, KEY_OR_IMPORT, KeyEventSerializer, KeySerializer
 from pools.services import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
+from pools.transfers import TransferMixin
 
 MOST_AT_ONCE = 100
 
@@ -47,10 +48,11 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
         return Response(PolicySerializer.resource_object(self.get_object().policy))
 
 
-class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
+class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     """The pool of a policy (contract: keys 1.2, 6)."""
 
     once_by_name = frozenset({"pop"})
+    reading_actions = frozenset({"import_keys"})
 
     queryset = Key.objects.shown()
     serializer_class = KeySerializer
@@ -61,6 +63,8 @@ class PoolViewSet(RetrieveMixin, ListMixin, AccountViewSet):
         "pop_many": "policy.pool.pop",
         "return_key": "policy.pool.return",
         "withdraw": "policy.pool.withdraw",
+        "import_keys": "policy.pool.import",
+        "export_keys": "policy.pool.export",
     }
 
     def find_parent(self):

@@ -186,7 +186,9 @@ class PostgreSQLLoad(Load):
                 f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
                 for row in rows
             ]
-        with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+        copying = f"COPY {table} ({columns}) FROM STDIN"
+        # Django wraps the errors of `execute()` in its own, not those of `copy()`.
+        with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(copying) as copy:
             copy.write("".join(lines))
 
 

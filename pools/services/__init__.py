@@ -1,3 +1,4 @@
+from pools.services.exports import STATES, export_keys
 from pools.services.imports import ImportRejected, ImportReport, Rejection, import_keys, importing
 from pools.services.keys import (
     KeyHeldByLicense,
@@ -24,8 +25,10 @@ __all__ = [
     "KeyRevealed",
     "KeyWaiting",
     "KeyWithdrawn",
+    "STATES",
     "Rejection",
     "delete_key",
+    "export_keys",
     "import_keys",
     "importing",
     "pop_keys",

@@ -45,6 +45,7 @@ class ImportReport:
         key_import: the import; None where nothing was added.
     """
 
+    dry_run: bool = False
     lines: int = 0
     blank: int = 0
     rejected: int = 0
@@ -68,15 +69,25 @@ class ImportReport:
         before = (Reason.AVAILABLE, Reason.POPPED, Reason.WITHDRAWN)
         return 0 < self.lines == sum(self.reasons[reason] for reason in before)
 
-    def as_dict(self):
-        """The numbers, as the API and the commands print them."""
+    def as_dict(self, files=(), most=KEPT):
+        """The report, as the API and the commands print it.
+
+        Args:
+            files: their names; without any, rejections do not say which file they were in.
+            most: rejections to show.
+        """
         return {
+            "dryRun": self.dry_run,
             "import": self.key_import and str(self.key_import.pk),
             "lines": self.lines,
             "blank": self.blank,
             "added": self.added,
             "rejected": self.rejected,
             "reasons": {reason.code: count for reason, count in self.reasons.most_common()},
+            "rejections": [
+                ({"file": files[file]} if files else {}) | {"line": line, "code": reason.code, "detail": reason.value}
+                for file, line, _, reason in self.first[:most]
+            ],
         }
 
     def reject(self, rejections: list[Rejection]):
@@ -92,7 +103,7 @@ class ImportRejected(DomainError):
     code = "IMPORT_REJECTED"
 
     def __init__(self, report):
-        self.report = report
+        self.report, self.meta = report, report.as_dict()
         super().__init__(f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
 
 
@@ -165,7 +176,7 @@ def importing(
         bearer_type=origin.bearer_type,
         bearer_id=origin.bearer_id,
     )
-    report = ImportReport()
+    report = ImportReport(dry_run=dry_run)
     with load_into(key_import, dry_run=dry_run) as load:
         for chunk in _ahead(_chunks(files)):
             report.lines += len(chunk.rows) + len(chunk.rejections)

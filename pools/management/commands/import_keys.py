@@ -63,9 +63,10 @@ class Command(PolicyCommand):
                 raise CommandError(error.detail) from None
         seconds = time.monotonic() - begun
         if options["json"]:
-            self.stdout.write(json.dumps(self.as_json(report, files, options["first"], dry_run, seconds)))
+            printed = report.as_dict(files, options["first"]) | {"seconds": round(seconds, 3)}
+            self.stdout.write(json.dumps(printed))
         else:
-            self.print_report(report, files, policy, options["first"], dry_run, seconds)
+            self.print_report(report, files, policy, options["first"], seconds)
         if report.rejected:
             sys.exit(REJECTED)
 
@@ -77,16 +78,9 @@ class Command(PolicyCommand):
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from None
 
-    def as_json(self, report, files, first, dry_run, seconds):
-        rejections = [
-            {"file": files[place], "line": line, "code": reason.code, "detail": reason.value}
-            for place, line, _, reason in report.first[:first]
-        ]
-        return report.as_dict() | {"rejections": rejections, "dryRun": dry_run, "seconds": round(seconds, 3)}
-
     def print_report(self, report, files, policy, first, dry_run, seconds):
         rate = report.lines / seconds if seconds else 0
-        if dry_run:
+        if report.dry_run:
             said = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
         elif report.key_import:
             said = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
