@@ -17,7 +17,7 @@ from pools.formats import Line, Reason
 from pools.models import KeyImport
 from pools.models.loads import Load, Row, load_into
 
-CHUNK = 20_000  # lines
+CHUNK = 10_000  # lines
 KEPT = 1_000  # rejections in a report
 
 
