@@ -63,7 +63,6 @@ class Load:
 
     def __init__(self, key_import, dry_run):
         self.key_import, self.dry_run = key_import, dry_run
-        self.published = False
         self.begun = timezone.now()
         self.account, self.policy = key_import.account, key_import.policy
 
@@ -81,9 +80,10 @@ class Load:
 
     def _license_ids(self, rows) -> dict[bytes, Reason]:
         """Texts that are the identifier of a license, by which it can be asked for as by its key."""
-        ids = {uuid: row.digest for row in rows if 32 <= len(row.text) <= 36 and (uuid := as_uuid(row.text))}
-        found = self.account.licenses.filter(pk__in=list(ids)).values_list("pk", flat=True) if ids else ()
-        return {ids[pk]: Reason.LICENSE_ID for pk in found}
+        spelled = [(as_uuid(row.text), row.digest) for row in rows if 32 <= len(row.text) <= 36]
+        ids = {uuid for uuid, _ in spelled if uuid}
+        found = set(self.account.licenses.filter(pk__in=ids).values_list("pk", flat=True)) if ids else ()
+        return {taken: Reason.LICENSE_ID for uuid, taken in spelled if uuid in found}
 
     def _reason(self, policy_id, popped, withdrawn, import_id):
         """Why a text is taken by a key of this policy, in this state, from this import."""
@@ -112,6 +112,7 @@ def _postgresql(key_import, dry_run):
 class PostgreSQLLoad(Load):
     # Whether keys are looked up before they are written. It costs less to find out by writing, unless that fails.
     careful = False
+    published = False
 
     def __init__(self, key_import, dry_run):
         super().__init__(key_import, dry_run)
@@ -204,14 +205,11 @@ def _fetch(sql, *values):
 @contextmanager
 def _sqlite(key_import, dry_run):
     with _only_import():
-        for left in KeyImport.objects.exclude(loading=None):
-            _remove(left)
-        load = SQLiteLoad(key_import, dry_run)
+        _remove_unpublished()
         try:
-            yield load
+            yield SQLiteLoad(key_import, dry_run)
         finally:
-            if not load.published and not dry_run:
-                _remove(key_import)
+            _remove_unpublished()
 
 
 @contextmanager
@@ -223,17 +221,18 @@ def _only_import():
         yield
 
 
-def _remove(key_import):
-    """Undo an import that was not published, in short transactions."""
+def _remove_unpublished():
+    """Undo imports that were not published, in short transactions."""
     sql = (
         f"DELETE FROM {KEYS} WHERE rowid IN (SELECT rowid FROM {KEYS} WHERE key_import_id = %s LIMIT {DELETED_AT_ONCE})"
     )
-    deleted = True
-    while deleted:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(sql, [Key._meta.pk.get_db_prep_value(key_import.pk, connection)])
-            deleted = cursor.rowcount
-    key_import.delete()
+    for key_import in KeyImport.objects.exclude(loading=None):
+        deleted = True
+        while deleted:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(sql, [Key._meta.pk.get_db_prep_value(key_import.pk, connection)])
+                deleted = cursor.rowcount
+        key_import.delete()
 
 
 class SQLiteLoad(Load):
@@ -260,7 +259,6 @@ class SQLiteLoad(Load):
         if not self.dry_run:
             self.key_import.loading = None
             self.key_import.save(update_fields=["loading"])
-            self.published = True
         return {}
 
     def _insert(self, cursor, count):

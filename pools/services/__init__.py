@@ -10,7 +10,10 @@ from pools.services.keys import (
     KeyWithdrawn,
     delete_key,
     pop_keys,
+    pop_keys_once,
+    popped_by,
     return_key,
+    reveal_key,
     withdraw_import,
     withdraw_key,
 )
@@ -32,7 +35,10 @@ __all__ = [
     "import_keys",
     "importing",
     "pop_keys",
+    "pop_keys_once",
+    "popped_by",
     "return_key",
+    "reveal_key",
     "withdraw_import",
     "withdraw_key",
 ]

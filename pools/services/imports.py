@@ -126,14 +126,18 @@ class Importing:
             ImportRejected: a line was rejected, and invalid ones are not to be skipped.
         """
         report, key_import = self.report, self._load.key_import
+        self._refuse_rejected()
         if report.good:
             report.reject([Rejection(0, None, "", reason) for reason in self._load.publish().values()])
-        if report.rejected and not self._skip_invalid:
-            raise ImportRejected(report)
+            self._refuse_rejected()
         if report.good and not self._load.dry_run:
             key_import.added, key_import.rejected = report.good, report.rejected
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
+
+    def _refuse_rejected(self):
+        if self.report.rejected and not self._skip_invalid:
+            raise ImportRejected(self.report)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class Command(PolicyCommand):
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}") from None
 
-    def print_report(self, report, files, policy, first, dry_run, seconds):
+    def print_report(self, report, files, policy, first, seconds):
         rate = report.lines / seconds if seconds else 0
         if report.dry_run:
             said = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"

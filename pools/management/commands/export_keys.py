@@ -1,0 +1,70 @@
+import sys
+from contextlib import ExitStack
+from datetime import datetime
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from keygen_site.ids import as_uuid
+from pools.formats import FORMATS, written
+from pools.management.policies import PolicyCommand
+from pools.services import STATES, export_keys
+
+
+class Command(PolicyCommand):
+    """Writes the keys of a pool as text, CSV or NDJSON. What it writes, import_keys reads.
+
+    The ledger says that keys were exported.
+    """
+
+    help = __doc__
+
+    def add_arguments(self, parser):
+        self.add_policy(parser)
+        parser.add_argument("--state", choices=STATES, default=STATES[0], help="which keys (available)")
+        parser.add_argument("--import", dest="key_import", help="only those of the import of this id, or name")
+        parser.add_argument(
+            "--since", type=day_or_time, help="only those popped, withdrawn or added since this day or time"
+        )
+        parser.add_argument("--until", type=day_or_time, help="only those popped, withdrawn or added before it")
+        parser.add_argument("--format", choices=FORMATS, default="csv", help="(csv)")
+        parser.add_argument("--formula-safe", action="store_true", help="for spreadsheets: defuse cells such as =1+1")
+        parser.add_argument("--output", metavar="FILE", help="instead of standard output")
+
+    def handle(self, *, policy, account, state, key_import, since, until, format, formula_safe, output, **options):
+        policy = self.find_policy(policy=policy, account=account)
+        keys = export_keys(
+            policy=policy,
+            origin=self.origin,
+            state=state,
+            key_import=key_import and self.find_import(policy, key_import),
+            since=since,
+            until=until,
+        )
+        with ExitStack() as stack:
+            out = sys.stdout
+            if output:
+                try:
+                    out = open(output, "w", encoding="utf-8", newline="")  # noqa: SIM115 `stack` closes it
+                except OSError as error:
+                    raise CommandError(f"{output}: {error.strerror}") from None
+                stack.enter_context(out)
+            for lines in written(keys, format, formula_safe):
+                out.write(lines)
+
+    def find_import(self, policy, text):
+        imports = policy.key_imports.filter(pk=as_uuid(text)) if as_uuid(text) else policy.key_imports.filter(name=text)
+        found = list(imports[:2])
+        if len(found) != 1:
+            raise CommandError(f"{'Several imports are' if found else 'No import is'} called {text!r}.", returncode=2)
+        return found[0]
+
+
+def day_or_time(text):
+    """A day or a time as somebody types it, in UTC unless it says otherwise."""
+    day = parse_date(text)
+    found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    if found is None:
+        raise ValueError
+    return timezone.make_aware(found) if timezone.is_naive(found) else found

@@ -1,0 +1,286 @@
+"""`POST …/pool/actions/import` and `GET …/pool/actions/export`."""
+
+import csv
+import gzip
+
+import pytest
+
+from accounts.models import Account
+from pools.models import Key, KeyEvent, KeyImport
+from pools.services import withdraw_key
+from tests.cast import add_keys, make_product, numbered
+from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found
+
+TEXT = "\n".join(numbered(3)).encode()
+
+
+@pytest.fixture
+def path(pooled_policy):
+    return f"policies/{pooled_policy.pk}/pool/actions"
+
+
+def send(api, path, body=TEXT, content_type="text/plain", query="", **headers):
+    return api.post(f"{path}/import{query}", body, content_type=content_type, **headers)
+
+
+def keys_of(policy):
+    return [key.key for key in policy.pool.available().order_by("id")]
+
+
+class TestImport:
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [
+            ("text/plain", TEXT),
+            ("text/plain; charset=utf-8", TEXT),
+            ("", TEXT),
+            ("text/csv", b"id,key\n1,KEY-0001\n2,KEY-0002\n3,KEY-0003\n"),
+            ("application/x-ndjson", b'{"key":"KEY-0001"}\n{"key":"KEY-0002"}\n{"key":"KEY-0003"}'),
+            ("text/plain", gzip.compress(TEXT)),
+        ],
+    )
+    def test_adds_the_keys_of_a_file(self, acme, api, path, content_type, body):
+        response = send(api(acme.admin), path, body, content_type, "?name=ACME%20PO%204711")
+
+        key_import = KeyImport.objects.get()
+        assert response.status_code == 200
+        assert response.json() == {
+            "meta": {
+                "dryRun": False,
+                "import": str(key_import.pk),
+                "lines": 3,
+                "blank": 0,
+                "added": 3,
+                "rejected": 0,
+                "reasons": {},
+                "rejections": [],
+            }
+        }
+        assert keys_of(acme.policy) == numbered(3)
+        assert (key_import.name, key_import.bearer_type, key_import.bearer_id) == (
+            "ACME PO 4711",
+            "users",
+            acme.admin.pk,
+        )
+
+    def test_adds_nothing_when_a_line_is_rejected(self, acme, api, path):
+        response = send(api(acme.admin), path, b"KEY-0001\nshort\n")
+
+        error = {
+            "title": "Unprocessable entity",
+            "detail": "No key was added: 1 of 2 lines were rejected",
+            "code": "IMPORT_REJECTED",
+        }
+        assert (response.status_code, response.json()["errors"]) == (UNPROCESSABLE, [error])
+        assert response.json()["meta"]["rejections"] == [
+            {"line": 2, "code": "too_short", "detail": "is too short (minimum is 8 characters)"}
+        ]
+        assert not Key.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("query", "status", "added"),
+        [
+            ("?skip-invalid=true", 200, 1),
+            ("?skip-invalid", 200, 1),
+            ("?skip-invalid=true&dry-run=true", 200, 0),
+            ("?dry-run=true", 422, 0),
+        ],
+    )
+    def test_does_what_the_query_says(self, acme, api, path, query, status, added):
+        response = send(api(acme.admin), path, b"KEY-0001\nshort\n", query=query)
+
+        assert response.status_code == status
+        assert (response.json()["meta"]["added"], Key.objects.count()) == (added, added)
+
+    @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "text/html", "nonsense"])
+    def test_takes_no_other_media_type(self, acme, api, path, content_type):
+        response = send(api(acme.admin), path, content_type=content_type)
+
+        error = bad_request("must be text/plain, text/csv, application/x-ndjson")
+        assert_refused(response, BAD, error | {"source": {"header": "Content-Type"}})
+
+    @pytest.mark.parametrize(
+        ("query", "parameter", "detail"),
+        [
+            ("?dry-run=maybe", "dry-run", "must be true or false"),
+            ("?skip-invalid=2", "skip-invalid", "must be true or false"),
+            (f"?name={'x' * 256}", "name", "must have 255 characters at most, without control characters"),
+            ("?name=a%0Ab", "name", "must have 255 characters at most, without control characters"),
+        ],
+    )
+    def test_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter, detail):
+        assert_refused(send(api(acme.admin), path, query=query), BAD, bad_request(detail, parameter=parameter))
+
+    def test_refuses_a_file_that_is_broken(self, acme, api, path):
+        response = send(api(acme.admin), path, gzip.compress(TEXT)[:-9])
+
+        error = {"title": "Unprocessable entity", "detail": "The file is not a whole gzip file"}
+        assert_refused(response, UNPROCESSABLE, error | {"code": "FILE_UNREADABLE"})
+
+    @pytest.mark.parametrize("body", [b"KEY-0001\n" * 200, gzip.compress(b"KEY-0001\n" * 200)])
+    def test_refuses_a_file_that_is_too_large(self, acme, api, path, settings, body):
+        settings.MAX_IMPORT_BYTES = 1000
+
+        response = send(api(acme.admin), path, body, query="?skip-invalid")
+
+        error = {"title": "Request entity too large", "detail": "The file is too large", "code": "FILE_TOO_LARGE"}
+        assert_refused(response, 413, error)
+        assert not Key.objects.exists()
+
+    def test_refuses_a_policy_without_a_pool(self, acme, api):
+        response = send(api(acme.admin), f"policies/{acme.unpooled.pk}/pool/actions")
+
+        assert response.status_code == UNPROCESSABLE
+        assert not Key.objects.exists()
+
+    @pytest.mark.parametrize("role", ["admin", "developer", "product"])
+    def test_is_for_those_who_may_add_keys(self, acme, api, path, role):
+        assert send(api(acme.bearer(role)), path).status_code == 200
+
+    @pytest.mark.parametrize("role", ["sales-agent", "support-agent", "read-only", "license", "user"])
+    def test_is_not_for_others(self, acme, api, path, role):
+        add_keys(acme.policy, "OLD-KEY-0001")
+        bearer = acme.bearer(role)
+        before = Key.objects.count()
+
+        assert send(api(bearer), path).status_code in (FORBIDDEN, NOT_FOUND)
+        assert Key.objects.count() == before
+
+    def test_hides_the_policies_of_others(self, acme, rival, api):
+        response = send(api(acme.admin), f"policies/{rival.policy.pk}/pool/actions")
+
+        assert_refused(response, NOT_FOUND, not_found("policy", rival.policy.pk))
+        foreign = make_product(Account.objects.get(pk=acme.account.pk), "Other")
+        assert send(api(foreign), f"policies/{acme.policy.pk}/pool/actions").status_code == NOT_FOUND
+
+
+class TestImportAskedTwice:
+    def test_is_done_once(self, acme, api, path):
+        admin = api(acme.admin)
+        first = send(admin, path, Idempotency_Key="po-4711")
+
+        second = send(admin, path, Idempotency_Key="po-4711")
+
+        assert (second.status_code, second.json()) == (first.status_code, first.json())
+        assert second["Idempotency-Replayed"] == "true"
+        assert KeyImport.objects.count() == 1
+
+    @pytest.mark.parametrize(("body", "query"), [(b"KEY-0009", ""), (TEXT, "?skip-invalid")])
+    def test_is_refused_for_another_file_or_query(self, acme, api, path, body, query):
+        admin = api(acme.admin)
+        send(admin, path, Idempotency_Key="po-4711")
+
+        response = send(admin, path, body, query=query, Idempotency_Key="po-4711")
+
+        assert response.json()["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+        assert KeyImport.objects.count() == 1
+
+    def test_may_be_tried_again_after_a_refusal(self, acme, api, path):
+        admin = api(acme.admin)
+        (key,) = add_keys(acme.policy, "KEY-0001")
+        assert send(admin, path, Idempotency_Key="po-4711").status_code == UNPROCESSABLE
+        key.delete()
+
+        assert send(admin, path, Idempotency_Key="po-4711").status_code == 200
+        assert keys_of(acme.policy) == numbered(3)
+
+
+def text_of(response):
+    return b"".join(response.streaming_content).decode()
+
+
+class TestExport:
+    @pytest.fixture(autouse=True)
+    def keys(self, pooled_policy, origin, monkeypatch):
+        monkeypatch.setattr("pools.services.exports.PAGE", 2)
+        add_keys(pooled_policy, *numbered(7))
+        for _ in range(3):
+            pooled_policy.pool.pop(origin)
+        withdraw_key(policy=pooled_policy, text="KEY-0005", origin=origin)
+
+    @pytest.mark.parametrize(
+        ("state", "numbers"),
+        [
+            ("", [4, 6, 7]),
+            ("state=available", [4, 6, 7]),
+            ("state=popped", [1, 2, 3]),
+            ("state=withdrawn", [5]),
+            ("state=all", [1, 2, 3, 4, 5, 6, 7]),
+        ],
+    )
+    def test_writes_the_keys_of_a_state(self, acme, api, path, state, numbers):
+        response = api(acme.admin).get(f"{path}/export?{state}")
+
+        assert response["Content-Type"] == "text/plain; charset=utf-8"
+        assert text_of(response).splitlines() == [f"KEY-{number:04}" for number in numbers]
+
+    @pytest.mark.parametrize(
+        ("format", "media_type"), [("csv", "text/csv"), ("ndjson", "application/x-ndjson"), ("text", "text/plain")]
+    )
+    def test_writes_what_import_reads(self, acme, rival, api, path, format, media_type):
+        response = api(acme.admin).get(f"{path}/export?format={format}&state=all")
+
+        file = text_of(response).encode()
+        theirs = api(rival.admin, "rival")
+        assert send(theirs, f"policies/{rival.policy.pk}/pool/actions", file, media_type).status_code == 200
+        assert keys_of(rival.policy) == numbered(7)
+
+    def test_narrows_by_import_and_time(self, acme, api, path):
+        admin = api(acme.admin)
+        key_import = send(admin, path, b"KEY-0008").json()["meta"]["import"]
+
+        assert text_of(admin.get(f"{path}/export?import={key_import}")) == "KEY-0008\n"
+        assert text_of(admin.get(f"{path}/export?since=2100-01-01")) == ""
+        assert text_of(admin.get(f"{path}/export?until=2000-01-01T00:00:00Z&state=popped")) == ""
+        assert len(text_of(admin.get(f"{path}/export?since=2000-01-01&until=2100-01-01")).splitlines()) == 4
+
+    @pytest.mark.parametrize(
+        ("query", "parameter"),
+        [
+            ("format=xml", "format"),
+            ("state=free", "state"),
+            ("since=today", "since"),
+            ("formula-safe=x", "formula-safe"),
+        ],
+    )
+    def test_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter):
+        response = api(acme.admin).get(f"{path}/export?{query}")
+
+        assert response.status_code == BAD
+        assert response.json()["errors"][0]["source"] == {"parameter": parameter}
+
+    def test_does_not_know_the_imports_of_other_pools(self, acme, rival, api, path):
+        theirs = KeyImport.objects.create(account=rival.account, policy=rival.policy)
+
+        response = api(acme.admin).get(f"{path}/export?import={theirs.pk}")
+
+        assert_refused(response, NOT_FOUND, not_found("import", theirs.pk))
+
+    @pytest.mark.parametrize("text", ["=1+1+2+3+4", "+1234567", "-1234567", "@SUM(A1:A9)"])
+    def test_defuses_formulas_when_asked(self, acme, api, path, text):
+        add_keys(acme.policy, text)
+        admin = api(acme.admin)
+
+        def last(query):
+            *_, row = csv.DictReader(text_of(admin.get(f"{path}/export?format=csv{query}")).splitlines())
+            return row["key"]
+
+        assert last("&formula-safe") == f"'{text}"
+        assert last("") == text
+
+    def test_stands_in_the_ledger(self, acme, api, path):
+        api(acme.admin).get(f"{path}/export", Keygen_Reference="Audit 7")
+
+        event = KeyEvent.objects.get(event="exported")
+        assert (event.policy_id, event.bearer_id, event.reference) == (acme.policy.pk, acme.admin.pk, "Audit 7")
+
+    @pytest.mark.parametrize("role", ["sales-agent", "support-agent", "read-only", "product"])
+    def test_is_for_admins_and_developers(self, acme, api, path, role):
+        assert api(acme.bearer(role)).get(f"{path}/export").status_code == FORBIDDEN
+        assert api(acme.bearer("developer")).get(f"{path}/export").status_code == 200
+        assert KeyEvent.objects.filter(event="exported").count() == 1
+
+    def test_needs_a_pool(self, acme, api):
+        response = api(acme.admin).get(f"policies/{acme.unpooled.pk}/pool/actions/export")
+
+        assert response.status_code == UNPROCESSABLE

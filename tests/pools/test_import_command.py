@@ -1,0 +1,166 @@
+"""`manage.py import_keys`: files, reports and exit codes."""
+
+import csv
+import gzip
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from pools.models import KeyImport
+from tests.cast import make_policy, numbered
+
+
+@pytest.fixture
+def run(capsys, tmp_path, monkeypatch):
+    """`run(…)` is what the command prints and its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        code = 0
+        try:
+            call_command("import_keys", *map(str, arguments))
+        except SystemExit as end:
+            code = end.code
+        return capsys.readouterr().out, code
+
+    return run
+
+
+def keys_of(policy):
+    return [key.key for key in policy.pool.available().order_by("id")]
+
+
+def test_adds_files_of_all_kinds(pooled_policy, run, tmp_path):
+    (tmp_path / "a.txt").write_text("KEY-0001\nKEY-0002\n")
+    (tmp_path / "b.csv").write_text("id,key\n1,KEY-0003\n")
+    (tmp_path / "c.ndjson.gz").write_bytes(gzip.compress(b'{"key": "KEY-0004"}\n'))
+
+    said, code = run("a.txt", "b.csv", "c.ndjson.gz", "--policy", pooled_policy.pk, "--name", "ACME PO 4711")
+
+    assert code == 0
+    assert "4 keys were added to the pool of 'Pooled'" in said
+    assert keys_of(pooled_policy) == numbered(4)
+    key_import = KeyImport.objects.get()
+    assert (key_import.name, key_import.source) == ("ACME PO 4711", "a.txt, b.csv, c.ndjson.gz")
+    assert key_import.operator == "manage.py import_keys"
+
+
+def test_reads_standard_input(pooled_policy, run, monkeypatch):
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"code\nKEY-0001\n")))
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    _, code = run("-", "--policy", pooled_policy.pk, "--format", "csv")
+
+    assert (code, keys_of(pooled_policy)) == (0, numbered(1))
+
+
+@pytest.mark.parametrize(("options", "added"), [([], 0), (["--skip-invalid"], 2), (["--skip-invalid", "--dry-run"], 0)])
+def test_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, options, added):
+    (tmp_path / "a.txt").write_bytes(b"KEY-0001\nshort\n\nKEY-0002\nKEY-0001\nb\xffd-bytes\n")
+
+    said, code = run("a.txt", "--policy", pooled_policy.pk, "--rejected", "rejected.csv", "--first", 2, *options)
+
+    assert (code, len(keys_of(pooled_policy))) == (3, added)
+    assert "3 lines were rejected" in said
+    assert "1 blank lines were passed over" in said
+    assert "a.txt:2: the key shor… is too short (minimum is 8 characters)" in said
+    assert "a.txt:5: the key KEY-… is in the file twice" in said
+    assert "a.txt:6" not in said
+    rejected = (tmp_path / "rejected.csv").read_bytes().decode(errors="surrogateescape")
+    assert list(csv.reader(rejected.splitlines())) == [
+        ["file", "line", "code", "reason", "text"],
+        ["a.txt", "2", "too_short", "the key is too short (minimum is 8 characters)", "short"],
+        ["a.txt", "5", "repeated", "the key is in the file twice", "KEY-0001"],
+        ["a.txt", "6", "not_utf8", "the key is not UTF-8", "b\udcffd-bytes"],
+    ]
+
+
+def test_prints_the_report_as_json(pooled_policy, run, tmp_path):
+    (tmp_path / "a.txt").write_text("KEY-0001\nshort\n")
+
+    said, code = run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--json")
+
+    report = json.loads(said)
+    assert report.pop("seconds") >= 0
+    assert report == {
+        "dryRun": False,
+        "import": str(KeyImport.objects.get().pk),
+        "lines": 2,
+        "blank": 0,
+        "added": 1,
+        "rejected": 1,
+        "reasons": {"too_short": 1},
+        "rejections": [
+            {"file": "a.txt", "line": 2, "code": "too_short", "detail": "is too short (minimum is 8 characters)"}
+        ],
+    }
+    assert code == 3
+
+
+def test_says_when_a_file_was_added_before(pooled_policy, run, tmp_path):
+    (tmp_path / "a.txt").write_text("KEY-0001\n")
+    run("a.txt", "--policy", pooled_policy.pk)
+
+    said, code = run("a.txt", "--policy", pooled_policy.pk)
+
+    assert code == 3
+    assert "All of these keys have been added before." in said
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [("missing.txt", "missing.txt: No such file"), ("broken.gz", "not a whole gzip"), ("wide.csv", "2 columns")],
+)
+def test_ends_with_1_when_a_file_cannot_be_read(pooled_policy, run, tmp_path, file, said):
+    (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bno")
+    (tmp_path / "wide.csv").write_text("one,two\n")
+
+    with pytest.raises(CommandError, match=said) as failed:
+        run(file, "--policy", pooled_policy.pk)
+
+    assert failed.value.returncode == 1
+
+
+class TestPolicy:
+    """How a pool is named at the command line, the same for all commands."""
+
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path):
+        (tmp_path / "a.txt").write_text("KEY-0001\n")
+
+    @pytest.mark.parametrize("named", ["Pooled", "Poo", "poo", "id", "ID", "beginning of the id"])
+    def test_is_meant_by(self, pooled_policy, run, named):
+        uuid = str(pooled_policy.pk)
+        named = {"id": uuid, "ID": uuid.upper().replace("-", ""), "beginning of the id": uuid[:30]}.get(named, named)
+
+        run("a.txt", "--policy", named)
+
+        assert keys_of(pooled_policy) == numbered(1)
+
+    def test_exact_name_wins_over_a_beginning(self, acme, run):
+        make_policy(acme.product, "Pooled too", use_pool=True)
+
+        run("a.txt", "--policy", "Pooled")
+
+        assert keys_of(acme.policy) == numbered(1)
+
+    @pytest.mark.parametrize(
+        ("named", "said"),
+        [("P", "Several policies are meant by 'P'"), ("Unpooled", "No policy with a pool is meant"), ("0", "Several")],
+    )
+    def test_lists_the_candidates(self, acme, rival, run, named, said):
+        with pytest.raises(CommandError, match=said) as failed:
+            run("a.txt", "--policy", named)
+
+        assert failed.value.returncode == 2
+        for company in acme, rival:
+            assert f"{company.policy.pk}  {company.account.slug}  Pooled" in str(failed.value)
+
+    def test_is_told_apart_by_the_account(self, acme, rival, run):
+        run("a.txt", "--policy", "Pooled", "--account", "rival")
+
+        assert keys_of(rival.policy) == numbered(1)
+        with pytest.raises(CommandError, match="There is no account 'nobody'"):
+            run("a.txt", "--policy", "Pooled", "--account", "nobody")
