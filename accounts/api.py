@@ -7,6 +7,7 @@ from accounts.credentials import Credential, challenge, credential_of
 from accounts.errors import TokenMissing
 from accounts.models import Account, find_token
 from accounts.permissions import Forbidden
+from accounts.roles import MAY
 from keygen_site.api import ResourceViewSet
 from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
 from keygen_site.signatures import wanted_algorithm
@@ -141,6 +142,13 @@ class AccountViewSet(ResourceViewSet):
             request_id=self.request.id,
             reference=reference_of(self.request),
         )
+
+    @classmethod
+    def who_may(cls, action):
+        permission = cls.permissions[action]
+        everybody = " Nobody needs a credential." if action in cls.anonymous else ""
+        roles = ", ".join(sorted(MAY[permission])) or "nobody"
+        return f"Permission `{permission}`: {roles}.{everybody}"
 
     def get_queryset(self):
         return super().get_queryset().visible_to(self.request.user)

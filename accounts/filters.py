@@ -10,12 +10,19 @@ from accounts.models.users import OWNED
 from accounts.serializers.tokens import BEARER_TYPES
 from keygen_site.ids import as_uuid
 from keygen_site.metadata import filter_metadata
+from keygen_site.operations import FLAG, OBJECT, Parameter, choice
 
 FALSE = ("0", "f", "false", "off", "no")
 
 
 class TokenFilterSet(filters.FilterSet):
     """Filters of `GET /tokens`: `bearer[type]`, `bearer[id]`, `bearer[role]`, of which the last may be a list."""
+
+    parameters = {
+        "bearer[type]": Parameter("Only those of bearers of this type.", choice("user", "product", "license")),
+        "bearer[id]": "Only those of this bearer.",
+        "bearer[role]": "Only those of bearers of this role; also as a list, `bearer[role][]`.",
+    }
 
     class Meta:
         model = Token
@@ -68,6 +75,18 @@ class UserFilterSet(filters.FilterSet):
     license = HolderFilter("of_license")
     assigned = AssignedFilter()
     active = AssignedFilter()
+    parameters = {
+        "product": "Only those who hold a license of this product.",
+        "license": "Only those of this license.",
+        "assigned": Parameter("Only those who own a license, or own none.", FLAG),
+        "active": Parameter("The same as `assigned`.", FLAG),
+        "status": Parameter("Only those of this status.", choice("active", "inactive", "banned")),
+        "roles[]": Parameter(
+            "Those of these roles; without it, of the role `user`.",
+            {"type": "array", "items": choice(*User.Role.values)},
+        ),
+        "metadata": Parameter("Only those with these values: `metadata[key]=value`.", OBJECT, "deepObject"),
+    }
 
     class Meta:
         model = User

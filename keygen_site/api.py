@@ -13,10 +13,11 @@ from rest_framework.routers import DynamicRoute, Route, SimpleRouter
 from rest_framework.views import set_rollback
 from rest_framework.viewsets import GenericViewSet
 
-from keygen_site import idempotency
+from keygen_site import documents, idempotency
 from keygen_site.documents import camel
 from keygen_site.errors import DOCUMENTATION, BadRequest, Conflict, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
+from keygen_site.operations import Operation
 from keygen_site.parsers import open_chunked
 from keygen_site.renderers import Document, error_object, error_response
 
@@ -43,6 +44,8 @@ class ResourceViewSet(GenericViewSet):
     """
 
     lookup_value_regex = "[^/]+?"
+    # What the actions that are not usual take and give, for the description of the API.
+    operations: dict[str, Operation] = {}
     # Actions that answer a malformed document before they ask for permission; they call `authorize()` themselves.
     shape_before_permission = frozenset({"create"})
     # Actions besides POST that may be sent twice under an Idempotency-Key and have their effect once.
@@ -101,6 +104,15 @@ class ResourceViewSet(GenericViewSet):
         """Refuse whoever may not do this (contract: keys 0.4, 403)."""
         self.check_permissions(self.request)
         self.request.authorized = True
+
+    def document(self):
+        """What the document of the request says, which has the members that the viewset's `operations` name."""
+        return documents.read(self.request.data, self.operations[self.action].takes)
+
+    @classmethod
+    def who_may(cls, action):
+        """What the description of the API says of who may do this; for subclasses."""
+        return ""
 
     def find_parent(self):
         """Look up what a nested address is below of, so that it is 404 before it is 403; for subclasses."""

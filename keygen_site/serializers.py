@@ -142,6 +142,14 @@ class ResourceSerializer(package.ModelSerializer):
             members["meta"] = relationship.meta(row)
         return members
 
+    @classmethod
+    def describe(cls, members):
+        """Put into the schema of the resource object what the tables do not say; for subclasses.
+
+        Args:
+            members: the JSON Schema of each member, by name.
+        """
+
     def to_representation(self, instance):
         return self.resource_object(instance)
 

@@ -1,18 +1,31 @@
 """Addresses that are about this server, not about an account (contract: platform 1.3)."""
 
+from functools import wraps
+
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_safe
+
+from keygen_site.api import endpoint_not_found
 
 
-@require_safe
+def for_reading(view):
+    """Decorator: any other method than GET and HEAD leads nowhere, as it does all over the API."""
+
+    @wraps(view)
+    def answer(request, *args, **kwargs):
+        return view(request, *args, **kwargs) if request.method in ("GET", "HEAD") else endpoint_not_found(request)
+
+    return csrf_exempt(answer)
+
+
+@for_reading
 def ping(request, account=None):
     """That somebody answers at all; the account is not looked at."""
     return HttpResponse(" ", content_type="text/plain; charset=utf-8")
 
 
-@require_safe
+@for_reading
 def health(request):
     """204 while the server can do its work, which needs the database; else 503."""
     try:

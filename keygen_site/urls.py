@@ -5,14 +5,18 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from keygen_site import service
+from keygen_site.openapi import views
 
 # Patterns are tried one after the other: what is asked for most often comes first.
 api = [path("", include("pools.urls")), path("", include("licensing.urls")), path("", include("accounts.urls"))]
 
 urlpatterns = [
     path("v1/accounts/<str:account>/", include(api)),
-    re_path(r"^v1/(?:accounts/(?P<account>[^/]+)/)?ping/?$", service.ping),
+    re_path(r"^v1/ping/?$", service.ping),
+    re_path(r"^v1/accounts/(?P<account>[^/]+)/ping/?$", service.ping),
     re_path(r"^v1/health/?$", service.health),
+    path("openapi.json", views.openapi, name="openapi"),
+    path("docs", views.docs, name="docs"),
     path("-/csp-reports", service.csp_reports),
     path("v1/", include("accounts.account_urls")),
     path("v1/", include(api)),

@@ -16,9 +16,13 @@ from keygen_site.errors import BadRequest
 from keygen_site.filters import IdFilter
 from keygen_site.ids import as_uuid
 from keygen_site.metadata import filter_metadata
+from keygen_site.operations import FLAG, OBJECT, Parameter, choice
 from licensing.durations import seconds_of
 from licensing.models import License, LicenseUser, Policy
 
+_PRODUCT = "Only those of this product."
+_POLICY = "Only those under this policy."
+_USER = "Only those that this user owns or is attached to, by id or e-mail."
 FALSE = ("0", "f", "F", "false", "FALSE", "off", "OFF")
 COMPARISONS = {
     "eq": int.__eq__,
@@ -71,6 +75,7 @@ class PolicyFilterSet(filters.FilterSet):
     """Filters of `GET /policies`."""
 
     product = IdFilter("product")
+    parameters = {"product": _PRODUCT}
 
     class Meta:
         model = Policy
@@ -81,6 +86,7 @@ class LicenseFilterSet(filters.FilterSet):
     """Filters that every list of licenses has."""
 
     suspended = FlagFilter("suspended")
+    parameters = {"suspended": Parameter("Only those that are suspended, or are not.", FLAG)}
 
     class Meta:
         model = License
@@ -92,6 +98,7 @@ class PolicyLicenseFilterSet(LicenseFilterSet):
 
     product = IdFilter("product")
     user = LicenseUserFilter()
+    parameters = LicenseFilterSet.parameters | {"product": _PRODUCT, "user": _USER}
 
 
 class ProductLicenseFilterSet(LicenseFilterSet):
@@ -99,6 +106,7 @@ class ProductLicenseFilterSet(LicenseFilterSet):
 
     policy = IdFilter("policy")
     user = LicenseUserFilter()
+    parameters = LicenseFilterSet.parameters | {"policy": _POLICY, "user": _USER}
 
 
 class UserLicenseFilterSet(LicenseFilterSet):
@@ -106,6 +114,7 @@ class UserLicenseFilterSet(LicenseFilterSet):
 
     product = IdFilter("product")
     policy = IdFilter("policy")
+    parameters = LicenseFilterSet.parameters | {"product": _PRODUCT, "policy": _POLICY}
 
 
 class AllLicenseFilterSet(LicenseFilterSet):
@@ -117,6 +126,31 @@ class AllLicenseFilterSet(LicenseFilterSet):
     user = LicenseUserFilter()
     group = NothingFilter()
     machine = NothingFilter()
+    parameters = LicenseFilterSet.parameters | {
+        "product": _PRODUCT,
+        "policy": _POLICY,
+        "owner": "Only those that this user owns, by id or e-mail.",
+        "user": _USER,
+        "group": "Only those of this group: none, for there are no groups.",
+        "machine": "Only those of this machine: none, for there are no machines.",
+        "status": Parameter(
+            "Only those of this status.",
+            choice("active", "inactive", "expiring", "expired", "suspended", "banned"),
+        ),
+        "expired": Parameter("Only those that have expired, or have not.", FLAG),
+        "expiring": Parameter("Only those that expire within three days, or do not.", FLAG),
+        "assigned": Parameter("Only those that somebody owns or is attached to, or nobody.", FLAG),
+        "unassigned": Parameter("The opposite of `assigned`.", FLAG),
+        "activated": Parameter("Only those with machines, or without; there are none.", FLAG),
+        "expires[within]": "Only those that expire within this time from now, e.g. `30d` or `P1M`; also `[in]`.",
+        "expires[before]": "Only those that will expire before this moment; also `[after]`, `[on]`.",
+        "expired[within]": "Only those that expired within this time until now; also `[in]`.",
+        "expired[before]": "Only those that expired before this moment; also `[after]`, `[on]`.",
+        "activity[inside]": "Only those of which something was heard within this time until now; also `[outside]`.",
+        "activity[before]": "Only those of which nothing was heard since this moment; also `[after]`.",
+        "activations[gte]": "Only those with as many machines, of which there are none; also `[eq]`, `[gt]`, `[lt]`, …",
+        "metadata": Parameter("Only those with these values: `metadata[key]=value`.", OBJECT, "deepObject"),
+    }
 
     def filter_queryset(self, queryset):
         queryset = super().filter_queryset(queryset)

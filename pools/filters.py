@@ -1,6 +1,7 @@
 from django_filters import rest_framework as filters
 
 from keygen_site.filters import IdFilter
+from keygen_site.operations import Parameter, choice
 from pools.models import Key, KeyEvent
 
 
@@ -9,6 +10,7 @@ class KeyFilterSet(filters.FilterSet):
 
     product = IdFilter("policy__product")
     policy = IdFilter("policy")
+    parameters = {"product": "Only those of this product.", "policy": "Only those of this policy."}
 
     class Meta:
         model = Key
@@ -22,6 +24,12 @@ class KeyEventFilterSet(filters.FilterSet):
     license = IdFilter("license")
     reference = filters.CharFilter("reference")
     event = filters.CharFilter("event")
+    parameters = {
+        "policy": "Only those of keys of this policy.",
+        "license": "Only those about this license.",
+        "reference": "Only those with this `Keygen-Reference`.",
+        "event": Parameter("Only those of this kind.", choice(*KeyEvent.Event.values)),
+    }
 
     class Meta:
         model = KeyEvent

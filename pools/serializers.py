@@ -1,12 +1,7 @@
-from keygen_site.documents import Member
+from keygen_site.openapi.schemas import or_null
 from keygen_site.serializers import ACCOUNT, ResourceSerializer, VisibleRelatedField, to_one
 from licensing.models import Policy
 from pools.models import Key, KeyEvent
-
-# Documents of the actions beside a pool, and of the search in the ledger.
-COUNT = {"meta": Member(required=True, members={"count": Member("integer", required=True)})}
-KEY = {"meta": Member(required=True, members={"key": Member("string", required=True)})}
-KEY_OR_IMPORT = {"meta": Member(required=True, members={"key": Member("string"), "import": Member("uuid")})}
 
 
 class KeySerializer(ResourceSerializer):
@@ -49,3 +44,9 @@ class KeyEventSerializer(ResourceSerializer):
         """What is not known is null; the columns hold an empty text then."""
         get = super().getter(name, source)
         return get if name == "created" else lambda event: str(get(event) or "") or None
+
+    @classmethod
+    def describe(cls, members):
+        attributes = members["attributes"]["properties"]
+        for name in ("reference", "bearerType", "bearerId", "operator", "requestId"):
+            attributes[name] = or_null(attributes[name] | {"type": "string"})

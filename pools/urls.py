@@ -10,7 +10,7 @@ class PoolRouter(Router):
 
 router = Router()
 router.register("keys", KeyViewSet)
-router.register("key-events", KeyEventViewSet)
+router.register("key-events", KeyEventViewSet, basename="key-event")
 pool_router = PoolRouter()
 pool_router.register(r"policies/(?P<policy>[^/]+)/pool", PoolViewSet, basename="pool")
 

@@ -2,15 +2,15 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from accounts.api import AccountViewSet
-from keygen_site import documents
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.errors import BadRequest, NotFound
 from keygen_site.renderers import Document
 from licensing.models import Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
+from pools import operations
 from pools.filters import KeyEventFilterSet, KeyFilterSet
 from pools.models import Key, KeyEvent, KeyImport
-from pools.serializers import COUNT, KEY, KEY_OR_IMPORT, KeyEventSerializer, KeySerializer
+from pools.serializers import KeyEventSerializer, KeySerializer
 from pools.services import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
 from pools.transfers import TransferMixin
 
@@ -23,6 +23,7 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
     queryset = Key.objects.shown()
     serializer_class = KeySerializer
     filterset_class = KeyFilterSet
+    operations = operations.KEYS
     permissions = {
         "list": "key.read",
         "retrieve": "key.read",
@@ -53,6 +54,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
 
     once_by_name = frozenset({"pop"})
     reading_actions = frozenset({"import_keys"})
+    operations = operations.POOL
 
     queryset = Key.objects.shown()
     serializer_class = KeySerializer
@@ -83,7 +85,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     @action(detail=False, methods=["post"], url_path="actions/pop")
     def pop_many(self, request, *args, **kwargs):
         """Take the next n keys, all of them or none."""
-        count = documents.read(request.data, COUNT)["meta"]["count"]
+        count = self.document()["meta"]["count"]
         if not 1 <= count <= MOST_AT_ONCE:
             raise BadRequest(f"must be a number between 1 and {MOST_AT_ONCE} (got {count})", pointer="/meta/count")
         keys = pop_keys(policy=self.policy, count=count, origin=self.origin)
@@ -92,14 +94,14 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     @action(detail=False, methods=["post"], url_path="actions/return")
     def return_key(self, request, *args, **kwargs):
         """Put back a key that was popped by mistake."""
-        text = documents.read(request.data, KEY)["meta"]["key"]
+        text = self.document()["meta"]["key"]
         key = return_key(policy=self.policy, text=text, origin=self.origin)
         return Response(KeySerializer.resource_object(key))
 
     @action(detail=False, methods=["post"], url_path="actions/withdraw")
     def withdraw(self, request, *args, **kwargs):
         """Take one key, or all that is left of an import, out of circulation."""
-        meta = documents.read(request.data, KEY_OR_IMPORT)["meta"]
+        meta = self.document()["meta"]
         if len(meta) != 1:
             raise BadRequest("must have a key or an import", pointer="/meta")
         if "key" in meta:
@@ -117,6 +119,7 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     queryset = KeyEvent.objects.all()
     serializer_class = KeyEventSerializer
     filterset_class = KeyEventFilterSet
+    operations = operations.KEY_EVENTS
     permissions = {
         "list": "key-event.read",
         "retrieve": "key-event.read",
@@ -126,6 +129,6 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     @action(detail=False, methods=["post"], url_path="actions/search")
     def search(self, request, *args, **kwargs):
         """What happened to the key of this text; in the body, so that keys stay out of addresses and logs."""
-        text = documents.read(request.data, KEY)["meta"]["key"]
+        text = self.document()["meta"]["key"]
         page = self.paginate_queryset(self.get_queryset().with_key(text))
         return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page])

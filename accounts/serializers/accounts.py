@@ -5,6 +5,7 @@ from accounts.api import VERSIONS
 from accounts.models import Account, SigningKey
 from keygen_site import documents, signatures
 from keygen_site.documents import Member
+from keygen_site.openapi.schemas import objects
 from keygen_site.serializers import ACCOUNT_PATH, ResourceSerializer, to_many
 
 HAS = (
@@ -50,6 +51,11 @@ class AccountSerializer(ResourceSerializer):
         return super().resource_object(row) | {"meta": {"publicKey": keys["rsa2048"], "keys": keys}}
 
     @classmethod
+    def describe(cls, members):
+        keys = {kind: {"type": "string"} for kind in signatures.KINDS}
+        members["meta"] = objects({"publicKey": {"type": "string"}, "keys": objects(keys)})
+
+    @classmethod
     @cache
     def schema(cls, creating):
         data = super().schema(creating)["data"]
@@ -78,7 +84,7 @@ _ADMIN = Member(
 _PLAN = Member(
     members={"type": Member("string", required=True, one_of=("plans", "plan")), "id": Member("uuid", required=True)}
 )
-_NEW_ACCOUNT = {
+NEW_ACCOUNT = {
     "data": Member(
         required=True,
         members={
@@ -110,6 +116,6 @@ def read_new_account(body):
     Raises:
         BadRequest: the first problem of shape.
     """
-    data = documents.read(body, _NEW_ACCOUNT)["data"]
+    data = documents.read(body, NEW_ACCOUNT)["data"]
     admins = [admin["attributes"] for admin in data["relationships"]["admins"]["data"]]
     return data.get("attributes", {}), admins

@@ -1,6 +1,7 @@
 from accounts.models import Token
 from keygen_site import documents
 from keygen_site.documents import Member, linkage
+from keygen_site.openapi.schemas import LINK, UUID, objects
 from keygen_site.serializers import ACCOUNT_PATH, ResourceSerializer
 
 ONLY_OF_LICENSES = ("maxActivations", "activations", "maxDeactivations", "deactivations")
@@ -45,6 +46,16 @@ class TokenSerializer(ResourceSerializer):
             "data": bearer,
         }
         return shown
+
+    @classmethod
+    def describe(cls, members):
+        attributes = members["attributes"]
+        attributes["properties"]["token"] = {"type": "string"}
+        attributes["required"] = [name for name in attributes["required"] if name not in ONLY_OF_LICENSES]
+        bearer = objects({"type": {"type": "string", "enum": ["users", "products", "licenses"]}, "id": UUID})
+        relationships = members["relationships"]
+        relationships["properties"]["bearer"] = objects({"links": objects({"related": LINK}), "data": bearer})
+        relationships["required"].append("bearer")
 
     @classmethod
     def with_text(cls, row, text):

@@ -2,6 +2,7 @@ from django.conf import settings
 from rest_framework import status
 from rest_framework.response import Response
 
+from accounts import operations
 from accounts.api import AccountViewSet
 from accounts.models import Account
 from accounts.names import name_from
@@ -17,6 +18,7 @@ class OwnAccountViewSet(AccountViewSet):
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
+    operations = operations.OWN_ACCOUNT
     permissions = {"retrieve": "account.read", "partial_update": "account.update", "destroy": "account.delete"}
     open_when_inactive = frozenset(permissions)
 
@@ -38,6 +40,7 @@ class NewAccountViewSet(AccountViewSet):
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
+    operations = operations.NEW_ACCOUNTS
     permissions = {"create": "account.create"}
     anonymous = frozenset(permissions)
 

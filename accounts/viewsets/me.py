@@ -1,5 +1,6 @@
 from rest_framework.response import Response
 
+from accounts import operations
 from accounts.api import AccountViewSet
 from accounts.models import User
 from accounts.permissions import require
@@ -12,6 +13,7 @@ class MeViewSet(AccountViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    operations = operations.ME
     permissions = {"me": "user.read", "profile": "user.read"}  # of a user; `authorize()` asks for the bearer's own
     open_when_inactive = frozenset(permissions)
 

@@ -3,12 +3,13 @@ from django.db import transaction
 from rest_framework import status
 from rest_framework.response import Response
 
+from accounts import operations
 from accounts.api import AccountViewSet
 from accounts.filters import TokenFilterSet
 from accounts.models import Token, User
 from accounts.permissions import Forbidden
 from accounts.roles import ADMINISTRATORS
-from accounts.serializers.tokens import BEARER_TYPES, OF_BEARER, SIGN_IN, TokenSerializer, read_token
+from accounts.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, read_token
 from keygen_site.api import DestroyMixin, ListMixin, RetrieveMixin
 from keygen_site.errors import NotFound
 
@@ -19,6 +20,7 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
     queryset = Token.objects.with_roles()
     serializer_class = TokenSerializer
     filterset_class = TokenFilterSet
+    operations = operations.TOKENS
     permissions = {
         "list": "token.read",
         "retrieve": "token.read",
@@ -104,20 +106,20 @@ class BearerTokenViewSet(RetrieveMixin, ListMixin, AccountViewSet):
 
         router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, basename="product-tokens")
 
-    That of licenses sets `schema = OF_LICENSE`.
+    That of licenses has `operations` of its own, for such tokens have more attributes.
     """
 
     queryset = Token.objects.with_roles()
     serializer_class = TokenSerializer
+    operations = operations.BEARER_TOKENS
     permissions = {"list": "token.read", "retrieve": "token.read"}
-    schema = OF_BEARER
     secret_answers = frozenset({"create"})
 
     def get_queryset(self):
         return super().get_queryset().of(self.bearer)
 
     def create(self, request, *args, **kwargs):
-        fields, _ = read_token(request.data, self.schema)
+        fields, _ = read_token(request.data, self.operations["create"].takes)
         self.authorize()
         if not may_make_token(request.user, self.bearer):
             raise Forbidden

@@ -3,6 +3,7 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from accounts import operations
 from accounts.api import AccountViewSet
 from accounts.authentication import client_address
 from accounts.filters import UserFilterSet
@@ -14,23 +15,11 @@ from accounts.serializers import UserSerializer
 from accounts.services import change_user, forget_password, may_reset, update_password
 from accounts.throttles import CHANGED_PASSWORD
 from accounts.viewsets.tokens import BearerTokenViewSet
-from keygen_site import documents
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin
-from keygen_site.documents import Member
 from keygen_site.errors import NotFound
 
 MAY_SET_PASSWORD = ADMINISTRATORS | {"product"}
 MAY_SET_METADATA = MAY_SET_PASSWORD | {"sales-agent"}
-
-
-def _meta(**members):
-    return {"meta": Member(required=True, members=members)}
-
-
-TEXT = Member("string", required=True)
-UPDATE_PASSWORD = _meta(old_password=TEXT, new_password=TEXT)
-RESET_PASSWORD = _meta(password_reset_token=TEXT, new_password=TEXT)
-FORGET_PASSWORD = _meta(email=TEXT, deliver=Member("boolean"))
 
 
 class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
@@ -39,6 +28,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountVi
     queryset = User.objects.with_activity()
     serializer_class = UserSerializer
     filterset_class = UserFilterSet
+    operations = operations.USERS
     permissions = {
         "list": "user.read",
         "retrieve": "user.read",
@@ -131,7 +121,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountVi
         user = self.get_object()
         if user.pk != request.user.id:
             raise Forbidden
-        passwords = documents.read(request.data, UPDATE_PASSWORD)["meta"]
+        passwords = self.document()["meta"]
         update_password(
             user,
             old=passwords["old_password"],
@@ -144,7 +134,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountVi
     @action(detail=True, methods=["post"], url_path="actions/reset-password")
     def reset_password(self, request, *args, **kwargs):
         user = self.get_object()
-        meta = documents.read(request.data, RESET_PASSWORD)["meta"]
+        meta = self.document()["meta"]
         CHANGED_PASSWORD.attempt(user.account_id, client_address(request), user.pk)
         if not may_reset(user):
             raise Forbidden(NOT_FOR_ANYBODY)
@@ -159,6 +149,7 @@ class PasswordViewSet(AccountViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    operations = operations.PASSWORDS
     permissions = {"create": "user.password.reset"}
     anonymous = open_when_inactive = frozenset({"create"})
 
@@ -167,7 +158,7 @@ class PasswordViewSet(AccountViewSet):
 
     def create(self, request, *args, **kwargs):
         """204 whether or not there is such a user: it is not for everybody to know."""
-        meta = documents.read(request.data, FORGET_PASSWORD)["meta"]
+        meta = self.document()["meta"]
         self.authorize()
         forget_password(
             account=request.account,

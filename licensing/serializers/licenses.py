@@ -3,6 +3,7 @@ from operator import methodcaller
 from rest_framework import serializers
 
 from accounts.models import User
+from keygen_site.openapi.schemas import LINK, objects, or_null
 from keygen_site.serializers import ACCOUNT, ACCOUNT_PATH, ResourceSerializer, VisibleRelatedField, to_many, to_one
 from keygen_site.versions import FormerRelationship, VersionedSerializer
 from licensing.models import License, LicenseUser, Policy
@@ -102,6 +103,12 @@ class LicenseSerializer(VersionedSerializer):
         client_ids = True
 
     @classmethod
+    def describe(cls, members):
+        attributes = members["attributes"]
+        attributes["required"].remove("key")  # of one that is hidden only who made it knows it
+        attributes["properties"]["nextCheckIn"] = or_null(attributes["properties"]["nextCheckIn"])
+
+    @classmethod
     def getter(cls, name, source):
         """A license's own value where it has one, else its policy's (contract: licenses 2.1, 3.7)."""
         if name in LIMITS:
@@ -147,3 +154,7 @@ class LicenseUserSerializer(ResourceSerializer):
     def resource_object(cls, row):
         path = f"{ACCOUNT_PATH.format(row.account_id)}/licenses/{row.license_id}/users/{row.user_id}"
         return super().resource_object(row) | {"links": {"related": path}}
+
+    @classmethod
+    def describe(cls, members):
+        members["links"] = objects({"related": LINK})

@@ -9,8 +9,6 @@ from rest_framework.response import Response
 
 from accounts.authentication import client_address
 from accounts.permissions import Forbidden, require
-from keygen_site import documents
-from keygen_site.documents import Member
 from keygen_site.errors import BadRequest
 from keygen_site.renderers import Document
 from keygen_site.serializers import timestamp
@@ -26,27 +24,6 @@ from licensing.viewsets.license_base import LicenseBase
 # Until then an answer said "constant" for "code", and was more often "no" (contract: licenses 2.4).
 LAST_WITH_CONSTANTS = "1.1"
 
-_TEXT = Member("string", blank=True)
-_TEXTS = Member("array", blank=True, items=Member("string", required=True, blank=True))
-SCOPE = {
-    **dict.fromkeys(("product", "policy", "machine", "fingerprint", "checksum", "version"), _TEXT),
-    "user": Member("string", nullable=True, blank=True),
-    **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
-}
-ASKED = {"nonce": Member("integer"), "scope": Member(members=SCOPE)}
-VALIDATE = {"meta": Member(members=ASKED)}
-VALIDATE_KEY = {
-    "meta": Member(
-        required=True,
-        members={
-            "key": Member("string", required=True),
-            **ASKED,
-            "encrypted": Member("boolean"),
-            "legacy_encrypted": Member("boolean"),
-        },
-    )
-}
-
 
 class LicenseActions(LicenseBase):
     """Mixin of the viewset of licenses: what an address says after `actions/`."""
@@ -59,13 +36,13 @@ class LicenseActions(LicenseBase):
     @quick_validate.mapping.post
     def validate(self, request, *args, **kwargs):
         license = self.get_object()
-        asked = documents.read(request.data, VALIDATE).get("meta", {})
+        asked = self.document().get("meta", {})
         return self._answer(license, *validate_license(license, scope=asked.get("scope", {})), asked)
 
     @action(detail=False, methods=["post"], url_path="actions/validate-key")
     def validate_key(self, request, *args, **kwargs):
         """The same by the key alone; nobody has to say who they are, so guessing is made slow."""
-        asked = documents.read(request.data, VALIDATE_KEY)["meta"]
+        asked = self.document()["meta"]
         self.authorize()
         guesser = (request.account.pk, client_address(request))
         if request.user is None:
@@ -136,8 +113,7 @@ class LicenseActions(LicenseBase):
         return self._used(license, -self._number("decrement"))
 
     def _number(self, name):
-        meta = documents.read(self.request.data, {"meta": Member(members={name: Member("integer")})}).get("meta", {})
-        number = meta.get(name, 1)
+        number = self.document().get("meta", {}).get(name, 1)
         if abs(number) > MOST_USES:
             raise BadRequest("integer is too large", pointer=f"/meta/{name}")
         return number

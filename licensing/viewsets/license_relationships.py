@@ -9,12 +9,11 @@ from rest_framework.response import Response
 from accounts.api import AccountViewSet
 from accounts.models import User
 from accounts.permissions import Forbidden
-from accounts.serializers import OF_LICENSE, UserSerializer
+from accounts.serializers import UserSerializer
 from accounts.viewsets import BearerTokenViewSet
-from keygen_site import documents
 from keygen_site.api import ListMixin, RetrieveMixin
-from keygen_site.documents import Member, linkage
 from keygen_site.errors import BadRequest, EndpointNotFound, NotFound
+from licensing import operations
 from licensing.models import License, Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
 from licensing.serializers.licenses import LicenseSerializer, LicenseUserSerializer
@@ -22,22 +21,6 @@ from licensing.services import attach_users, change_owner, change_policy, detach
 from licensing.viewsets.license_base import LicenseBase
 from licensing.viewsets.nested import ForStaffAndProduct
 
-TO_POLICY = linkage("policies", "policy").members
-TO_USER = linkage("users", "user", nullable=True).members
-TO_USERS = {
-    "data": Member(
-        "array",
-        required=True,
-        blank=True,
-        items=Member(
-            required=True,
-            members={
-                "type": Member("string", required=True, one_of=("users", "user")),
-                "id": Member("uuid", required=True),
-            },
-        ),
-    )
-}
 MOST_AT_ONCE = 100
 LAST_WITH_USER = "1.5"  # the last version of the API that called the owner of a license its user
 
@@ -58,7 +41,7 @@ class LicenseRelationships(LicenseBase):
     @transaction.atomic
     def change_policy(self, request, *args, **kwargs):
         license = self.look_up()
-        policy_id = documents.read(request.data, TO_POLICY)["data"]["id"]
+        policy_id = self.document()["data"]["id"]
         self.authorize_for(license)
         change_policy(license, self._new_policy(policy_id))
         return Response(LicenseSerializer.resource_object(license))
@@ -87,7 +70,7 @@ class LicenseRelationships(LicenseBase):
     @transaction.atomic
     def change_owner(self, request, *args, **kwargs):
         license = self.get_object()
-        linked = documents.read(request.data, TO_USER)["data"]
+        linked = self.document()["data"]
         owner = linked and User.objects.filter(account=license.account_id, pk=linked["id"]).first()
         if linked and owner is None:
             raise _missing("owner")
@@ -156,6 +139,7 @@ class LicenseUserViewSet(OfLicense, RetrieveMixin, ListMixin, AccountViewSet):
 
     queryset = User.objects.with_activity()
     serializer_class = UserSerializer
+    operations = operations.LICENSE_USERS
     permissions = {
         "list": "user.read",
         "retrieve": "user.read",
@@ -190,7 +174,7 @@ class LicenseUserViewSet(OfLicense, RetrieveMixin, ListMixin, AccountViewSet):
         return self.find(License.objects.shown().select_for_update(of=("self",)), str(self.license.pk))
 
     def _user_ids(self):
-        users = documents.read(self.request.data, TO_USERS)["data"]
+        users = self.document()["data"]
         if not 1 <= len(users) <= MOST_AT_ONCE:
             detail = f"length must be between 1 and {MOST_AT_ONCE} (inclusive)"
             raise BadRequest(detail, pointer="/data")
@@ -200,8 +184,8 @@ class LicenseUserViewSet(OfLicense, RetrieveMixin, ListMixin, AccountViewSet):
 class LicenseTokenViewSet(OfLicense, ForStaffAndProduct, BearerTokenViewSet):
     """The tokens that speak for a license."""
 
+    operations = operations.LICENSE_TOKENS
     permissions = BearerTokenViewSet.permissions | {"create": "license.tokens.generate"}
-    schema = OF_LICENSE
 
     def find_parent(self):
         super().find_parent()

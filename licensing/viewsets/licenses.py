@@ -3,6 +3,7 @@ from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.documents import camel
+from licensing import operations
 from licensing.filters import AllLicenseFilterSet, UserLicenseFilterSet
 from licensing.models import License
 from licensing.serializers.licenses import LIMITS, LicenseSerializer
@@ -23,6 +24,7 @@ class LicenseViewSet(
 
     serializer_class = LicenseSerializer
     filterset_class = AllLicenseFilterSet
+    operations = operations.LICENSES
     permissions = {
         "list": "license.read",
         "retrieve": "license.read",

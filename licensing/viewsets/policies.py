@@ -3,6 +3,7 @@ from rest_framework.response import Response
 
 from accounts.api import AccountViewSet
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
+from licensing import operations
 from licensing.filters import PolicyFilterSet, PolicyLicenseFilterSet
 from licensing.models import Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
@@ -15,6 +16,7 @@ class PolicyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListM
     queryset = Policy.objects.all()
     serializer_class = PolicySerializer
     filterset_class = PolicyFilterSet
+    operations = operations.PRODUCT
     permissions = {
         "list": "policy.read",
         "retrieve": "policy.read",

@@ -1,0 +1,43 @@
+"""Where the description is served: for machines as JSON, for people as a page that needs nothing from elsewhere."""
+
+from functools import cache
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from keygen_site.openapi.document import build
+from keygen_site.openapi.reference import chapters
+
+# The page has no script, and its style is a file of its own.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+@require_safe
+def openapi(request):
+    """The description as OpenAPI 3.1. Anybody may have it, from any site: it holds no secret."""
+    response = HttpResponse(_written(bool(settings.ACCOUNT)), content_type="application/json")
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+@require_safe
+def docs(request):
+    """The same to be read."""
+    document = _built(bool(settings.ACCOUNT))
+    response = render(request, "reference.html", {"info": document["info"], "chapters": chapters(document)})
+    response["Content-Security-Policy"] = POLICY
+    return response
+
+
+@cache
+def _built(single_account):
+    return build(single_account)
+
+
+@cache
+def _written(single_account):
+    return orjson.dumps(_built(single_account))
