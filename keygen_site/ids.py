@@ -10,3 +10,8 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 def as_uuid(text):
     """The UUID that a text spells, or None when it spells none."""
     return UUID(text) if isinstance(text, str) and _UUID.fullmatch(text) else None
+
+
+def first_id(moment):
+    """The smallest id (UUID version 7) of a row made at a moment or after it: a bound for what is ordered by id."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
