@@ -12,6 +12,7 @@ from accounts.bearers import Origin
 from keygen_site.errors import DomainError
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
+from pools.formats import Line
 from pools.models import Key, KeyEvent
 from pools.services import (
     KeyHeldByLicense,
@@ -20,6 +21,7 @@ from pools.services import (
     KeyWaiting,
     KeyWithdrawn,
     delete_key,
+    import_keys,
     pop_keys,
     return_key,
     withdraw_key,
@@ -68,6 +70,20 @@ class Pools(RuleBasedStateMachine):
         if not taken:
             self.arrivals += 1
             self.place[text] = (pool, self.arrivals)
+
+    @rule(pool=POOLS, texts=st.lists(TEXTS, max_size=5), skip_invalid=st.booleans(), dry_run=st.booleans())
+    def import_file(self, pool, texts, skip_invalid, dry_run):
+        good = [text for text in dict.fromkeys(texts) if text not in self.place and text not in self.licensed]
+        lines = [Line(number, text) for number, text in enumerate(texts, 1)]
+        report = import_keys(
+            policy=self.policies[pool], files=[lines], origin=ORIGIN, skip_invalid=skip_invalid, dry_run=dry_run
+        )
+        assert (report.good, report.rejected) == (len(good), len(texts) - len(good))
+        if not dry_run and (skip_invalid or len(good) == len(texts)):
+            assert report.added == len(good)
+            for text in good:
+                self.arrivals += 1
+                self.place[text] = (pool, self.arrivals)
 
     @rule(pool=POOLS)
     def pop(self, pool):
