@@ -1,3 +1,4 @@
+from pools.services.counts import PoolCounts, count_pools
 from pools.services.exports import STATES, export_keys
 from pools.services.imports import ImportRejected, ImportReport, Rejection, import_keys, importing
 from pools.services.keys import (
@@ -29,7 +30,9 @@ __all__ = [
     "KeyWaiting",
     "KeyWithdrawn",
     "STATES",
+    "PoolCounts",
     "Rejection",
+    "count_pools",
     "delete_key",
     "export_keys",
     "import_keys",

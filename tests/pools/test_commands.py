@@ -1,13 +1,15 @@
-"""`manage.py pop_key` and `export_keys`: the key, the whole key and nothing but the key."""
+"""`manage.py pop_key`, `export_keys`, `pools` and `check_pools`."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from pools.models import KeyEvent
-from pools.services import import_keys
-from tests.cast import add_keys, numbered
+from pools.models import Key, KeyEvent
+from pools.services import import_keys, withdraw_key
+from tests.cast import add_keys, make_policy, numbered
 from tests.pools.test_import import ORIGIN, lines
 
 
@@ -109,3 +111,86 @@ class TestExportKeys:
         with pytest.raises(CommandError):
             run("export_keys", "--policy", pooled_policy.pk, *wrong)
         assert not KeyEvent.objects.exists()
+
+
+class TestPools:
+    @pytest.fixture(autouse=True)
+    def keys(self, acme, rival, origin):
+        add_keys(acme.policy, *numbered(9))
+        for _ in range(4):
+            acme.policy.pool.pop(origin)
+        for number, days in enumerate((0, 2, 8), 1):
+            Key.objects.with_key(f"KEY-000{number}").update(popped=timezone.now() - timedelta(days=days, seconds=5))
+        withdraw_key(policy=acme.policy, text="KEY-0009", origin=origin)
+        acme.policy.created = timezone.now() - timedelta(days=30)
+        acme.policy.save()
+
+    def test_counts_what_is_in_them_and_how_fast_they_go(self, acme, run):
+        (row,) = json.loads(run("pools", "--json", "--account", "acme"))
+
+        assert row == {
+            "account": "acme",
+            "policy": {"id": str(acme.policy.pk), "name": "Pooled"},
+            "available": 4,
+            "popped": 4,
+            "withdrawn": 1,
+            "day": 2,
+            "week": 3,
+            "daysLeft": 9,
+        }
+
+    def test_prints_a_table_of_all(self, run):
+        header, acme, rival = run("pools").splitlines()
+
+        assert header.split()[:5] == ["account", "policy", "available", "popped", "withdrawn"]
+        assert acme.split() == ["acme", "Pooled", "4", "4", "1", "2", "3", "9"]
+        assert rival.split() == ["rival", "Pooled", "0", "0", "0", "0", "0"]
+
+    def test_asks_once_for_all(self, acme, run, django_assert_num_queries):
+        for number in range(5):
+            make_policy(acme.product, f"Number {number}", use_pool=True)
+
+        with django_assert_num_queries(2):
+            run("pools")
+
+
+class TestCheckPools:
+    @pytest.fixture
+    def check(self, capsys):
+        def check(*arguments):
+            code = 0
+            try:
+                call_command("check_pools", *map(str, arguments))
+            except SystemExit as end:
+                code = end.code
+            return code, capsys.readouterr().out
+
+        return check
+
+    @pytest.mark.parametrize(
+        ("warn", "critical", "expected"),
+        [
+            (2, 1, (0, "OK: 1 pools have enough keys | 'Pooled'=3;2;1;0\n")),
+            (3, 1, (1, "WARNING: Pooled has 3 | 'Pooled'=3;3;1;0\n")),
+            (9, 3, (2, "CRITICAL: Pooled has 3 | 'Pooled'=3;9;3;0\n")),
+        ],
+    )
+    def test_ends_as_monitoring_expects(self, acme, check, warn, critical, expected):
+        add_keys(acme.policy, *numbered(3))
+
+        assert check("--policy", acme.policy.pk, "--warn", warn, "--critical", critical) == expected
+
+    def test_looks_at_all_pools_and_tells_of_the_low_ones(self, acme, rival, check):
+        add_keys(acme.policy, *numbered(200))
+
+        code, said = check()
+
+        assert code == 2
+        assert said == "CRITICAL: Pooled has 0 | 'Pooled'=101;100;10;0 'Pooled'=0;100;10;0\n"
+        assert check("--account", "acme")[0] == 0
+
+    def test_ends_with_3_when_it_cannot_tell(self, acme, check):
+        code, said = check("--policy", "nothing")
+
+        assert code == 3
+        assert said.startswith("UNKNOWN: No policy with a pool is meant by 'nothing'")
