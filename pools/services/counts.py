@@ -9,7 +9,6 @@ from django.utils import timezone
 from licensing.models import Policy
 from pools.models import Key
 
-
 WEEK = 7  # days
 
 
