@@ -1,7 +1,17 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
 
 
 class AccountsConfig(AppConfig):
     """Who is asking, and what they may do."""
 
     name = "accounts"
+    verbose_name = "Access"
+    default = True
+
+
+class ConsoleConfig(admin.AdminConfig):
+    """The Django admin, as the operators' console."""
+
+    default_site = "accounts.console.Console"
+    default = False  # of this module

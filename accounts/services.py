@@ -15,6 +15,7 @@ from accounts.errors import EmailInvalid, EmailRequired, PasswordInvalid, Passwo
 from accounts.keys import loaded
 from accounts.models import Account, Token, User
 from accounts.passwords import OldPasswordInvalid, reset_token
+from keygen_site.errors import DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,41 @@ def sign_in(*, account, email, password, address):
         raise PasswordInvalid
     throttles.SIGN_IN_AS_ANYBODY.forgive(account.pk, address)
     return user
+
+
+class AccountRequired(DomainError):
+    """Somebody has the same e-mail and the same password in several accounts."""
+
+    detail = "You belong to several accounts. Say which one."
+
+
+def sign_in_to_console(*, email, password, account="", address):
+    """The person who may use the console and has an e-mail and a password, or None.
+
+    Args:
+        account: the slug or id of their account, where they have several.
+        address: the network address that they come from. Who tries too often from one is refused.
+
+    Raises:
+        AccountRequired: there are several such people, and no account is named.
+        TooManyRequests: of one address, too many for this e-mail, or too many wrong ones.
+    """
+    email = email.strip().lower()
+    throttles.SIGN_IN.attempt("console", address, email)
+    throttles.SIGN_IN_AS_ANYBODY.attempt("console", address)
+    people = User.objects.filter(email=email, is_staff=True, banned=None).select_related("account")
+    if account:
+        people = people.filter(account__in=Account.objects.named(account))
+    found = [person for person in people if person.check_password(password)]
+    if not people:
+        User().set_password(password)  # as slow as a real check: the time must not tell who exists
+    found = [person for person in found if person.account is None or person.account.is_active]
+    if not found:
+        return None
+    throttles.SIGN_IN_AS_ANYBODY.forgive("console", address)
+    if len(found) > 1:
+        raise AccountRequired
+    return found[0]
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Headers of every answer of the API."""
+"""Headers of every answer of the API, and of every page."""
 
 import json
 
@@ -47,6 +47,24 @@ class ApiHeadersMiddleware:
             if wanted := request.headers.get("Access-Control-Request-Headers"):
                 response["Access-Control-Allow-Headers"] = wanted
         patch_vary_headers(response, ["Origin"])
+        return response
+
+
+# Everything that a page of ours needs comes from ourselves: no inline script or style, no other site.
+PAGE_POLICY = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'; object-src 'none'"
+
+
+class PageHeadersMiddleware:
+    """What every page tells the browser: to run nothing that did not come from this server."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if response.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+            response.headers.setdefault("Referrer-Policy", "same-origin")
         return response
 
 

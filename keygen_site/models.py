@@ -68,6 +68,12 @@ def digest(text):
     return hashlib.sha256(text.encode()).digest()
 
 
+def masked(text):
+    """A key as it may be shown to anybody: its first and last four characters, fewer of a short one."""
+    shown = min(4, len(text) // 4)
+    return f"{text[:shown]}…{text[-shown:] if shown else ''}"
+
+
 class Resource(models.Model):
     """A row that the API shows: an id whose order is the order of creation, and two moments."""
 

@@ -65,17 +65,19 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework_json_api",
     "django_filters",
-    "django.contrib.admin",
+    "accounts.apps.ConsoleConfig",  # the Django admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
 ]
 
 MIDDLEWARE = [
     "keygen_site.middleware.RequestIdMiddleware",
     "keygen_site.headers.ApiHeadersMiddleware",
+    "keygen_site.headers.PageHeadersMiddleware",
     "accounts.middleware.SignatureMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -153,6 +155,7 @@ if BEHIND_TLS_PROXY:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
+SESSION_COOKIE_AGE = 10 * 60 * 60  # seconds since the sign-in: a working day
 
 # Mail ----------------------------------------------------------------------------------------------------------------
 

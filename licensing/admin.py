@@ -1,43 +1,330 @@
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
 
+from accounts.console import Act, ConsoleAdmin, ConsoleForm, OfAccount, ReadOnlyAdmin, ReferenceForm, moment, origin_of
+from accounts.console.tokens import MakeToken
+from accounts.models import User
+from keygen_site.ids import as_uuid
 from licensing.models import License, Policy, Product
+from licensing.services import issue_license
 
 
-@admin.register(Product)
-class ProductAdmin(admin.ModelAdmin):
-    """What is sold."""
+class Suspend(Act):
+    name, label, done, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
 
-    list_display = ["name", "code", "account", "created"]
-    list_select_related = ["account"]
-    search_fields = ["name", "code"]
+    def fits(self, license):
+        return not license.suspended
+
+    def consequences(self, licenses):
+        return ["It is not valid, and its key no credential, until it is reinstated."]
+
+    def apply(self, license, origin, values):
+        license.suspend()
 
 
-@admin.register(Policy)
-class PolicyAdmin(admin.ModelAdmin):
-    """The terms of licenses. Whether a policy has a pool is settled when it is made."""
+class Reinstate(Act):
+    name, label, done, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
 
-    list_display = ["name", "product", "account", "use_pool", "created"]
-    list_select_related = ["product", "account"]
-    list_filter = ["use_pool"]
-    search_fields = ["name"]
+    def fits(self, license):
+        return license.suspended
 
-    def get_readonly_fields(self, request, policy=None):
-        return ["account", "product", "use_pool", "scheme", "encrypted"] if policy else []
+    def consequences(self, licenses):
+        return ["The suspension ends."]
+
+    def apply(self, license, origin, values):
+        license.reinstate()
+
+
+class Renew(Act):
+    name, label, done, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
+
+    def fits(self, license):
+        return bool(license.policy.duration and license.expiry)
+
+    def consequences(self, licenses):
+        return ["The expiry is put off by the duration of the policy."]
+
+    def apply(self, license, origin, values):
+        license.renew()
+
+
+class Revoke(Act):
+    name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
+
+    def consequences(self, licenses):
+        return [
+            "The license is deleted, with its tokens. This cannot be undone.",
+            "A key from a pool does not go back: it stays popped, and its life stays in the ledger.",
+        ]
+
+    def apply(self, license, origin, values):
+        license.delete()
+
+    def next_page(self, admin, rows):
+        return reverse("admin:licensing_license_changelist")
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title, parameter_name = "status", "status"
+    STATUSES = ("ACTIVE", "INACTIVE", "EXPIRING", "EXPIRED", "SUSPENDED", "BANNED")
+
+    def lookups(self, request, model_admin):
+        return [(status, status.capitalize()) for status in self.STATUSES]
+
+    def queryset(self, request, licenses):
+        return licenses.of_status(self.value()) if self.value() else licenses
+
+
+class IssueForm(ReferenceForm):
+    """What a license is issued with."""
+
+    policy = forms.ModelChoiceField(Policy.objects.none(), help_text="Where it has a pool, the next key is taken.")
+    name = forms.CharField(max_length=1024, required=False)
+    owner = forms.EmailField(required=False, help_text="The e-mail of a user of the account.")
+
+    field_order = ["policy", "name", "owner", "reference"]
+
+    def __init__(self, *args, policies, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["policy"].queryset = policies.select_related("account", "product")
+        self.fields["policy"].label_from_instance = lambda policy: f"{policy.product} · {policy}"
+
+    def clean(self):
+        values = super().clean()
+        if values.get("owner") and values.get("policy"):
+            owner = User.objects.filter(account=values["policy"].account, email=values["owner"].lower()).first()
+            if owner is None:
+                self.add_error("owner", "Nobody in the account has this e-mail.")
+            values["owner"] = owner
+        return values
 
 
 @admin.register(License)
-class LicenseAdmin(admin.ModelAdmin):
-    """Licenses are looked at here: they are issued through the API, and their keys stay out of lists."""
+class LicenseAdmin(ReadOnlyAdmin):
+    """What somebody may use. What can be done with a license are acts; its key stays masked."""
 
-    list_display = ["id", "name", "policy", "owner", "suspended", "expiry", "created"]
+    acts = [Suspend(), Reinstate(), Renew(), Revoke()]
+    list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
     list_select_related = ["policy", "owner"]
-    exclude = ["key"]
+    list_filter = [StatusFilter, ("policy", OfAccount), ("product", OfAccount)]
+    search_fields = ["name"]
+    search_help_text = "The whole key, an id, the owner's e-mail, or part of the name"
+    fieldsets = [
+        (None, {"fields": ["label", "masked", "life", "state", "policy", "product", "owner", "expires", "since"]}),
+        ("Use", {"fields": ["uses", "last_validated", "last_check_in", "last_check_out"]}),
+        ("More", {"fields": ["id", "protected", "version", "metadata"], "classes": ["collapse"]}),
+    ]
+    readonly_fields = ["label", "masked", "life", "state", "expires", "since", "id"]
 
     def has_add_permission(self, request):
-        return False
+        return request.user.has_perm("licensing.add_license")
 
-    def has_change_permission(self, request, license=None):
-        return False
+    def get_search_results(self, request, licenses, text):
+        text = text.strip()
+        if not text:
+            return licenses, False
+        # Each question by its own index: one OR of all could use none.
+        if uuid := as_uuid(text):
+            return licenses.filter(pk=uuid), False
+        for found in (licenses.with_key(text), licenses.filter(owner__email=text.lower())):
+            if found.exists():
+                return found, False
+        return licenses.filter(name__icontains=text), False
 
-    def has_delete_permission(self, request, license=None):
-        return False
+    def add_view(self, request, form_url="", extra_context=None):
+        """Issue a license: a form of its own, for the service decides what comes of it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        policies = self.of_account(Policy.objects.all(), request, "account")
+        form = IssueForm(
+            request.POST if request.method == "POST" else None,
+            policies=policies,
+            initial={"policy": as_uuid(request.GET.get("policy", ""))},
+        )
+        if request.method == "POST" and form.is_valid():
+            values = {name: form.cleaned_data[name] or None for name in ("policy", "name", "owner")}
+            try:
+                license = issue_license(origin=origin_of(request, form.cleaned_data["reference"]), **values)
+            except ValidationError as error:
+                for problem in error.messages:
+                    form.add_error(None, problem)
+            else:
+                self.log_addition(request, license, "Issued")
+                return self._issued(request, license)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Issue a license",
+            "form": form,
+            "button": "Issue",
+            "consequences": ["The key is shown on the next page."],
+            "back": reverse("admin:licensing_license_changelist"),
+        }
+        return TemplateResponse(request, "admin/act.html", context)
+
+    def _issued(self, request, license):
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "A license was issued",
+            "text": license.revealed or license.key,
+            "noun": "key",
+            "again": not license.revealed,
+            "back": self._page_of(license),
+        }
+        return TemplateResponse(request, "admin/token.html", context)
+
+    @admin.display(description="license", ordering="name")
+    def label(self, license):
+        return license.name or f"…{str(license.pk)[-12:]}"
+
+    @admin.display(description="policy", ordering="policy")
+    def of_policy(self, license):
+        return license.policy
+
+    @admin.display(description="state")
+    def state(self, license):
+        return format_html('<span class="state state-{0}">{0}</span>', license.status.lower())
+
+    @admin.display(description="expires", ordering="expiry")
+    def expires(self, license):
+        return moment(license.expiry) if license.expiry else "never"
+
+    @admin.display(description="issued", ordering="created")
+    def since(self, license):
+        return moment(license.created)
+
+    @admin.display(description="key")
+    def masked(self, license):
+        if license.policy.encrypted:
+            return "kept as a digest only"
+        return license.masked
+
+    @admin.display(description="life of the key")
+    def life(self, license):
+        if not license.policy.use_pool:
+            return "–"
+        address = f"{reverse('admin:pools_key_changelist')}?q={license.pk}"
+        return format_html('<a href="{}">What happened to its key</a>', address)
+
+
+@admin.register(Policy)
+class PolicyAdmin(ConsoleAdmin):
+    """The terms of licenses. Whether a policy has a pool is settled when it is made; `pools` shows more of it."""
+
+    class Form(ConsoleForm):
+        def account_of(self, values):
+            return values["product"].account if values.get("product") else None
+
+    form = Form
+    list_display = ["name", "product", "has_pool", "duration", "since"]
+    list_select_related = ["product"]
+    list_filter = ["use_pool", ("product", OfAccount)]
+    search_fields = ["name"]
+    fieldsets = [
+        (None, {"fields": ["name", "product"]}),
+        ("Pool", {"fields": ["use_pool", "low_mark"]}),
+        (
+            "Time",
+            {
+                "fields": [
+                    "duration",
+                    "expiration_strategy",
+                    "expiration_basis",
+                    "renewal_basis",
+                    "transfer_strategy",
+                ]
+            },
+        ),
+        ("Use", {"fields": ["max_uses", "max_users", "protected", "authentication_strategy"]}),
+        ("Check-in", {"fields": ["require_check_in", "check_in_interval", "check_in_interval_count"]}),
+        (
+            "Validation asks for",
+            {"fields": ["require_product_scope", "require_policy_scope", "require_user_scope"]},
+        ),
+        ("Keys of its own making", {"fields": ["scheme", "encrypted"], "classes": ["collapse"]}),
+        (
+            "Machines, processes, components: kept, without effect here",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "strict",
+                    "floating",
+                    "max_machines",
+                    "max_processes",
+                    "max_cores",
+                    "max_memory",
+                    "max_disk",
+                    "machine_uniqueness_strategy",
+                    "machine_matching_strategy",
+                    "component_uniqueness_strategy",
+                    "component_matching_strategy",
+                    "machine_leasing_strategy",
+                    "process_leasing_strategy",
+                    "overage_strategy",
+                    "require_machine_scope",
+                    "require_fingerprint_scope",
+                    "require_components_scope",
+                    "require_checksum_scope",
+                    "require_version_scope",
+                    "require_heartbeat",
+                    "heartbeat_duration",
+                    "heartbeat_cull_strategy",
+                    "heartbeat_resurrection_strategy",
+                    "heartbeat_basis",
+                ],
+            },
+        ),
+        ("Metadata", {"fields": ["metadata"], "classes": ["collapse"]}),
+    ]
+
+    def get_readonly_fields(self, request, policy=None):
+        return ["product", "use_pool", "scheme", "encrypted"] if policy else []
+
+    def get_changeform_initial_data(self, request):
+        return {"use_pool": True, "protected": True, **super().get_changeform_initial_data(request)}
+
+    def formfield_for_dbfield(self, field, request, **options):
+        formfield = super().formfield_for_dbfield(field, request, **options)
+        if formfield and field.name in self.EXPLAINED:
+            formfield.help_text = self.EXPLAINED[field.name]
+        return formfield
+
+    EXPLAINED = {
+        "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
+        "low_mark": "At so many waiting keys the admins of the account are told, once until the pool is filled again.",
+        "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",
+    }
+
+    @admin.display(description="pool", boolean=True, ordering="use_pool")
+    def has_pool(self, policy):
+        return policy.use_pool
+
+    @admin.display(description="since", ordering="id")
+    def since(self, policy):
+        return moment(policy.created)
+
+
+@admin.register(Product)
+class ProductAdmin(ConsoleAdmin):
+    """What is sold."""
+
+    acts = [MakeToken()]
+    list_display = ["name", "code", "since"]
+    list_select_related = ["account"]
+    search_fields = ["name", "code"]
+    fields = ["account", "name", "code", "url", "distribution_strategy", "platforms", "metadata"]
+
+    def get_fields(self, request, product=None):
+        return self.fields if request.user.is_superuser else self.fields[1:]
+
+    def get_readonly_fields(self, request, product=None):
+        return ["account"] if product else []
+
+    @admin.display(description="since", ordering="id")
+    def since(self, product):
+        return moment(product.created)

@@ -5,3 +5,4 @@ class LicensingConfig(AppConfig):
     """What is licensed, on what terms, to whom."""
 
     name = "licensing"
+    verbose_name = "Licensing"

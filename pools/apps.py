@@ -5,3 +5,4 @@ class PoolsConfig(AppConfig):
     """The keys waiting under each policy, handed out once each."""
 
     name = "pools"
+    verbose_name = "Pools"

@@ -11,7 +11,7 @@ from accounts.models import Account, Token, User
 from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
 from keygen_site.locks import hold_text
-from keygen_site.models import AtLeast, DigestField, LineField, Resource
+from keygen_site.models import AtLeast, DigestField, LineField, Resource, masked
 from licensing.durations import MONTH, YEAR, later
 from licensing.metadata import validate_metadata
 from licensing.models.license_queries import EXPIRES_SOON, INACTIVE_AFTER, MOMENTS, LicenseQuerySet, hidden
@@ -303,6 +303,11 @@ class License(Resource):
     def is_protected(self):
         """Whether its users may not change it; its own word, or else its policy's."""
         return self.policy.protected if self.protected is None else self.protected
+
+    @property
+    def masked(self):
+        """Its key as it may be shown to anybody."""
+        return masked(self.key)
 
     def is_expired(self, now):
         return self.expiry is not None and self.expiry < now

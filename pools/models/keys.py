@@ -6,7 +6,7 @@ from django.db.models.functions import Right
 from accounts.models import Account
 from keygen_site.ids import as_uuid
 from keygen_site.locks import hold_text
-from keygen_site.models import DigestField, Resource, digest
+from keygen_site.models import DigestField, Resource, digest, masked
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
 from pools.models.claims import claim
 from pools.models.imports import KeyImport
@@ -124,9 +124,8 @@ class Key(Resource):
 
     @property
     def masked(self):
-        """The key as it may be shown to anybody: its first and last four characters, fewer of a short one."""
-        shown = min(ENDING, len(self.key) // 4)
-        return f"{self.key[:shown]}…{self.key[-shown:]}"
+        """The key as it may be shown to anybody."""
+        return masked(self.key)
 
     def lock_rules(self):
         hold_text(self.account_id, self.key)

@@ -1,0 +1,18 @@
+"""The operators' console: the Django admin, in which everybody sees their own account only."""
+
+from accounts.console.acts import Act, ReferenceForm
+from accounts.console.origins import origin_of
+from accounts.console.rows import ConsoleAdmin, ConsoleForm, OfAccount, ReadOnlyAdmin, moment
+from accounts.console.site import Console
+
+__all__ = [
+    "Act",
+    "Console",
+    "ConsoleAdmin",
+    "ConsoleForm",
+    "OfAccount",
+    "ReadOnlyAdmin",
+    "ReferenceForm",
+    "moment",
+    "origin_of",
+]

@@ -1,0 +1,95 @@
+"""What operators do with rows, on pages that say first what will happen."""
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+
+from accounts.console.origins import origin_of
+from keygen_site.errors import DomainError
+
+
+class Act:
+    """One thing that may be done to rows: a page that says what will happen to how many, a button, a service.
+
+    Attributes:
+        name: in the address.
+        label: on the button.
+        done: what happened, for the history of the row and the message afterwards.
+        permission: who may.
+        for_many: whether it is offered for several rows at once.
+        danger: whether it cannot be undone.
+    """
+
+    name = label = done = permission = ""
+    for_many = True
+    danger = False
+    form_class = forms.Form
+    template = "admin/act.html"
+
+    def is_allowed(self, request):
+        return request.user.has_perm(self.permission)
+
+    def fits(self, row):
+        """Whether it makes sense for a row as it is now."""
+        return True
+
+    def form_options(self, rows):
+        return {}
+
+    def title(self, rows):
+        return f"{self.label}?" if len(rows) == 1 else f"{self.label}: {len(rows):,}?"
+
+    def consequences(self, rows):
+        """What will happen, in sentences."""
+        return []
+
+    def apply(self, row, origin, values):
+        """Do it to one row, which is held.
+
+        Raises:
+            DomainError, ValidationError: it is refused.
+        """
+        raise NotImplementedError
+
+    def do(self, admin, request, rows, values):
+        """Do it to each row, say what came of it, and answer with the page to go on with."""
+        refused = {}
+        origin = origin_of(request, values.get("reference", ""))
+        for row in rows:
+            try:
+                with transaction.atomic():
+                    held = type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
+                    self.apply(held, origin, values)
+            except (DomainError, ValidationError) as error:
+                reason = error.detail if isinstance(error, DomainError) else "; ".join(error.messages)
+                refused.setdefault(reason, []).append(row)
+        if refused and len(rows) == 1:
+            raise DomainError(f"{rows[0]} {next(iter(refused))}")
+        good = len(rows) - sum(map(len, refused.values()))
+        if good:
+            admin.message_user(request, f"{self.done}: {rows[0] if len(rows) == 1 else f'{good:,}'}.")
+        for reason, some in refused.items():
+            admin.message_user(request, f"Left as they are: {len(some):,}, which {reason}.", messages.WARNING)
+        return HttpResponseRedirect(self.next_page(admin, rows))
+
+    def next_page(self, admin, rows):
+        """Where to go on afterwards: the row's page, or the list."""
+        name = f"admin:{admin.opts.app_label}_{admin.opts.model_name}"
+        return reverse(f"{name}_change", args=[rows[0].pk]) if len(rows) == 1 else reverse(f"{name}_changelist")
+
+
+class ReferenceForm(forms.Form):
+    """What an act is for; the ledger keeps it."""
+
+    reference = forms.CharField(
+        max_length=255, required=False, help_text="For the ledger: an order number, a ticket, a name."
+    )
+
+    def clean_reference(self):
+        reference = self.cleaned_data["reference"].strip()
+        if not reference.isprintable():
+            raise ValidationError("must be one line of text")
+        return reference

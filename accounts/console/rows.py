@@ -1,0 +1,247 @@
+"""Lists and pages of rows, of which everybody sees those of their own account only."""
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from accounts.models import Account
+from keygen_site.errors import DomainError
+from keygen_site.ids import as_uuid
+
+MOST_COUNTED = 10_000
+MOST_AT_ONCE = 1_000  # rows of one act
+
+
+def moment(value):
+    """A moment for people: to the second, in UTC; the browser adds nothing of its own."""
+    if value is None:
+        return "–"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), f"{value:%Y-%m-%d %H:%M:%S}")
+
+
+class BoundedPaginator(Paginator):
+    """Pages of a list that is never counted to its end: there may be ten million rows."""
+
+    @cached_property
+    def count(self):
+        return min(self._counted, MOST_COUNTED)
+
+    @cached_property
+    def has_more(self):
+        """Whether there are more rows than the pages show."""
+        return self._counted > MOST_COUNTED
+
+    @cached_property
+    def _counted(self):
+        return self.object_list[: MOST_COUNTED + 1].count()
+
+
+class OfAccount(admin.RelatedFieldListFilter):
+    """A filter that offers the rows of one's own account only."""
+
+    MOST = 200
+
+    def field_choices(self, field, request, model_admin):
+        rows = model_admin.of_account(field.related_model._default_manager.all(), request, "account")
+        return [(row.pk, str(row)) for row in rows[: self.MOST]]
+
+
+class ConsoleForm(forms.ModelForm):
+    """A form of a row whose account is known before its rules are asked."""
+
+    known_account = None  # set by `ConsoleAdmin.get_form()`
+
+    def account_of(self, values):
+        """The account of a new row: what the form says, or that of whoever uses it."""
+        return values.get("account") or self.known_account
+
+    def _post_clean(self):
+        if self.instance._state.adding and hasattr(self.instance, "account"):
+            account = self.account_of(self.cleaned_data)
+            if account is None and self._meta.model._meta.get_field("account").null is False:
+                return  # some field above it is missing, and says so
+            self.instance.account = account
+        super()._post_clean()
+
+    def _update_errors(self, errors):
+        """What a rule says of a field that is not on the form stands above it."""
+        if hasattr(errors, "error_dict"):
+            unseen = [name for name in errors.error_dict if name not in self.fields and name != NON_FIELD_ERRORS]
+            for name in unseen:
+                errors.error_dict.setdefault(NON_FIELD_ERRORS, []).extend(errors.error_dict.pop(name))
+        super()._update_errors(errors)
+
+
+class ConsoleAdmin(admin.ModelAdmin):
+    """Rows of one account, or for superusers of all. What happens to them are `acts`, each with a page of its own.
+
+    Attributes:
+        account_path: where a row's account is.
+        menu_name: what the menu and the list are called, if not by the model's plural.
+        acts: what may be done with rows, beyond changing their fields.
+    """
+
+    form = ConsoleForm
+    account_path = "account"
+    menu_name = ""
+    acts = ()
+    actions = None
+    paginator = BoundedPaginator
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count every row
+    list_max_show_all = 0
+    view_on_site = False
+
+    # Who sees what ---------------------------------------------------------------------------------------------------
+
+    def get_queryset(self, request):
+        return self.of_account(super().get_queryset(request), request)
+
+    def of_account(self, rows, request, account_path=None):
+        """Those of some rows that whoever asks may see."""
+        if request.user.is_superuser:
+            return rows
+        return rows.filter(**{account_path or self.account_path: request.user.account_id})
+
+    def formfield_for_foreignkey(self, field, request, **options):
+        related = field.remote_field.model
+        if related is not Account and hasattr(related, "account"):
+            rows = options.get("queryset", related._default_manager.all())
+            options["queryset"] = self.of_account(rows, request, "account")
+        return super().formfield_for_foreignkey(field, request, **options)
+
+    def get_form(self, request, obj=None, **options):
+        form = super().get_form(request, obj, **options)
+        form.known_account = None if request.user.is_superuser else request.user.account
+        return form
+
+    def get_exclude(self, request, obj=None):
+        """The account is a superuser's to choose, once."""
+        exclude = [*(super().get_exclude(request, obj) or [])]
+        return exclude if request.user.is_superuser else [*exclude, "account"]
+
+    def get_list_display(self, request):
+        names = [*super().get_list_display(request)]
+        return [*names, "account"] if request.user.is_superuser and self.account_path == "account" else names
+
+    def get_list_select_related(self, request):
+        names = super().get_list_select_related(request)
+        return [*names, "account"] if request.user.is_superuser and names and self.account_path == "account" else names
+
+    def get_list_filter(self, request):
+        names = [*super().get_list_filter(request)]
+        return [*names, "account"] if request.user.is_superuser and self.account_path == "account" else names
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def save_model(self, request, row, form, change):
+        """By the row's own rules, as the API does it."""
+        if not change:
+            row.validate_and_save()
+        elif form.changed_data:
+            row.save_changes(*form.changed_data)
+
+    # Acts ------------------------------------------------------------------------------------------------------------
+
+    def get_urls(self):
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
+        wrap = self.admin_site.admin_view
+        acts = [
+            path(f"acts/{act.name}/", wrap(self.act_view), {"act": act}, name=f"{name}_{act.name}") for act in self.acts
+        ]
+        return [*acts, *super().get_urls()]
+
+    def act_url(self, act, *rows):
+        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{act.name}")
+        return f"{address}?{'&'.join(f'id={row.pk}' for row in rows)}"
+
+    def allowed_acts(self, request, row=None):
+        """The acts that whoever asks may do; with a row, those that make sense for it."""
+        allowed = [act for act in self.acts if act.is_allowed(request)]
+        return allowed if row is None else [act for act in allowed if act.fits(row)]
+
+    def get_actions(self, request):
+        """The acts that may be done to several rows, as actions of the list; each leads to its page."""
+        if "_popup" in request.GET:
+            return {}
+        return {
+            act.name: (self._chosen(act), act.name, act.label) for act in self.allowed_acts(request) if act.for_many
+        }
+
+    def _chosen(self, act):
+        def go(modeladmin, request, rows):
+            chosen = list(rows[: MOST_AT_ONCE + 1])
+            if len(chosen) > MOST_AT_ONCE:
+                self.message_user(request, f"Choose {MOST_AT_ONCE:,} rows at most.", messages.ERROR)
+                return None
+            return HttpResponseRedirect(self.act_url(act, *chosen))
+
+        return go
+
+    def act_view(self, request, act):
+        """The page that says what an act will do, and does it."""
+        if not self.has_view_permission(request) or not act.is_allowed(request):
+            raise PermissionDenied
+        ids = list(dict.fromkeys(filter(None, map(as_uuid, request.GET.getlist("id")))))
+        rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
+        if not rows or len(rows) != len(ids):
+            raise Http404
+        form = act.form_class(request.POST if request.method == "POST" else None, **act.form_options(rows))
+        problem = ""
+        if request.method == "POST" and form.is_valid():
+            try:
+                answer = act.do(self, request, rows, form.cleaned_data)
+            except DomainError as error:
+                problem = error.detail
+            else:
+                for row in rows:
+                    self.log_change(request, row, act.done)
+                return answer
+        back = self._page_of(rows[0]) if len(rows) == 1 else reverse(f"admin:{self._name}_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": act.title(rows),
+            "button": act.label,
+            "danger": act.danger,
+            "rows": rows,
+            "consequences": act.consequences(rows),
+            "form": form,
+            "problem": problem,
+            "back": back,
+        }
+        return TemplateResponse(request, act.template, context, status=422 if problem else 200)
+
+    def changelist_view(self, request, extra_context=None):
+        title = self.menu_name or self.opts.verbose_name_plural.capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    @property
+    def _name(self):
+        return f"{self.opts.app_label}_{self.opts.model_name}"
+
+    def _page_of(self, row):
+        return reverse(f"admin:{self._name}_change", args=[row.pk])
+
+    def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
+        if obj is not None:
+            context["acts"] = [(act, self.act_url(act, obj)) for act in self.allowed_acts(request, obj)]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+
+class ReadOnlyAdmin(ConsoleAdmin):
+    """Rows that are looked at here, never edited."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, row=None):
+        return False

@@ -1,0 +1,82 @@
+"""The console as a whole: who gets in, and what the menu shows."""
+
+from django import forms
+from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import authenticate
+
+from accounts.errors import TooManyRequests
+from accounts.services import AccountRequired
+
+# What is worked with daily comes first.
+MENU = ["pools", "licensing", "accounts"]
+
+
+class SignInForm(AdminAuthenticationForm):
+    """E-mail and password; and an account, where somebody has the same ones in several."""
+
+    account = forms.CharField(
+        required=False,
+        help_text="Its short name, as in the addresses of the API.",
+        widget=forms.TextInput(attrs={"autocomplete": "organization", "autocapitalize": "none"}),
+    )
+    refusal = None  # TooManyRequests, when that was the answer
+
+    def __init__(self, request=None, *args, **kwargs):
+        super().__init__(request, *args, **kwargs)
+        self.fields["username"].label = "E-mail"
+        self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
+        self.asks_account = "account" in request.GET or bool(self.data.get("account"))
+        if not self.is_bound:
+            self.initial["account"] = request.GET.get("account", "")
+
+    def clean(self):
+        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if not email or not password:
+            return self.cleaned_data
+        try:
+            self.user_cache = authenticate(
+                self.request, username=email, password=password, account=self.cleaned_data.get("account", "")
+            )
+        except TooManyRequests as error:
+            self.refusal = error
+            seconds = error.headers["Retry-After"]
+            raise forms.ValidationError(f"Too many attempts. Try again in {seconds} seconds.") from None
+        except AccountRequired as error:
+            self.asks_account = True
+            raise forms.ValidationError(error.detail) from None
+        if self.user_cache is None:
+            raise forms.ValidationError("E-mail or password are not right, or their owner may not use the console.")
+        return self.cleaned_data
+
+
+class Console(AdminSite):
+    """The console. A superuser sees all accounts; everybody else the one that they belong to."""
+
+    site_header = "License-key pools"
+    site_title = "License-key pools"
+    index_title = "Pools"
+    site_url = None
+    login_form = SignInForm
+    empty_value_display = "–"
+
+    def login(self, request, extra_context=None):
+        response = super().login(request, extra_context)
+        form = getattr(response, "context_data", {}).get("form")
+        if form is not None and form.is_bound and form.refusal:
+            response.status_code = form.refusal.status
+            response["Retry-After"] = form.refusal.headers["Retry-After"]
+        return response
+
+    def get_app_list(self, request, app_label=None):
+        apps = super().get_app_list(request, app_label)
+        for app in apps:
+            order = {model: place for place, model in enumerate(self._in_order(app["app_label"]))}
+            for model in app["models"]:
+                model["name"] = getattr(self._registry[model["model"]], "menu_name", "") or model["name"]
+            app["models"].sort(key=lambda model: order[model["model"]])
+        return sorted(apps, key=lambda app: MENU.index(app["app_label"]) if app["app_label"] in MENU else len(MENU))
+
+    def _in_order(self, app_label):
+        """The models of an app, in the order in which they were registered."""
+        return [model for model in self._registry if model._meta.app_label == app_label]

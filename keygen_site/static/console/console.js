@@ -1,0 +1,76 @@
+"use strict";
+// Everything works without this file, but for the copy buttons and the moving progress.
+
+// A form marked `data-once` is sent once, however often its button is clicked.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.hasAttribute("data-once")) return;
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "yes";
+  for (const button of form.querySelectorAll("[type=submit]")) button.classList.add("busy");
+});
+// Back from the page that came of it: the form may be sent again.
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
+  for (const button of document.querySelectorAll(".busy")) button.classList.remove("busy");
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = document.getElementById(button.dataset.copy).textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS there is no clipboard: select it, so that a key press does it.
+    const range = document.createRange();
+    range.selectNodeContents(document.getElementById(button.dataset.copy));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    button.textContent = "Press Ctrl+C";
+    return;
+  }
+  button.textContent = "Copied";
+});
+
+// A file dropped on `data-drop` becomes that of the file field in it.
+for (const zone of document.querySelectorAll("[data-drop]")) {
+  const input = zone.querySelector("input[type=file]");
+  const name = zone.querySelector("[data-name]");
+  const show = () => { name.textContent = [...input.files].map((file) => file.name).join(", "); };
+  input.addEventListener("change", show);
+  zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    input.files = event.dataTransfer.files;
+    show();
+  });
+}
+
+// A page marked `data-poll` shows something under way: it looks once a second, and loads anew when that is over.
+const live = document.querySelector("[data-poll]");
+if (live) {
+  const look = async () => {
+    try {
+      const answer = await fetch(live.dataset.poll, { headers: { Accept: "application/json" } });
+      const state = await answer.json();
+      live.querySelector("[data-done]").textContent = state.text;
+      const bar = live.querySelector("progress");
+      if (state.share === null) bar.removeAttribute("value");
+      else bar.value = state.share;
+      if (!state.running) {
+        location.reload();
+        return;
+      }
+    } catch {
+      // The server may be starting again: keep looking.
+    }
+    setTimeout(look, 1000);
+  };
+  setTimeout(look, 500);
+}

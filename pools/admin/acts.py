@@ -1,0 +1,89 @@
+"""What operators do with keys and imports; each writes its line of the ledger."""
+
+from django.http import HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from accounts.console import Act, ReferenceForm, origin_of
+from pools.overview import MOST_COUNTED, left_of
+from pools.services import return_key, reveal_key, withdraw_import, withdraw_key
+
+
+class Reveal(Act):
+    """Show a key in clear. The page that does so is an answer to a POST: no address shows a key."""
+
+    name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
+    for_many = False
+    form_class = ReferenceForm
+
+    def consequences(self, keys):
+        if keys[0].popped:
+            return ["The key is shown on the next page.", "It can no longer go back to its pool: somebody knows it."]
+        return [
+            "The key is shown on the next page.",
+            "It stays in its pool and will be handed out to somebody else: withdraw it if it shall not.",
+        ]
+
+    def do(self, admin, request, keys, values):
+        text = reveal_key(keys[0], origin_of(request, values["reference"]))
+        context = {
+            **admin.admin_site.each_context(request),
+            "opts": admin.opts,
+            "title": "A key, in clear",
+            "text": text,
+            "again": True,
+            "back": admin._page_of(keys[0]),
+        }
+        return TemplateResponse(request, "admin/token.html", context)
+
+
+class Return(Act):
+    name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
+    form_class = ReferenceForm
+
+    def fits(self, key):
+        return key.popped is not None
+
+    def consequences(self, keys):
+        return [
+            "It waits again, in its old place: it is the next to be handed out.",
+            "Return it only if nobody ever saw it. A key that was revealed, or that a license has, is not returned.",
+        ]
+
+    def apply(self, key, origin, values):
+        return_key(policy=key.policy, text=key.key, origin=origin)
+
+
+class Withdraw(Act):
+    name, label, done, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
+    form_class = ReferenceForm
+
+    def fits(self, key):
+        return key.popped is None and key.withdrawn is None
+
+    def consequences(self, keys):
+        return ["It is never handed out, and its text never enters a pool again. This cannot be undone."]
+
+    def apply(self, key, origin, values):
+        withdraw_key(policy=key.policy, text=key.key, origin=origin)
+
+
+class WithdrawRest(Act):
+    """Take what is left of an import out of circulation."""
+
+    name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
+    for_many = False
+    form_class = ReferenceForm
+
+    def consequences(self, imports):
+        left = left_of(imports[0])
+        some = f"{left:,} or more" if left >= MOST_COUNTED else f"{left:,}"
+        return [
+            f"{some} keys of this import still wait. None of them is handed out any more. This cannot be undone.",
+            "Keys that were popped before are not touched.",
+        ]
+
+    def do(self, admin, request, imports, values):
+        withdrawn = withdraw_import(key_import=imports[0], origin=origin_of(request, values["reference"]))
+        admin.message_user(request, f"{withdrawn:,} keys were withdrawn.")
+        return HttpResponseRedirect(reverse("admin:pools_keyimport_change", args=[imports[0].pk]))

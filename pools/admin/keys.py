@@ -1,0 +1,240 @@
+from datetime import timedelta
+
+from django.contrib import admin
+from django.db.models import OuterRef, Subquery
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from accounts.console import ReadOnlyAdmin, moment
+from keygen_site.ids import as_uuid, first_id
+from licensing.models import Policy
+from pools.admin.acts import Return, Reveal, Withdraw
+from pools.models import Key, KeyEvent, KeyImport
+from pools.search import find_keys
+
+MOST_CHOICES = 200
+
+
+def is_search(request):
+    return bool(request.GET.get("q", "").strip())
+
+
+class PoolFilter(admin.SimpleListFilter):
+    """One pool at a time: no index has all keys of an account in an order."""
+
+    title, parameter_name = "pool", "policy"
+
+    def __init__(self, request, params, model, model_admin):
+        policies = model_admin.of_account(Policy.objects.filter(use_pool=True), request, "account")
+        self.pools = [(str(pk), name) for pk, name in policies.values_list("pk", "name")[:MOST_CHOICES]]
+        self.is_search = is_search(request) or "import" in request.GET
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request, model_admin):
+        return self.pools
+
+    def has_output(self):
+        return True
+
+    def value(self):
+        chosen = super().value()
+        if chosen is None and len(self.pools) == 1 and not self.is_search:
+            return self.pools[0][0]
+        return chosen
+
+    def choices(self, changelist):
+        chosen = self.value()
+        for pk, name in self.pools:
+            yield {
+                "selected": chosen == pk,
+                "query_string": changelist.get_query_string({self.parameter_name: pk}, ["q", "import", "p"]),
+                "display": name,
+            }
+
+    def queryset(self, request, keys):
+        if chosen := self.value():
+            return keys.filter(policy=as_uuid(chosen))
+        return keys if self.is_search else keys.none()
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Available, popped or withdrawn: each has an order and an index of its own."""
+
+    title, parameter_name = "state", "state"
+    STATES = ("available", "popped", "withdrawn")
+
+    def __init__(self, request, params, model, model_admin):
+        self.is_search = is_search(request)
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request, model_admin):
+        return [(state, state.capitalize()) for state in self.STATES]
+
+    def value(self):
+        chosen = super().value()
+        return chosen if chosen in self.STATES else None if self.is_search else "available"
+
+    def choices(self, changelist):
+        if self.is_search:
+            yield {
+                "selected": self.value() is None,
+                "query_string": changelist.get_query_string(remove=[self.parameter_name]),
+                "display": "Any",
+            }
+        for state, title in self.lookup_choices:
+            yield {
+                "selected": self.value() == state,
+                "query_string": changelist.get_query_string({self.parameter_name: state}, ["p"]),
+                "display": title,
+            }
+
+    def queryset(self, request, keys):
+        match self.value():
+            case "available":
+                return keys.available()
+            case "popped":
+                return keys.filter(popped__isnull=False)
+            case "withdrawn":
+                return keys.filter(withdrawn__isnull=False)
+        return keys
+
+
+class ImportFilter(admin.SimpleListFilter):
+    """Of the pool that is chosen."""
+
+    title, parameter_name = "import", "import"
+
+    def lookups(self, request, model_admin):
+        imports = model_admin.of_account(KeyImport.objects.filter(loading=None), request, "account")
+        if policy := as_uuid(request.GET.get("policy", "")):
+            imports = imports.filter(policy=policy)
+        return [(str(each.pk), str(each)) for each in imports[:20]]
+
+    def queryset(self, request, keys):
+        if not self.value():
+            return keys
+        # Keys are younger than their import: where to begin in the order of ids.
+        uuid = as_uuid(self.value())
+        return keys.filter(key_import=uuid, pk__gt=uuid) if uuid else keys.none()
+
+
+class SinceFilter(admin.SimpleListFilter):
+    """When keys were popped or withdrawn; those that wait, when they came."""
+
+    title, parameter_name = "date", "since"
+    DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
+
+    def lookups(self, request, model_admin):
+        return self.DAYS.items()
+
+    def queryset(self, request, keys):
+        if self.value() not in self.DAYS:
+            return keys
+        since = timezone.now() - timedelta(days=int(self.value()))
+        match request.GET.get("state"):
+            case "popped":
+                return keys.filter(popped__gte=since)
+            case "withdrawn":
+                return keys.filter(withdrawn__gte=since)
+        return keys.filter(pk__gt=first_id(since))
+
+
+@admin.register(Key)
+class KeyAdmin(ReadOnlyAdmin):
+    """Keys are added to a pool by imports and leave it by pops; here they are masked."""
+
+    acts = [Reveal(), Return(), Withdraw()]
+    list_display = ["masked", "of_policy", "state", "moment", "reference", "of_import"]
+    list_select_related = ["policy", "key_import"]
+    list_filter = [PoolFilter, StateFilter, ImportFilter, SinceFilter]
+    search_fields = ["key"]
+    search_help_text = "A whole key, its last four characters, a reference, or the id of a license"
+    sortable_by = ()
+    fields = ["masked", "of_policy", "state", "of_import", "added"]
+    readonly_fields = fields
+    change_form_template = "admin/pools/key/change_form.html"
+
+    def get_queryset(self, request):
+        keys = super().get_queryset(request).published()
+        handed = (KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED)
+        events = KeyEvent.objects.filter(account=OuterRef("account"), key_digest=OuterRef("digest"), event__in=handed)
+        return keys.annotate(last_reference=Subquery(events.order_by("-id").values("reference")[:1]))
+
+    def get_ordering(self, request):
+        """By what the index of each state has; those that wait, in the order in which they will go."""
+        if is_search(request):
+            return ["id"]
+        return {"popped": ["-popped"], "withdrawn": ["-id"]}.get(request.GET.get("state"), ["id"])
+
+    def get_search_results(self, request, keys, text):
+        text = text.strip()
+        if not text:
+            return keys, False
+        account = None if request.user.is_superuser else request.user.account
+        return keys.filter(pk__in=find_keys(text, account)), False
+
+    def changelist_view(self, request, extra_context=None):
+        policy = as_uuid(request.GET.get("policy", ""))
+        pools = self.of_account(Policy.objects.filter(use_pool=True), request, "account").select_related("product")
+        context = {
+            "title": "Keys",
+            "pools": pools.only("name", "product__name")[:MOST_CHOICES],
+            "chosen": policy or is_search(request) or "import" in request.GET,
+            "is_search": is_search(request),
+        }
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        uuid = as_uuid(object_id)
+        key = uuid and self.get_queryset(request).select_related("policy", "key_import").filter(pk=uuid).first()
+        context = {"key": key, "life": key and Life(key), "title": f"Key {key}", "subtitle": None}
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    @admin.display(description="key")
+    def masked(self, key):
+        return format_html("<code>{}</code>", key.masked)
+
+    @admin.display(description="pool")
+    def of_policy(self, key):
+        address = reverse("admin:licensing_policy_change", args=[key.policy_id])
+        return format_html('<a href="{}">{}</a>', address, key.policy)
+
+    @admin.display(description="state")
+    def state(self, key):
+        state = "popped" if key.popped else "withdrawn" if key.withdrawn else "available"
+        return format_html('<span class="state state-{0}">{0}</span>', state)
+
+    @admin.display(description="since")
+    def moment(self, key):
+        return moment(key.popped or key.withdrawn or key.created)
+
+    @admin.display(description="reference")
+    def reference(self, key):
+        return key.last_reference or ""
+
+    @admin.display(description="import")
+    def of_import(self, key):
+        if key.key_import is None:
+            return ""
+        address = reverse("admin:pools_keyimport_change", args=[key.key_import_id])
+        return format_html('<a href="{}">{}</a>', address, key.key_import)
+
+    @admin.display(description="added")
+    def added(self, key):
+        return moment(key.created)
+
+
+class Life:
+    """What happened to a key, the latest first, and how it came."""
+
+    MOST = 200
+
+    def __init__(self, key):
+        self.key = key
+
+    @cached_property
+    def events(self):
+        events = KeyEvent.objects.filter(account=self.key.account_id, key_digest=self.key.digest)
+        return events.select_related("license")[: self.MOST]

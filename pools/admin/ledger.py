@@ -1,0 +1,132 @@
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts.console import OfAccount, ReadOnlyAdmin, moment
+from accounts.models import Account
+from keygen_site.ids import as_uuid
+from pools.admin.acts import WithdrawRest
+from pools.models import Key, KeyEvent, KeyImport
+from pools.overview import MOST_COUNTED, left_of
+
+
+@admin.register(KeyImport)
+class KeyImportAdmin(ReadOnlyAdmin):
+    """Files of keys that were added to pools. A new one begins on the page of its policy."""
+
+    acts = [WithdrawRest()]
+    list_display = ["label", "of_policy", "added", "rejected", "operator", "when"]
+    list_select_related = ["policy"]
+    list_filter = [("policy", OfAccount)]
+    search_fields = ["name", "source", "operator"]
+    search_help_text = "Part of the name, of the file's name, or who brought it"
+    fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "when", "keys"]
+    readonly_fields = ["of_policy", "left", "by", "when", "keys"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(loading=None)
+
+    @admin.display(description="import")
+    def label(self, key_import):
+        return str(key_import)
+
+    @admin.display(description="pool")
+    def of_policy(self, key_import):
+        address = reverse("admin:licensing_policy_change", args=[key_import.policy_id])
+        return format_html('<a href="{}">{}</a>', address, key_import.policy)
+
+    @admin.display(description="still waiting")
+    def left(self, key_import):
+        left = left_of(key_import)
+        return f"{left:,} or more" if left >= MOST_COUNTED else f"{left:,}"
+
+    @admin.display(description="added by")
+    def by(self, key_import):
+        return key_import.operator or f"{key_import.bearer_type} {key_import.bearer_id or ''}"
+
+    @admin.display(description="when", ordering="id")
+    def when(self, key_import):
+        return moment(key_import.created)
+
+    @admin.display(description="keys")
+    def keys(self, key_import):
+        address = reverse("admin:pools_key_changelist")
+        query = f"?policy={key_import.policy_id}&import={key_import.pk}&state="
+        links = [
+            format_html('<a href="{}{}{}">{}</a>', address, query, state, state)
+            for state in ("available", "popped", "withdrawn")
+        ]
+        return format_html("{} · {} · {}", *links)
+
+
+class EventPolicyFilter(OfAccount):
+    """The pools of the ledger."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.title = "pool"
+
+
+@admin.register(KeyEvent)
+class KeyEventAdmin(ReadOnlyAdmin):
+    """The ledger: what happened to keys, the latest first."""
+
+    menu_name = "Ledger"
+    list_display = ["when", "what", "key_link", "pool", "license_link", "reference", "by"]
+    list_filter = ["event", ("policy", EventPolicyFilter)]
+    search_fields = ["reference"]
+    search_help_text = "A reference, a whole key, or the id of a key or license"
+    sortable_by = ()
+    fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
+    readonly_fields = fields
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("policy", "license", "key")
+
+    def get_search_results(self, request, events, text):
+        text = text.strip()
+        if not text:
+            return events, False
+        if request.user.is_superuser:
+            events = events.filter(account__in=Account.objects.values("pk"))  # the indexes begin with it
+        if uuid := as_uuid(text):
+            key = self.of_account(Key.objects.filter(pk=uuid), request).first()
+            return (events.filter(key_digest=key.digest) if key else events.filter(license=uuid)), False
+        of_text = events.with_key(text)
+        return (of_text if of_text.exists() else events.filter(reference=text)), False
+
+    @admin.display(description="when")
+    def when(self, event):
+        return moment(event.created)
+
+    @admin.display(description="what")
+    def what(self, event):
+        return format_html('<span class="state state-{0}">{0}</span>', event.event)
+
+    @admin.display(description="key")
+    def key_link(self, event):
+        if event.key_id is None:
+            return ""
+        if event.key is None:
+            return "deleted"
+        address = reverse("admin:pools_key_change", args=[event.key_id])
+        return format_html('<a href="{}"><code>{}</code></a>', address, event.key.masked)
+
+    @admin.display(description="pool")
+    def pool(self, event):
+        return event.policy or "deleted"
+
+    @admin.display(description="license")
+    def license_link(self, event):
+        if event.license_id is None:
+            return ""
+        if event.license is None:
+            return "revoked"
+        address = reverse("admin:licensing_license_change", args=[event.license_id])
+        return format_html('<a href="{}">{}</a>', address, event.license)
+
+    @admin.display(description="by")
+    def by(self, event):
+        if event.operator:
+            return event.operator
+        return f"{event.bearer_type.rstrip('s')} …{str(event.bearer_id)[-12:]}" if event.bearer_id else ""

@@ -1,0 +1,189 @@
+"""The page of a policy with its pool: numbers, chart, imports, and what can be done with the pool as a whole."""
+
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponseRedirect, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from uuid_utils.compat import uuid7
+
+from accounts.bearers import Origin
+from accounts.console import ReferenceForm, origin_of
+from keygen_site.errors import DomainError
+from keygen_site.ids import as_uuid
+from licensing.admin import PolicyAdmin
+from licensing.models import Policy
+from pools.formats import written
+from pools.models import KeyImport
+from pools.overview import overview
+from pools.services import STATES, export_keys, pop_keys_once, popped_by
+
+MOST_POPPED = 100
+SHOWN_FOR = 15 * 60  # seconds: for so long the page of a pop is good, before and after
+MOST_ON_PAGE = 1_000_000  # keys of the one pool of a page are counted further than those of a list
+
+
+def is_recent(uuid: UUID):
+    """Whether a UUIDv7 was made within the last minutes."""
+    age = (uuid7().int >> 80) - (uuid.int >> 80)  # milliseconds
+    return -SHOWN_FOR * 1000 < age < SHOWN_FOR * 1000
+
+
+class PopForm(ReferenceForm):
+    """How many keys, what for, and a name of the form by which sending it twice is noticed."""
+
+    count = forms.IntegerField(min_value=1, max_value=MOST_POPPED, initial=1)
+    once = forms.UUIDField(widget=forms.HiddenInput)
+
+    field_order = ["count", "reference"]
+
+    def clean_once(self):
+        if not is_recent(self.cleaned_data["once"]):
+            raise forms.ValidationError("This page was open for too long. Open it again.")
+        return self.cleaned_data["once"]
+
+
+class ExportForm(forms.Form):
+    state = forms.ChoiceField(choices=[(state, state.capitalize()) for state in STATES])
+    format = forms.ChoiceField(choices=[("csv", "CSV, with moments"), ("ndjson", "NDJSON"), ("text", "Keys only")])
+    key_import = forms.ModelChoiceField(KeyImport.objects.none(), required=False, label="Import", empty_label="All")
+    since = forms.DateTimeField(
+        required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}), help_text="UTC"
+    )
+    until = forms.DateTimeField(
+        required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}), help_text="UTC"
+    )
+    formula_safe = forms.BooleanField(
+        required=False, label="For a spreadsheet", help_text="Defuses keys in CSV that a spreadsheet would run."
+    )
+
+
+admin.site.unregister(Policy)
+
+
+@admin.register(Policy)
+class PooledPolicyAdmin(PolicyAdmin):
+    """A policy; where it has a pool, the pool comes first."""
+
+    change_form_template = "admin/pools/policy/change_form.html"
+
+    def get_urls(self):
+        wrap = self.admin_site.admin_view
+        name = "licensing_policy"
+        return [
+            path("<uuid:pk>/pop/", wrap(self.pop_view), name=f"{name}_pop"),
+            path("<uuid:pk>/popped/<uuid:once>/", wrap(self.popped_view), name=f"{name}_popped"),
+            path("<uuid:pk>/export/", wrap(self.export_view), name=f"{name}_export"),
+            *super().get_urls(),
+        ]
+
+    def pooled_policy(self, request, pk, permission):
+        """The policy of an address, with a pool, for who may do something with it."""
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+        policy = self.get_queryset(request).filter(pk=pk, use_pool=True).select_related("account", "product").first()
+        if policy is None:
+            raise Http404
+        return policy
+
+    def context_of(self, request, policy, **context):
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "policy": policy,
+            "back": self._page_of(policy),
+            "list_url": reverse("admin:licensing_policy_changelist"),
+            **context,
+        }
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        uuid = as_uuid(object_id)
+        policies = self.get_queryset(request).filter(pk=uuid) if uuid else Policy.objects.none()
+        pools = overview(policies, most=MOST_ON_PAGE)
+        may = request.user.has_perm
+        context = {"pool": pools[0] if pools else None}
+        if pools:
+            context |= {
+                "imports": KeyImport.objects.filter(policy=uuid, loading=None)[:8],
+                "may_import": may("pools.add_keyimport"),
+                "may_pop": may("pools.pop_key"),
+                "may_export": may("pools.export_key"),
+                "may_issue": may("licensing.add_license"),
+            }
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def pop_view(self, request, pk):
+        """Pop by hand. Sending the form twice pops once; the answer is an address that shows the keys for a while."""
+        policy = self.pooled_policy(request, pk, "pools.pop_key")
+        form = PopForm(request.POST if request.method == "POST" else None, initial={"once": uuid7()})
+        problem = ""
+        if request.method == "POST" and form.is_valid():
+            once = form.cleaned_data["once"]
+            origin = Origin(operator=request.user.email, request_id=str(once), reference=form.cleaned_data["reference"])
+            try:
+                keys = pop_keys_once(policy=policy, count=form.cleaned_data["count"], origin=origin)
+            except DomainError as error:
+                problem = error.detail.capitalize()
+            else:
+                self.log_change(request, policy, f"Popped {len(keys):,}")
+                return HttpResponseRedirect(reverse("admin:licensing_policy_popped", args=[policy.pk, once]))
+        context = self.context_of(
+            request,
+            policy,
+            title=f"Pop from {policy}",
+            form=form,
+            problem=problem,
+            button="Pop",
+            consequences=[
+                "The next keys leave the pool and are shown to you, in clear. Nobody else gets them.",
+                "Your name and the reference go into the ledger.",
+            ],
+        )
+        return TemplateResponse(request, "admin/act.html", context, status=422 if problem else 200)
+
+    def popped_view(self, request, pk, once):
+        """The keys that whoever asks has just popped."""
+        policy = self.pooled_policy(request, pk, "pools.pop_key")
+        keys = []
+        if is_recent(once):
+            keys = popped_by(policy=policy, origin=Origin(operator=request.user.email, request_id=str(once)))
+        if not keys:
+            raise Http404
+        title = "1 key was popped" if len(keys) == 1 else f"{len(keys)} keys were popped"
+        context = self.context_of(
+            request, policy, title=title, text="\n".join(key.key for key in keys), keys=keys, again=True
+        )
+        return TemplateResponse(request, "admin/token.html", context)
+
+    def export_view(self, request, pk):
+        """The keys as a file, in clear; the ledger says that it was made."""
+        policy = self.pooled_policy(request, pk, "pools.export_key")
+        form = ExportForm(request.POST if request.method == "POST" else None)
+        form.fields["key_import"].queryset = KeyImport.objects.filter(policy=policy, loading=None)
+        if request.method == "POST" and form.is_valid():
+            values = form.cleaned_data
+            format, formula_safe = values.pop("format"), values.pop("formula_safe")
+            keys = export_keys(policy=policy, origin=origin_of(request), **values)
+            self.log_change(request, policy, f"Exported: {values['state']}")
+            suffix = {"text": "txt"}.get(format, format)
+            return StreamingHttpResponse(
+                written(keys, format, formula_safe=formula_safe),
+                content_type="application/octet-stream",
+                headers={"Content-Disposition": f'attachment; filename="keys-{policy.pk}.{suffix}"'},
+            )
+        context = self.context_of(
+            request,
+            policy,
+            title=f"Export keys of {policy}",
+            form=form,
+            button="Export",
+            every_time=True,
+            consequences=[
+                "The file has the keys in clear. Whoever has it, has the keys.",
+                "The keys stay where they are. That you exported them goes into the ledger.",
+            ],
+        )
+        return TemplateResponse(request, "admin/act.html", context)
