@@ -9,6 +9,11 @@ from pools.services import STATES
 MEDIA_TYPES = ("text/plain", "text/csv", "application/x-ndjson")
 _KEY = {"meta": Member(required=True, members={"key": Member("string", required=True)})}
 _NUMBER = Member("integer", required=True)
+_WORD = Member("string", required=True)
+_REJECTION = Member(
+    required=True,
+    members={"line": Member("integer", required=True, nullable=True), "code": _WORD, "detail": _WORD},
+)
 
 KEYS = PRODUCT | {"policy": Operation("Show the policy of a key", gives="policies")}
 
@@ -41,12 +46,14 @@ POOL = {
         takes=File(MEDIA_TYPES),
         status=200,
         meta={
+            "dry_run": Member("boolean", required=True),
             "import": Member("uuid", required=True, nullable=True),
             "lines": _NUMBER,
             "blank": _NUMBER,
             "added": _NUMBER,
             "rejected": _NUMBER,
             "reasons": Member(required=True, blank=True),
+            "rejections": Member("array", required=True, blank=True, items=_REJECTION),
         },
         parameters={
             "name": Parameter("What the import is called, 255 characters at most."),

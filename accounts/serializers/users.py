@@ -2,6 +2,7 @@ from dataclasses import replace
 from functools import cache
 
 from accounts.models import User
+from keygen_site.openapi.schemas import or_null
 from keygen_site.serializers import ACCOUNT, ResourceSerializer, to_many, to_one
 
 
@@ -34,6 +35,11 @@ class UserSerializer(ResourceSerializer):
         ]
         on_create = on_update = ["first_name", "last_name", "email", "password", "role", "metadata"]
         required = ["email"]
+
+    @classmethod
+    def describe(cls, members):
+        attributes = members["attributes"]["properties"]
+        attributes["fullName"] = or_null(attributes["fullName"])  # unless both names are known
 
     @classmethod
     @cache

@@ -13,6 +13,7 @@ ERRORS = objects(
         "meta": {
             "type": "object",
             "properties": {"id": {"type": "string", "description": "The request's, as in `X-Request-Id`."}},
+            "additionalProperties": True,
         },
         "errors": {
             "type": "array",

@@ -190,7 +190,8 @@ def _of_relationship(relationship, model):
     members = {}
     if relationship.type:
         linked = objects({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID})
-        empty = relationship.source is None or _is_null(relationship.source, model)
+        column = _column(relationship.source, model)
+        empty = column is None or column.null
         if relationship.source is None:
             linked = {"type": "null"}
         elif empty:
