@@ -1,11 +1,12 @@
 """What every JSON:API resource does the same way: the base viewset, its mixins, its routes and its errors."""
 
 import logging
+import sys
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.utils import IntegrityError, OperationalError
-from django.http import Http404
+from django.db.utils import Error, IntegrityError
+from django.http import Http404, HttpResponse
 from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -20,6 +21,7 @@ from keygen_site.ids import as_uuid
 from keygen_site.operations import Operation
 from keygen_site.parsers import open_chunked
 from keygen_site.renderers import Document, error_object, error_response
+from keygen_site.timeouts import is_timeout, is_unavailable
 
 WRITES = {"POST", "PUT", "PATCH"}
 logger = logging.getLogger(__name__)
@@ -33,6 +35,19 @@ class Busy(DomainError):
     detail = "The server is busy: what this request needs is held by another one. Please try again."
     code = "BUSY"
     headers = {"Retry-After": "1"}
+
+
+class Unavailable(DomainError):
+    """The database does not answer. Where it fell silent in the middle, nobody knows what has happened."""
+
+    status = 503
+    title = "Service unavailable"
+    detail = (
+        "The server cannot reach its database. Please try again: what may have had its effect already, under the same "
+        "Idempotency-Key."
+    )
+    code = "UNAVAILABLE"
+    headers = {"Retry-After": "2"}
 
 
 class ResourceViewSet(GenericViewSet):
@@ -89,7 +104,7 @@ class ResourceViewSet(GenericViewSet):
         handler = getattr(self, verb)
 
         def once(request, *args, **kwargs):
-            response = idempotency.once(name, request, lambda: handler(request, *args, **kwargs), is_lock_timeout)
+            response = idempotency.once(name, request, lambda: handler(request, *args, **kwargs), is_timeout)
             if "Idempotency-Replayed" in response:
                 self.authorize()
             return response
@@ -260,13 +275,20 @@ def _errors_of(exception, view):
             return validation_errors(exception, view.serializer_class)
         case Http404() | exceptions.NotFound() | exceptions.MethodNotAllowed():
             return [EndpointNotFound()]
-        case OperationalError() if is_lock_timeout(exception):
-            return [Busy()]
+        case Error() if refusal := refusal_of(exception):
+            return [refusal]
         case IntegrityError():
             # Each rule was checked, so a row that this one needs has gone meanwhile, or its id is another account's.
             logger.warning("conflict in request %s: %s", view.request.id, type(exception.__cause__).__name__)
             return [Conflict()]
     return None
+
+
+def refusal_of(error):
+    """What to answer to an error of the database that is nobody's mistake, or None."""
+    if is_timeout(error):
+        return Busy()
+    return Unavailable() if is_unavailable(error) else None
 
 
 def endpoint_not_found(request, exception=None):
@@ -290,18 +312,17 @@ class InternalError(DomainError):
 
 
 def internal_error(request):
-    """Django's `handler500`: what nobody expected; the traceback is in the log."""
-    if request.path.startswith("/v1/"):
-        return error_response(request, InternalError())
-    return defaults.server_error(request)
+    """Django's `handler500`: what nobody expected, with its traceback in the log; or a database that does not answer.
 
-
-def is_lock_timeout(error):
-    """Whether a database error says that a lock was waited for in vain.
-
-    PostgreSQL: 55P03, or 40P01 where two waited for each other; SQLite: busy.
+    The API's own views never get here with the latter, but pages do, and what is around a view.
     """
-    return getattr(error.__cause__, "sqlstate", "") in ("55P03", "40P01") or "database is locked" in str(error)
+    error = sys.exception()
+    refusal = refusal_of(error) if isinstance(error, Error) else None
+    if request.path.startswith("/v1/"):
+        return error_response(request, refusal or InternalError())
+    if refusal:
+        return HttpResponse(refusal.detail, status=refusal.status, headers=refusal.headers, content_type="text/plain")
+    return defaults.server_error(request)
 
 
 class Unprocessable(DomainError):

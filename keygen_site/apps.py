@@ -6,3 +6,6 @@ class KeygenSiteConfig(AppConfig):
 
     name = "keygen_site"
     verbose_name = "Server"
+
+    def ready(self):
+        from keygen_site import checks  # noqa: F401 registers them

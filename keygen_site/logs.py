@@ -2,6 +2,13 @@
 
 import logging
 import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+import orjson
+
+# The id of the request that this thread answers.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _HIDDEN = "***"
 _SECRETS = [
@@ -14,7 +21,7 @@ _SECRETS = [
     # A license named by its key rather than by its id; a key may have slashes, so it ends where we know what follows.
     (
         re.compile(
-            r"(/licenses/)(?!actions/|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^\s?\"']+?"
+            r"(/licenses/)(?!actions/|\{|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^\s?\"']+?"
             r"(?=(?:/(?:actions|entitlements|group|machines|owner|policy|product|tokens|users?)(?:/[^\s?\"']*)?)?"
             r"(?:[\s?\"']|$))",
             re.IGNORECASE,
@@ -24,11 +31,51 @@ _SECRETS = [
 ]
 
 
+def without_secrets(text):
+    """A text as it may be written into a log."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
 class LineFormatter(logging.Formatter):
-    """Formats a record, its traceback too, without what is secret in it."""
+    """Formats a record, its traceback too, without what is secret in it; at the end the id of the request."""
 
     def format(self, record):
-        text = super().format(record)
-        for pattern, replacement in _SECRETS:
-            text = pattern.sub(replacement, text)
-        return text
+        text = without_secrets(super().format(record))
+        id = request_id.get()
+        return f"{text} request={id}" if id and "\n" not in text else text
+
+
+class JSONFormatter(logging.Formatter):
+    """Formats a record as one line of JSON, its traceback too, without what is secret in it.
+
+    What a record has in `facts` are members of their own.
+    """
+
+    def format(self, record):
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_secrets(record.getMessage()),
+        }
+        if id := request_id.get():
+            line["request"] = id
+        line |= getattr(record, "facts", {})
+        if record.exc_info:
+            line["traceback"] = without_secrets(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str).decode()
+
+
+class WithoutPath(logging.Filter):
+    """Names the route where Django would name the path of a request: there may be a key in it."""
+
+    def filter(self, record):
+        from keygen_site.observation import route_of  # what it needs of Django is not there yet when logging is set up
+
+        request = getattr(record, "request", None)
+        path = getattr(request, "path", None)
+        if path and isinstance(record.args, tuple):
+            record.args = tuple(route_of(request) if part == path else part for part in record.args)
+        return True

@@ -6,18 +6,23 @@ from urllib.parse import unquote_to_bytes
 from uuid_utils.compat import uuid7
 
 from keygen_site.errors import BadRequest, BytesInvalid, NullByte
+from keygen_site.logs import request_id
 from keygen_site.renderers import error_response
 
 
 class RequestIdMiddleware:
-    """Gives every request an id of its own: header `X-Request-Id`, and `meta.id` of an error document."""
+    """Gives every request an id of its own: header `X-Request-Id`, `meta.id` of an error document, lines of the log."""
 
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
         request.id = str(uuid7())
-        response = self.get_response(request)
+        told = request_id.set(request.id)
+        try:
+            response = self.get_response(request)
+        finally:
+            request_id.reset(told)
         response["X-Request-Id"] = request.id
         return response
 

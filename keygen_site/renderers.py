@@ -113,4 +113,5 @@ def error_response(request, error):
     except MimeTypeInvalid:
         media_type = JSON_API
     body = orjson.dumps({"errors": [error_object(error)]})
-    return HttpResponse(body, status=error.status, content_type=f"{media_type}; charset=utf-8")
+    content_type = f"{media_type}; charset=utf-8"
+    return HttpResponse(body, status=error.status, content_type=content_type, headers=dict(error.headers))

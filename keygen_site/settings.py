@@ -38,7 +38,14 @@ SIGN_UP = env.bool("SIGN_UP", False)
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
+# A line of text, or one of JSON, for each record.
+LOG_FORMAT = env.str("LOG_FORMAT", "text", validate=validate.OneOf(["text", "json"]))
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+# Whoever has it may read the numbers at /metrics. Without it there are none.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+# The folder in which the processes share these numbers; its name is the library's, which reads it for itself.
+if folder := env.str("PROMETHEUS_MULTIPROC_DIR", ""):
+    Path(folder).mkdir(parents=True, exist_ok=True)
 # The revision of the source that runs, for the header Keygen-Revision.
 REVISION = env.str("REVISION", "")
 # Where mail goes, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints it.
@@ -50,10 +57,15 @@ EMAIL_URL = env.str(
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
+# Seconds that a statement of a request may take, and that its transaction may wait for the next one; 0: for ever.
+STATEMENT_TIMEOUT = env.float("STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0))
+IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=validate.Range(min=0))
 # Bytes that a file of keys may have which comes by HTTP, as it is sent and unpacked. The command has no limit.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
 # PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
+# A pooler such as PgBouncer gives each transaction another session: what a session is set to, the role has to be.
+CONNECTION_POOLER = env.bool("CONNECTION_POOLER", False)
 
 env.seal()
 
@@ -76,6 +88,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "keygen_site.middleware.RequestIdMiddleware",
+    "keygen_site.observation.ObservationMiddleware",
     "keygen_site.headers.ApiHeadersMiddleware",
     "keygen_site.headers.PageHeadersMiddleware",
     "accounts.middleware.SignatureMiddleware",
@@ -125,8 +138,13 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASE["CONN_MAX_AGE"] = None
     DATABASE["CONN_HEALTH_CHECKS"] = True
-    DATABASE.setdefault("OPTIONS", {})
-    DATABASE["OPTIONS"]["options"] = f"-c lock_timeout={int(LOCK_TIMEOUT * 1000)}ms"
+    # A server that is gone without a word is given up soon, so that another one can be tried.
+    DATABASE["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **DATABASE.get("OPTIONS", {})}
+    if CONNECTION_POOLER:
+        DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        given = DATABASE["OPTIONS"].get("options", "")
+        DATABASE["OPTIONS"]["options"] = f"{given} -c lock_timeout={int(LOCK_TIMEOUT * 1000)}ms".strip()
     if PREPARED_STATEMENTS:
         DATABASE["OPTIONS"]["server_side_binding"] = True
         DATABASE["OPTIONS"]["prepare_threshold"] = 5
@@ -138,8 +156,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.authentication.EmailBackend"]
-# An e-mail is unique within its account only; EmailBackend knows.
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # an e-mail is unique within its account only; EmailBackend knows
+    "security.W019",  # X-Frame-Options is as the contract has it; pages have `frame-ancestors` too
+    "security.W021",  # whether browsers may have the host on their list is for whoever owns the domain to say
+]
 # Knows licenses as bearers; `accounts`, below it, only knows this name.
 LICENSE_AUTHENTICATION = "licensing.authentication"
 PASSWORD_HASHERS = [
@@ -153,6 +174,9 @@ if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 63_072_000  # two years
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_SSL_REDIRECT = True
+    # A balancer asks these without the proxy.
+    SECURE_REDIRECT_EXEMPT = [r"^v1/health", r"^(healthz|readyz|metrics)$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_AGE = 10 * 60 * 60  # seconds since the sign-in: a working day
@@ -201,8 +225,16 @@ LOGGING = {
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         },
+        "json": {"()": "keygen_site.logs.JSONFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"without path": {"()": "keygen_site.logs.WithoutPath"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOG_FORMAT == "json" else "line",
+            "filters": ["without path"],
+        },
+    },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # Django's own handlers would write lines past our formatter.

@@ -6,3 +6,9 @@ class PoolsConfig(AppConfig):
 
     name = "pools"
     verbose_name = "Pools"
+
+    def ready(self):
+        from keygen_site.metrics import register
+        from pools.metrics import PoolCollector
+
+        register(PoolCollector())

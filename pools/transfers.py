@@ -9,11 +9,11 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from keygen_site import idempotency
-from keygen_site.api import is_lock_timeout
 from keygen_site.documents import read_time
 from keygen_site.errors import BadRequest, NotFound
 from keygen_site.ids import as_uuid
 from keygen_site.renderers import Document
+from keygen_site.timeouts import is_timeout
 from pools.formats import FORMATS, FileTooLarge, read_keys, written
 from pools.models import KeyImport
 from pools.services import STATES, export_keys, importing
@@ -57,7 +57,7 @@ class TransferMixin:
                     return Response(Document(meta=unpublished.report.as_dict()))
 
                 if once:
-                    return idempotency.once(once, request, publish, is_lock_timeout, fingerprint)
+                    return idempotency.once(once, request, publish, is_timeout, fingerprint)
                 return publish()
 
     @action(detail=False, url_path="actions/export")

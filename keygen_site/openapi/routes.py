@@ -83,12 +83,10 @@ def _endpoints(path, pattern):
 def template_of(pattern):
     """A route as OpenAPI writes it: `^keys/(?P<pk>[^/]+?)/?$` is `keys/{id}`."""
     text = _END.sub("", pattern.removeprefix("^"))
-    if "(?P<" not in text:
-        return _CONVERTER.sub(r"{\1}", text)
     while group := _NAMED_GROUP.search(text):
         name = {"pk": "id"}.get(group[1], group[1])
         text = f"{text[: group.start()]}{{{name}}}{text[_end_of(text, group.start()) :]}"
-    return text
+    return _CONVERTER.sub(r"{\1}", text)
 
 
 def _end_of(text, start):

@@ -12,9 +12,12 @@ import time
 from functools import cache
 
 from django.db import connections, transaction
+from prometheus_client import Counter
 
 from pools.models.events import KeyEvent
 from pools.models.imports import KeyImport
+
+POPPED = Counter("keygen_pool_popped", "Keys taken out of a pool, issued ones too.", ["policy"])
 
 HINT_SECONDS = 1.0
 MOST_HINTS = 10_000
@@ -39,7 +42,7 @@ def claim(model, policy, origin, license=None, using="default"):
     if key:
         key.policy = policy
         # Only a pop that stands may move the start: after a rollback the same key must be the next again.
-        transaction.on_commit(lambda: _remember(policy.pk, key.pk), using=using)
+        transaction.on_commit(lambda: _popped(policy.pk, key.pk), using=using)
     return key
 
 
@@ -125,6 +128,11 @@ def _statement(model, vendor, hinted, locking):
 def _hint(policy_id):
     key_id, born = _hints.get(policy_id, (None, 0.0))
     return key_id if time.monotonic() - born < HINT_SECONDS else None
+
+
+def _popped(policy_id, key_id):
+    POPPED.labels(str(policy_id)).inc()
+    _remember(policy_id, key_id)
 
 
 def _remember(policy_id, key_id):

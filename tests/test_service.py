@@ -1,0 +1,177 @@
+"""What the machinery around the server asks it: whether it lives, whether it can work, and for numbers."""
+
+from unittest import mock
+
+import pytest
+from django.db import DatabaseError, connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from keygen_site import metrics, service
+from pools.metrics import PoolCollector
+from tests.cast import add_keys, numbered
+from tests.conftest import API
+
+TOKEN = "a-token-for-metrics"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch):
+    monkeypatch.setattr(service, "_migrated", False)
+    monkeypatch.setattr(metrics, "_collectors", [PoolCollector()])
+
+
+@pytest.fixture
+def numbers(settings):
+    """Reads /metrics: the line that begins with a name and labels, as a number."""
+    settings.METRICS_TOKEN = TOKEN
+
+    def number_of(name):
+        text = API(TOKEN).get("/metrics").content.decode()
+        found = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == name]
+        return float(found[0]) if found else 0.0
+
+    return number_of
+
+
+def test_lives_without_a_database():
+    with mock.patch("keygen_site.service.connection.cursor", side_effect=DatabaseError):
+        response = API().get("/healthz")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_is_ready(db):
+    response = API().get("/readyz")
+
+    assert (response.status_code, response.json()) == (200, {"database": "ok", "migrations": "ok"})
+
+
+def test_is_not_ready_without_a_database():
+    with mock.patch("keygen_site.service.connection.cursor", side_effect=DatabaseError):
+        response = API().get("/readyz")
+
+    assert (response.status_code, response.json()) == (503, {"database": "failed", "migrations": "failed"})
+
+
+def test_is_not_ready_before_the_last_migration(db):
+    last = MigrationRecorder.Migration.objects.filter(app="pools").latest("id")
+    MigrationRecorder(connection).record_unapplied("pools", last.name)
+
+    response = API().get("/readyz")
+
+    assert (response.status_code, response.json()) == (503, {"database": "ok", "migrations": "failed"})
+
+
+def test_is_ready_when_newer_code_has_migrated_already(db):
+    MigrationRecorder(connection).record_applied("pools", "9999_of_the_next_release")
+
+    assert API().get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_answer_no_writes(db, path):
+    assert API().post(path).status_code == 404
+
+
+def test_numbers_are_nowhere_without_a_token():
+    assert API().get("/metrics").status_code == 404
+    assert API("").get("/metrics", Authorization="Bearer ").status_code == 404
+
+
+@pytest.mark.parametrize("credential", ["", "Bearer ", "Bearer another", f"Basic {TOKEN}", TOKEN])
+def test_numbers_are_for_whoever_has_the_token(settings, credential):
+    settings.METRICS_TOKEN = TOKEN
+
+    response = API().get("/metrics", Authorization=credential)
+
+    assert (response.status_code, response.content) == (401, b"")
+    assert response["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_numbers_are_in_the_format_of_prometheus(db, numbers, settings):
+    response = API(TOKEN).get("/metrics")
+
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain; version=")
+
+
+def test_requests_are_counted_by_route_and_status(acme, api, numbers):
+    labels = 'method="GET",route="/v1/accounts/{account}/keys/{id}"'
+    before = numbers(f'keygen_requests_total{{{labels},status="404"}}')
+    timed = numbers(f"keygen_request_seconds_count{{{labels}}}")
+
+    api(acme.admin).get("keys/C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3")
+
+    assert numbers(f'keygen_requests_total{{{labels},status="404"}}') == before + 1
+    assert numbers(f"keygen_request_seconds_count{{{labels}}}") == timed + 1
+
+
+def test_requests_that_lead_nowhere_are_counted_together(db, numbers):
+    name = 'keygen_requests_total{method="GET",route="(none)",status="404"}'
+    before = numbers(name)
+
+    API().get("/v1/nowhere-1")
+    API().get("/v1/nowhere-2")
+
+    assert numbers(name) == before + 2
+
+
+def test_methods_that_are_none_are_counted_together(db, numbers):
+    name = 'keygen_requests_total{method="(other)",route="(none)",status="400"}'
+    before = numbers(name)
+
+    API().request("FROBNICATE", "/v1/ping")
+    API().request("XYZZY", "/v1/ping")
+
+    assert numbers(name) == before + 2
+
+
+def test_pools_say_how_many_keys_wait(acme, numbers, origin):
+    add_keys(acme.policy, *numbered(3))
+    acme.policy.pool.pop(origin)
+
+    assert numbers(f'keygen_pool_available{{account="acme",name="Pooled",policy="{acme.policy.pk}"}}') == 2
+
+
+def test_pools_are_not_counted_at_each_scrape(acme, numbers, origin):
+    name = f'keygen_pool_available{{account="acme",name="Pooled",policy="{acme.policy.pk}"}}'
+    add_keys(acme.policy, *numbered(3))
+
+    assert numbers(name) == 3
+    acme.policy.pool.pop(origin)
+    assert numbers(name) == 3
+
+
+def test_a_pool_is_counted_up_to_a_bound(acme, numbers, monkeypatch):
+    monkeypatch.setattr("pools.metrics.MOST_COUNTED", 2)
+    add_keys(acme.policy, *numbered(3))
+
+    assert numbers(f'keygen_pool_available{{account="acme",name="Pooled",policy="{acme.policy.pk}"}}') == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_pools_say_how_many_keys_were_popped(acme, api, numbers):
+    name = f'keygen_pool_popped_total{{policy="{acme.policy.pk}"}}'
+    add_keys(acme.policy, *numbered(2))
+
+    for _ in range(3):
+        api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
+
+    assert numbers(name) == 2
+
+
+def test_what_takes_long_is_remembered_for_long(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("keygen_site.metrics.time.monotonic", lambda: now[0])
+
+    def ask():
+        now[0] += 2  # seconds
+        return now[0]
+
+    remembered = metrics.Remembered(ask, seconds=5, share=0.02)
+
+    assert remembered.get() == 1002
+    now[0] = 1101
+    assert remembered.get() == 1002
+    now[0] = 1102
+    assert remembered.get() == 1104
