@@ -8,12 +8,15 @@ from keygen_site import service
 from keygen_site.openapi import views
 
 # Patterns are tried one after the other: what is asked for most often comes first.
-api = [path("", include("pools.urls")), path("", include("licensing.urls")), path("", include("accounts.urls"))]
+api = [
+    path("", include("pools.urls")),
+    path("", include("licensing.urls")),
+    path("", include("accounts.urls")),
+    re_path(r"^ping/?$", service.ping),
+]
 
 urlpatterns = [
     path("v1/accounts/<str:account>/", include(api)),
-    re_path(r"^v1/ping/?$", service.ping),
-    re_path(r"^v1/accounts/(?P<account>[^/]+)/ping/?$", service.ping),
     re_path(r"^v1/health/?$", service.health),
     path("openapi.json", views.openapi, name="openapi"),
     path("docs", views.docs, name="docs"),

@@ -1,0 +1,181 @@
+"""The description of the API at /openapi.json, and the page at /docs."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.urls import URLResolver, get_resolver, resolve
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from keygen_site.openapi.document import build
+from keygen_site.openapi.routes import endpoints
+
+SHORT, LONG = "v1/", "v1/accounts/<str:account>/"
+ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
+
+
+def operations(document):
+    return [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+DOCUMENT = build()
+
+
+NAMES = [operation["operationId"] for _, _, operation in operations(DOCUMENT)]
+
+
+class TestDescription:
+    @pytest.mark.parametrize("account", ["", "acme"])
+    def test_is_valid_openapi(self, client, settings, account):
+        settings.ACCOUNT = account
+
+        response = client.get("/openapi.json")
+
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json()["openapi"].startswith("3.1.")
+        validate(response.json())
+
+    @pytest.mark.parametrize(
+        ("single_account", "shown", "hidden"), [(False, LONG, SHORT), (True, SHORT, LONG)], ids=["many", "single"]
+    )
+    def test_has_every_route_and_no_other(self, single_account, shown, hidden):
+        known = set(routes(get_resolver()))
+        # Most routes are there twice, with the account in front and without; one of them is shown.
+        twins = {(hidden + route.removeprefix(shown), method) for route, method in known if route.startswith(shown)}
+
+        described = {
+            (resolve(address(path)).route.removeprefix("^"), method)
+            for path, method, _ in operations(build(single_account=single_account))
+        }
+
+        assert described == known - twins
+
+    @pytest.mark.parametrize("endpoint", endpoints(), ids=lambda endpoint: f"{endpoint.method} {endpoint.path}")
+    def test_leads_to_the_action_that_it_is_about(self, endpoint):
+        callback = resolve(address(endpoint.path)).func
+
+        if endpoint.action:
+            assert (callback.cls, callback.actions[endpoint.method.lower()]) == (endpoint.view, endpoint.action)
+        else:
+            assert callback is endpoint.view
+
+    def test_gives_every_operation_a_name_of_its_own(self):
+        assert len(NAMES) == len(set(NAMES))
+
+    @pytest.mark.parametrize(("path", "method", "operation"), operations(DOCUMENT), ids=NAMES)
+    def test_says_what_each_operation_takes_and_gives(self, path, method, operation):
+        assert operation["summary"]
+        assert {p["name"] for p in followed(operation["parameters"]) if p["in"] == "path"} == set(
+            re.findall(r"{(\w+)}", path)
+        )
+        statuses = set(operation["responses"])
+        assert "400" in statuses
+        if operation["tags"] != ["service"]:
+            assert statuses >= {"400", "401", "403", "404", "429", "503"}
+        for content in contents(operation):
+            assert content["schema"]
+
+    @pytest.mark.parametrize(("path", "method", "operation"), operations(DOCUMENT), ids=NAMES)
+    def test_has_examples_that_fit(self, path, method, operation):
+        for content in contents(operation):
+            for example in examples(content):
+                validator(content["schema"]).validate(example)
+
+    def test_describes_every_filter(self):
+        for endpoint in endpoints():
+            filterset = getattr(endpoint.view, "filterset_class", None)
+            if filterset:
+                assert set(filterset.base_filters) <= set(filterset.parameters)
+
+
+class TestPage:
+    def test_shows_every_operation(self, client):
+        page = client.get("/docs").content.decode()
+
+        assert [name for name in NAMES if f'id="{name}"' not in page] == []
+
+    def test_needs_nothing_from_elsewhere(self, client):
+        response = client.get("/docs")
+
+        assert response["Content-Security-Policy"].startswith("default-src 'self'")
+        page = Page()
+        page.feed(response.content.decode())
+        assert page.inline == []
+        assert [link for link in page.loaded if not link.startswith("/static/")] == []
+        assert all(finders.find(link.removeprefix("/static/")) for link in page.loaded)
+
+    def test_has_ids_that_are_unique(self, client):
+        found = re.findall(r' id="([^"]+)"', client.get("/docs").content.decode())
+
+        assert len(found) == len(set(found))
+
+
+class Page(HTMLParser):
+    """What a page loads, and what a strict content security policy would not let it do."""
+
+    def __init__(self):
+        super().__init__()
+        self.loaded, self.inline = [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag in ("script", "style") or "style" in attributes or any(name.startswith("on") for name in attributes):
+            self.inline.append(self.get_starttag_text())
+        if tag == "link":
+            self.loaded.append(attributes["href"])
+        if "src" in attributes:
+            self.loaded.append(attributes["src"])
+
+
+def address(path):
+    """An address that fits a path with variable parts."""
+    return re.sub(r"{\w+}", ID, path)
+
+
+def routes(resolver, prefix=""):
+    """(route, method) of all below /v1."""
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern).removeprefix("^")
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, route)
+        elif route.startswith(SHORT):
+            yield from ((route, method) for method in getattr(entry.callback, "actions", {"get": ""}))
+
+
+def followed(values):
+    for value in values:
+        while "$ref" in value:
+            value = component(value["$ref"])
+        yield value
+
+
+def component(reference):
+    value = DOCUMENT
+    for name in reference.removeprefix("#/").split("/"):
+        value = value[name]
+    return value
+
+
+def contents(operation):
+    """The contents of the body and of all answers."""
+    bodies = [operation["requestBody"]] if "requestBody" in operation else []
+    for body in [*bodies, *followed(operation["responses"].values())]:
+        yield from (content for content in body.get("content", {}).values() if content)
+
+
+def examples(content):
+    schema = next(followed([content["schema"]]))
+    yield from [content["example"]] if "example" in content else []
+    yield from (each["value"] for each in content.get("examples", {}).values())
+    yield from schema.get("examples", [])
+
+
+def validator(schema):
+    """What says whether a value fits a schema of the description."""
+    return Draft202012Validator({**schema, "components": DOCUMENT["components"]})
