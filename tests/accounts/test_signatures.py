@@ -122,13 +122,15 @@ class TestSignature:
         assert response.status_code == status
         check(response, acme, "get", "/v1/accounts/acme/keys")
 
-    def test_names_the_host_without_its_port(self, acme):
-        response = API(acme.admin_token).get("keys", Host="localhost:8000")
+    @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "LocalHost", "127.0.0.1:8000", "[::1]:8000"])
+    def test_names_the_host_as_the_client_sent_it(self, acme, settings, host):
+        settings.ALLOWED_HOSTS = ["*"]
 
-        check(response, acme, "get", "/v1/accounts/acme/keys", host="localhost")
+        response = API(acme.admin_token).get("keys", Host=host)
+
+        check(response, acme, "get", "/v1/accounts/acme/keys", host=host)
 
     def test_is_of_the_target_as_the_server_received_it(self, acme):
-
         client = Client(headers={"Authorization": f"Bearer {acme.admin_token}"})
         response = client.get(
             "/v1/accounts/acme/users/admin%40acme.test", RAW_URI="/v1/accounts/acme/users/admin%40acme.test"
