@@ -11,6 +11,7 @@ from licensing.viewsets import (
     ProductUserViewSet,
     ProductViewSet,
     UserLicenseViewSet,
+    UserProductViewSet,
 )
 from licensing.viewsets.license_base import ANY_TEXT
 
@@ -42,8 +43,8 @@ router.register(r"products/(?P<product>[^/]+)/users", ProductUserViewSet, basena
 router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, basename="product-tokens")
 router.register("policies", PolicyViewSet)
 router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
-
 router.register(r"users/(?P<user>[^/]+)/licenses", UserLicenseViewSet, basename="user-licenses")
+router.register(r"users/(?P<user>[^/]+)/products", UserProductViewSet, basename="user-products")
 
 below = rf"licenses/(?P<license>{ANY_TEXT})"
 user_router = LicenseUserRouter()

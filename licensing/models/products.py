@@ -27,19 +27,30 @@ class ProductQuerySet(models.QuerySet):
             case "product":
                 return products.filter(pk=bearer.id)
             case "license":
-                own = Q(licenses=bearer.id) & ~Q(distribution_strategy="CLOSED")
+                own = _among(Q(licenses=bearer.id) & ~Q(distribution_strategy="CLOSED"))
             case "user":
-                own = Q(licenses__owner=bearer.id) | Q(licenses__users=bearer.id)
+                own = _licensed_to(bearer.id)
             case _:
                 return products.none()
-        # A subquery: rows found by a join could not be locked, nor counted without doubles.
-        licensed = self.model.objects.filter(own).values("pk")
-        return products.filter(Q(distribution_strategy="OPEN") | Q(pk__in=licensed))
+        return products.filter(Q(distribution_strategy="OPEN") | own)
+
+    def of_user(self, user):
+        """The products of which a user owns a license, or is attached to one."""
+        return self.filter(_licensed_to(user))
 
     def named(self, identifier):
         """Products whose id or code is `identifier`; no code looks like a UUID, so there is one at most."""
         uuid = as_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(code=identifier))
+
+
+def _licensed_to(user):
+    return _among(Q(licenses__owner=user) | Q(licenses__users=user))
+
+
+def _among(terms):
+    # A subquery: rows found by a join could not be locked, nor counted without doubles.
+    return Q(pk__in=Product.objects.filter(terms).values("pk"))
 
 
 class Product(Resource):

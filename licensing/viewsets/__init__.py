@@ -7,6 +7,7 @@ from licensing.viewsets.products import (
     ProductTokenViewSet,
     ProductUserViewSet,
     ProductViewSet,
+    UserProductViewSet,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "ProductUserViewSet",
     "ProductViewSet",
     "UserLicenseViewSet",
+    "UserProductViewSet",
 ]

@@ -1,5 +1,4 @@
 from accounts.api import AccountViewSet
-from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.documents import camel
@@ -11,6 +10,7 @@ from licensing.services import issue_license
 from licensing.viewsets.license_actions import LicenseActions
 from licensing.viewsets.license_base import ANY_TEXT
 from licensing.viewsets.license_relationships import LicenseRelationships
+from licensing.viewsets.nested import OfUser
 
 # What only those who manage licenses may say of a new one (contract: licenses 3.2).
 MANAGERS = frozenset({"admin", "developer", "sales-agent", "product"})
@@ -90,7 +90,7 @@ class LicenseViewSet(
         serializer.instance = issue_license(origin=self.origin, **serializer.validated_data)
 
 
-class UserLicenseViewSet(RetrieveMixin, ListMixin, AccountViewSet):
+class UserLicenseViewSet(OfUser, RetrieveMixin, ListMixin, AccountViewSet):
     """The licenses that a user owns or is attached to."""
 
     queryset = License.objects.shown()
@@ -98,9 +98,6 @@ class UserLicenseViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     filterset_class = UserLicenseFilterSet
     permissions = {"list": "license.read", "retrieve": "license.read"}
     lookup_value_regex = ANY_TEXT
-
-    def find_parent(self):
-        self.user = self.find(User.objects.visible_to(self.request.user), self.kwargs["user"])
 
     def authorize(self):
         super().authorize()

@@ -1,6 +1,7 @@
-"""What can be looked at below a policy or a product."""
+"""What can be looked at below a policy, a product or a user."""
 
 from accounts.api import AccountViewSet
+from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.api import ListMixin, RetrieveMixin
 from licensing.models import License
@@ -9,7 +10,7 @@ from licensing.viewsets.license_base import ANY_TEXT
 
 
 class ForStaffAndProduct:
-    """Mixin: below a policy or a product only staff and the product itself may look.
+    """Mixin: only staff and the product that it is of may look.
 
     A license or user that may read licenses, say, does so at their own address (contract: keys 5.3, 5.4).
     """
@@ -20,8 +21,15 @@ class ForStaffAndProduct:
             raise Forbidden
 
 
+class OfUser:
+    """Mixin of what is below a user, whom the address names by id or e-mail."""
+
+    def find_parent(self):
+        self.user = self.find(User.objects.visible_to(self.request.user), self.kwargs["user"])
+
+
 class NestedViewSet(ForStaffAndProduct, RetrieveMixin, ListMixin, AccountViewSet):
-    """What is below a policy or a product, to be looked at."""
+    """What is below a policy, a product or a user, to be looked at."""
 
 
 class NestedLicenseViewSet(NestedViewSet):

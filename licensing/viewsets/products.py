@@ -8,7 +8,7 @@ from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin,
 from licensing.filters import ProductLicenseFilterSet
 from licensing.models import Policy, Product
 from licensing.serializers import PolicySerializer, ProductSerializer
-from licensing.viewsets.nested import ForStaffAndProduct, NestedLicenseViewSet, NestedViewSet
+from licensing.viewsets.nested import ForStaffAndProduct, NestedLicenseViewSet, NestedViewSet, OfUser
 
 
 class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
@@ -68,6 +68,17 @@ class ProductUserViewSet(OfProduct, NestedViewSet):
 
     def get_queryset(self):
         return super().get_queryset().of_product(self.product.pk)
+
+
+class UserProductViewSet(OfUser, NestedViewSet):
+    """The products of which a user holds a license."""
+
+    queryset = Product.objects.all()
+    serializer_class = ProductSerializer
+    permissions = {"list": "product.read", "retrieve": "product.read"}
+
+    def get_queryset(self):
+        return super().get_queryset().of_user(self.user.pk)
 
 
 class ProductTokenViewSet(OfProduct, ForStaffAndProduct, BearerTokenViewSet):
