@@ -50,7 +50,7 @@ def build(single_account=False):
         single_account: whether addresses leave the account out.
     """
     found = endpoints(single_account)  # this loads what the rest is about
-    schemas = {"Errors": answers.ERRORS, "Links": _LINKS} | {
+    schemas = {"Errors": answers.ERRORS, "Links": _LINKS, **parameters.SCHEMAS} | {
         _name(serializer): of_resource(serializer) for serializer in _serializers().values()
     }
     paths = {}
@@ -153,6 +153,12 @@ def _id(endpoint):
     return f"{name}_by_put" if both else name
 
 
+def _component(endpoint, kind):
+    """The name of a document that only one operation has: generators name classes by it."""
+    words = f"{endpoint.name}-{endpoint.action}".replace("_", "-").split("-")
+    return "".join(word.capitalize() for word in words) + kind
+
+
 def _usual(endpoint):
     """What one of the usual actions takes and gives.
 
@@ -181,18 +187,20 @@ def _usual(endpoint):
 
 def _body(endpoint, operation, schemas):
     if isinstance(operation.takes, File):
-        file = {"schema": {"type": "string"}, "example": "KEY-0001\nKEY-0002\n"}
-        return {"required": True, "content": {name: _file(name) for name in operation.takes.media_types} or file}
+        return {"required": True, "content": {name: _file(name) for name in operation.takes.media_types}}
     serializer = endpoint.view.serializer_class
     if endpoint.action in endpoint.view.operations:
+        name = _component(endpoint, "Request")
         schema, required = of_members(operation.takes)
     else:
         creating = endpoint.action == "create"
-        schema, required = of_request(serializer, creating)
         name = f"{'New' if creating else 'Changed'}{_name(serializer)}"
-        schemas[name], schema = schema, ref("schemas", name)
-    shown = example(schema, schemas, request=True)
-    return {"required": required, "content": answers.content(schema, shown)}
+        schema, required = of_request(serializer, creating)
+    schemas[name] = schema
+    return {
+        "required": required,
+        "content": answers.content(ref("schemas", name), example(schema, schemas, request=True)),
+    }
 
 
 def _file(media_type):
@@ -237,9 +245,10 @@ def _success(endpoint, operation, schemas):
     if isinstance(operation.gives, str) and operation.gives and not (operation.meta or operation.nullable):
         kind = "Page" if operation.paged else "List" if operation.many else "Document"
         name = f"{_name(_serializers()[operation.gives])}{kind}"
-        schemas[name] = schema | {"examples": [example(schema, schemas)]}
-        return response | {"content": answers.content(ref("schemas", name))}
-    return response | {"content": answers.content(schema, example(schema, schemas))}
+    else:
+        name = _component(endpoint, "Answer")
+    schemas[name] = schema | {"examples": [example(schema, schemas)]}
+    return response | {"content": answers.content(ref("schemas", name))}
 
 
 def _answer(operation):

@@ -5,6 +5,8 @@ from keygen_site.operations import Parameter, choice
 from keygen_site.pagination import DEFAULT_SIZE, MAX_SIZE
 
 _SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
+# Generators make a class of each, so it should be one.
+SCHEMAS = {"Version": choice("1.8"), "Order": choice("desc", "asc")}
 
 
 def _parameter(place, name, description, schema, **more):
@@ -18,7 +20,7 @@ COMPONENTS = {
         "Keygen-Version",
         "The version of the API that the client speaks. Earlier ones, 1.0 to 1.7, are understood too; some names of "
         "attributes differ there. Without it, the account's.",
-        choice("1.8"),
+        ref("schemas", "Version"),
     ),
     "AcceptSignature": _parameter(
         "header",
@@ -57,7 +59,7 @@ COMPONENTS = {
         "and go; not together with `page[number]`.",
         {"type": "string", "pattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"},
     ),
-    "Order": _parameter("query", "order", "The newest first, or the oldest.", choice("desc", "asc")),
+    "Order": _parameter("query", "order", "The newest first, or the oldest.", ref("schemas", "Order")),
 }
 PAGES = ("Limit", "PageNumber", "PageSize", "PageCursor", "Order")
 # How rows are named in addresses where that is not by id alone.

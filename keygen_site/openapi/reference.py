@@ -51,7 +51,7 @@ def _entry(document, path, method, operation):
         summary=operation["summary"],
         description=operation.get("description", ""),
         deprecated=operation.get("deprecated", False),
-        parameters=[_parameter(_followed(document, parameter)) for parameter in operation["parameters"]],
+        parameters=[_parameter(document, _followed(document, parameter)) for parameter in operation["parameters"]],
         takes=_example(document, body),
         gives=_example(document, success.get("content", {})),
         members=list(_members(document, body.get(JSON_API, {}).get("schema", {}), "")),
@@ -68,10 +68,10 @@ def _followed(document, value):
     return value
 
 
-def _parameter(parameter):
+def _parameter(document, parameter):
     required = "required" if parameter.get("required") else ""
     words = {"name": parameter["name"], "place": parameter["in"], "description": parameter["description"]}
-    return words | {"kind": ", ".join(filter(None, [_kind(parameter["schema"]), required]))}
+    return words | {"kind": ", ".join(filter(None, [_kind(_followed(document, parameter["schema"])), required]))}
 
 
 def _kind(schema):

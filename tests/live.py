@@ -1,0 +1,78 @@
+"""The server as README runs it, on a database of its own, for what only shows over a real connection."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    """A running server.
+
+    Attributes:
+        port: on 127.0.0.1.
+        token: of the admin of its only account, `acme`.
+        process: what was started; its children are the workers.
+    """
+
+    port: int
+    token: str
+    process: subprocess.Popen
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def memory(self):
+        """The bytes of memory that the workers have needed at most so far."""
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        workers = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+        peaks = [line for pid in workers for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
+        return sum(int(line.split()[1]) * 1024 for line in peaks if line.startswith("VmHWM"))
+
+
+@contextmanager
+def live_server(folder):
+    """A `LiveServer` with one worker, as long as the context lasts; its database lies in the folder."""
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
+
+    def manage(*arguments):
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+    manage("migrate", "--verbosity", "0")
+    token = manage("create_account", "acme", "ann@acme.test").strip()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--blocking-threads", "1", "--no-log", "keygen_site.wsgi:application"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    try:
+        _wait_for(port)
+        yield LiveServer(port, token, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_for(port):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            connection = HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/v1/health")
+            if connection.getresponse().status == 204:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise RuntimeError("the server did not start")
