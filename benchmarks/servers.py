@@ -83,20 +83,29 @@ class Server:
 
 
 @contextmanager
-def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1):
+def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1, kind="granian"):
     """A `Server` on a free port, as long as the context lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", str(workers), "--blocking-threads", str(blocking_threads)]
-    command += ["--respawn-failed-workers", "--respawn-interval", "0.1", "--no-log", application]
-    running = Server(command, port)
+    command = {"granian": _granian, "gunicorn": _gunicorn}[kind](port, str(workers), str(blocking_threads))
+    running = Server([sys.executable, "-m", *command, application], port)
     try:
         _wait_for(port)
         yield running
     finally:
         running.stop()
+
+
+def _granian(port, workers, threads):
+    address = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    respawn = ["--respawn-failed-workers", "--respawn-interval", "0.1", "--no-log"]
+    return ["granian", *address, "--workers", workers, "--blocking-threads", threads, *respawn]
+
+
+def _gunicorn(port, workers, threads):
+    kind = ["--worker-class", "gthread", "--threads", threads, "--keep-alive", "30", "--log-level", "critical"]
+    return ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", workers, *kind]
 
 
 def _wait_for(port):

@@ -46,6 +46,8 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 # The folder in which the processes share these numbers; its name is the library's, which reads it for itself.
 if folder := env.str("PROMETHEUS_MULTIPROC_DIR", ""):
     Path(folder).mkdir(parents=True, exist_ok=True)
+else:
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the library would take it for a folder
 # The revision of the source that runs, for the header Keygen-Revision.
 REVISION = env.str("REVISION", "")
 # Where mail goes, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints it.

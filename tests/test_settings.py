@@ -12,21 +12,31 @@ ROOT = Path(__file__).parent.parent
 GOOD = {"SECRET_KEY": "secret", "ALLOWED_HOSTS": "example.test", "DATABASE_URL": "sqlite:///db.sqlite3"}
 
 
-def start(**environment):
-    """Read the settings in a process of its own: what it said, and whether it got through."""
+def start(program="import keygen_site.settings", **environment):
+    """Read the settings in a process of its own: whether it got through, and what it said."""
     outcome = subprocess.run(
-        [sys.executable, "-c", "import keygen_site.settings"],
+        [sys.executable, "-c", program],
         env={"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, **environment},
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return outcome.returncode == 0, outcome.stderr
+    return outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
 def test_start_with_what_matters():
     assert start(**GOOD) == (True, "")
+
+
+def test_mail_goes_as_the_explanations_say():
+    text = (ROOT / "README.md").read_text() + (ROOT / ".env.example").read_text()
+    examples = re.findall(r"(\w[\w+]*://user:password@host:587)", text)
+
+    assert len(examples) == 2
+    for example in examples:
+        program = "from keygen_site import settings; print(settings.EMAIL_HOST, settings.EMAIL_USE_TLS)"
+        assert start(program, **GOOD, EMAIL_URL=example) == (True, "host True\n")
 
 
 def test_debugging_needs_nothing():
@@ -51,6 +61,11 @@ def test_names_all_that_is_missing():
         ("LOCK_TIMEOUT", "soon"),
         ("LOCK_TIMEOUT", "0"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "xml"),
+        ("STATEMENT_TIMEOUT", "-1"),
+        ("IDLE_TRANSACTION_TIMEOUT", "long"),
+        ("CONNECTION_POOLER", "pgbouncer"),
+        ("EMAIL_URL", "pigeon://home"),
     ],
 )
 def test_names_what_is_malformed(name, value):

@@ -1,5 +1,6 @@
 """Logs of a whole run hold no secret, at the most talkative level."""
 
+import io
 import json
 import logging
 import os
@@ -13,8 +14,9 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import pytest
+from django.test import Client
 
-from keygen_site.logs import LineFormatter
+from keygen_site.logs import JSONFormatter, LineFormatter, WithoutPath, request_id
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, user_document
 
@@ -59,6 +61,89 @@ def test_a_traceback_is_too():
 
     assert "ValueError: prod-***" in text
     assert TOKEN not in text
+
+
+@pytest.fixture
+def lines(settings):
+    """What is logged, as the settings have it: as lines of JSON."""
+    output = io.StringIO()
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(JSONFormatter())
+    handler.addFilter(WithoutPath())
+    names = ("keygen_site.access", "django.request")
+    for name in names:
+        logging.getLogger(name).addHandler(handler)
+    yield lambda: [json.loads(line) for line in output.getvalue().splitlines()]
+    for name in names:
+        logging.getLogger(name).removeHandler(handler)
+
+
+def test_a_request_is_one_line_that_names_its_route(acme, api, lines):
+    response = api(acme.admin).get(f"licenses/{LICENSE_KEY}")
+
+    (line,) = lines()
+    assert line.pop("time").endswith("+00:00")
+    assert isinstance(line.pop("milliseconds"), float)
+    assert line.pop("message").startswith("GET /v1/accounts/{account}/licenses/{id} 404 in ")
+    assert line == {
+        "level": "INFO",
+        "logger": "keygen_site.access",
+        "request": response["X-Request-Id"],
+        "method": "GET",
+        "route": "/v1/accounts/{account}/licenses/{id}",
+        "status": 404,
+        "account": str(acme.account.pk),
+    }
+
+
+def test_a_file_that_is_sent_while_it_is_read_is_logged_when_it_is_sent(acme, api, lines):
+    response = api(acme.admin).get(f"policies/{acme.policy.pk}/pool/actions/export")
+
+    assert lines() == []
+    list(response.streaming_content)
+    response.close()
+    assert [line["request"] for line in lines()] == [response["X-Request-Id"]]
+
+
+def test_a_mistake_of_ours_is_logged_with_the_request_and_without_its_path(acme, lines, monkeypatch):
+    monkeypatch.setattr("licensing.viewsets.licenses.LicenseViewSet.get_object", broken)
+    response = Client(raise_request_exception=False).get(
+        f"/v1/accounts/acme/licenses/{LICENSE_KEY}", headers={"Authorization": f"Bearer {acme.admin_token}"}
+    )
+
+    assert response.status_code == 500
+    mistake, access = lines()
+    assert mistake["message"] == "Internal Server Error: /v1/accounts/{account}/licenses/{id}"
+    assert mistake["request"] == access["request"] == response["X-Request-Id"]
+    assert "ValueError: prod-***" in mistake["traceback"]
+    assert LICENSE_KEY not in json.dumps(lines())
+
+
+def broken(self):
+    raise ValueError(TOKEN)
+
+
+def test_a_line_of_text_ends_with_the_request():
+    record = logging.LogRecord("x", logging.INFO, __file__, 1, "said", (), None)
+    formatter = LineFormatter("{message}", style="{")
+
+    told = request_id.set(ID)
+    assert formatter.format(record) == f"said request={ID}"
+    request_id.reset(told)
+    assert formatter.format(record) == "said"
+
+
+def test_lines_of_json_are_written_when_that_is_asked_for():
+    outcome = subprocess.run(
+        [sys.executable, "-c", "import django, logging; django.setup(); logging.error('to %s', 'you')"],
+        env=os.environ | {"LOG_FORMAT": "json", "DJANGO_SETTINGS_MODULE": "keygen_site.settings"},
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert json.loads(outcome.stderr)["message"] == "to you"
 
 
 def run(environment, *arguments):

@@ -1,0 +1,19 @@
+"""The server with a pause in the middle of each pop, so that many requests are under way whenever it is stopped.
+
+For `benchmarks.graceful`.
+"""
+
+import time
+
+from keygen_site.wsgi import application as prompt_application
+
+PAUSE = 0.2  # seconds
+
+
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] != "DELETE":
+        return prompt_application(environ, start_response)
+    time.sleep(PAUSE / 2)
+    answer = prompt_application(environ, start_response)
+    time.sleep(PAUSE / 2)  # the key is popped, and its answer not sent
+    return answer
