@@ -263,7 +263,8 @@ def _member(field, required=False):
 
 def timestamp(moment):
     """A moment as ISO 8601 in UTC with three fractional digits, cut off, e.g. `2017-01-02T20:26:53.464Z`."""
-    return moment and f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    # Not by `strftime`, which writes the year 204 with three digits.
+    return moment and f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def _recased(value):

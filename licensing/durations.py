@@ -15,7 +15,7 @@ _SECONDS = (YEAR, MONTH, 604_800, 86_400, 3_600, 60, 1)
 
 def seconds_of(text):
     """The seconds of a duration as a query says it, e.g. `86400`, `30d` or `P13DT59M59S`; None where it is none."""
-    if text.isascii() and text.isdecimal():
+    if re.fullmatch(r"\d{1,20}", text, re.ASCII):
         return int(text)
     match = _ISO.fullmatch(text)
     if match is None or not any(match.groups()):
