@@ -190,6 +190,15 @@ def _send(subject, text, address):
         logger.error("A mail could not be sent through %s: %s", settings.EMAIL_HOST, type(error).__name__)
 
 
+def mail_admins_of(account, subject, text):
+    """Send a mail to the admins of an account, beside whatever is going on; nothing where EMAIL_URL says nothing."""
+    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+        return
+    admins = account.users.filter(role=User.Role.ADMIN, banned=None).values_list("email", flat=True)
+    for address in list(admins):
+        Thread(target=_send, args=(subject, text, address)).start()
+
+
 def may_reset(user):
     """Whether somebody may choose a password who has forgotten it: not where only staff hands out access."""
     return user.has_usable_password() or user.role != User.Role.USER or not user.account.protected

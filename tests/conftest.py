@@ -5,6 +5,7 @@ import pytest
 from django.test import Client
 
 from accounts.bearers import Origin
+from pools.marks import forget_looks
 from pools.models.claims import forget_hints
 from tests.cast import make_company, token_of
 
@@ -70,6 +71,7 @@ def origin():
 def fresh_hints():
     """What one test popped must not be remembered in the next one."""
     forget_hints()
+    forget_looks()
 
 
 @pytest.fixture

@@ -233,6 +233,7 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     def render_change_form(self, request, context, add=False, change=False, form_url="", obj=None):
         if obj is not None:
+            context["title"], context["subtitle"] = str(obj), None
             context["acts"] = [(act, self.act_url(act, obj)) for act in self.allowed_acts(request, obj)]
         return super().render_change_form(request, context, add, change, form_url, obj)
 

@@ -189,7 +189,7 @@ class KeyAdmin(ReadOnlyAdmin):
     def change_view(self, request, object_id, form_url="", extra_context=None):
         uuid = as_uuid(object_id)
         key = uuid and self.get_queryset(request).select_related("policy", "key_import").filter(pk=uuid).first()
-        context = {"key": key, "life": key and Life(key), "title": f"Key {key}", "subtitle": None}
+        context = {"key": key, "life": key and Life(key)}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @admin.display(description="key")

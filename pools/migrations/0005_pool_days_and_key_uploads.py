@@ -2,9 +2,10 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import keygen_site.models
 import uuid_utils.compat
 from django.db import migrations, models
+
+import keygen_site.models
 
 
 class Migration(migrations.Migration):

@@ -1,5 +1,5 @@
 from django.core.exceptions import ValidationError
-from django.db import connections, models
+from django.db import connections, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Right
 
@@ -8,6 +8,7 @@ from keygen_site.ids import as_uuid
 from keygen_site.locks import hold_text
 from keygen_site.models import DigestField, Resource, digest, masked
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
+from pools.marks import look_at_mark
 from pools.models.claims import claim
 from pools.models.imports import KeyImport
 
@@ -67,6 +68,9 @@ class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[mis
         key = claim(self.model, policy, origin, license, using=self.db)
         if key is None:
             raise PoolEmpty
+        if policy.low_mark is not None:
+            # Whatever comes of the message, the key is popped.
+            transaction.on_commit(lambda: look_at_mark(policy), using=self.db, robust=True)
         return key
 
 

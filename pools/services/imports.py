@@ -14,6 +14,7 @@ from accounts.bearers import Origin
 from keygen_site.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.formats import Line, Reason
+from pools.marks import was_filled
 from pools.models import KeyImport
 from pools.models.loads import Load, Row, load_into
 
@@ -134,6 +135,7 @@ class Importing:
             key_import.added, key_import.rejected = report.good, report.rejected
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
+            was_filled(key_import.policy)
 
     def _refuse_rejected(self):
         if self.report.rejected and not self._skip_invalid:
