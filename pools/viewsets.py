@@ -9,6 +9,7 @@ from licensing.models import Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
 from pools import operations
 from pools.filters import KeyEventFilterSet, KeyFilterSet
+from pools.marks import was_filled
 from pools.models import Key, KeyEvent, KeyImport
 from pools.serializers import KeyEventSerializer, KeySerializer
 from pools.services import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
@@ -36,6 +37,11 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
 
     def get_queryset(self):
         return super().get_queryset().available()
+
+    def perform_create(self, serializer):
+        super().perform_create(serializer)
+        if serializer.instance.policy.low_told is not None:
+            was_filled(serializer.instance.policy)
 
     def perform_destroy(self, key):
         delete_key(key, self.origin)
@@ -70,7 +76,9 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     }
 
     def find_parent(self):
-        policies = Policy.objects.visible_to(self.request.user).only("account", "product", "use_pool")
+        policies = Policy.objects.visible_to(self.request.user).only(
+            "account", "product", "use_pool", "low_mark", "low_told"
+        )
         self.policy = self.find(policies, self.kwargs["policy"])
 
     def get_queryset(self):
