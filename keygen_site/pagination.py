@@ -26,6 +26,8 @@ DEFAULT_SIZE = 10
 MAX_SIZE = 100
 # An offset beyond this is past the end of any table, and PostgreSQL's bigint is not much larger.
 MAX_OFFSET = 2**62
+# Milliseconds since 1970: an id may name a later one, but the calendar ends here.
+LAST_MOMENT = 253_402_300_799_999
 _CREDENTIALS = ("token", "auth")
 
 
@@ -123,7 +125,10 @@ def _behind(queryset, uuid, beyond):
     created = queryset.model.objects.filter(pk=uuid).values_list("created", flat=True).first()
     if created is None and uuid.version != 7:
         return queryset.none()
-    created = created or datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
+    milliseconds = uuid.int >> 80
+    if created is None and milliseconds > LAST_MOMENT:
+        return queryset.none()
+    created = created or datetime.fromtimestamp(milliseconds / 1000, UTC)
     # The first condition says nothing new, and lets SQLite use the index.
     return queryset.filter(**{f"created__{beyond}e": created}).filter(
         Q(**{f"created__{beyond}": created}) | Q(**{f"id__{beyond}": uuid})

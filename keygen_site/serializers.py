@@ -83,6 +83,10 @@ class ResourceSerializer(package.ModelSerializer):
     relationships: dict[str, Relationship] = {"account": ACCOUNT}
     aliases: frozenset[str] = frozenset()
 
+    def __init__(self, *args, **options):
+        # Past the package's own, which refuses a query that says `include`: that is ignored (contract: platform 10).
+        super(package.IncludedResourcesValidationMixin, self).__init__(*args, **options)
+
     # Writing a resource object ---------------------------------------------------------------------------------------
 
     @classmethod
