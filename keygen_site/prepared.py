@@ -1,42 +1,80 @@
-"""A query that is compiled once, for the one that every request begins with.
+"""Queries that are compiled once, for what most requests ask.
 
 Django compiles a query anew each time it runs, which costs several times what the database needs for it (the profile
 is in `benchmarks/README.md`). Here the SQL and the way from a row to objects are kept, for each thread.
 """
 
 import threading
+from dataclasses import replace
+from uuid import uuid4
 
-from django.db import connection
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
 from django.db.models.query import get_related_populators
 
 
 class Prepared:
-    """`Prepared(queryset_of, field)`: the query that `queryset_of(value)` makes, whose only parameter is the value.
+    """`Prepared(queryset_of, *fields)`: the query that `queryset_of(*values)` makes, with the values as parameters.
 
-    `field` says how the value is given to the database.
+    Each field says how its value, an id or bytes, is given to the database; the query must not depend on a value in
+    any other way.
+    With `bearer=`, `queryset_of(bearer, *values)` may depend on the bearer's role as it likes, and has their id and
+    their account's as parameters.
     """
 
-    def __init__(self, queryset_of, field, sample):
-        self.queryset_of, self.field, self.sample = queryset_of, field, sample
+    def __init__(self, queryset_of, *fields):
+        self.queryset_of, self.fields = queryset_of, fields
         self.local = threading.local()
 
-    def first(self, value):
-        """The first row for a value as a model instance, with all that the queryset selects, or None."""
-        sql, build = self._compiled()
+    def first(self, *values, bearer=None):
+        """The first row as a model instance, with all that the queryset selects, or None."""
+        sql, sources, build = self._compiled(bearer)
+        if sql is None:
+            return None
+        fields = self.fields
+        if bearer:
+            values = (bearer.account_id, bearer.id, *values)
+            fields = (_ID, _ID, *fields)
+        given = [field.get_db_prep_value(value, connection) for field, value in zip(fields, values, strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(sql, [self.field.get_db_prep_value(value, connection)])
+            cursor.execute(sql, [source if place is None else given[place] for place, source in sources])
             row = cursor.fetchone()
         return row and build(row)
 
-    def _compiled(self):
-        compiled = getattr(self.local, "compiled", None)
-        if compiled is None:
-            compiler = self.queryset_of(self.sample).query.get_compiler(connection=connection)
+    def _compiled(self, bearer):
+        """The SQL, where each of its parameters comes from (the place of a value, or a constant), and the builder."""
+        known = self.local.__dict__
+        role = bearer and bearer.role
+        if role not in known:
+            known[role] = self._compile(bearer)
+        return known[role]
+
+    def _compile(self, bearer):
+        samples = [uuid4() if isinstance(field, models.UUIDField) else uuid4().bytes for field in self.fields]
+        fields = list(self.fields)
+        if bearer:
+            account_id, bearer_id = uuid4(), uuid4()
+            queryset = self.queryset_of(replace(bearer, account_id=account_id, id=bearer_id), *samples)
+            samples, fields = [account_id, bearer_id, *samples], [_ID, _ID, *fields]
+        else:
+            queryset = self.queryset_of(*samples)
+        compiler = queryset[:1].query.get_compiler(connection=connection)
+        try:
             sql, parameters = compiler.as_sql()
-            if len(parameters) != 1:
-                raise ValueError(f"a prepared query has one parameter, not {len(parameters)}")
-            compiled = self.local.compiled = sql, _builder(compiler)
-        return compiled
+        except EmptyResultSet:
+            return None, None, None
+        pairs = zip(fields, samples, strict=True)
+        given = [_plain(field.get_db_prep_value(sample, connection)) for field, sample in pairs]
+        plain = [_plain(value) for value in parameters]
+        sources = [(given.index(value), None) if value in given else (None, value) for value in plain]
+        return sql, sources, _builder(compiler)
+
+
+_ID = models.UUIDField()
+
+
+def _plain(value):
+    return getattr(value, "obj", value)  # psycopg wraps bytes into an object that equals no other
 
 
 def _builder(compiler):

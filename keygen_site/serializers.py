@@ -17,6 +17,7 @@ from rest_framework_json_api import serializers as package
 
 from keygen_site import documents
 from keygen_site.documents import Member, camel
+from keygen_site.prepared import Prepared
 
 ACCOUNT_PATH = "/v1/accounts/{}"
 
@@ -64,7 +65,11 @@ class VisibleRelatedField(package.ResourceRelatedField):
 
     def find(self, uuid, bearer):
         """The row with this id among those that the bearer may see, or None."""
-        return self.queryset.visible_to(bearer).filter(pk=uuid).first()
+        return self.prepared.first(uuid, bearer=bearer)
+
+    @cached_property
+    def prepared(self):
+        return Prepared(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), self.model._meta.pk)
 
 
 class ResourceSerializer(package.ModelSerializer):
@@ -202,7 +207,7 @@ class ResourceSerializer(package.ModelSerializer):
         self.missing = []
         for name, relationship in data.get("relationships", {}).items():
             linkage = relationship["data"]
-            row = linkage and self.fields[name].find(linkage["id"], self.context["request"].user)
+            row = linkage and self._declared_fields[name].find(linkage["id"], self.context["request"].user)
             if linkage and row is None:
                 self.missing.append(name)
             else:

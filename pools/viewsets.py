@@ -4,6 +4,8 @@ from rest_framework.response import Response
 from accounts.api import AccountViewSet
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.errors import BadRequest, NotFound
+from keygen_site.ids import as_uuid
+from keygen_site.prepared import Prepared
 from keygen_site.renderers import Document
 from licensing.models import Policy
 from licensing.serializers import PolicySerializer, ProductSerializer
@@ -16,6 +18,15 @@ from pools.services import delete_key, pop_keys, return_key, withdraw_import, wi
 from pools.transfers import TransferMixin
 
 MOST_AT_ONCE = 100
+
+ID = Key._meta.pk
+WAITING_KEY = Prepared(lambda bearer, uuid: Key.objects.shown().visible_to(bearer).available().filter(pk=uuid), ID)
+POOLS_POLICY = Prepared(
+    lambda bearer, uuid: (
+        Policy.objects.visible_to(bearer).only("account", "product", "use_pool", "low_mark", "low_told").filter(pk=uuid)
+    ),
+    ID,
+)
 
 
 class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
@@ -37,6 +48,10 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
 
     def get_queryset(self):
         return super().get_queryset().available()
+
+    def find(self, queryset, identifier):
+        uuid = as_uuid(identifier) if self.action == "retrieve" else None
+        return (uuid and WAITING_KEY.first(uuid, bearer=self.request.user)) or super().find(queryset, identifier)
 
     def perform_create(self, serializer):
         super().perform_create(serializer)
@@ -76,10 +91,11 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     }
 
     def find_parent(self):
-        policies = Policy.objects.visible_to(self.request.user).only(
-            "account", "product", "use_pool", "low_mark", "low_told"
-        )
-        self.policy = self.find(policies, self.kwargs["policy"])
+        identifier = self.kwargs["policy"]
+        uuid = as_uuid(identifier)
+        self.policy = uuid and POOLS_POLICY.first(uuid, bearer=self.request.user)
+        if self.policy is None:
+            raise NotFound.of("policy", identifier)
 
     def get_queryset(self):
         pool = super().get_queryset().filter(policy=self.policy).available()

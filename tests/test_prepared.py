@@ -3,10 +3,12 @@ from threading import Thread
 import pytest
 from django.db import connection
 
+from accounts.bearers import Bearer
 from accounts.models import Token, find_token
 from accounts.models.tokens import digest
 from keygen_site.prepared import Prepared
-from tests.cast import token_of
+from pools.models import Key
+from tests.cast import add_keys, token_of
 
 
 def test_finds_what_the_queryset_finds(acme, django_assert_num_queries):
@@ -45,8 +47,17 @@ def test_finds_in_every_thread(acme):
     assert len(found) == 4
 
 
-def test_has_one_parameter(db):
-    field = Token._meta.get_field("name")
+def bearer_of(row):
+    return Bearer(account_id=row.account_id, id=row.pk, model=type(row), role=getattr(row, "role", "product"))
 
-    with pytest.raises(ValueError, match="one parameter, not 2"):
-        Prepared(lambda name: Token.objects.filter(name=name, expiry=None, bearer_id="0" * 32), field, "x").first("x")
+
+def test_asks_as_the_role_of_a_bearer_may(acme, api):
+    (key,) = add_keys(acme.policy, "KEY-0001")
+    mine = Prepared(lambda bearer, uuid: Key.objects.visible_to(bearer).filter(pk=uuid), Key._meta.pk)
+    asked = []
+
+    for bearer in (acme.admin, acme.product, acme.another_product(), acme.user("user"), acme.user("developer")):
+        speaker = bearer_of(bearer)
+        asked.append((mine.first(key.pk, bearer=speaker), Key.objects.visible_to(speaker).filter(pk=key.pk).first()))
+
+    assert asked == [(key, key), (key, key), (None, None), (None, None), (key, key)]

@@ -175,7 +175,7 @@ def type_of(model):
     return ContentType.objects.get_for_model(model)  # from its cache
 
 
-_TOKEN = Prepared(Token.objects.authenticating, Token._meta.get_field("digest"), b"")
+_TOKEN = Prepared(Token.objects.authenticating, Token._meta.get_field("digest"))
 
 
 def find_token(text):

@@ -12,7 +12,7 @@ from accounts.permissions import Forbidden, require
 from keygen_site.errors import BadRequest
 from keygen_site.renderers import Document
 from keygen_site.serializers import timestamp
-from licensing.models import License
+from licensing.models import License, find_license
 from licensing.models.licenses import MOST_USES
 from licensing.serializers.license_files import INCLUDES, license_file_object, read_wish, written
 from licensing.serializers.licenses import LicenseSerializer
@@ -47,15 +47,14 @@ class LicenseActions(LicenseBase):
         guesser = (request.account.pk, client_address(request))
         if request.user is None:
             GUESSES.refuse_if_spent(*guesser)
-        licenses = License.objects.shown().filter(account=request.account)
-        hidden = asked.get("encrypted") or asked.get("legacy_encrypted")
-        license = (licenses.with_hidden_key if hidden else licenses.with_key)(asked["key"]).first()
+        hidden = bool(asked.get("encrypted") or asked.get("legacy_encrypted"))
+        license = find_license(asked["key"], account=request.account, bearer=request.user, hidden=hidden)
         if license is None:
             if request.user is None:
                 GUESSES.attempt(*guesser)
+            elif find_license(asked["key"], account=request.account, hidden=hidden):
+                raise Forbidden
             return self._answer(None, NOT_FOUND, timezone.now(), asked)
-        if request.user and not License.objects.visible_to(request.user).filter(pk=license.pk).exists():
-            raise Forbidden
         return self._answer(license, *validate_license(license, scope=asked.get("scope", {})), asked)
 
     def _answer(self, license, verdict, moment, asked=()):
