@@ -77,12 +77,23 @@ def _plain(value):
     return getattr(value, "obj", value)  # psycopg wraps bytes into an object that equals no other
 
 
+def builder_of(queryset, using):
+    """What makes a row, with the columns that a queryset selects, into an object.
+
+    Returns:
+        the columns' names, and a function of a row.
+    """
+    compiler = queryset.query.get_compiler(using=using)
+    compiler.as_sql()
+    return [column[0].target.column for column in compiler.select], _builder(compiler)
+
+
 def _builder(compiler):
     """What makes a row of a compiled query into an object, as Django's own `ModelIterable` does."""
     fields, annotations = compiler.klass_info["select_fields"], compiler.annotation_col_map
     first, last = fields[0], fields[-1] + 1
     names = [column[0].target.attname for column in compiler.select[first:last]]
-    model, using = compiler.klass_info["model"], connection.alias
+    model, using = compiler.klass_info["model"], compiler.using
     populators = get_related_populators(compiler.klass_info, compiler.select, using)
     converters = compiler.get_converters([column[0] for column in compiler.select[0 : compiler.col_count]])
 

@@ -54,4 +54,7 @@ token_router.register(f"{below}/tokens", LicenseTokenViewSet, basename="license-
 license_router = LicenseRouter()
 license_router.register("licenses", LicenseViewSet)
 
-urlpatterns = [*router.urls, *user_router.urls, *token_router.urls, *license_router.urls]
+# Licenses are issued and validated most often. What names one comes last: a key may look like any of the others.
+of_all = [url for url in license_router.urls if "pk" not in url.pattern.regex.groupindex]
+of_one = [url for url in license_router.urls if url not in of_all]
+urlpatterns = [*of_all, *router.urls, *user_router.urls, *token_router.urls, *of_one]

@@ -29,6 +29,15 @@ POOLS_POLICY = Prepared(
 )
 
 
+def found(prepared, noun, identifier, bearer):
+    """The row that an address names among those that a bearer may see, by a query that is compiled already."""
+    uuid = as_uuid(identifier)
+    row = uuid and prepared.first(uuid, bearer=bearer)
+    if row is None:
+        raise NotFound.of(noun, identifier)
+    return row
+
+
 class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, AccountViewSet):
     """Keys that wait in the pools of an account (contract: keys 1.1, 2)."""
 
@@ -49,9 +58,12 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
     def get_queryset(self):
         return super().get_queryset().available()
 
-    def find(self, queryset, identifier):
-        uuid = as_uuid(identifier) if self.action == "retrieve" else None
-        return (uuid and WAITING_KEY.first(uuid, bearer=self.request.user)) or super().find(queryset, identifier)
+    def get_object(self):
+        if self.action != "retrieve":
+            return super().get_object()
+        key = found(WAITING_KEY, "key", self.kwargs["pk"], self.request.user)
+        self.authorize()
+        return key
 
     def perform_create(self, serializer):
         super().perform_create(serializer)
@@ -91,11 +103,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     }
 
     def find_parent(self):
-        identifier = self.kwargs["policy"]
-        uuid = as_uuid(identifier)
-        self.policy = uuid and POOLS_POLICY.first(uuid, bearer=self.request.user)
-        if self.policy is None:
-            raise NotFound.of("policy", identifier)
+        self.policy = found(POOLS_POLICY, "policy", self.kwargs["policy"], self.request.user)
 
     def get_queryset(self):
         pool = super().get_queryset().filter(policy=self.policy).available()

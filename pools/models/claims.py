@@ -14,6 +14,7 @@ from functools import cache
 from django.db import connections, transaction
 from prometheus_client import Counter
 
+from keygen_site.prepared import builder_of
 from pools.models.events import KeyEvent
 from pools.models.imports import KeyImport
 
@@ -78,18 +79,27 @@ def _claim_sqlite(model, policy, event, using):
 
 def _update(model, event, using, after=None, locking=""):
     connection = connections[using]
-    sql = _statement(model, connection.vendor, bool(after), locking)
+    sql = _statement(model, using, connection.vendor, bool(after), locking)
     values = {
         field.column: field.get_db_prep_save(getattr(event, field.attname), connection)
         for field in KeyEvent._meta.concrete_fields
     }
     values["after"] = after and model._meta.pk.get_db_prep_save(after, connection)
-    keys = list(model.objects.using(using).raw(sql, values))
-    return keys[0] if keys else None
+    _, build = _columns(model, using)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        row = cursor.fetchone()
+    return row and build(row)
 
 
 @cache
-def _statement(model, vendor, hinted, locking):
+def _columns(model, using):
+    """The names of a key's columns, and what makes a row of them into a key."""
+    return builder_of(model.objects.using(using).order_by(), using)
+
+
+@cache
+def _statement(model, using, vendor, hinted, locking):
     """The claim, with the parameters named as the columns of the ledger."""
     keys, events = model._meta.db_table, KeyEvent._meta.db_table
     # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
@@ -110,7 +120,7 @@ def _statement(model, vendor, hinted, locking):
                 {"AND id > %(after)s" if hinted else ""}
             ORDER BY id LIMIT 1 {locking}
         )
-        RETURNING *
+        RETURNING {", ".join(_columns(model, using)[0])}
     """
     if vendor != "postgresql":
         return update
