@@ -104,10 +104,8 @@ class UserAdmin(ConsoleAdmin):
             return allowed
         return allowed and RANKS[user.role] <= RANKS[request.user.role]
 
-    def allowed_acts(self, request, user=None):
-        if user is not None and not request.user.is_superuser and not self.has_change_permission(request, user):
-            return []
-        return super().allowed_acts(request, user)
+    def may_act_on(self, request, user):
+        return self.has_change_permission(request, user)
 
     def save_model(self, request, user, form, change):
         if not change:

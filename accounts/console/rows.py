@@ -166,7 +166,13 @@ class ConsoleAdmin(admin.ModelAdmin):
     def allowed_acts(self, request, row=None):
         """The acts that whoever asks may do; with a row, those that make sense for it."""
         allowed = [act for act in self.acts if act.is_allowed(request)]
-        return allowed if row is None else [act for act in allowed if act.fits(row)]
+        if row is None:
+            return allowed
+        return [act for act in allowed if act.fits(row)] if self.may_act_on(request, row) else []
+
+    def may_act_on(self, request, row):
+        """Whether whoever asks may do anything with a row that they see."""
+        return True
 
     def get_actions(self, request):
         """The acts that may be done to several rows, as actions of the list; each leads to its page."""
@@ -194,6 +200,8 @@ class ConsoleAdmin(admin.ModelAdmin):
         rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
         if not rows or len(rows) != len(ids):
             raise Http404
+        if not all(self.may_act_on(request, row) for row in rows):
+            raise PermissionDenied
         form = act.form_class(request.POST if request.method == "POST" else None, **act.form_options(rows))
         problem = ""
         if request.method == "POST" and form.is_valid():

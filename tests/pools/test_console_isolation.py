@@ -1,0 +1,219 @@
+"""Whoever belongs to an account sees nothing of another one: not in lists, counts, searches, filters or by address."""
+
+import pytest
+
+from accounts.models import Token
+from licensing.services import issue_license
+from pools.models import KeyEvent, KeyImport
+from pools.services.uploads import check_upload, keep_upload
+from tests.cast import add_keys
+from tests.console import GROUPS, act, page, signed_in, staff, superuser
+
+LISTS = [
+    "pools_key",
+    "pools_keyimport",
+    "pools_keyevent",
+    "licensing_license",
+    "licensing_policy",
+    "licensing_product",
+    "accounts_user",
+    "accounts_token",
+]
+
+
+@pytest.fixture
+def theirs(rival, origin):
+    """A row of each kind of Rival's, by the name of its pages."""
+    rival.product.name = "Rival's secret product"
+    rival.product.save()
+    rival.policy.name = "Rival's secret policy"
+    rival.policy.save()
+    key_import = KeyImport.objects.create(account=rival.account, policy=rival.policy, name="Rival's secret import")
+    popped, waiting = add_keys(rival.policy, "RIVAL-SECRET-0001", "RIVAL-SECRET-0002")
+    license = issue_license(policy=rival.policy, origin=origin, name="Rival's secret license")
+    waiting.key_import = key_import
+    waiting.save()
+    event = KeyEvent.objects.get(key=popped)
+    event.reference = "Rival's secret order"
+    event.save()
+    token, _ = Token.generate(rival.product, name="Rival's secret token")
+    upload = keep_upload(policy=rival.policy, operator="operator@acme.test", blocks=[b"RIVAL-SECRET-0003\n"])
+    check_upload(upload)
+    return {
+        "pools_key": waiting,
+        "pools_keyimport": key_import,
+        "pools_keyevent": event,
+        "licensing_license": license,
+        "licensing_policy": rival.policy,
+        "licensing_product": rival.product,
+        "accounts_user": rival.user("user", email="secret@rival.test"),
+        "accounts_token": token,
+        "pools_keyupload": upload,
+    }
+
+
+@pytest.fixture
+def operator(acme):
+    add_keys(acme.policy, "ACME-0001")
+    return signed_in(staff(acme))
+
+
+def rows_of(response):
+    return list(response.context["cl"].queryset)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_show_nothing_of_theirs(operator, rival, theirs, name):
+    policy = rival.policy.pk
+    for query in ({}, {"policy": policy}, {"policy__id__exact": policy}, {"import": theirs["pools_keyimport"].pk}):
+        response = operator.get(page(f"{name}_changelist", **query), follow=True)
+
+        text = response.content.decode().lower()
+        assert response.status_code == 200
+        assert "secret" not in text.replace(str(policy), "")
+        assert "rival" not in text
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("text", ["RIVAL-SECRET-0002", "0002", "Rival's secret order", "secret", "secret@rival.test"])
+def test_searches_find_nothing_of_theirs(operator, theirs, name, text):
+    response = operator.get(page(f"{name}_changelist", q=text))
+
+    assert rows_of(response) == []
+    assert response.context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_ids_find_nothing_of_theirs(operator, theirs, name):
+    for row in theirs.values():
+        assert rows_of(operator.get(page(f"{name}_changelist", q=row.pk))) == []
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("kind", ["change", "history", "delete"])
+def test_addresses_lead_nowhere(operator, theirs, name, kind):
+    response = operator.get(page(f"{name}_{kind}", theirs[name].pk))
+
+    assert response.status_code in (302, 403, 404)
+    if response.status_code == 302:
+        assert response["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pools_key_reveal",
+        "pools_key_withdraw",
+        "pools_key_return",
+        "pools_keyimport_withdraw",
+        "licensing_license_suspend",
+        "licensing_license_revoke",
+        "licensing_product_token",
+        "accounts_user_ban",
+        "accounts_user_token",
+        "accounts_token_revoke",
+    ],
+)
+def test_acts_reach_nothing_of_theirs(operator, theirs, name):
+    before = KeyEvent.objects.count()
+
+    response = act(operator, name, theirs[name.rpartition("_")[0]])
+
+    assert response.status_code == 404
+    assert KeyEvent.objects.count() == before
+
+
+@pytest.mark.parametrize("name", ["licensing_policy_pop", "licensing_policy_export", "pools_keyupload_import"])
+def test_pools_of_theirs_are_out_of_reach(operator, rival, theirs, name):
+    assert operator.get(page(name, rival.policy.pk)).status_code == 404
+    assert operator.post(page(name, rival.policy.pk), {"count": "1", "state": "all"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["change", "progress", "rejected"])
+def test_uploads_of_theirs_are_out_of_reach(operator, theirs, name):
+    assert operator.get(page(f"pools_keyupload_{name}", theirs["pools_keyupload"].pk)).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["licensing_license_add", "licensing_policy_add"])
+def test_forms_offer_nothing_of_theirs(operator, theirs, address):
+    assert "secret" not in operator.get(page(address)).content.decode()
+
+
+def test_forms_take_nothing_of_theirs(operator, rival, theirs):
+    issued = operator.post(page("licensing_license_add"), {"policy": rival.policy.pk})
+    made = operator.post(page("licensing_policy_add"), {"name": "Mine", "product": rival.product.pk})
+
+    for response in (issued, made):
+        assert "Select a valid choice" in response.content.decode()
+
+
+def test_autocompletes_nothing(operator, theirs):
+    response = operator.get(
+        page("autocomplete"),
+        {"app_label": "licensing", "model_name": "policy", "field_name": "product", "term": "secret"},
+    )
+
+    assert response.json()["results"] == []
+
+
+def test_the_home_shows_ones_own_pools(operator, acme, theirs):
+    text = operator.get(page("index")).content.decode()
+
+    assert "Pooled" in text
+    assert "secret" not in text
+
+
+def test_a_superuser_sees_all(acme, theirs):
+    client = signed_in(superuser())
+
+    assert "Rival&#x27;s secret policy" in client.get(page("index")).content.decode()
+    for name in LISTS:
+        assert client.get(page(f"{name}_change", theirs[name].pk)).status_code == 200
+
+
+# Which group may do what ---------------------------------------------------------------------------------------------
+
+MAY = {
+    "pools_key_reveal": ["Operator"],
+    "pools_key_return": ["Operator"],
+    "pools_key_withdraw": ["Operator"],
+    "pools_keyimport_withdraw": ["Operator"],
+    "licensing_policy_pop": ["Operator"],
+    "licensing_policy_export": ["Operator"],
+    "pools_keyupload_import": ["Operator"],
+    "licensing_license_add": ["Operator"],
+    "licensing_policy_add": ["Operator"],
+    "licensing_product_add": ["Operator"],
+    "licensing_license_suspend": ["Operator", "Support"],
+    "licensing_license_renew": ["Operator", "Support"],
+    "licensing_license_revoke": ["Operator"],
+    "accounts_user_add": ["Operator"],
+    "accounts_token_changelist": ["Operator"],
+    "pools_key_changelist": GROUPS,
+    "pools_keyevent_changelist": GROUPS,
+    "pools_keyimport_changelist": GROUPS,
+    "licensing_license_changelist": GROUPS,
+    "licensing_policy_changelist": GROUPS,
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("name", MAY)
+def test_groups(acme, theirs, origin, group, name):
+    (key,) = add_keys(acme.policy, "ACME-0001")
+    license = issue_license(policy=acme.policy, origin=origin)
+    rows = {
+        "pools_key": key,
+        "pools_keyimport": KeyImport.objects.create(account=acme.account, policy=acme.policy),
+        "licensing_license": license,
+    }
+    client = signed_in(staff(acme, group))
+
+    if name.endswith(("_add", "_changelist")):
+        response = client.get(page(name))
+    elif name.startswith(("licensing_policy", "pools_keyupload")):
+        response = client.get(page(name, acme.policy.pk))
+    else:
+        response = client.get(page(name), {"id": rows[name.rpartition("_")[0]].pk})
+
+    assert response.status_code == (200 if group in MAY[name] else 403)
