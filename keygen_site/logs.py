@@ -18,6 +18,8 @@ _SECRETS = [
     (re.compile(r"\b(token|auth)=[^&\s\"']+", re.IGNORECASE), rf"\1={_HIDDEN}"),
     # A header, as some library may print it.
     (re.compile(r"(authorization\W{1,6})[^\n]+", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    # The values of a row that PostgreSQL refuses.
+    (re.compile(r"\b((?:DETAIL|CONTEXT):\s+)[^\n]+"), rf"\1{_HIDDEN}"),
     # A license named by its key rather than by its id; a key may have slashes, so it ends where we know what follows.
     (
         re.compile(

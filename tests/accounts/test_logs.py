@@ -39,6 +39,11 @@ TOKEN = "prod-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefv3
         (f"GET /v1/licenses/{LICENSE_KEY}/tokens?limit=1", "GET /v1/licenses/***/tokens?limit=1"),
         ("Authorization: Basic YTpi\nHost: x", "Authorization: ***\nHost: x"),
         ("{'HTTP_AUTHORIZATION': 'Bearer abc'}", "{'HTTP_AUTHORIZATION': '***"),
+        (
+            f"null value violates not-null constraint\nDETAIL:  Failing row contains (1, {LICENSE_KEY}).\nLINE 1: x",
+            "null value violates not-null constraint\nDETAIL:  ***\nLINE 1: x",
+        ),
+        (f'CONTEXT:  COPY pools_key, line 1: "{LICENSE_KEY}"', "CONTEXT:  ***"),
         (f"GET /v1/licenses/{ID}/tokens", f"GET /v1/licenses/{ID}/tokens"),
         ("POST /v1/licenses/actions/validate-key", "POST /v1/licenses/actions/validate-key"),
         ("GET /v1/tokens/{ID}", "GET /v1/tokens/{ID}"),
