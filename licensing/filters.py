@@ -86,7 +86,9 @@ class LicenseFilterSet(filters.FilterSet):
     """Filters that every list of licenses has."""
 
     suspended = FlagFilter("suspended")
-    parameters = {"suspended": Parameter("Only those that are suspended, or are not.", FLAG)}
+    parameters: dict[str, Parameter | str] = {
+        "suspended": Parameter("Only those that are suspended, or are not.", FLAG),
+    }
 
     class Meta:
         model = License

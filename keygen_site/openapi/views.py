@@ -5,7 +5,7 @@ from functools import cache
 import orjson
 from django.conf import settings
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from keygen_site.openapi.document import build
@@ -27,10 +27,7 @@ def openapi(request):
 @require_safe
 def docs(request):
     """The same to be read."""
-    document = _built(bool(settings.ACCOUNT))
-    response = render(request, "reference.html", {"info": document["info"], "chapters": chapters(document)})
-    response["Content-Security-Policy"] = POLICY
-    return response
+    return HttpResponse(_page(bool(settings.ACCOUNT)), headers={"Content-Security-Policy": POLICY})
 
 
 @cache
@@ -41,3 +38,9 @@ def _built(single_account):
 @cache
 def _written(single_account):
     return orjson.dumps(_built(single_account))
+
+
+@cache
+def _page(single_account):
+    document = _built(single_account)
+    return render_to_string("reference.html", {"info": document["info"], "chapters": chapters(document)}).encode()
