@@ -145,7 +145,8 @@ def routes(resolver, prefix=""):
         if isinstance(entry, URLResolver):
             yield from routes(entry, route)
         elif route.startswith(SHORT):
-            yield from ((route, method) for method in getattr(entry.callback, "actions", {"get": ""}))
+            methods = getattr(entry.callback, "actions", {"get": ""})
+            yield from ((route, method) for method in methods if method != "head")  # which GET answers too
 
 
 def followed(values):
