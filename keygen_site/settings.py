@@ -244,6 +244,8 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         # One line for each 4xx answer would drown the log: refusals are the API's daily bread.
         "django.request": {"level": "ERROR"},
+        # Anybody can name a host that is not ours, twice a traceback each time; it is a 400 like any other.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Statements carry keys and digests; they never go into a log.
         "django.db.backends": {"level": "WARNING"},
     },
