@@ -1,4 +1,4 @@
-# run: the server with demo data.  test: the suite on both databases.  lint: style, types, migrations.  bench: figures.
+# run: the server with demo data.  test: the suite on both databases.  test-browser: the console in Chromium.  lint: style, types, migrations.  bench: figures.
 
 .DELETE_ON_ERROR:  # half an .env is worse than none
 
@@ -8,7 +8,7 @@ BIN := .venv/bin
 # More arguments for pytest, or for the benchmarks: make test ARGS="tests/pools -k pop"
 ARGS ?=
 
-.PHONY: run test lint bench
+.PHONY: run test test-browser lint bench
 
 run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0
@@ -26,6 +26,11 @@ test: .venv/.dev
 	done; \
 	exit $$failed
 
+test-browser: .venv/.dev
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ echo "Chromium is missing. On Debian: apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
 lint: export DEBUG = true
 lint: export ENV_FILE = /dev/null
 lint: .venv/.dev
@@ -36,6 +41,18 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# docs/licenses.md
+licenses: .venv/.dev
+	$(BIN)/python -m tests.licenses
+
+# Known weaknesses of what requirements.txt pins. Asks the package index, so it needs a network.
+audit: .venv/.audit
+	.venv/.audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
+
+.venv/.audit:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 
 .env:
 	@umask 077; secret=$$($(PYTHON) -c "import secrets; print(secrets.token_urlsafe(50))"); \

@@ -69,6 +69,12 @@ class KeyEvent(Resource):
             models.Index(
                 fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
             ),
+            # Few among millions of pops, which pay nothing for it.
+            models.Index(
+                fields=["account", "event", "id"],
+                name="pools_keyevent_rare",
+                condition=models.Q(event__in=["returned", "withdrawn", "revealed", "exported", "deleted"]),
+            ),
         ]
 
     class JSONAPIMeta:

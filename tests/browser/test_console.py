@@ -1,0 +1,241 @@
+"""The console as operators see it. Every test also fails on any complaint of the browser (`complaints`)."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from licensing.services import issue_license
+from pools.models import Key, KeyEvent
+from tests.cast import add_keys, numbered
+from tests.console import PASSWORD, staff
+from tests.console import page as address
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name)
+
+
+def is_within_width(page):
+    """Whether nobody has to scroll sideways."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_signs_in(page, visit, acme):
+    staff(acme, email="ann@acme.test", password=PASSWORD)
+    visit("/admin/")
+
+    page.get_by_label("E-mail").fill("ann@acme.test")
+    page.get_by_label("Password").fill(PASSWORD)
+    button(page, "Sign in").click()
+
+    expect(page.get_by_role("heading", name="Pools")).to_be_visible()
+    expect(page.get_by_text("Acme · ann@acme.test")).to_be_visible()
+
+
+def test_imports_what_is_pasted(page, visit, operator, acme):
+    visit.as_(operator)(address("licensing_policy_change", acme.policy.pk))
+    page.get_by_role("link", name="Import keys").first.click()
+    page.get_by_label("Paste keys").fill("\n".join([*numbered(40), "short"]))
+    page.get_by_label("Name").fill("ACME PO 4711")
+
+    button(page, "Look at it").click()
+    expect(page.get_by_text("The key is too short").first).to_be_visible()
+    assert Key.objects.count() == 0
+    button(page, "Import the 40 good, leave out 1").dblclick()
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    assert Key.objects.count() == 40
+    page.get_by_role("link", name="To the pool").click()
+    expect(page.get_by_text("ACME PO 4711")).to_be_visible()
+
+
+def test_ten_thousand_pasted_keys(page, visit, operator, acme):
+    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    keys = "\n".join(f"C1B6DE-39A6E3-DE1529-8559A0-{number:06}-V3" for number in range(10_000))
+    page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)  # typing takes a minute
+
+    button(page, "Look at it").click()
+    button(page, "Import 10,000 keys").click()
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    assert acme.policy.pool.available().count() == 10_000
+
+
+def test_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
+    file = tmp_path / "keys.csv"
+    file.write_text("id,code\n" + "".join(f"{n},{key}\n" for n, key in enumerate(numbered(30))) + "31,KEY-0001\n32,x\n")
+    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    page.set_input_files("input[type=file]", file)
+    expect(page.locator("[data-name]")).to_have_text("keys.csv")
+
+    button(page, "Look at it").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download all rejected lines").click()
+    button(page, "Import the 30 good, leave out 2").click()
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[1:] == [
+        "32,The key is in the file twice,KEY-0001",
+        "33,The key is too short (minimum is 8 characters),x",
+    ]
+    assert Key.objects.count() == 30
+
+
+def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, monkeypatch):
+    monkeypatch.setattr("pools.services.uploads.AT_ONCE", 1_000)
+    file = tmp_path / "keys.txt"
+    file.write_text("".join(f"KEY-{number:08}\n" for number in range(20_000)))
+    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    page.set_input_files("input[type=file]", file)
+
+    button(page, "Look at it").click()
+    button(page, "Import 20,000 keys").click(timeout=60_000)
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=60_000)
+    assert Key.objects.count() == 20_000
+
+
+def test_pops(page, visit, operator, acme):
+    add_keys(acme.policy, *numbered(3))
+    visit.as_(operator)(address("licensing_policy_change", acme.policy.pk))
+    page.get_by_role("link", name="Pop", exact=True).click()
+    page.get_by_label("Reference").fill("Order 4711")
+
+    button(page, "Pop").dblclick()
+
+    expect(page.locator("#secret")).to_have_text("KEY-0001")
+    assert KeyEvent.objects.filter(event="popped", operator="ann@acme.test", reference="Order 4711").count() == 1
+
+
+def test_reveals_and_copies(page, visit, operator, acme):
+    (key,) = add_keys(acme.policy, "C1B6DE-39A6E3-59V3")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.as_(operator)(address("pools_key_change", key.pk))
+    expect(page.get_by_role("heading", name="C1B6…59V3")).to_be_visible()
+    assert "DE-39A6E3" not in page.content()
+
+    page.get_by_role("link", name="Reveal").click()
+    button(page, "Reveal").click()
+    button(page, "Copy").click()
+
+    expect(button(page, "Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == "C1B6DE-39A6E3-59V3"
+    assert KeyEvent.objects.get().event == "revealed"
+
+
+def test_returns(page, visit, operator, acme, origin):
+    (key,) = add_keys(acme.policy, "KEY-0001")
+    acme.policy.pool.pop(origin)
+    visit.as_(operator)(address("pools_key_change", key.pk))
+
+    page.get_by_role("link", name="Return to pool").click()
+    expect(page.get_by_text("it is the next to be handed out")).to_be_visible()
+    button(page, "Return to pool").click()
+
+    expect(page.locator(".life .state").first).to_have_text("returned")
+    assert acme.policy.pool.available().count() == 1
+
+
+def test_withdraws_those_chosen(page, visit, operator, acme):
+    add_keys(acme.policy, *numbered(3))
+    visit.as_(operator)(address("pools_key_changelist"))
+    page.locator("input.action-select").nth(0).check()
+    page.locator("input.action-select").nth(1).check()
+    page.get_by_label("Action:").select_option("withdraw")
+    button(page, "Go").click()
+
+    expect(page.get_by_text("It is never handed out")).to_be_visible()
+    button(page, "Withdraw").click()
+
+    expect(page.get_by_text("Withdrawn: 2.")).to_be_visible()
+    assert acme.policy.pool.available().count() == 1
+
+
+def test_exports(page, visit, operator, acme):
+    add_keys(acme.policy, *numbered(3))
+    visit.as_(operator)(address("licensing_policy_export", acme.policy.pk))
+    page.get_by_label("Format").select_option("text")
+
+    with page.expect_download() as download:
+        button(page, "Export").click()
+
+    assert download.value.path().read_text().splitlines() == numbered(3)
+    assert KeyEvent.objects.get().event == "exported"
+
+
+def test_searches(page, visit, operator, acme, origin):
+    add_keys(acme.policy, *numbered(3))
+    license = issue_license(policy=acme.policy, origin=origin)
+
+    for text, key in (("KEY-0002", "KE…02"), ("0003", "KE…03"), (str(license.pk), "KE…01")):
+        visit.as_(operator)(address("pools_key_changelist"))
+        page.locator("#searchbar").fill(text)
+        button(page, "Search").click()
+
+        expect(page.locator("#result_list tbody code")).to_have_text([key])
+
+
+def test_anothers_address_leads_home(page, visit, operator, rival):
+    (key,) = add_keys(rival.policy, "RIVAL-0001")
+
+    visit.as_(operator)(address("pools_key_change", key.pk))
+
+    expect(page.get_by_text(re.compile("doesn’t exist"))).to_be_visible()
+    assert "RIVA" not in page.content()
+
+
+@pytest.fixture
+def everything(acme, origin):
+    """Pages of each kind, with something on them."""
+    acme.policy.low_mark = 10
+    acme.policy.save()
+    key, *_ = add_keys(acme.policy, *numbered(5))
+    license = issue_license(policy=acme.policy, origin=origin, name="Ann's license")
+    return [
+        address("index"),
+        address("pools_key_changelist"),
+        address("pools_key_changelist", q="nothing"),
+        address("pools_key_change", key.pk),
+        address("pools_keyevent_changelist"),
+        address("pools_keyimport_changelist"),
+        address("pools_keyupload_import", acme.policy.pk),
+        address("licensing_license_changelist"),
+        address("licensing_license_change", license.pk),
+        address("licensing_license_add"),
+        address("licensing_policy_change", acme.policy.pk),
+        address("licensing_policy_add"),
+        address("licensing_policy_pop", acme.policy.pk),
+        address("licensing_policy_export", acme.policy.pk),
+        address("licensing_product_change", acme.product.pk),
+        address("accounts_user_change", acme.admin.pk),
+        address("accounts_token_changelist"),
+        address("password_change"),
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_fits_and_keeps_to_the_policy(page, visit, operator, everything, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    visit.as_(operator)
+    wrong = []
+    for path in everything:
+        response = visit(path)
+        policy = response.headers["content-security-policy"]
+        if response.status != 200 or not policy.startswith("default-src 'self';") or not is_within_width(page):
+            wrong.append(path)
+
+    assert wrong == []
+
+
+def test_is_dark_where_the_browser_is(page, visit, operator):
+    page.emulate_media(color_scheme="dark")
+    visit.as_(operator)("/admin/")
+
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red, green, blue = map(int, re.findall(r"\d+", colour)[:3])
+
+    assert max(red, green, blue) < 60
