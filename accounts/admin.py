@@ -157,7 +157,7 @@ class TokenAdmin(ReadOnlyAdmin):
     list_select_related = ["account"]
     search_fields = ["name"]
     fields = ["name", "kind", "speaks_for", "expires", "since"]
-    readonly_fields = fields
+    readonly_fields = ["name", "kind", "speaks_for", "expires", "since"]
 
     def get_queryset(self, request):
         return super().get_queryset(request).with_roles().prefetch_related("bearer")

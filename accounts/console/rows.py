@@ -1,5 +1,7 @@
 """Lists and pages of rows, of which everybody sees those of their own account only."""
 
+from collections.abc import Sequence
+
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
@@ -10,6 +12,7 @@ from django.urls import path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
+from accounts.console.acts import Act
 from accounts.models import Account
 from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
@@ -90,7 +93,7 @@ class ConsoleAdmin(admin.ModelAdmin):
     form = ConsoleForm
     account_path = "account"
     menu_name = ""
-    acts = ()
+    acts: Sequence[Act] = ()
     actions = None
     paginator = BoundedPaginator
     list_per_page = 50

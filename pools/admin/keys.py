@@ -153,7 +153,7 @@ class KeyAdmin(ReadOnlyAdmin):
     search_help_text = "A whole key, its last four characters, a reference, or the id of a license"
     sortable_by = ()
     fields = ["masked", "of_policy", "state", "of_import", "added"]
-    readonly_fields = fields
+    readonly_fields = ["masked", "of_policy", "state", "of_import", "added"]
     change_form_template = "admin/pools/key/change_form.html"
 
     def get_queryset(self, request):

@@ -78,7 +78,7 @@ class KeyEventAdmin(ReadOnlyAdmin):
     search_help_text = "A reference, a whole key, or the id of a key or license"
     sortable_by = ()
     fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
-    readonly_fields = fields
+    readonly_fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
 
     def get_queryset(self, request):
         return super().get_queryset(request).select_related("policy", "license", "key")
