@@ -1,4 +1,5 @@
-# run: the server with demo data.  test: the suite on both databases.  test-browser: the console in Chromium.  lint: style, types, migrations.  bench: figures.
+# run: the server with demo data.  test: the suite on both databases.  test-browser: the console in Chromium.
+# lint: style, types, migrations.  bench: figures.  licenses: writes docs/licenses.md.  audit: known weaknesses.
 
 .DELETE_ON_ERROR:  # half an .env is worse than none
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # More arguments for pytest, or for the benchmarks: make test ARGS="tests/pools -k pop"
 ARGS ?=
 
-.PHONY: run test test-browser lint bench
+.PHONY: run test test-browser lint bench licenses audit
 
 run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0

@@ -89,12 +89,17 @@ class Server:
 
 
 @contextmanager
-def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1, kind="granian"):
-    """A `Server` on a free port, as long as the context lasts."""
+def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1, kind="granian", respawn=0.1):
+    """A `Server` on a free port, as long as the context lasts.
+
+    `respawn`: seconds between the starts of granian's workers; that long a new one has before an old one is stopped.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = {"granian": _granian, "gunicorn": _gunicorn}[kind](port, str(workers), str(blocking_threads))
+    command = {"granian": _granian, "gunicorn": _gunicorn}[kind](
+        port, str(workers), str(blocking_threads), str(respawn)
+    )
     running = Server([sys.executable, "-m", *command, application], port)
     try:
         _wait_for(port)
@@ -103,13 +108,13 @@ def server(workers=2, application="keygen_site.wsgi:application", blocking_threa
         running.stop()
 
 
-def _granian(port, workers, threads):
+def _granian(port, workers, threads, respawn):
     address = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    respawn = ["--respawn-failed-workers", "--respawn-interval", "0.1", "--no-log"]
-    return ["granian", *address, "--workers", workers, "--blocking-threads", threads, *respawn]
+    restart = ["--respawn-failed-workers", "--respawn-interval", respawn, "--no-log"]
+    return ["granian", *address, "--workers", workers, "--blocking-threads", threads, *restart]
 
 
-def _gunicorn(port, workers, threads):
+def _gunicorn(port, workers, threads, respawn):
     kind = ["--worker-class", "gthread", "--threads", threads, "--keep-alive", "30", "--log-level", "critical"]
     return ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", workers, *kind]
 

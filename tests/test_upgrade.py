@@ -3,7 +3,6 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Timer
-from uuid import uuid4
 
 import pytest
 from django.db import OperationalError, connection, models
@@ -18,6 +17,7 @@ from licensing.models import Policy
 from pools.models import Key
 from tests.cast import numbered
 from tests.conftest import API
+from tests.elsewhere import empty_database
 from tests.races import Holder
 
 APPS = ("accounts", "keygen_site", "licensing", "pools")
@@ -27,26 +27,9 @@ THEN = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
 @pytest.fixture
-def empty_database(django_db_setup, django_db_blocker, tmp_path):
-    """In place of the tests' database another one, without a table."""
-    before = connection.settings_dict["NAME"]
-    name = f"empty_{uuid4().hex}"
-    with django_db_blocker.unblock():
-        if connection.vendor == "postgresql":
-            with connection._nodb_cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {name}")
-        else:
-            name = str(tmp_path / "empty.sqlite3")
-        connection.close()
-        connection.settings_dict["NAME"] = name
-        try:
-            yield
-        finally:
-            connection.close()
-            connection.settings_dict["NAME"] = before
-            if connection.vendor == "postgresql":
-                with connection._nodb_cursor() as cursor:
-                    cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def another_database(django_db_setup, django_db_blocker, tmp_path):
+    with django_db_blocker.unblock(), empty_database(tmp_path):
+        yield
 
 
 def migrate(*targets):
@@ -75,9 +58,8 @@ def fill(apps):
     policy = make("licensing.Policy", account=account, product=product, name="Pooled", use_pool=True, protected=False)
     load = make("pools.KeyImport", account=account, policy=policy, name="PO 4711", added=5)
     keys = [make("pools.Key", account=account, policy=policy, key_import=load, key=text) for text in numbered(5)]
-    license = make(
-        "licensing.License", account=account, product=product, policy=policy, key=keys[1].key, protected=False
-    )
+    of = {"account": account, "product": product, "policy": policy}
+    license = make("licensing.License", key=keys[1].key, protected=False, **of)
     for key, event in zip(keys, ("popped", "issued"), strict=False):
         key.popped = THEN
         key.save()
@@ -102,7 +84,7 @@ def plain(value):
     return bytes(value) if isinstance(value, memoryview) else value
 
 
-def test_keeps_all_that_is_there_at_every_step(empty_database, origin):
+def test_keeps_all_that_is_there_at_every_step(another_database, origin):
     apps = migrate(*FIRST)
     fill(apps)
     early = contents(apps)
@@ -131,7 +113,7 @@ def applied():
     return [key for key in MigrationRecorder(connection).applied_migrations() if key[0] in APPS]
 
 
-def test_can_be_taken_again_from_where_it_stopped(empty_database):
+def test_can_be_taken_again_from_where_it_stopped(another_database):
     migrate(*FIRST)
     first, *_ = steps()
     migrate(first)

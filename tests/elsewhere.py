@@ -1,0 +1,28 @@
+"""A database besides the tests' own."""
+
+from contextlib import contextmanager
+from uuid import uuid4
+
+from django.db import connection
+
+
+@contextmanager
+def empty_database(folder):
+    """In place of the tests' database another one, without a table, as long as the context lasts: its name."""
+    before = connection.settings_dict["NAME"]
+    name = f"empty_{uuid4().hex}"
+    if connection.vendor == "postgresql":
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+    else:
+        name = str(folder / f"{name}.sqlite3")
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    try:
+        yield name
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = before
+        if connection.vendor == "postgresql":
+            with connection._nodb_cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
