@@ -22,7 +22,7 @@ TITLES = {"text": "Text, a key on each line", "csv": "CSV", "ndjson": "NDJSON"}
 
 class UploadForm(forms.Form):
     keys = forms.CharField(
-        required=False, strip=False, widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false"})
+        required=False, strip=False, widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "data-long": True})
     )
     file = forms.FileField(required=False, allow_empty_file=True)
     name = forms.CharField(

@@ -62,6 +62,16 @@ def test_ten_thousand_pasted_keys(page, visit, operator, acme):
     assert acme.policy.pool.available().count() == 10_000
 
 
+def test_more_text_than_a_server_takes(page, visit, operator, acme):
+    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    keys = "\n".join(f"{number:06}-{'X' * 1000}" for number in range(3_000))
+    page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)
+
+    button(page, "Look at it").click()
+
+    expect(button(page, "Import 3,000 keys")).to_be_visible()
+
+
 def test_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
     file = tmp_path / "keys.csv"
     file.write_text("id,code\n" + "".join(f"{n},{key}\n" for n, key in enumerate(numbered(30))) + "31,KEY-0001\n32,x\n")

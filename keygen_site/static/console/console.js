@@ -12,6 +12,15 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
   for (const button of form.querySelectorAll("[type=submit]")) button.classList.add("busy");
 });
+// A server takes a file of any size, but only so much text: what was pasted is sent as a file where it is long.
+document.addEventListener("submit", (event) => {
+  const text = event.target.querySelector("textarea[data-long]");
+  if (!text || text.value.length < 1_000_000) return;
+  const files = new DataTransfer();
+  files.items.add(new File([text.value], "pasted.txt", { type: "text/plain" }));
+  event.target.querySelector("input[type=file]").files = files.files;
+  text.value = "";
+});
 // Back from the page that came of it: the form may be sent again.
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
