@@ -65,10 +65,11 @@ class ConsoleForm(forms.ModelForm):
         return values.get("account") or self.known_account
 
     def _post_clean(self):
-        if self.instance._state.adding and hasattr(self.instance, "account"):
+        fields = {field.name: field for field in self.instance._meta.concrete_fields}
+        if self.instance._state.adding and "account" in fields:
             account = self.account_of(self.cleaned_data)
-            if account is None and self._meta.model._meta.get_field("account").null is False:
-                return  # some field above it is missing, and says so
+            if account is None and not fields["account"].null:
+                return  # some field of the form is missing, and says so
             self.instance.account = account
         super()._post_clean()
 
