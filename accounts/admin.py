@@ -153,6 +153,7 @@ class TokenAdmin(ReadOnlyAdmin):
     """What authenticates in the API. Tokens are made on the page of whom they speak for, and shown once."""
 
     acts = [Revoke()]
+    hint = "There is no token yet. Make one on the page of a product or a user."
     list_display = ["label", "kind", "speaks_for", "expires", "since"]
     list_select_related = ["account"]
     search_fields = ["name"]

@@ -107,6 +107,7 @@ class IssueForm(ReferenceForm):
 class LicenseAdmin(ReadOnlyAdmin):
     """What somebody may use. What can be done with a license are acts; its key stays masked."""
 
+    hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
     acts = [Suspend(), Reinstate(), Renew(), Revoke()]
     list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
     list_select_related = ["policy", "owner"]
@@ -221,6 +222,7 @@ class PolicyAdmin(ConsoleAdmin):
             return values["product"].account if values.get("product") else None
 
     form = Form
+    hint = "There is no policy yet. It belongs to a product: add that first, then a policy with a pool."
     list_display = ["name", "product", "has_pool", "duration", "since"]
     list_select_related = ["product"]
     list_filter = ["use_pool", ("product", OfAccount)]
@@ -314,6 +316,7 @@ class ProductAdmin(ConsoleAdmin):
     """What is sold."""
 
     acts = [MakeToken()]
+    hint = "There is no product yet. Add what you sell; its policies and their pools come next."
     list_display = ["name", "code", "since"]
     list_select_related = ["account"]
     search_fields = ["name", "code"]

@@ -88,12 +88,14 @@ class ConsoleAdmin(admin.ModelAdmin):
     Attributes:
         account_path: where a row's account is.
         menu_name: what the menu and the list are called, if not by the model's plural.
+        hint: what an empty list says: what to do next.
         acts: what may be done with rows, beyond changing their fields.
     """
 
     form = ConsoleForm
     account_path = "account"
     menu_name = ""
+    hint = "There is nothing here yet."
     acts: Sequence[Act] = ()
     actions = None
     paginator = BoundedPaginator
@@ -234,7 +236,7 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request, extra_context=None):
         title = self.menu_name or self.opts.verbose_name_plural.capitalize()
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        return super().changelist_view(request, {"title": title, "hint": self.hint, **(extra_context or {})})
 
     @property
     def _name(self):

@@ -15,6 +15,7 @@ class KeyImportAdmin(ReadOnlyAdmin):
     """Files of keys that were added to pools. A new one begins on the page of its policy."""
 
     acts = [WithdrawRest()]
+    hint = "Nothing was imported yet. An import begins on the page of a policy with a pool."
     list_display = ["label", "of_policy", "added", "rejected", "operator", "when"]
     list_select_related = ["policy"]
     list_filter = [("policy", OfAccount)]
@@ -72,6 +73,7 @@ class KeyEventAdmin(ReadOnlyAdmin):
     """The ledger: what happened to keys, the latest first."""
 
     menu_name = "Ledger"
+    hint = "Nothing has happened to a key yet. What is popped, issued, returned, withdrawn or revealed stands here."
     list_display = ["when", "what", "key_link", "pool", "license_link", "reference", "by"]
     list_filter = ["event", ("policy", EventPolicyFilter)]
     search_fields = ["reference"]

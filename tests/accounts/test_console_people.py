@@ -135,3 +135,19 @@ class TestAccounts:
     def test_are_out_of_sight_for_all_others(self, acme, operator):
         assert operator.get(page("accounts_account_changelist")).status_code == 403
         assert operator.get(page("accounts_account_change", acme.account.pk)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("pools_keyimport", "An import begins on the page of a policy"),
+        ("pools_keyevent", "Nothing has happened to a key yet"),
+        ("licensing_license", "There is no license yet"),
+        ("pools_key", "There are no such keys in this pool"),
+    ],
+)
+def test_empty_lists_say_what_to_do_next(acme, operator, name, hint):
+    assert hint in operator.get(page(f"{name}_changelist")).content.decode()
+    assert (
+        "Nothing fits" in operator.get(page(f"{name}_changelist", q="nothing")).content.decode() or name == "pools_key"
+    )
