@@ -112,7 +112,7 @@ def reload_under_load(pool, options):
         for _ in range(options.rounds):
             before = set(running.workers())
             running.process.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while before & set(running.workers()) and time.monotonic() < deadline:
                 time.sleep(0.1)
             reloads.append(not before & set(running.workers()))
@@ -120,7 +120,7 @@ def reload_under_load(pool, options):
         over.set()
 
     application = "benchmarks.slow_wsgi:application"
-    with server(options.workers, application, blocking_threads=4, kind=options.server, respawn=5) as running:
+    with server(options.workers, application, blocking_threads=4, kind=options.server, respawn=10) as running:
         thread = Thread(target=reload)
         thread.start()
         done = at_once([work] * options.clients)

@@ -1,5 +1,9 @@
 """What the machinery around the server asks it: whether it lives, whether it can work, and for numbers."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -11,6 +15,7 @@ from pools.metrics import PoolCollector
 from tests.cast import add_keys, numbered
 from tests.conftest import API
 
+ROOT = Path(__file__).parent.parent
 TOKEN = "a-token-for-metrics"
 
 
@@ -175,3 +180,25 @@ def test_what_takes_long_is_remembered_for_long(monkeypatch):
     assert remembered.get() == 1002
     now[0] = 1102
     assert remembered.get() == 1104
+
+
+def test_processes_add_their_numbers_up(tmp_path):
+    program = """
+import django
+django.setup()
+from keygen_site import metrics, observation
+observation.REQUESTS.labels("GET", "/v1/ping", 200).inc()
+metrics._collectors.clear()
+print(metrics.exposition().decode())
+"""
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "keygen_site.settings"}
+
+    def told(**more):
+        command = [sys.executable, "-c", program]
+        outcome = subprocess.run(command, env=environment | more, cwd=ROOT, check=True, capture_output=True, text=True)
+        name = 'keygen_requests_total{method="GET",route="/v1/ping",status="200"}'
+        return [line.removeprefix(name) for line in outcome.stdout.splitlines() if line.startswith(name)]
+
+    assert [told(), told()] == [[" 1.0"], [" 1.0"]]
+    folder = str(tmp_path / "not-there-yet")
+    assert [told(PROMETHEUS_MULTIPROC_DIR=folder) for _ in range(3)] == [[" 1.0"], [" 2.0"], [" 3.0"]]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -12,6 +13,7 @@ from django.db import DatabaseError, InternalError, OperationalError, connection
 from django.test import Client
 
 from keygen_site.timeouts import is_timeout, is_unavailable
+from pools.models import claims
 from tests.cast import add_keys, numbered
 from tests.errors import assert_refused
 
@@ -74,6 +76,28 @@ def test_a_statement_that_takes_too_long_has_no_effect(acme, api, monkeypatch):
 
     assert_refused(response, 503, BUSY)
     assert response["Retry-After"] == "1"
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_waits_too_long_has_no_effect(acme, api, monkeypatch, origin):
+    add_keys(acme.policy, *numbered(1))
+    claim = claims.claim
+
+    def sleepy(*args, **options):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+            claim(*args, **options)
+            time.sleep(0.5)
+            cursor.execute("SELECT 1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pools.models.keys.claim", sleepy)
+        response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="once")
+    connection.close()  # as the server does when a request is over
+
+    assert_refused(response, 503, BUSY)
+    assert acme.policy.pool.pop(origin).key == "KEY-0001"
 
 
 @pytest.mark.parametrize("state", [None, "57P01"])
