@@ -14,7 +14,7 @@ import psycopg
 # Fewer connections than the server has processes, so that they do share them.
 CONFIGURATION = """
 [databases]
-* = host={database} user={role}
+* = host={database} port={port} user={role} {password}
 
 [pgbouncer]
 unix_socket_dir = {folder}
@@ -45,7 +45,9 @@ def pgbouncer(url, size=2):
     _set_limits(url)
     parts = urlsplit(url)
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-")).resolve()
-    values = {"database": unquote(parts.hostname), "role": parts.username, "folder": folder, "size": size}
+    values = {"database": unquote(parts.hostname), "port": parts.port or 5432, "role": parts.username}
+    values |= {"folder": folder, "size": size}
+    values["password"] = f"password='{unquote(parts.password)}'" if parts.password else ""
     (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(**values))
     identity = {}
     if os.geteuid() == 0:  # it refuses to run as root

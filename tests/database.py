@@ -22,7 +22,10 @@ ENVIRONMENT = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
 }
 # Settings of the shell that would change the API's answers.
-UNWANTED = ["ACCOUNT", "BEHIND_TLS_PROXY"]
+UNWANTED = [
+    *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
+    *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT"),
+]
 
 # A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.
 # `immediate`, for nobody needs the data again. A line says: kill it, as a power cut would, and start it again.

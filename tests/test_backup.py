@@ -1,11 +1,11 @@
 """The commands for backups in docs/operations.md: what they save is all there, and goes on where it was."""
 
+import os
 import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from django.apps import apps
@@ -56,15 +56,15 @@ def pop(acme, origin):
 
 @pytest.mark.postgresql
 def test_a_dump_of_postgresql_is_all_there(filled, origin, tmp_path):
-    settings = connection.settings_dict
-    server = f"postgres://{settings['USER']}@{quote(settings['HOST'], safe='')}/"
+    server = os.environ["DATABASE_URL"].rpartition("/")[0] + "/"
+    name = connection.settings_dict["NAME"]
     dump, restore = commands("PostgreSQL: dump and restore")
     assert pop(filled, origin) == "KEY-0001"
     before = contents()
 
-    run(dump, **{"postgres://keygen@db.example.com/keygen": server + settings["NAME"], "keys.dump": f"{tmp_path}/d"})
-    with empty_database(tmp_path) as name:
-        run(restore, **{"postgres://keygen@db.example.com/restored": server + name, "keys.dump": f"{tmp_path}/d"})
+    run(dump, **{"postgres://keygen@db.example.com/keygen": server + name, "keys.dump": f"{tmp_path}/d"})
+    with empty_database(tmp_path) as restored:
+        run(restore, **{"postgres://keygen@db.example.com/restored": server + restored, "keys.dump": f"{tmp_path}/d"})
 
         assert contents() == before
         assert pop(filled, origin) == "KEY-0002"

@@ -202,3 +202,28 @@ print(metrics.exposition().decode())
     assert [told(), told()] == [[" 1.0"], [" 1.0"]]
     folder = str(tmp_path / "not-there-yet")
     assert [told(PROMETHEUS_MULTIPROC_DIR=folder) for _ in range(3)] == [[" 1.0"], [" 2.0"], [" 3.0"]]
+
+
+def test_only_who_looks_after_the_server_is_answered_without_tls():
+    program = """
+import django
+django.setup()
+from django.test import Client
+for path in ("/healthz", "/readyz", "/metrics", "/v1/health", "/v1/ping", "/docs"):
+    for scheme in ("http", "https"):
+        answer = Client(headers={"X-Forwarded-Proto": scheme, "Host": "localhost"}).get(path)
+        print(path, scheme, answer.status_code, answer.get("Strict-Transport-Security", "-").split(";")[0])
+"""
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "keygen_site.settings", "BEHIND_TLS_PROXY": "true"}
+    environment |= {"DATABASE_URL": "sqlite:///:memory:"}
+    command = [sys.executable, "-c", program]
+    outcome = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
+
+    assert outcome.stdout.splitlines() == [
+        *("/healthz http 200 -", "/healthz https 200 max-age=63072000"),
+        *("/readyz http 503 -", "/readyz https 503 max-age=63072000"),
+        *("/metrics http 404 -", "/metrics https 404 max-age=63072000"),
+        *("/v1/health http 204 -", "/v1/health https 204 max-age=63072000"),
+        *("/v1/ping http 301 -", "/v1/ping https 200 max-age=63072000"),
+        *("/docs http 301 -", "/docs https 200 max-age=63072000"),
+    ]
