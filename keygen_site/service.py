@@ -37,12 +37,14 @@ def health(request):
 
 
 def database_answers():
+    """Whether the database answers, and can be written to: a replica cannot."""
+    writable = "SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 'off'"
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(writable)
+            return cursor.fetchone()[0] == "off"
     except DatabaseError:
         return False
-    return True
 
 
 @for_reading

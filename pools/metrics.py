@@ -1,5 +1,8 @@
 """What /metrics says about pools."""
 
+import logging
+
+from django.db import Error
 from django.db.models import OuterRef
 from prometheus_client.core import GaugeMetricFamily
 
@@ -7,6 +10,8 @@ from keygen_site.metrics import Remembered
 from licensing.models import Policy
 from pools.models import Key
 from pools.overview import MOST_COUNTED, BoundedCount
+
+logger = logging.getLogger(__name__)
 
 
 class PoolCollector:
@@ -24,7 +29,12 @@ class PoolCollector:
 
     def collect(self):
         family = self._family()
-        for account, policy, name, available in self.counts.get():
+        try:
+            counts = self.counts.get()
+        except Error as error:  # the other numbers matter all the more
+            logger.warning("pools cannot be counted: %s", error)
+            return
+        for account, policy, name, available in counts:
             family.add_metric([account, str(policy), name], available)
         yield family
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from keygen_site import metrics, service
@@ -56,6 +56,16 @@ def test_is_not_ready_without_a_database():
         response = API().get("/readyz")
 
     assert (response.status_code, response.json()) == (503, {"database": "failed", "migrations": "failed"})
+
+
+@pytest.mark.postgresql
+def test_is_not_ready_with_a_replica(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+
+    assert API().get("/readyz").json() == {"database": "failed", "migrations": "failed"}
+    assert API().get("/v1/health").status_code == 503
+    assert API().get("/healthz").status_code == 200
 
 
 def test_is_not_ready_before_the_last_migration(db):
@@ -136,6 +146,21 @@ def test_pools_say_how_many_keys_wait(acme, numbers, origin):
     acme.policy.pool.pop(origin)
 
     assert numbers(f'keygen_pool_available{{account="acme",name="Pooled",policy="{acme.policy.pk}"}}') == 2
+
+
+def test_other_numbers_are_told_without_a_database(numbers, monkeypatch):
+    monkeypatch.setattr("pools.metrics.count_available", broken)
+    monkeypatch.setattr(metrics, "_collectors", [PoolCollector()])
+    name = 'keygen_requests_total{method="GET",route="/healthz",status="200"}'
+    before = numbers(name)
+
+    API().get("/healthz")
+
+    assert numbers(name) == before + 1
+
+
+def broken():
+    raise OperationalError
 
 
 def test_pools_are_not_counted_at_each_scrape(acme, numbers, origin):
