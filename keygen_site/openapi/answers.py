@@ -98,8 +98,9 @@ FAILURES = {
     429: ("TooManyRequests", "Too many attempts; the headers say when to try again.", [_TOO_MANY]),
     503: (
         "Unavailable",
-        "What is needed is held by another request for too long; nothing has happened.",
-        [error_object(api.Busy())],
+        "What is needed is held by another request for too long, and nothing has happened; or the database does not "
+        "answer, and nobody knows. Ask again, under the same `Idempotency-Key`.",
+        [error_object(api.Busy()), error_object(api.Unavailable())],
     ),
 }
 
