@@ -88,6 +88,8 @@ class UserFilterSet(filters.FilterSet):
         "metadata": Parameter("Only those with these values: `metadata[key]=value`.", OBJECT, "deepObject"),
     }
 
+    unasked = True  # the role
+
     class Meta:
         model = User
         fields = []

@@ -7,7 +7,7 @@
 | `page[cursor]`, or `page[size]` alone | what follows the cursor | self, next |
 
 Order is by id: ids are UUIDv7, so it is the order of creation, with no ties. Where clients may choose ids, the model's
-own order says so: `-created`, then `-id`.
+own order says so: `-created`, then `-id`. A queryset that is in another order, which has to come to the same, keeps it.
 """
 
 import re
@@ -43,17 +43,21 @@ class Pagination(BasePagination):
         self.request = request
         query = request.query_params
         descending = _order(query) == "desc"
-        names = [name.lstrip("-") for name in queryset.model._meta.ordering]
+        names = [name.lstrip("-") for name in queryset.query.order_by or queryset.model._meta.ordering]
         queryset = queryset.order_by(*(f"-{name}" if descending else name for name in names))
         pages = {name: query[name] for name in query if name == "page" or name.startswith("page[")}
         if not pages:
             self.links = None
-            return list(queryset[: _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE)])
+            return self.first(queryset, _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE))
         if not pages.keys() <= {"page[number]", "page[size]", "page[cursor]"} and not _is_bad_size(pages):
             raise BadRequest("page must be an object containing a cursor or number and optional size", parameter="page")
         if "page[number]" in pages and "page[cursor]" not in pages:
             return self._numbered(queryset)
         return self._after_cursor(queryset, pages.get("page[cursor]", ""), descending)
+
+    def first(self, queryset, most):
+        """The first rows of a queryset that is in order and begins where the page does."""
+        return list(queryset[:most])
 
     def _size(self):
         query = self.request.query_params
@@ -89,7 +93,7 @@ class Pagination(BasePagination):
             if uuid is None:
                 raise BadRequest(f'page cursor must be a valid UUID (got "{cursor}")', parameter="page[cursor]")
             queryset = _behind(queryset, uuid, "lt" if descending else "gt")
-        rows = list(queryset[: size + 1])
+        rows = self.first(queryset, size + 1)
         if len(rows) > size:
             rows.pop()
             self.links["next"] = self._link(cursor=rows[-1].pk, size=size)

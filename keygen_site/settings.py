@@ -210,7 +210,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["keygen_site.parsers.DocumentParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "keygen_site.renderers.ContentNegotiation",
     "DEFAULT_PAGINATION_CLASS": "keygen_site.pagination.Pagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["keygen_site.filters.FilterBackend"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HoldsPermission"],
     "EXCEPTION_HANDLER": "keygen_site.api.exception_handler",

@@ -1,15 +1,24 @@
 from django_filters import rest_framework as filters
 
 from keygen_site.filters import IdFilter
+from keygen_site.ids import as_uuid
 from keygen_site.operations import Parameter, choice
 from pools.models import Key, KeyEvent
+
+
+class PoolFilter(IdFilter):
+    """Keys of a policy, along the index of its pool."""
+
+    def filter(self, queryset, value):
+        uuid = as_uuid(value)
+        return queryset.of_policy(uuid) if uuid else super().filter(queryset, value)
 
 
 class KeyFilterSet(filters.FilterSet):
     """Filters of `GET /keys` (contract: keys 4)."""
 
     product = IdFilter("policy__product")
-    policy = IdFilter("policy")
+    policy = PoolFilter("policy")
     parameters = {"product": "Only those of this product.", "policy": "Only those of this policy."}
 
     class Meta:

@@ -30,7 +30,7 @@ def look_at_mark(policy):
     if len(_looked) >= MOST_KNOWN:
         _looked.clear()
     _looked[policy.pk] = now
-    waiting = policy.pool.available().order_by().values("pk")[: policy.low_mark + 1].count()
+    waiting = policy.pool.waiting().values("pk")[: policy.low_mark + 1].count()
     if waiting > policy.low_mark:
         return
     # Of all processes that see it, one tells.

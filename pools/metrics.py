@@ -45,6 +45,6 @@ class PoolCollector:
 
 def count_available():
     """`(slug of the account, id of the policy, its name, keys that wait)` of each pool."""
-    waiting = Key.objects.filter(policy=OuterRef("pk")).available().order_by().values("pk")[:MOST_COUNTED]
+    waiting = Key.objects.of_policy(OuterRef("pk")).available().values("pk")[:MOST_COUNTED]
     pools = Policy.objects.filter(use_pool=True).annotate(available=BoundedCount(waiting))
     return list(pools.order_by("id").values_list("account__slug", "id", "name", "available"))

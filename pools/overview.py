@@ -67,7 +67,7 @@ class Pool:
 
 def overview(policies, most=MOST_COUNTED):
     """The pools of some policies, the lowest first: a fixed number of statements for all of them."""
-    waiting = Key.objects.filter(policy=OuterRef("pk")).available().order_by().values("pk")[: most + 1]
+    waiting = Key.objects.of_policy(OuterRef("pk")).available().values("pk")[: most + 1]
     now = timezone.now()
     midnight = datetime.combine(now.date(), time.min, UTC)
     today = Key.objects.filter(policy=OuterRef("pk"), popped__gte=midnight).order_by().values("pk")[:most]

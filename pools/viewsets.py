@@ -13,6 +13,7 @@ from pools import operations
 from pools.filters import KeyEventFilterSet, KeyFilterSet
 from pools.marks import was_filled
 from pools.models import Key, KeyEvent, KeyImport
+from pools.pagination import KeyPagination
 from pools.serializers import KeyEventSerializer, KeySerializer
 from pools.services import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
 from pools.transfers import TransferMixin
@@ -44,6 +45,7 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
     queryset = Key.objects.shown()
     serializer_class = KeySerializer
     filterset_class = KeyFilterSet
+    pagination_class = KeyPagination
     operations = operations.KEYS
     permissions = {
         "list": "key.read",
@@ -106,7 +108,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
         self.policy = found(POOLS_POLICY, "policy", self.kwargs["policy"], self.request.user)
 
     def get_queryset(self):
-        pool = super().get_queryset().filter(policy=self.policy).available()
+        pool = super().get_queryset().of_policy(self.policy.pk).available()
         return pool if self.policy.use_pool else pool.none()
 
     def pop(self, request, *args, **kwargs):

@@ -25,7 +25,7 @@ def test_stopping_a_busy_server_fails_no_request_that_it_has_begun(database):
     run("graceful", "--rounds", "2", "--clients", "8", "--database", database)
 
 
-def test_reloading_a_busy_server_fails_no_request(database):
+def test_reloading_a_busy_server_fails_no_request_that_it_has_begun(database):
     run("graceful", "--reload", "--rounds", "1", "--clients", "4", "--database", database)
 
 

@@ -177,6 +177,22 @@ class TestFilters:
         assert keys_of(admin.get(f"keys?product={acme.product.pk}")) == ["KEY-0001"]
         assert keys_of(admin.get(f"keys?product={acme.product.pk}&policy={other.pk}")) == []
 
+    @pytest.mark.parametrize("bearer", ["admin", "product"])
+    def test_pages_through_the_pools_of_a_product(self, api, acme, bearer):
+        second, empty = (make_policy(acme.product, use_pool=True) for _ in range(2))
+        foreign = make_policy(acme.another_product(), use_pool=True)
+        for policy, text in zip([acme.policy, second, foreign, second, acme.policy, foreign], numbered(6), strict=True):
+            add_keys(policy, text)
+        product = f"keys?product={acme.product.pk}"
+        reader = api(acme.bearer(bearer))
+
+        assert keys_of(reader.get(product)) == ["KEY-0005", "KEY-0004", "KEY-0002", "KEY-0001"]
+        assert keys_of(reader.get(f"{product}&order=asc&limit=3")) == ["KEY-0001", "KEY-0002", "KEY-0004"]
+        first = reader.get(f"{product}&page[size]=3")
+        assert keys_of(first) == ["KEY-0005", "KEY-0004", "KEY-0002"]
+        assert keys_of(reader.get(first.json()["links"]["next"])) == ["KEY-0001"]
+        assert keys_of(reader.get(f"{product}&policy={empty.pk}")) == []
+
     @pytest.mark.parametrize("value", [str(UUID(int=0)), "foo"])
     def test_by_something_unknown_finds_nothing(self, reader, value):
         assert keys_of(reader.get(f"keys?policy={value}")) == []

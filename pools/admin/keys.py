@@ -55,7 +55,8 @@ class PoolFilter(admin.SimpleListFilter):
 
     def queryset(self, request, keys):
         if chosen := self.value():
-            return keys.filter(policy=as_uuid(chosen))
+            uuid = as_uuid(chosen)
+            return keys.of_policy(uuid) if uuid else keys.none()
         return keys if self.is_search else keys.none()
 
 
@@ -166,7 +167,8 @@ class KeyAdmin(ReadOnlyAdmin):
         """By what the index of each state has; those that wait, in the order in which they will go."""
         if is_search(request):
             return ["id"]
-        return {"popped": ["-popped"], "withdrawn": ["-id"]}.get(request.GET.get("state"), ["id"])
+        orders = {"popped": ["-popped"], "withdrawn": ["-policy_id", "-id"]}
+        return orders.get(request.GET.get("state"), ["policy_id", "id"])
 
     def get_search_results(self, request, keys, text):
         text = text.strip()

@@ -10,6 +10,7 @@ back, so the second look waits for holders, and a last one makes sure that nothi
 
 import time
 from functools import cache
+from uuid import UUID
 
 from django.db import connections, transaction
 from prometheus_client import Counter
@@ -20,6 +21,7 @@ from pools.models.imports import KeyImport
 
 POPPED = Counter("keygen_pool_popped", "Keys taken out of a pool, issued ones too.", ["policy"])
 
+START = UUID(int=0)  # before all ids
 HINT_SECONDS = 1.0
 MOST_HINTS = 10_000
 
@@ -64,7 +66,7 @@ def _claim_postgresql(model, policy, event, using):
         for locking in ("FOR UPDATE SKIP LOCKED", "FOR UPDATE"):
             if key := _update(model, event, using, locking=locking):
                 return key
-        if not model.objects.using(using).filter(policy=policy).available().exists():
+        if not model.objects.using(using).of_policy(policy.pk).available().values_list("pk").first():
             return None
 
 
@@ -77,14 +79,14 @@ def _claim_sqlite(model, policy, event, using):
     return key
 
 
-def _update(model, event, using, after=None, locking=""):
+def _update(model, event, using, after=START, locking=""):
     connection = connections[using]
-    sql = _statement(model, using, connection.vendor, bool(after), locking)
+    sql = _statement(model, using, connection.vendor, locking)
     values = {
         field.column: field.get_db_prep_save(getattr(event, field.attname), connection)
         for field in KeyEvent._meta.concrete_fields
     }
-    values["after"] = after and model._meta.pk.get_db_prep_save(after, connection)
+    values["after"] = model._meta.pk.get_db_prep_save(after, connection)
     _, build = _columns(model, using)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -99,10 +101,11 @@ def _columns(model, using):
 
 
 @cache
-def _statement(model, using, vendor, hinted, locking):
+def _statement(model, using, vendor, locking):
     """The claim, with the parameters named as the columns of the ledger."""
     keys, events = model._meta.db_table, KeyEvent._meta.db_table
-    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys.
+    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys. The policy is a
+    # range and in the order for the reason that `KeyQuerySet.of_policy` gives.
     # On PostgreSQL an import is one transaction, and what it has not published is not seen anyway.
     unpublished = (
         ""
@@ -116,9 +119,9 @@ def _statement(model, using, vendor, hinted, locking):
         UPDATE {keys} SET popped = %(created)s
         WHERE id = (
             SELECT id FROM {keys}
-            WHERE policy_id = %(policy_id)s AND popped IS NULL AND withdrawn IS NULL{unpublished}
-                {"AND id > %(after)s" if hinted else ""}
-            ORDER BY id LIMIT 1 {locking}
+            WHERE (policy_id, id) > (%(policy_id)s, %(after)s) AND policy_id <= %(policy_id)s
+                AND popped IS NULL AND withdrawn IS NULL{unpublished}
+            ORDER BY policy_id, id LIMIT 1 {locking}
         )
         RETURNING {", ".join(_columns(model, using)[0])}
     """

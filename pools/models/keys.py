@@ -30,6 +30,15 @@ class KeyQuerySet(models.QuerySet):
         of_policy = ("policy__account", "policy__product", "policy__use_pool")
         return self.select_related("policy").only(*(f.attname for f in Key._meta.concrete_fields), *of_policy)
 
+    def of_policy(self, policy_id):
+        """Keys of one policy, in the order of its pool.
+
+        The policy as a range, and in the order: only an index by policy and id serves that. For `policy_id = x ORDER
+        BY id` PostgreSQL takes the primary key as soon as most rows of the table are of that policy, and walks over
+        all that are older, of other policies or popped, to find the first.
+        """
+        return self.filter(policy__gte=policy_id, policy__lte=policy_id).order_by("policy_id", "id")
+
     def available(self):
         """Keys that still wait in their pool."""
         return self.published().filter(popped=None, withdrawn=None)
@@ -47,6 +56,10 @@ class KeyQuerySet(models.QuerySet):
 
 class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[misc]
     """`policy.pool` is one of these, for the keys of that policy."""
+
+    def waiting(self):
+        """The keys that wait in the pool of this policy, the oldest first."""
+        return self.model.objects.using(self.db).of_policy(self.instance.pk).available()
 
     def pop(self, origin, license=None):
         """Take the key that has waited longest out of the pool of this policy, and write it into the ledger.

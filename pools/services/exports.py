@@ -39,9 +39,9 @@ def export_keys(
         raise PoolNotSupported
     moment = state if state in ("popped", "withdrawn") else "created"
     if state == "available":
-        keys = policy.pool.available()
+        keys = policy.pool.waiting()
     else:
-        keys = policy.pool.published()
+        keys = policy.pool.published().order_by("id")
         if state != "all":
             keys = keys.exclude(**{state: None})
     if key_import:
@@ -56,8 +56,8 @@ def export_keys(
 
 def _pages(keys, moment):
     """All keys by pages that begin where the last one ended: no cursor is open, and no page costs more than another."""
-    order = [moment, "id"] if moment else ["id"]
-    keys = keys.order_by(*order)
+    if moment:
+        keys = keys.order_by(moment, "id")
     page = list(keys[:PAGE])
     while page:
         yield from page

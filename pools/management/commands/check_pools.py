@@ -38,7 +38,7 @@ class Command(PolicyCommand):
         found, level = [], 0
         for pool in policies:
             # No more is counted than has to be known.
-            available = pool.pool.available().order_by().values("pk")[: max(warn, critical) + 1].count()
+            available = pool.pool.waiting().values("pk")[: max(warn, critical) + 1].count()
             worst = 2 if available <= critical else 1 if available <= warn else 0
             level = max(level, worst)
             found.append((worst, pool.name, available))
