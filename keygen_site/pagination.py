@@ -48,7 +48,7 @@ class Pagination(BasePagination):
         pages = {name: query[name] for name in query if name == "page" or name.startswith("page[")}
         if not pages:
             self.links = None
-            return self.first(queryset, _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE))
+            return self.first(queryset, limit_of(query))
         if not pages.keys() <= {"page[number]", "page[size]", "page[cursor]"} and not _is_bad_size(pages):
             raise BadRequest("page must be an object containing a cursor or number and optional size", parameter="page")
         if "page[number]" in pages and "page[cursor]" not in pages:
@@ -63,7 +63,7 @@ class Pagination(BasePagination):
         query = self.request.query_params
         if any(name.startswith("page[size]") for name in query):
             return _number(query, "page[size]", "page size", DEFAULT_SIZE, MAX_SIZE)
-        return _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE)
+        return limit_of(query)
 
     def _numbered(self, queryset):
         number = _number(self.request.query_params, "page[number]", "page number", 1, None)
@@ -117,6 +117,15 @@ class Pagination(BasePagination):
         if self.links:
             document["links"] = self.links
         return Response(document)
+
+
+def limit_of(query):
+    """How many rows a list has that is not paged.
+
+    Raises:
+        BadRequest: that cannot be.
+    """
+    return _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE)
 
 
 def _behind(queryset, uuid, beyond):

@@ -5,6 +5,7 @@ from accounts.api import AccountViewSet
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from keygen_site.errors import BadRequest, NotFound
 from keygen_site.ids import as_uuid
+from keygen_site.pagination import limit_of
 from keygen_site.prepared import Prepared
 from keygen_site.renderers import Document
 from licensing.models import Policy
@@ -22,6 +23,7 @@ MOST_AT_ONCE = 100
 
 ID = Key._meta.pk
 WAITING_KEY = Prepared(lambda bearer, uuid: Key.objects.shown().visible_to(bearer).available().filter(pk=uuid), ID)
+NEWEST_KEYS = Prepared(lambda bearer: Key.objects.shown().visible_to(bearer).available().order_by("-id"))
 POOLS_POLICY = Prepared(
     lambda bearer, uuid: (
         Policy.objects.visible_to(bearer).only("account", "product", "use_pool", "low_mark", "low_told").filter(pk=uuid)
@@ -59,6 +61,12 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
 
     def get_queryset(self):
         return super().get_queryset().available()
+
+    def list(self, request, *args, **kwargs):
+        if request.query_params.keys() <= {"limit"} and request.user.is_staff:
+            page = NEWEST_KEYS.rows(limit_of(request.query_params), bearer=request.user)
+            return Response([KeySerializer.resource_object(key) for key in page])
+        return super().list(request, *args, **kwargs)
 
     def get_object(self):
         if self.action != "retrieve":
