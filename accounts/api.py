@@ -88,7 +88,7 @@ class AccountViewSet(ResourceViewSet):
         request._request.account = request.account  # whose key signs the answer: `SignatureMiddleware`
         request.version = self.find_version(request)
         wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
-        if "Keygen-Environment" in request.headers:
+        if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
         if not request.account.is_active and self.action not in self.open_when_inactive:
             raise AccountInactive
@@ -121,7 +121,7 @@ class AccountViewSet(ResourceViewSet):
 
     def find_version(self, request):
         """The API version of the answer: the request's, or the account's."""
-        version = request.headers.get("Keygen-Version", "").strip().removeprefix("v")
+        version = request.META.get("HTTP_KEYGEN_VERSION", "").strip().removeprefix("v")
         if not version:
             version = request.account.api_version if request.account else CURRENT_VERSION
         if version not in VERSIONS:

@@ -3,6 +3,9 @@
 import re
 from urllib.parse import unquote_to_bytes
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from uuid_utils.compat import uuid7
 
 from keygen_site.errors import BadRequest, BytesInvalid, NullByte
@@ -74,3 +77,20 @@ class WellFormedRequestMiddleware:
         if "\0" in text:
             return error_response(request, NullByte())
         return self.get_response(request)
+
+
+def of_pages(middleware):
+    """A middleware of Django's that requests of the API go past: no cookie counts there, so none is looked at."""
+
+    class OfPages(middleware):
+        def __call__(self, request):
+            if request.path_info.startswith("/v1/"):
+                return self.get_response(request)
+            return super().__call__(request)
+
+    return OfPages
+
+
+PageSessionMiddleware = of_pages(SessionMiddleware)
+PageAuthenticationMiddleware = of_pages(AuthenticationMiddleware)
+PageMessageMiddleware = of_pages(MessageMiddleware)

@@ -55,7 +55,7 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
         ({"SECRET_KEY": "short"}, "security.W009"),
         ({"DATABASE_URL": "sqlite:///db.sqlite3"}, "keygen.W001"),
         ({"METRICS_TOKEN": "x", "PROMETHEUS_MULTIPROC_DIR": ""}, "keygen.W002"),
-        ({"BEHIND_TLS_PROXY": "false"}, "security.W012"),
+        ({"BEHIND_TLS_PROXY": "false"}, "security.W010"),
         ({"DEBUG": "true"}, "security.W018"),
     ],
 )

@@ -1,8 +1,9 @@
 """Is a license valid? (contract: licenses 7.3 to 7.5)"""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from licensing.durations import MONTH, later
@@ -13,6 +14,7 @@ from tests.licensing.documents import UNKNOWN
 from tests.licensing.licenses import license_object, shown
 
 DAY = timedelta(days=1)
+NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 VALID = (True, "is valid", "VALID")
 EXPIRED = (False, "is expired", "EXPIRED")
 EXPIRED_KEPT = (True, "is expired", "EXPIRED")
@@ -47,6 +49,21 @@ def validate(acme, api):
         return meta["valid"], meta["detail"], meta["code"]
 
     return post
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0.9, False), (1.0, True), (-0.1, True)])
+def test_notes_validations_once_a_second(acme, api, seconds, written):
+    license = make_license(acme.unpooled)
+    address, asker = f"licenses/{license.pk}/actions/validate", api(acme.admin)
+    with time_machine.travel(NOON, tick=False) as clock:
+        asker.post(address)
+        clock.shift(seconds)
+        shown_to_asker = asker.post(address).json()["data"]["attributes"]["lastValidated"]
+
+    second = NOON + timedelta(seconds=seconds)
+    license.refresh_from_db()
+    assert shown_to_asker == shown(second)
+    assert license.last_validated == (second if written else NOON)
 
 
 class TestAnswer:
