@@ -75,24 +75,26 @@ def once(name, request, act, is_busy, fingerprint=None):
     """
     scope = _scope(name, request)
     fingerprint = fingerprint or fingerprint_of(request)
-    with transaction.atomic():
-        stored = StoredAnswer(**scope, fingerprint=fingerprint)
-        try:
-            with transaction.atomic():
-                # A twin holds its row until it ends: then this one is either the first, or not.
-                stored.save(force_insert=True)
-        except IntegrityError:
-            return replay(StoredAnswer.objects.get(**scope), fingerprint)
-        except OperationalError as error:
-            if is_busy(error):
-                raise StillRunning from error
+    stored, is_first = StoredAnswer(**scope, fingerprint=fingerprint), False
+    try:
+        with transaction.atomic():
+            # A twin holds its row until it ends: then this one is either the first, or not.
+            stored.save(force_insert=True)
+            is_first = True
+            response = act()
+            stored.status = response.status_code
+            stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
+            document = response.data if isinstance(response.data, Document) else {"data": response.data}
+            stored.body = orjson.dumps(document) if response.data is not None else b""
+            stored.save(update_fields=["status", "headers", "body"])
+    except IntegrityError:
+        if is_first:
             raise
-        response = act()
-        stored.status = response.status_code
-        stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
-        document = response.data if isinstance(response.data, Document) else {"data": response.data}
-        stored.body = orjson.dumps(document) if response.data is not None else b""
-        stored.save(update_fields=["status", "headers", "body"])
+        return replay(StoredAnswer.objects.get(**scope), fingerprint)
+    except OperationalError as error:
+        if not is_first and is_busy(error):
+            raise StillRunning from error
+        raise
     return response
 
 
