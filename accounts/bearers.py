@@ -1,6 +1,6 @@
 """Whoever a credential speaks for."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Model
@@ -62,4 +62,4 @@ class Origin:
 
     def as_dict(self):
         """The attributes by name, as the ledger's columns are called."""
-        return asdict(self)
+        return dict(vars(self))
