@@ -79,12 +79,16 @@ class Server:
 
     def stop(self):
         self.over.set()
+        self._end()
+        self.keeper.join()
+        self._end()  # the keeper may just have started another one
+
+    def _end(self):
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.process.kill()
-        self.keeper.join()
 
 
 @contextmanager
