@@ -45,17 +45,14 @@ class TokenFilterSet(filters.FilterSet):
 
 
 class HolderFilter(filters.CharFilter):
-    """Users who hold a license of something; a method of the queryset says who they are."""
-
-    def __init__(self, method_name):
-        super().__init__()
-        self.method_name = method_name
+    """Users who hold a license of which a field has this id, among the licenses that the bearer may see."""
 
     def filter(self, queryset, value):
         if not value:
             return queryset
         uuid = as_uuid(value)
-        return getattr(queryset, self.method_name)(uuid) if uuid else queryset.none()
+        licenses = apps.get_model("licensing.License").objects.visible_to(self.parent.request.user)
+        return queryset.of_licenses(licenses.filter(**{self.field_name: uuid})) if uuid else queryset.none()
 
 
 class AssignedFilter(filters.CharFilter):
@@ -71,8 +68,8 @@ class AssignedFilter(filters.CharFilter):
 class UserFilterSet(filters.FilterSet):
     """Filters of `GET /users`. Without `roles[]` only those of role `user` are listed."""
 
-    product = HolderFilter("of_product")
-    license = HolderFilter("of_license")
+    product = HolderFilter("product")
+    license = HolderFilter("pk")
     assigned = AssignedFilter()
     active = AssignedFilter()
     parameters = {

@@ -1,8 +1,11 @@
 from dataclasses import dataclass
+from functools import cache
 
 import orjson
 import pytest
 from django.test import Client
+from django.test.client import ClientHandler
+from django.test.signals import setting_changed
 
 from accounts.bearers import Origin
 from pools.marks import forget_looks
@@ -10,6 +13,17 @@ from pools.models.claims import forget_hints
 from tests.cast import make_company, token_of
 
 JSON_API = "application/vnd.api+json"
+
+
+@cache
+def handler():
+    """The whole stack of middlewares, which takes several times as long to build as a request to answer."""
+    return ClientHandler(enforce_csrf_checks=False)
+
+
+@setting_changed.connect
+def build_anew(**_):
+    handler.cache_clear()
 
 
 @dataclass
@@ -24,7 +38,9 @@ class API:
             headers.setdefault("Authorization", f"Bearer {self.token}")
         url = path if path.startswith("/") else f"/v1/accounts/{self.account}/{path}"
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Client().generic(method, url, _encoded(data), content_type=content_type, headers=names)
+        client = Client()
+        client.handler = handler()
+        return client.generic(method, url, _encoded(data), content_type=content_type, headers=names)
 
     def get(self, path, **headers):
         return self.request("GET", path, **headers)

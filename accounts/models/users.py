@@ -53,7 +53,11 @@ class UserQuerySet(models.QuerySet):
 
     def of_license(self, license):
         """The owner of a license and the users attached to it."""
-        return self._of(pk__in=[license])
+        return self.of_licenses([license])
+
+    def of_licenses(self, licenses):
+        """The owners of some licenses and the users attached to them."""
+        return self._of(pk__in=licenses)
 
     def _of(self, **terms):
         # Subqueries rather than joins: rows come once, so that they may be counted and locked.
