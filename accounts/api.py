@@ -2,12 +2,14 @@
 
 from django.conf import settings
 
+from accounts.authentication import client_address
 from accounts.bearers import Origin
 from accounts.credentials import Credential, challenge, credential_of
 from accounts.errors import TokenMissing
 from accounts.models import Account, find_token
 from accounts.permissions import Forbidden
 from accounts.roles import MAY
+from accounts.throttles import count_request
 from keygen_site.api import ResourceViewSet
 from keygen_site.errors import DOCUMENTATION, BadRequest, DomainError, NotFound
 from keygen_site.signatures import wanted_algorithm
@@ -77,7 +79,7 @@ class AccountViewSet(ResourceViewSet):
     sign_in_actions: frozenset[str] = frozenset()
 
     def begin(self, request):
-        request.account = None
+        request.account = request.counted = None
         request.version = CURRENT_VERSION
         request.found_token = None
         request.credential = credential = self.find_credential(request)
@@ -86,6 +88,8 @@ class AccountViewSet(ResourceViewSet):
             request.found_token = find_token(credential.text)
         request.account = self.find_account(request.found_token)
         request._request.account = request.account  # whose key signs the answer: `SignatureMiddleware`
+        credential_text = credential.text if credential else ""
+        request.counted = count_request(request.account.pk, client_address(request), credential_text)
         request.version = self.find_version(request)
         wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
@@ -174,6 +178,9 @@ class AccountViewSet(ResourceViewSet):
         response["Keygen-Edition"] = "CE"
         response["Keygen-Revision"] = settings.REVISION
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
+        if counted := getattr(request, "counted", None):
+            for name, value in counted.headers.items():
+                response.headers.setdefault(name, value)  # a narrower limit may have been reached
         if response.status_code == 401:
             response["WWW-Authenticate"] = challenge(request)
         if account:

@@ -139,13 +139,6 @@ class TooManyRequests(DomainError):
     code = "TOO_MANY_REQUESTS"
     early = True
 
-    def __init__(self, *, window, count, limit, reset, seconds):
+    def __init__(self, headers, *, seconds):
         super().__init__()
-        self.headers = {
-            "X-RateLimit-Window": window,
-            "X-RateLimit-Count": str(count),
-            "X-RateLimit-Limit": str(limit),
-            "X-RateLimit-Remaining": "0",
-            "X-RateLimit-Reset": str(reset),
-            "Retry-After": str(seconds),
-        }
+        self.headers = {**headers, "Retry-After": str(seconds)}

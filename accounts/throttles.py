@@ -2,13 +2,45 @@
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.errors import TooManyRequests
 from accounts.models import Attempts
 from keygen_site.models import digest
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many attempts there were within a throttle's period.
+
+    Attributes:
+        window: the throttle's name.
+        count, limit: how many there were, and how many there may be.
+        until: when the period ends.
+    """
+
+    window: str
+    count: int
+    limit: int
+    until: datetime
+
+    @property
+    def left(self):
+        return max(0, self.limit - self.count)
+
+    @property
+    def headers(self):
+        """The headers that tell a client (contract: platform 3.3, 11.1)."""
+        return {
+            "X-RateLimit-Window": self.window,
+            "X-RateLimit-Count": str(self.count),
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.left),
+            "X-RateLimit-Reset": str(math.ceil(self.until.timestamp())),
+        }
 
 
 @dataclass(frozen=True)
@@ -28,19 +60,18 @@ class Throttle:
     def attempt(self, *caller):
         """Count an attempt by a caller, who is whatever the parts are: an account, an address, an e-mail.
 
+        Returns:
+            How many there were: `Counted`.
+
         Raises:
             TooManyRequests: it is one too many.
         """
-        counted = Attempts.objects.add(self._digest(caller), self.period)
-        if counted.number > self.attempts:
+        row = Attempts.objects.add(self._digest(caller), self.period)
+        counted = Counted(self.window, row.number, self.attempts, row.until)
+        if counted.count > counted.limit:
             seconds = (counted.until - timezone.now()).total_seconds()
-            raise TooManyRequests(
-                window=self.window,
-                count=counted.number,
-                limit=self.attempts,
-                reset=math.ceil(counted.until.timestamp()),
-                seconds=max(1, math.ceil(seconds)),
-            )
+            raise TooManyRequests(counted.headers, seconds=max(1, math.ceil(seconds)))
+        return counted
 
     def forgive(self, *caller):
         """Take an attempt back: it was no guess."""
@@ -56,3 +87,20 @@ SIGN_IN = Throttle("auth", 5, timedelta(minutes=1))
 SIGN_IN_AS_ANYBODY = Throttle("auth", 5, timedelta(minutes=1))
 FORGOTTEN_PASSWORD = Throttle("rstpwd", 5, timedelta(hours=1))
 CHANGED_PASSWORD = Throttle("mutpwd", 5, timedelta(minutes=10))
+
+
+def count_request(*caller):
+    """Count any request of a caller, where the settings limit how many there may be.
+
+    Returns:
+        What the headers of the answer shall say, of the period that is closest to its limit; None without limits.
+
+    Raises:
+        TooManyRequests: it is one too many.
+    """
+    periods = (
+        ("1s", settings.REQUESTS_PER_SECOND, timedelta(seconds=1)),
+        ("1m", settings.REQUESTS_PER_MINUTE, timedelta(minutes=1)),
+    )
+    counted = [Throttle(window, most, period).attempt(*caller) for window, most, period in periods if most]
+    return min(counted, key=lambda each: each.left / each.limit, default=None)

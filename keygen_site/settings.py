@@ -62,6 +62,9 @@ LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, 
 # Seconds that a statement of a request may take, and that its transaction may wait for the next one; 0: for ever.
 STATEMENT_TIMEOUT = env.float("STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0))
 IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=validate.Range(min=0))
+# Requests of one account, address and credential; 0: as many as they like. A shop's rush must not be refused unasked.
+REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
+REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
 # Bytes that a file of keys may have which comes by HTTP, as it is sent and unpacked. The command has no limit.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
 # PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.

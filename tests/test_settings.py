@@ -58,6 +58,8 @@ def test_names_all_that_is_missing():
         ("DATABASE_URL", "nonsense://"),
         ("DEBUG", "perhaps"),
         ("BEHIND_TLS_PROXY", "maybe"),
+        ("REQUESTS_PER_SECOND", "-1"),
+        ("REQUESTS_PER_MINUTE", "many"),
         ("LOCK_TIMEOUT", "soon"),
         ("LOCK_TIMEOUT", "0"),
         ("LOG_LEVEL", "LOUD"),

@@ -9,6 +9,7 @@ from accounts import throttles
 from accounts.models import Attempts
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic
+from tests.cast import add_keys
 
 TOO_MANY = {
     "title": "Too many requests",
@@ -141,3 +142,68 @@ class TestAttempts:
         throttles.SIGN_IN.attempt("two")
 
         assert Attempts.objects.count() == 1
+
+
+class TestRequests:
+    @pytest.fixture
+    def reader(self, settings, api, acme):
+        settings.REQUESTS_PER_MINUTE = 3
+        return api(acme.user("read-only"))
+
+    def test_are_not_limited_unless_it_is_wanted(self, api, acme):
+        speaker = api(acme.admin)
+        responses = [speaker.get("me") for _ in range(10)]
+
+        assert {response.status_code for response in responses} == {200}
+        assert not any(name.startswith("X-RateLimit") for response in responses for name in response.headers)
+        assert not Attempts.objects.exists()
+
+    def test_say_how_many_are_left(self, reader):
+        responses = [reader.get("me"), reader.get("keys"), reader.get("keys/unknown")]
+
+        for count, response in enumerate(responses, start=1):
+            said = {name: response[f"X-RateLimit-{name}"] for name in ("Window", "Count", "Limit", "Remaining")}
+            assert said == {"Window": "1m", "Count": str(count), "Limit": "3", "Remaining": str(3 - count)}
+            assert 0 < int(response["X-RateLimit-Reset"]) - timezone.now().timestamp() <= 61
+            assert "Retry-After" not in response
+
+    def test_are_refused_until_a_minute_has_passed(self, reader):
+        for _ in range(3):
+            assert reader.get("me").status_code == 200
+
+        assert_throttled(reader.get("me"), "1m", limit=3)
+        forget_a_while(60)
+        assert reader.get("me").status_code == 200
+
+    def test_that_are_refused_have_no_effect(self, reader, api, acme):
+        add_keys(acme.policy, "KEY-0001")
+        admin = api(acme.admin)
+        for _ in range(3):
+            admin.get("me")
+
+        assert admin.delete(f"policies/{acme.policy.pk}/pool").status_code == 429
+        assert acme.policy.pool.available().count() == 1
+
+    def test_are_counted_for_each_credential_and_address(self, reader, api, acme, settings):
+        settings.BEHIND_TLS_PROXY = True
+        there = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+        for _ in range(4):
+            last = reader.get("me", **there)
+
+        assert last.status_code == 429
+        assert reader.get("me", **there | {"X-Forwarded-For": "192.0.2.2"}).status_code == 200
+        assert api(acme.admin).get("me", **there).status_code == 200
+        assert api().get("ping", **there).status_code == 200
+
+    @pytest.mark.parametrize(("in_second", "in_minute", "window"), [(2, 3, "1s"), (5, 3, "1m")])
+    def test_say_of_the_window_that_is_closest_to_its_limit(self, reader, settings, in_second, in_minute, window):
+        settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_MINUTE = in_second, in_minute
+
+        assert reader.get("me")["X-RateLimit-Window"] == window
+
+    def test_of_a_sign_in_too_often_say_so(self, settings, sign_in, joe):
+        settings.REQUESTS_PER_MINUTE = 100
+        for _ in range(5):
+            sign_in("joe@acme.test", "wrong")
+
+        assert_throttled(sign_in("joe@acme.test"), "auth")
