@@ -11,7 +11,7 @@ class KeySerializer(ResourceSerializer):
 
     relationships = {
         "account": ACCOUNT,
-        "product": to_one("products", "policy.product_id"),
+        "product": to_one("products", "product_id"),
         "policy": to_one("policies", "policy_id"),
     }
 

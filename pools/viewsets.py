@@ -22,8 +22,8 @@ from pools.transfers import TransferMixin
 MOST_AT_ONCE = 100
 
 ID = Key._meta.pk
-WAITING_KEY = Prepared(lambda bearer, uuid: Key.objects.shown().visible_to(bearer).available().filter(pk=uuid), ID)
-NEWEST_KEYS = Prepared(lambda bearer: Key.objects.shown().visible_to(bearer).available().order_by("-id"))
+WAITING_KEY = Prepared(lambda bearer, uuid: Key.objects.listed().visible_to(bearer).available().filter(pk=uuid), ID)
+NEWEST_KEYS = Prepared(lambda bearer: Key.objects.listed().visible_to(bearer).available().order_by("-id"))
 POOLS_POLICY = Prepared(
     lambda bearer, uuid: (
         Policy.objects.visible_to(bearer).only("account", "product", "use_pool", "low_mark", "low_told").filter(pk=uuid)

@@ -1,7 +1,8 @@
 from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Right
+from django.utils.functional import cached_property
 
 from accounts.models import Account
 from keygen_site.ids import as_uuid
@@ -29,6 +30,10 @@ class KeyQuerySet(models.QuerySet):
         """Keys with what the API shows of them, and of their policies no more than that and their rules need."""
         of_policy = ("policy__account", "policy__product", "policy__use_pool")
         return self.select_related("policy").only(*(f.attname for f in Key._meta.concrete_fields), *of_policy)
+
+    def listed(self):
+        """Keys with what the API shows of them, and no more: none is changed."""
+        return self.annotate(product_id=F("policy__product_id"))
 
     def of_policy(self, policy_id):
         """Keys of one policy, in the order of its pool.
@@ -138,6 +143,11 @@ class Key(Resource):
 
     def __str__(self):
         return self.masked
+
+    @cached_property
+    def product_id(self):
+        """The product that it is of; a query may have said it (`KeyQuerySet.listed`)."""
+        return self.policy.product_id
 
     @property
     def masked(self):
