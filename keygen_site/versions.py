@@ -118,8 +118,8 @@ class VersionedSerializer(ResourceSerializer):
 
 
 def downgrade(answer, version):
-    """Turn what a viewset answers, a resource object or a document of some, into what it was in an earlier version."""
-    data = answer.get("data", answer)
+    """Turn what a viewset answers into what it was in an earlier version: a resource object, a list or a document."""
+    data = answer if isinstance(answer, list) else answer.get("data", answer)
     for resource_object in data if isinstance(data, list) else [data]:
         if resource_object and "attributes" in resource_object:
             resource_object["attributes"] = _attributes(version, resource_object)

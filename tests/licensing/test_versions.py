@@ -3,7 +3,7 @@
 import pytest
 
 from licensing.models import Policy
-from tests.cast import add_keys, make_policy, make_product
+from tests.cast import add_keys, make_license, make_policy, make_product
 from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, unprocessable
 from tests.licensing.documents import DEFAULTS, document, policy_document
 
@@ -174,3 +174,31 @@ class TestAnswers:
 
         old = {"outerName": {"inner_name": [{"deep_name": 1}]}}
         assert response.json()["data"]["attributes"]["metadata"] == (old if version in up_to("1.4") else metadata)
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.8"])
+class TestLists:
+    """Lists that are no pages of a query have to be turned into older ones too."""
+
+    def test_of_the_newest_keys(self, acme, api, version):
+        add_keys(acme.policy, "KEY-0001")
+
+        response = api(acme.admin).get("keys", Keygen_Version=version)
+
+        assert [key["attributes"]["key"] for key in response.json()["data"]] == ["KEY-0001"]
+
+    def test_of_popped_keys(self, acme, api, version):
+        add_keys(acme.policy, "KEY-0001")
+        address = f"policies/{acme.policy.pk}/pool/actions/pop"
+
+        response = api(acme.admin).post(address, {"meta": {"count": 1}}, Keygen_Version=version)
+
+        assert [key["attributes"]["key"] for key in response.json()["data"]] == ["KEY-0001"]
+
+    def test_of_attached_users(self, acme, api, version):
+        linkage = {"data": [{"type": "users", "id": str(acme.user().pk)}]}
+        address = f"licenses/{make_license(acme.unpooled).pk}/users"
+
+        response = api(acme.admin).post(address, linkage, Keygen_Version=version)
+
+        assert [each["type"] for each in response.json()["data"]] == ["license-users"]
