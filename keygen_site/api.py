@@ -352,7 +352,8 @@ def validation_errors(exception, serializer):
         prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
         for problem in problems:
             code = f"{prefix}_{_KINDS.get(problem.code, problem.code)}".upper()
-            detail = problem.message % problem.params if problem.params else problem.message
+            message = str(problem.message)  # those of the framework are translated late
+            detail = message % problem.params if problem.params else message
             about = f"{DOCUMENTATION}/{topic}/#{anchor}"
             errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
     return list(errors.values())

@@ -4,25 +4,18 @@ What belongs to another account, or to another product, license or user of the s
 what there is not at all.
 """
 
-import json
 import re
-from functools import cache
 from uuid import uuid4
 
 import pytest
 from django.apps import apps
 
-from accounts.bearers import Origin
-from accounts.models import Attempts, Token
-from keygen_site.openapi.document import build
-from keygen_site.openapi.examples import ID as EXAMPLE_ID
+from accounts.models import Attempts
 from keygen_site.openapi.routes import endpoints
-from pools.models import KeyEvent
-from tests.cast import add_keys, make_license, make_policy, make_product
+from tests.belongings import NOTHING, Belongings, kind_of, linked, request_of
+from tests.cast import make_product
 
 ROLES = ["admin", "developer", "sales-agent", "support-agent", "read-only", "user", "product", "license"]
-# There are none of these, whosoever they would be.
-NOTHING = {"entitlement", "machine"}
 # They need no credential, so they are the same for all.
 OPEN = {"/v1/accounts/{account}/ping", "/v1/health", "/v1/accounts"}
 FILTERS = {
@@ -35,103 +28,16 @@ VISIBLE = {"product": {"user", "attached"}}
 ABOUT_THE_REQUEST = {"X-Request-Id", "Date", "Digest", "Keygen-Date", "Keygen-Digest", "Keygen-Signature"}
 
 
-class Belongings:
-    """A row of each kind, of one product and one user of an account."""
-
-    def __init__(self, account, product, name):
-        policy = make_policy(product, f"Policy of {name}", use_pool=True)
-        popped, key = add_keys(policy, f"KEY-1-OF-{name}", f"KEY-2-OF-{name}")
-        policy.pool.pop(Origin(reference=f"reference of {name}"))
-        user = account.users.create(email=f"person@{name}.test", role="user")
-        license = make_license(make_policy(product, f"Unpooled of {name}"), key=f"LICENSE-OF-{name}", owner=user)
-        attached = account.users.create(email=f"attached@{name}.test", role="user")
-        license.license_users.create(account=account, user=attached)
-        self.rows = {
-            "product": product,
-            "policy": policy,
-            "key": key,
-            "event": KeyEvent.objects.get(key=popped),
-            "license": license,
-            "user": user,
-            "attached": attached,
-            "token of product": Token.generate(product)[0],
-            "token of license": Token.generate(license)[0],
-            "token of user": Token.generate(user)[0],
-        }
-        # What else an address may name them by.
-        self.names = {"license": [license.key], "user": [user.email], "product": [product.code]}
-        self.secrets = [key.key, popped.key, f"reference of {name}"]
-
-    def id_of(self, kind):
-        return str(self.rows[kind].pk)
-
-    def all_of(self, kind):
-        """The id of a row, and its other names."""
-        return [self.id_of(kind), *self.names.get(kind, [])]
-
-    def texts(self, visible):
-        """All that tells of them, but of the kinds that are visible."""
-        return {text for kind in self.rows.keys() - visible for text in self.all_of(kind)}.union(self.secrets)
-
-
-@cache
-def examples():
-    """The document that each operation takes, as the description of the API shows it, by path and method."""
-    return {
-        (path, method.upper()): next(iter(operation["requestBody"]["content"].values()))["example"]
-        for path, methods in build()["paths"].items()
-        for method, operation in methods.items()
-        if isinstance(operation, dict) and "requestBody" in operation
-    }
-
-
-def kind_of(endpoint, parameter):
-    """What a variable part of an address names."""
-    if parameter != "id":
-        return parameter
-    before, collection = re.search(r"(?:{(\w+)}/)?([\w-]+)/{id}", endpoint.path).groups()
-    if collection == "tokens":
-        return f"token of {before if before in ('product', 'license') else 'user'}"
-    if collection == "users" and before == "license":
-        return "attached"
-    return {"pool": "key", "key-events": "event", "policies": "policy"}.get(collection) or collection.removesuffix("s")
-
-
 def places(endpoint):
     """Where a request can name a row: `(place, kind of row)`."""
     found = [
         (name, kind_of(endpoint, name)) for name in endpoint.parameters if name != "account" and name not in NOTHING
     ]
-    example = json.dumps(examples().get((endpoint.path, endpoint.method)))
-    found += [("document", kind) for kind in linked(example)]
+    found += [("document", kind) for kind in linked(endpoint)]
     if endpoint.action == "list":
         known = getattr(getattr(endpoint.view, "filterset_class", None), "parameters", {})
         found += [(f"?{name}", kind) for name, kind in FILTERS.items() if name in known]
     return found
-
-
-def linked(example):
-    """The kinds of rows that a document names."""
-    types = re.findall(rf'"type": "(\w+)", "id": "{EXAMPLE_ID}"', example)
-    return [{"policies": "policy"}.get(name, name.removesuffix("s")) for name in types]
-
-
-def request_of(endpoint, account, own, place, named):
-    """Path and document of a request that names one row as it is told, and else rows of the bearer's own."""
-    parts = {name: uuid_of(own, endpoint, name) for name in endpoint.parameters if name != "account"}
-    query = f"{place}={named}" if place.startswith("?") else ""
-    path = endpoint.path.format(account=account, **(parts | ({place: named} if place in parts else {})))
-    document = examples().get((endpoint.path, endpoint.method))
-    if isinstance(document, str):
-        return path, document.encode(), "text/plain"
-    if document is not None:
-        text = json.dumps(document).replace(EXAMPLE_ID, named if place == "document" else str(uuid4()))
-        document = json.loads(text)
-    return path + query, document, "application/vnd.api+json"
-
-
-def uuid_of(own, endpoint, parameter):
-    return str(uuid4()) if parameter in NOTHING else own.id_of(kind_of(endpoint, parameter))
 
 
 def seen(response, named):
@@ -206,7 +112,7 @@ def test_credentials_are_no_good_for_another_account(acme, rival, api, role):
         if endpoint.path in OPEN:
             continue
         for account in ("rival", str(rival.account.pk)):
-            path, document, media_type = request_of(endpoint, account, strangers, "", "")
+            path, document, media_type = request_of(endpoint, account, strangers)
             response = speaker.request(endpoint.method, path, document, media_type)
             assert response.status_code == 401, (endpoint, response.content)
             assert [error["code"] for error in response.json()["errors"]] == ["TOKEN_INVALID"]

@@ -146,3 +146,13 @@ class TestUpdate:
         acme.account.save()
 
         assert api(acme.admin).patch(f"users/{joe.pk}", user_document(firstName="New")).status_code == 200
+
+
+def test_tells_what_is_wrong_in_the_frameworks_own_words_where_there_are_no_others(acme, api):
+    user = acme.user("user")
+    type(user).objects.filter(pk=user.pk).update(password="")  # as no way of ours leaves it
+
+    response = api(acme.admin).patch(f"users/{user.pk}", user_document(firstName="Ann"))
+
+    assert response.status_code == 422
+    assert [error["detail"] for error in response.json()["errors"]] == ["This field cannot be blank."]

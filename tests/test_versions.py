@@ -1,0 +1,23 @@
+"""Every route in every version of the API: an answer, never a server error."""
+
+import pytest
+from django.db import transaction
+
+from accounts.api import VERSIONS
+from keygen_site.openapi.routes import endpoints
+from tests.belongings import Belongings, request_of
+from tests.hostile import assert_answered
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_route_answers(acme, api, version):
+    own, speaker = Belongings(acme.account, acme.product, "acme"), api(acme.admin)
+    answered = 0
+    for endpoint in endpoints():
+        path, document, media_type = request_of(endpoint, "acme", own)
+        with transaction.atomic():
+            response = speaker.request(endpoint.method, path, document, media_type, Keygen_Version=version)
+            transaction.set_rollback(True)
+        assert_answered(response)
+        answered += response.status_code < 300
+    assert answered > 80
