@@ -133,13 +133,14 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountVi
 
     @action(detail=True, methods=["post"], url_path="actions/reset-password")
     def reset_password(self, request, *args, **kwargs):
+        # By what the address says, so that a user who is there is refused no sooner than one who is not.
+        CHANGED_PASSWORD.attempt(request.account.pk, client_address(request), self.kwargs["pk"].lower())
         user = self.get_object()
         meta = self.document()["meta"]
-        CHANGED_PASSWORD.attempt(user.account_id, client_address(request), user.pk)
+        if not is_reset_token(meta["password_reset_token"], user):
+            raise NotFound.of("user", self.kwargs["pk"])  # who has none learns nothing of the user
         if not may_reset(user):
             raise Forbidden(NOT_FOR_ANYBODY)
-        if not is_reset_token(meta["password_reset_token"], user):
-            raise NotFound.of("user", self.kwargs["pk"])
         change_user(user, {"password": meta["new_password"]})
         return Response(UserSerializer.resource_object(user))
 
