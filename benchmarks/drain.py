@@ -92,7 +92,7 @@ def pop(policy_id, share, popped, plain):
     from pools.models import claims
 
     if plain:
-        claims.HINT_SECONDS = -1.0
+        claims.HINT_SECONDS = claims.LOOK_SHARE = 0
     policy, origin = Policy.objects.get(pk=policy_id), Origin(operator="benchmark")
     for _ in range(share):
         policy.pool.pop(origin)

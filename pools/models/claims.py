@@ -23,11 +23,14 @@ POPPED = Counter("keygen_pool_popped", "Keys taken out of a pool, issued ones to
 
 START = UUID(int=0)  # before all ids
 HINT_SECONDS = 1.0
+# With an old snapshot open the way from the start is long: no more than a twentieth of the time is spent on it.
+LOOK_SHARE, MOST_HINT_SECONDS = 20, 5.0
 MOST_HINTS = 10_000
 
-# policy id -> (id of the key that this process popped last from its pool, when the hint was new).
+# policy id -> (id of the key that this process popped last from its pool, when the hint is to be forgotten).
 # A claim that begins behind it does not walk over the dead index entries of keys already popped. A key that comes
-# back before the hint (a rollback elsewhere, a return) is overtaken for at most HINT_SECONDS.
+# back before the hint (a rollback elsewhere, a return) is overtaken for HINT_SECONDS, or LOOK_SHARE times as long as
+# it took to find the first key of the pool.
 _hints = {}
 
 
@@ -41,11 +44,13 @@ def claim(model, policy, origin, license=None, using="default"):
     event = KeyEvent.about(kind, model(policy=policy), origin, license_id=license and license.pk)
     event.updated = event.created
     claimed = _claim_postgresql if connections[using].vendor == "postgresql" else _claim_sqlite
+    began = time.monotonic()
     key = claimed(model, policy, event, using)
+    seconds = time.monotonic() - began
     if key:
         key.policy = policy
         # Only a pop that stands may move the start: after a rollback the same key must be the next again.
-        transaction.on_commit(lambda: _popped(policy.pk, key.pk), using=using)
+        transaction.on_commit(lambda: _popped(policy.pk, key.pk, seconds), using=using)
     return key
 
 
@@ -139,22 +144,22 @@ def _statement(model, using, vendor, locking):
 
 
 def _hint(policy_id):
-    key_id, born = _hints.get(policy_id, (None, 0.0))
-    return key_id if time.monotonic() - born < HINT_SECONDS else None
+    key_id, until = _hints.get(policy_id, (None, 0.0))
+    return key_id if time.monotonic() < until else None
 
 
-def _popped(policy_id, key_id):
+def _popped(policy_id, key_id, seconds):
     POPPED.labels(str(policy_id)).inc()
-    _remember(policy_id, key_id)
+    _remember(policy_id, key_id, seconds)
 
 
-def _remember(policy_id, key_id):
-    known, born = _hints.get(policy_id, (None, 0.0))
+def _remember(policy_id, key_id, seconds):
+    known, until = _hints.get(policy_id, (None, 0.0))
     now = time.monotonic()
-    if now - born >= HINT_SECONDS:
-        # The age is that of the first pop of a row of them: under a steady load too, each pool is looked at from
-        # its start once a second.
-        known, born = None, now
+    if now >= until:
+        # Counted from the first pop of a row of them, which began at the start of the pool and took so many seconds:
+        # under a steady load too, each pool is looked at from its start now and then.
+        known, until = None, now + max(HINT_SECONDS, min(LOOK_SHARE * seconds, MOST_HINT_SECONDS))
     if len(_hints) >= MOST_HINTS and policy_id not in _hints:
         _hints.clear()
-    _hints[policy_id] = (max(known, key_id) if known else key_id, born)
+    _hints[policy_id] = (max(known, key_id) if known else key_id, until)
