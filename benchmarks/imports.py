@@ -128,7 +128,7 @@ def empty():
 
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("TRUNCATE pools_key, pools_keyimport")
+            cursor.execute("TRUNCATE pools_key, pools_keyimport CASCADE")  # uploads name their import
             cursor.execute("CHECKPOINT")
         else:
             cursor.execute("DELETE FROM pools_key")
