@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 import orjson
 
 from keygen_site.errors import DomainError
+from pools.kinds import refusal_of
 from pools.models.keys import MAX_LENGTH, MIN_LENGTH, RESERVED
 
 FORMATS = ("text", "csv", "ndjson")
@@ -25,11 +26,13 @@ NAMES = ("key", "code", "license_key")
 
 _BLOCK = 1 << 18  # bytes
 _SHOWN = 2 * MAX_LENGTH  # characters of a line that is no key
+_NAMES_SHOWN = 300  # characters of the names of all columns
 _LONGEST_LINE = 1 << 16  # bytes; far above the longest key, so that a row may have other columns
 # Between its ends anything but control characters (Unicode's category Cc), and no blank at either end.
 _KEY = re.compile(rf"(?!\s)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{{MIN_LENGTH},{MAX_LENGTH}}}(?<!\s)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNSAFE = re.compile(f"{_CONTROL.pattern}|{_SURROGATE.pattern}")
 _CUT = "\ud800"  # stands for a line that was too long to be read
 
 
@@ -59,7 +62,8 @@ class Reason(Enum):
 class Line(NamedTuple):
     """A line of a file: its number, from 1, the key in it, and what is wrong with it, if anything.
 
-    A line without anything on it has an empty text and no reason.
+    A line without anything on it has an empty text and no reason. The text of a line with a reason is escaped, see
+    `escaped`.
     """
 
     number: int
@@ -99,12 +103,12 @@ def read_keys(file: BinaryIO, format: str = "text", column: str | None = None, m
         a `Line` for each line.
 
     Raises:
-        FileUnreadable: it is cut off, in another encoding or has no such column.
+        FileUnreadable: it is cut off, in another encoding, not a list of keys at all, or has no such column.
         FileTooLarge: it has more bytes than `most`.
     """
     reader = {"text": _text, "csv": _csv, "ndjson": _ndjson}[format]
     try:
-        yield from reader(_lines(_unpacked(file), most), column)
+        yield from reader(_lines(_unpacked(file), most, format), column)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise FileUnreadable("The file is not a whole gzip file") from None
 
@@ -124,11 +128,27 @@ def flaw(text: str) -> Reason | None:
     return Reason.TOO_SHORT if len(text) < MIN_LENGTH else Reason.TOO_LONG
 
 
+def escaped(text: str) -> str:
+    """Return a text with its control characters and its bytes that are not UTF-8 escaped, e.g. `SCHL\\xdcSSEL`.
+
+    PostgreSQL stores neither NUL nor surrogates, which stand for such bytes, and no file or page in UTF-8 can have the
+    latter.
+    """
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"  # a byte, see PEP 383
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
 def _unpacked(file):
     return gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
-def _lines(file, most) -> Iterator[str]:
+def _lines(file, most, format) -> Iterator[str]:
     """The lines without their ends. Bytes that are no UTF-8 become surrogates, a line that is too long `_CUT`."""
     rest, cut, size = b"", False, 0
     first = True
@@ -138,6 +158,8 @@ def _lines(file, most) -> Iterator[str]:
             raise FileTooLarge
         if first:
             block, first = _without_mark(block), False
+            if refusal := refusal_of(block, format):
+                raise FileUnreadable(refusal)
         *lines, rest = (rest + block).split(b"\n")
         if cut and lines:
             yield _CUT
@@ -170,7 +192,7 @@ def _text(lines, column):
 
 def _line(number, text):
     reason = flaw(text) if text else None
-    return Line(number, text[:_SHOWN].removesuffix(_CUT), reason) if reason else Line(number, text)
+    return Line(number, escaped(text[:_SHOWN].replace(_CUT, "")), reason) if reason else Line(number, text)
 
 
 def _csv(lines, column):
@@ -215,7 +237,8 @@ def _place(row, column):
     if column.isdecimal() and int(column) > 0:
         index = int(column) - 1
         return index, index < len(names) and names[index] in NAMES
-    raise FileUnreadable(f"The file has no column {column!r}; it has {', '.join(row)}")
+    known = escaped(", ".join(row)[:_NAMES_SHOWN])
+    raise FileUnreadable(f"The file has no column {column!r}; it has {known}")
 
 
 def _ndjson(lines, column):
@@ -230,7 +253,7 @@ def _ndjson(lines, column):
         elif _SURROGATE.search(line):
             yield _line(number, line)
         else:
-            yield Line(number, line[:_SHOWN], Reason.MALFORMED)
+            yield Line(number, escaped(line[:_SHOWN]), Reason.MALFORMED)
 
 
 def _member(line, names):

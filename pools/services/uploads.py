@@ -110,7 +110,7 @@ def _run(upload, dry_run):
 
 
 def _import(upload, file, rejected, dry_run):
-    text = io.TextIOWrapper(rejected, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+    text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["line", "reason", "text"])
 

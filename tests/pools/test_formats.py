@@ -122,7 +122,7 @@ NDJSON = [
     (b'{"license_key": "KEY-0001"}', None, "KEY-0001", None),
     (b'{"serial": "KEY-0001"}', "serial", "KEY-0001", None),
     (b'{"key": "K\\u00dc-00001"}', None, "KÜ-00001", None),
-    (b'{"key": "KEY\\n0001"}', None, "KEY\n0001", Reason.CONTROL),
+    (b'{"key": "KEY\\n0001"}', None, "KEY\\x0a0001", Reason.CONTROL),
     (b'{"key": 12345678}', None, '{"key": 12345678}', Reason.MALFORMED),
     (b'{"key": ""}', None, '{"key": ""}', Reason.MALFORMED),
     (b'["KEY-0001"]', None, '["KEY-0001"]', Reason.MALFORMED),
