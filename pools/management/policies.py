@@ -1,14 +1,19 @@
-"""Naming a pool at the command line."""
+"""Naming a pool at the command line, and what else the commands about pools share."""
 
+import os
 import re
+from collections.abc import Iterable
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 from django.db.models import Q
 
 from accounts.bearers import Origin
 from accounts.models import Account
 from keygen_site.ids import as_uuid
+from keygen_site.management.options import name
 from licensing.models import Policy
+from pools.formats import escaped
 
 SHOWN = 20  # candidates
 
@@ -25,8 +30,10 @@ class PolicyCommand(BaseCommand):
         return Origin(operator=f"manage.py {type(self).__module__.rpartition('.')[2]}")
 
     def add_policy(self, parser, *, required=True):
-        parser.add_argument("--policy", required=required, help="whose pool: an id, a name, or the beginning of one")
-        parser.add_argument("--account", help="where several accounts have such a policy: an id or slug")
+        parser.add_argument(
+            "--policy", type=name, required=required, help="whose pool: an id, a name, or the beginning of one"
+        )
+        parser.add_argument("--account", type=name, help="where several accounts have such a policy: an id or slug")
 
     def find_account(self, identifier):
         account = Account.objects.named(identifier).first()
@@ -41,7 +48,7 @@ class PolicyCommand(BaseCommand):
             CommandError: none or several; those are listed.
         """
         policies = Policy.objects.filter(use_pool=True).select_related("account", "product").order_by("name", "id")
-        if account:
+        if account is not None:
             policies = policies.filter(account=self.find_account(account))
         meant = [Q(name=policy), Q(name__istartswith=policy)]
         if uuid := as_uuid(policy):
@@ -59,6 +66,47 @@ class PolicyCommand(BaseCommand):
             f"No policy with a pool is meant by {policy!r}. " + (f"There are:\n{listed(known)}" if known else ""),
             returncode=2,
         )
+
+    def check_label(self, option: str, text: str) -> None:
+        """Check a text that is only kept, not looked up. It may be empty.
+
+        Raises:
+            CommandError: it is too long, or has control characters or bytes that are not UTF-8.
+        """
+        if len(text) > 255 or not text.isprintable():
+            raise CommandError(f"{option} must have 255 characters at most, without control ones.", returncode=2)
+
+    def check_output(self, option: str, path: str, inputs: Iterable[str] = ()) -> None:
+        """Check that a file to be written is none that the command reads, also by way of a link.
+
+        Args:
+            inputs: paths of the files that are read, besides those of an SQLite database.
+
+        Raises:
+            CommandError: writing it would destroy the file that is read.
+        """
+        for read in [*inputs, *database_files()]:
+            if os.path.isfile(path) and is_same_file(path, read):
+                raise CommandError(
+                    f"{option}: {escaped(path)} is a file that this command reads; choose another one to write.",
+                    returncode=2,
+                )
+
+
+def database_files() -> list[str]:
+    """Return the paths of the SQLite database and the files beside it; none on PostgreSQL."""
+    if connection.vendor != "sqlite":
+        return []
+    database = str(connection.settings_dict["NAME"])
+    return [database, f"{database}-wal", f"{database}-shm"]
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Return whether two paths lead to one file; a file that is not there is no other's."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def listed(policies):

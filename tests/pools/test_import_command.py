@@ -4,12 +4,14 @@ import csv
 import gzip
 import io
 import json
+import os
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from pools.models import KeyImport
 from tests.cast import make_policy, numbered
+from tests.processes import manage
 
 
 @pytest.fixture
@@ -68,12 +70,12 @@ def test_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, optio
     assert "a.txt:2: the key shor… is too short (minimum is 8 characters)" in said
     assert "a.txt:5: the key KEY-… is in the file twice" in said
     assert "a.txt:6" not in said
-    rejected = (tmp_path / "rejected.csv").read_bytes().decode(errors="surrogateescape")
+    rejected = (tmp_path / "rejected.csv").read_text(encoding="utf-8")
     assert list(csv.reader(rejected.splitlines())) == [
         ["file", "line", "code", "reason", "text"],
         ["a.txt", "2", "too_short", "the key is too short (minimum is 8 characters)", "short"],
         ["a.txt", "5", "repeated", "the key is in the file twice", "KEY-0001"],
-        ["a.txt", "6", "not_utf8", "the key is not UTF-8", "b\udcffd-bytes"],
+        ["a.txt", "6", "not_utf8", "the key is not UTF-8", "b\\xffd-bytes"],
     ]
 
 
@@ -121,6 +123,84 @@ def test_ends_with_1_when_a_file_cannot_be_read(pooled_policy, run, tmp_path, fi
         run(file, "--policy", pooled_policy.pk)
 
     assert failed.value.returncode == 1
+
+
+class TestRejected:
+    """`--rejected` never writes to a file that the command reads."""
+
+    @pytest.fixture(autouse=True)
+    def files(self, tmp_path):
+        (tmp_path / "a.txt").write_text("KEY-0001\nshort\n")
+        (tmp_path / "b.txt").write_text("KEY-0002\nshort\n")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "symbolic").symlink_to("b.txt")
+        (tmp_path / "twice").symlink_to("symbolic")
+        (tmp_path / "hard").hardlink_to(tmp_path / "b.txt")
+
+    @pytest.mark.parametrize("output", ["b.txt", "./b.txt", "folder/../b.txt", "whole", "symbolic", "twice", "hard"])
+    @pytest.mark.parametrize("options", [[], ["--dry-run"]])
+    def test_is_refused(self, pooled_policy, run, tmp_path, output, options):
+        output = tmp_path / "b.txt" if output == "whole" else output
+
+        with pytest.raises(CommandError, match=r"--rejected: .* is a file that this command reads") as failed:
+            run("a.txt", "b.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", output, *options)
+
+        assert failed.value.returncode == 2
+        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
+        assert keys_of(pooled_policy) == []
+
+    def test_is_refused_when_the_key_file_is_the_link(self, pooled_policy, run, tmp_path):
+        with pytest.raises(CommandError, match="is a file that this command reads"):
+            run("twice", "--policy", pooled_policy.pk, "--rejected", "b.txt")
+
+        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
+
+    def test_overwrites_another_file(self, pooled_policy, run, tmp_path):
+        (tmp_path / "rejected.csv").write_text("of yesterday")
+
+        run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
+
+        assert "a.txt,2,too_short" in (tmp_path / "rejected.csv").read_text()
+
+    def test_may_be_a_device(self, pooled_policy, run):
+        said, code = run("/dev/null", "--policy", pooled_policy.pk, "--rejected", "/dev/null")
+
+        assert code == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rejected_is_not_the_file_at_standard_input(pooled_policy, tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("KEY-0001\nshort\n")
+
+    with file.open("rb") as stdin:
+        outcome = manage("import_keys", "-", "--policy", pooled_policy.pk, "--rejected", file, stdin=stdin)
+
+    assert outcome.code == 2
+    assert file.read_text() == "KEY-0001\nshort\n"
+
+
+def test_file_names_need_not_be_utf8(pooled_policy, run, tmp_path):
+    name = os.fsdecode(b"Schl\xfcssel.txt")
+    (tmp_path / name).write_bytes(b"KEY-0001\nSCHL\xdcSSEL-0001\n")
+
+    said, _ = run(name, "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
+
+    assert KeyImport.objects.get().source == r"Schl\xfcssel.txt"
+    assert r"  Schl\xfcssel.txt:2: the key SCHL… is not UTF-8" in said
+    assert (
+        r"Schl\xfcssel.txt,2,not_utf8,the key is not UTF-8,SCHL\xdcSSEL-0001" in (tmp_path / "rejected.csv").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "a\nb", os.fsdecode(b"\xff")])
+def test_refuses_a_name_that_cannot_be_stored(pooled_policy, run, tmp_path, name):
+    (tmp_path / "a.txt").write_text("KEY-0001\n")
+
+    with pytest.raises(CommandError, match="--name must have 255 characters at most") as failed:
+        run("a.txt", "--policy", pooled_policy.pk, "--name", name)
+
+    assert failed.value.returncode == 2
 
 
 class TestPolicy:

@@ -17,6 +17,7 @@ from pools.formats import Line, Reason
 from pools.models import Key, KeyEvent, KeyImport
 from pools.services import ImportRejected, import_keys, importing
 from tests.cast import add_keys, numbered
+from tests.processes import url_of_database
 from tests.races import Holder, race, race_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -168,17 +169,6 @@ def wait_for(sql):
                 return
             time.sleep(0.02)
     raise AssertionError(sql)
-
-
-def url_of_database():
-    known = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{known['NAME']}"
-    url = settings.DATABASES["default"] | known
-    host = url["HOST"].replace("/", "%2F")
-    port = f":{url['PORT']}" if url["PORT"] else ""
-    secret = f":{url['PASSWORD']}" if url["PASSWORD"] else ""
-    return f"postgres://{url['USER']}{secret}@{host}{port}/{url['NAME']}"
 
 
 WRITTEN = {

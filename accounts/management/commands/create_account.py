@@ -2,17 +2,21 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.services import create_account
+from keygen_site.management.options import name
 
 
 class Command(BaseCommand):
-    """Makes an account, its first admin and a token for them, which is shown once."""
+    """Makes an account, its first admin and a token for them, which is shown once.
+
+    Exit codes: 0 done, 1 it failed, 2 wrong usage.
+    """
 
     help = __doc__
 
     def add_arguments(self, parser):
-        parser.add_argument("slug", help="short name of the account, as in /v1/accounts/<slug>/…")
-        parser.add_argument("email", help="e-mail address of its first admin")
-        parser.add_argument("--name", help="full name of the account (default: the slug)")
+        parser.add_argument("slug", type=name, help="short name of the account, as in /v1/accounts/<slug>/…")
+        parser.add_argument("email", type=name, help="e-mail address of its first admin")
+        parser.add_argument("--name", type=name, help="full name of the account (default: the slug)")
 
     def handle(self, *, slug, email, name, **options):
         try:

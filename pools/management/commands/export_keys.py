@@ -7,7 +7,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from keygen_site.ids import as_uuid
-from pools.formats import FORMATS, written
+from keygen_site.management.options import name, path
+from pools.formats import FORMATS, escaped, written
 from pools.management.policies import PolicyCommand
 from pools.services import STATES, export_keys
 
@@ -23,32 +24,36 @@ class Command(PolicyCommand):
     def add_arguments(self, parser):
         self.add_policy(parser)
         parser.add_argument("--state", choices=STATES, default=STATES[0], help="which keys (available)")
-        parser.add_argument("--import", dest="key_import", help="only those of the import of this id, or name")
+        parser.add_argument(
+            "--import", type=name, dest="key_import", help="only those of the import of this id, or name"
+        )
         parser.add_argument(
             "--since", type=day_or_time, help="only those popped, withdrawn or added since this day or time"
         )
         parser.add_argument("--until", type=day_or_time, help="only those popped, withdrawn or added before it")
         parser.add_argument("--format", choices=FORMATS, default="csv", help="(csv)")
         parser.add_argument("--formula-safe", action="store_true", help="for spreadsheets: defuse cells such as =1+1")
-        parser.add_argument("--output", metavar="FILE", help="instead of standard output")
+        parser.add_argument("--output", type=path, metavar="FILE", help="instead of standard output")
 
     def handle(self, *, policy, account, state, key_import, since, until, format, formula_safe, output, **options):
+        if output is not None:
+            self.check_output("--output", output)
         policy = self.find_policy(policy=policy, account=account)
         keys = export_keys(
             policy=policy,
             origin=self.origin,
             state=state,
-            key_import=key_import and self.find_import(policy, key_import),
+            key_import=None if key_import is None else self.find_import(policy, key_import),
             since=since,
             until=until,
         )
         with ExitStack() as stack:
             out = sys.stdout
-            if output:
+            if output is not None:
                 try:
                     out = open(output, "w", encoding="utf-8", newline="")  # noqa: SIM115 `stack` closes it
                 except OSError as error:
-                    raise CommandError(f"{output}: {error.strerror}") from None
+                    raise CommandError(f"{escaped(output)}: {error.strerror}") from None
                 stack.enter_context(out)
             for lines in written(keys, format, formula_safe):
                 out.write(lines)

@@ -3,6 +3,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 from django.core.management.base import CommandError
@@ -10,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from keygen_site.errors import DomainError
-from pools.formats import FORMATS, format_of, read_keys
+from keygen_site.management.options import name, path
+from pools.formats import FORMATS, FileUnreadable, Line, escaped, format_of, read_keys
 from pools.management.policies import PolicyCommand
 from pools.services import import_keys
 
@@ -28,24 +30,35 @@ class Command(PolicyCommand):
     help = __doc__
 
     def add_arguments(self, parser):
-        parser.add_argument("files", nargs="+", metavar="file", help="its ending tells its format; - is standard input")
+        parser.add_argument(
+            "files", type=path, nargs="+", metavar="file", help="its ending tells its format; - is standard input"
+        )
         self.add_policy(parser)
         parser.add_argument("--name", default="", help='what to call the import, e.g. "ACME PO 4711"')
         parser.add_argument("--format", choices=FORMATS, help="of all the files, where their endings do not tell")
-        parser.add_argument("--column", help="where the keys are: name or number of a CSV's column, member of NDJSON")
+        parser.add_argument(
+            "--column", type=name, help="where the keys are: name or number of a CSV's column, member of NDJSON"
+        )
         parser.add_argument("--skip-invalid", action="store_true", help="add the good lines though others are rejected")
         parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
-        parser.add_argument("--rejected", metavar="FILE", help="write all rejected lines and their reasons there, CSV")
+        parser.add_argument(
+            "--rejected", type=path, metavar="FILE", help="write all rejected lines and their reasons there, CSV"
+        )
         parser.add_argument("--first", type=int, default=20, help="how many rejected lines to show (20)")
         parser.add_argument("--json", action="store_true", help="the report as JSON")
 
     def handle(self, *, files, policy, account, name, format, column, skip_invalid, dry_run, rejected, **options):
+        self.check_label("--name", name)
+        if rejected is not None:
+            self.check_output("--rejected", rejected, ["/dev/stdin" if file == "-" else file for file in files])
         policy = self.find_policy(policy=policy, account=account)
+        names = [escaped(file) for file in files]
         begun = time.monotonic()
         with ExitStack() as stack:
             opened = [self.open(file, stack) for file in files]
             readings = [
-                read_keys(one, format or format_of(path), column) for one, path in zip(opened, files, strict=True)
+                lines_of(shown, read_keys(one, format or format_of(file), column))
+                for one, file, shown in zip(opened, files, names, strict=True)
             ]
             try:
                 report = import_keys(
@@ -53,20 +66,20 @@ class Command(PolicyCommand):
                     files=readings,
                     origin=self.origin,
                     name=name,
-                    source=", ".join(os.path.basename(file) for file in files)[:255],
+                    source=", ".join(os.path.basename(file) for file in names)[:255],
                     skip_invalid=skip_invalid,
                     dry_run=dry_run,
-                    on_rejected=rejected_into(rejected, files, stack) if rejected else lambda rejections: None,
+                    on_rejected=rejected_into(rejected, names, stack) if rejected else lambda rejections: None,
                     on_progress=progress_of(opened, stack),
                 )
             except DomainError as error:
                 raise CommandError(error.detail) from None
         seconds = time.monotonic() - begun
         if options["json"]:
-            printed = report.as_dict(files, options["first"]) | {"seconds": round(seconds, 3)}
+            printed = report.as_dict(names, options["first"]) | {"seconds": round(seconds, 3)}
             self.stdout.write(json.dumps(printed))
         else:
-            self.print_report(report, files, policy, options["first"], seconds)
+            self.print_report(report, names, policy, options["first"], seconds)
         if report.rejected:
             sys.exit(REJECTED)
 
@@ -76,7 +89,7 @@ class Command(PolicyCommand):
         try:
             return stack.enter_context(open(file, "rb"))
         except OSError as error:
-            raise CommandError(f"{file}: {error.strerror}") from None
+            raise CommandError(f"{escaped(file)}: {error.strerror}") from None
 
     def print_report(self, report, files, policy, first, seconds):
         rate = report.lines / seconds if seconds else 0
@@ -103,13 +116,20 @@ class Command(PolicyCommand):
             self.stdout.write(f"  {where}: the key{shown} {reason.value}")
 
 
-def rejected_into(path, files, stack):
-    """Something that writes rejections into a CSV file, the texts as they were, byte by byte."""
+def lines_of(file: str, lines: Iterator[Line]) -> Iterator[Line]:
+    """Yield the lines of a file. An error about the file as a whole names it."""
     try:
-        # The bytes that were no UTF-8 come out as they were.
-        out = open(path, "w", newline="", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 `stack` closes it
+        yield from lines
+    except FileUnreadable as error:
+        raise FileUnreadable(f"{file}: {error.detail}") from None
+
+
+def rejected_into(path, files, stack):
+    """Something that writes rejections into a CSV file."""
+    try:
+        out = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 `stack` closes it
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from None
+        raise CommandError(f"{escaped(path)}: {error.strerror}") from None
     writer = csv.writer(stack.enter_context(out))
     writer.writerow(["file", "line", "code", "reason", "text"])
 

@@ -23,9 +23,9 @@ class Command(PolicyCommand):
 
     def handle(self, *, policy, account, **options):
         policies = Policy.objects.order_by("account__slug", "name", "id")
-        if policy:
+        if policy is not None:
             policies = policies.filter(pk=self.find_policy(policy=policy, account=account).pk)
-        elif account:
+        elif account is not None:
             policies = policies.filter(account=self.find_account(account))
         rows = [
             {

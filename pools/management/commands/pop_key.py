@@ -28,8 +28,7 @@ class Command(PolicyCommand):
     def handle(self, *, policy, account, count, reference, **options):
         if count < 1:
             raise CommandError("--count must be 1 or more.", returncode=2)
-        if len(reference) > 255 or not reference.isprintable():
-            raise CommandError("--reference must have 255 characters at most, without control ones.", returncode=2)
+        self.check_label("--reference", reference)
         policy = self.find_policy(policy=policy, account=account)
         try:
             origin = dataclasses.replace(self.origin, reference=reference)

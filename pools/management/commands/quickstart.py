@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from accounts.models import Account, Token, User
 from accounts.services import create_account
+from keygen_site.management.options import name
 from licensing.models import Policy, Product
 from pools.models import Key
 
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser):
-        parser.add_argument("--address", default="http://127.0.0.1:8000", help="where the server answers")
+        parser.add_argument("--address", type=name, default="http://127.0.0.1:8000", help="where the server answers")
         parser.add_argument("--new-password", action="store_true", help="give the operator a new password")
 
     @transaction.atomic

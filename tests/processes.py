@@ -1,0 +1,49 @@
+"""Commands of the project in processes of their own, on the tests' database."""
+
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import connection
+
+
+class Outcome(NamedTuple):
+    """The exit code of a command, and its output, which must be UTF-8."""
+
+    code: int
+    out: str
+    err: str
+
+
+def manage(*arguments, stdin=b"", **environment):
+    """Run `manage.py` as a shell does: its `Outcome`.
+
+    Args:
+        stdin: bytes, or an open file.
+        environment: variables besides those of the tests.
+    """
+    given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+    outcome = subprocess.run(
+        [sys.executable, "manage.py", *map(str, arguments)],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"DATABASE_URL": url_of_database()} | environment,
+        capture_output=True,
+        check=False,
+        timeout=300,
+        **given,
+    )
+    return Outcome(outcome.returncode, outcome.stdout.decode(), outcome.stderr.decode())
+
+
+def url_of_database():
+    """DATABASE_URL of the tests' own database."""
+    known = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{known['NAME']}"
+    url = settings.DATABASES["default"] | known
+    host = url["HOST"].replace("/", "%2F")
+    port = f":{url['PORT']}" if url["PORT"] else ""
+    secret = f":{url['PASSWORD']}" if url["PASSWORD"] else ""
+    return f"postgres://{url['USER']}{secret}@{host}{port}/{url['NAME']}"
