@@ -6,6 +6,14 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from keygen_site.management.monitoring import end_unknown
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keygen_site.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except Exception as error:
+        # Malformed settings or wrong usage: the interpreter's exit code for an error, 1, would say WARNING.
+        if sys.argv[1:2] != ["check_pools"]:
+            raise
+        end_unknown(error)

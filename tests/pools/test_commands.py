@@ -1,12 +1,17 @@
 """`manage.py pop_key`, `export_keys`, `pools` and `check_pools`."""
 
+import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.utils import timezone
 
+from licensing.models import Policy
 from pools.models import Key, KeyEvent
 from pools.services import import_keys, withdraw_key
 from tests.cast import add_keys, make_policy, numbered
@@ -106,6 +111,23 @@ class TestExportKeys:
 
         assert (printed, (tmp_path / "keys.txt").read_text()) == ("", "KEY-0001\n")
 
+    @pytest.mark.sqlite
+    @pytest.mark.parametrize("suffix", ["", "-wal"])
+    def test_does_not_overwrite_the_database(self, pooled_policy, run, tmp_path, monkeypatch, suffix):
+        # Not the tests' own, which would be gone for all other tests if this one failed.
+        monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "db.sqlite3"))
+        database = tmp_path / f"db.sqlite3{suffix}"
+        database.write_bytes(b"data")
+        (tmp_path / "link").symlink_to(database)
+
+        for path in database, tmp_path / "link":
+            with pytest.raises(CommandError, match="is a file that this command reads") as failed:
+                run("export_keys", "--policy", pooled_policy.pk, "--output", path)
+            assert failed.value.returncode == 2
+
+        assert database.read_bytes() == b"data"
+        assert not KeyEvent.objects.exists()
+
     @pytest.mark.parametrize("wrong", [["--import", "nothing"], ["--since", "yesterday"]])
     def test_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
         with pytest.raises(CommandError):
@@ -170,9 +192,9 @@ class TestCheckPools:
     @pytest.mark.parametrize(
         ("warn", "critical", "expected"),
         [
-            (2, 1, (0, "OK: 1 pools have enough keys | 'Pooled'=3;2;1;0\n")),
-            (3, 1, (1, "WARNING: Pooled has 3 | 'Pooled'=3;3;1;0\n")),
-            (9, 3, (2, "CRITICAL: Pooled has 3 | 'Pooled'=3;9;3;0\n")),
+            (2, 1, (0, "OK: 1 pool has enough keys | 'acme/Pooled'=3;2;1;0\n")),
+            (3, 1, (1, "WARNING: acme/Pooled has 3 | 'acme/Pooled'=3;3;1;0\n")),
+            (9, 3, (2, "CRITICAL: acme/Pooled has 3 | 'acme/Pooled'=3;9;3;0\n")),
         ],
     )
     def test_ends_as_monitoring_expects(self, acme, check, warn, critical, expected):
@@ -186,11 +208,70 @@ class TestCheckPools:
         code, said = check()
 
         assert code == 2
-        assert said == "CRITICAL: Pooled has 0 | 'Pooled'=101;100;10;0 'Pooled'=0;100;10;0\n"
+        assert said == "CRITICAL: rival/Pooled has 0 | 'acme/Pooled'=101;100;10;0 'rival/Pooled'=0;100;10;0\n"
         assert check("--account", "acme")[0] == 0
 
-    def test_ends_with_3_when_it_cannot_tell(self, acme, check):
-        code, said = check("--policy", "nothing")
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--policy", "nothing"], "No policy with a pool is meant by 'nothing'"),
+            (["--account", "nothing"], "There is no account 'nothing'."),
+            (["--warn", 5, "--critical", 6], "--critical must be 0 or more, and no more than --warn."),
+            (["--critical", -1], "--critical must be 0 or more, and no more than --warn."),
+        ],
+    )
+    def test_ends_with_3_when_it_cannot_tell(self, acme, check, arguments, said):
+        code, printed = check(*arguments)
 
         assert code == 3
-        assert said.startswith("UNKNOWN: No policy with a pool is meant by 'nothing'")
+        assert printed.startswith(f"UNKNOWN: {said}")
+        assert len(printed.splitlines()) == 1
+
+    def test_ends_with_3_without_any_pool(self, acme, check):
+        acme.policy.delete()
+
+        assert check() == (3, "UNKNOWN: There is no policy with a pool.\n")
+
+    def test_ends_with_3_when_the_project_is_not_in_order(self, acme, monkeypatch, capsys):
+        def fail(*_, **__):
+            raise SystemCheckError("The clock of this machine | is years slow.\n")
+
+        monkeypatch.setattr("pools.management.commands.check_pools.Command.check", fail)
+
+        with pytest.raises(SystemExit) as end:
+            call_command("check_pools", skip_checks=False)
+
+        assert (end.value.code, capsys.readouterr().out) == (3, "UNKNOWN: The clock of this machine / is years slow.\n")
+
+    @pytest.mark.parametrize(
+        ("name", "label", "shown"),
+        [
+            ("Ann's", "'acme/Ann''s'", "acme/Ann's"),
+            ("a|b=c", "'acme/a/b-c'", "acme/a/b-c"),
+            ("one\ntwo\tthree", "'acme/one two three'", "acme/one two three"),
+            ("Schlüssel", "'acme/Schlüssel'", "acme/Schlüssel"),
+        ],
+    )
+    def test_no_name_breaks_the_line(self, acme, check, name, label, shown):
+        Policy.objects.filter(pk=acme.policy.pk).update(name=name)
+
+        assert check() == (2, f"CRITICAL: {shown} has 0 | {label}=0;100;10;0\n")
+
+    def test_labels_of_pools_of_one_name_differ(self, acme, rival, check):
+        second = make_policy(acme.product, "Pooled", use_pool=True)
+
+        _, said = check()
+
+        labels = re.findall(r"'([^']*)'=", said)
+        assert labels == [f"acme/Pooled ({acme.policy.pk})", "rival/Pooled", f"acme/Pooled ({second.pk})"]
+
+    def test_prints_what_the_terminal_cannot_show(self, acme, monkeypatch):
+        Policy.objects.filter(pk=acme.policy.pk).update(name="Schlüssel")
+        out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr("sys.stdout", out)
+
+        with pytest.raises(SystemExit) as end:
+            call_command("check_pools")
+
+        assert end.value.code == 2
+        assert out.buffer.getvalue().startswith(rb"CRITICAL: acme/Schl\xfcssel has 0")

@@ -1,0 +1,154 @@
+"""All commands of the project: as processes with their exit codes, and what none of them takes."""
+
+import runpy
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+
+from accounts.models import Account, User
+from pools.models import Key, KeyEvent, KeyImport
+from tests.cast import add_keys, make_company, numbered
+from tests.processes import manage
+
+APPS = ("keygen_site", "accounts", "licensing", "pools")
+COMMANDS = {name: app for name, app in sorted(get_commands().items()) if app in APPS}
+
+# For each command some arguments, the exit code, and a part of the output; in this order, on a pool with three keys.
+RUNS = {
+    "check_pools": [
+        ("--warn 2 --critical 1", 0, "OK: 1 pool has enough keys | 'acme/Pooled'=3;2;1;0\n"),
+        ("--warn 3 --critical 1", 1, "WARNING: acme/Pooled has 3"),
+        ("--policy Pooled", 2, "CRITICAL: acme/Pooled has 3"),
+        ("--policy nothing", 3, "UNKNOWN: No policy with a pool is meant by 'nothing'"),
+        ("--warn soon", 3, "UNKNOWN: Error: argument --warn: invalid int value: 'soon'"),
+    ],
+    "create_account": [
+        ("beta ann@beta.test --name Beta", 0, "admin-"),
+        ("beta ann@beta.test", 1, "slug has already been taken"),
+        ("beta", 2, "the following arguments are required: email"),
+    ],
+    "export_keys": [
+        ("--policy Pooled --format text", 0, "KEY-0001\nKEY-0002\nKEY-0003\n"),
+        ("--policy Pooled --output no/such/folder", 1, "no/such/folder: No such file or directory"),
+        ("--policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+    ],
+    "import_keys": [
+        ("- --policy Pooled", 0, "2 keys were added to the pool of 'Pooled'"),
+        ("missing.txt --policy Pooled", 1, "missing.txt: No such file or directory"),
+        ("- --policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+        ("- --policy Pooled", 3, "All of these keys have been added before."),
+    ],
+    "pools": [
+        ("", 0, "acme     Pooled"),
+        ("--account nothing", 2, "There is no account 'nothing'."),
+    ],
+    "pop_key": [
+        ("--policy Pooled", 0, "KEY-0001\n"),
+        ("--policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+        ("--policy Pooled --count 99", 4, "pool has fewer keys than asked for"),
+    ],
+    "prune_idempotency_keys": [
+        ("", 0, "0 answers forgotten"),
+        ("--hours many", 2, "invalid int value: 'many'"),
+    ],
+    "quickstart": [
+        ("--address http://127.0.0.1:8100", 0, "http://127.0.0.1:8100/admin/"),
+        ("--no-such-option", 2, "unrecognized arguments: --no-such-option"),
+    ],
+}
+
+LABELS = {"import_keys --name", "pop_key --reference"}  # texts that are kept and not looked up: they may be empty
+VALID = {
+    "create_account": {"slug": "beta", "email": "ann@beta.test"},
+    "export_keys": {"--policy": "Pooled"},
+    "import_keys": {"files": "-", "--policy": "Pooled"},
+    "pop_key": {"--policy": "Pooled"},
+}
+
+
+def options_of(command):
+    """The arguments of a command that take a value, Django's own left out."""
+    plain = {action.dest for action in BaseCommand().create_parser("manage.py", command)._actions}
+    actions = load_command_class(COMMANDS[command], command).create_parser("manage.py", command)._actions
+    return [action for action in actions if action.dest not in plain and action.nargs != 0]
+
+
+def name_of(action):
+    return action.option_strings[0] if action.option_strings else action.dest
+
+
+@pytest.fixture
+def pool(transactional_db):
+    policy = make_company("acme").policy
+    add_keys(policy, *numbered(3))
+    return policy.pool
+
+
+def test_all_are_tested():
+    assert list(RUNS) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_explains_itself(command):
+    code, out, err = manage(command, "--help")
+
+    assert (code, err) == (0, "")
+    assert f"usage: manage.py {command}" in out
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_ends_with_the_exit_codes_that_it_documents(pool, command):
+    for arguments, code, said in RUNS[command]:
+        outcome = manage(command, *arguments.split(), stdin=b"KEY-0004\nKEY-0005\n")
+
+        assert outcome.code == code, (arguments, outcome)
+        assert said in outcome.out + outcome.err
+        assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"LOCK_TIMEOUT": "soon"}, "UNKNOWN: Environment variables invalid: {'LOCK_TIMEOUT'"),
+        ({"DATABASE_URL": "sqlite:////no/such/folder/db.sqlite3"}, "UNKNOWN: unable to open database file"),
+        ({"DATABASE_URL": "postgres://postgres@%2Fno%2Fsuch%2Ffolder/keygen"}, "UNKNOWN: connection is bad"),
+    ],
+)
+def test_monitoring_learns_that_the_server_is_not_set_up(environment, said):
+    outcome = manage("check_pools", **environment)
+
+    assert (outcome.code, outcome.err) == (3, "")
+    assert outcome.out.startswith(said)
+    assert len(outcome.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\N{NO-BREAK SPACE}"])
+def test_no_option_takes_a_blank(pool, monkeypatch, capsys, blank):
+    taken = {}
+    for command in COMMANDS:
+        for action in options_of(command):
+            if f"{command} {name_of(action)}" in LABELS:
+                continue
+            arguments = VALID.get(command, {}) | {name_of(action): blank}
+            spelled = [[value] if name[0] != "-" else [name, value] for name, value in arguments.items()]
+            monkeypatch.setattr("sys.argv", ["manage.py", command, *sum(spelled, [])])
+            with pytest.raises(SystemExit) as end:
+                runpy.run_path(str(settings.BASE_DIR / "manage.py"), run_name="__main__")
+            expected = 3 if command == "check_pools" else 2  # there 2 says that a pool is nearly empty
+            if end.value.code != expected:
+                taken[f"{command} {name_of(action)}"] = end.value.code
+    capsys.readouterr()
+
+    assert taken == {}
+    assert pool.available().count() == Key.objects.count() == 3
+    assert Account.objects.count() == User.objects.count() == 1
+    assert not KeyEvent.objects.exists()
+    assert not KeyImport.objects.exists()
+
+
+def test_labels_may_be_empty(pool):
+    assert manage("import_keys", "-", "--policy", "Pooled", "--name", "", stdin=b"KEY-0004").code == 0
+    assert manage("pop_key", "--policy", "Pooled", "--reference", "").out == "KEY-0001\n"
+    assert (KeyImport.objects.get().name, KeyEvent.objects.get().reference) == ("", "")
