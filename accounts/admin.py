@@ -1,11 +1,16 @@
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.console import Act, ConsoleAdmin, ConsoleForm, ReadOnlyAdmin, moment
+from accounts.console import Act, ConsoleAdmin, ConsoleForm, ReadOnlyAdmin, actor_of, moment
 from accounts.console.tokens import MakeToken, token_page
 from accounts.models import Account, Token, User
+from accounts.permissions import Change, may_change
 from accounts.roles import RANKS
 from accounts.services import change_user, create_account
 
@@ -38,6 +43,7 @@ class UserForm(ConsoleForm):
 
 class Ban(Act):
     name, label, done, permission, danger = "ban", "Ban", "Banned", "accounts.change_user", True
+    change = Change.BAN
 
     def fits(self, user):
         return user.banned is None
@@ -51,6 +57,7 @@ class Ban(Act):
 
 class Unban(Act):
     name, label, done, permission = "unban", "Unban", "Unbanned", "accounts.change_user"
+    change = Change.UNBAN
 
     def fits(self, user):
         return user.banned is not None
@@ -64,7 +71,7 @@ class Unban(Act):
 
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
-    """People of an account. Nobody changes somebody of a higher rank; a superuser says who may use the console."""
+    """People of an account, changed by the rule of rank as in the API; a superuser decides who may use the console."""
 
     form = UserForm
     acts = [MakeToken(), Ban(), Unban()]
@@ -90,6 +97,8 @@ class UserAdmin(ConsoleAdmin):
         names = [*super().get_readonly_fields(request, user)]
         if user:
             names.append("account")
+            if not may_change(actor_of(request), user, Change.EMAIL):
+                names.append("email")
         return names if request.user.is_superuser else [*names, "is_staff", "groups"]
 
     def formfield_for_choice_field(self, field, request, **options):
@@ -100,12 +109,10 @@ class UserAdmin(ConsoleAdmin):
 
     def has_change_permission(self, request, user=None):
         allowed = super().has_change_permission(request, user)
-        if user is None or request.user.is_superuser:
-            return allowed
-        return allowed and RANKS[user.role] <= RANKS[request.user.role]
+        return allowed and (user is None or may_change(actor_of(request), user))
 
-    def may_act_on(self, request, user):
-        return self.has_change_permission(request, user)
+    def may_act_on(self, request: HttpRequest, user: Any, act: Act) -> bool:
+        return super().has_change_permission(request) and may_change(actor_of(request), user, act.change)
 
     def save_model(self, request, user, form, change):
         if not change:
@@ -116,7 +123,11 @@ class UserAdmin(ConsoleAdmin):
         values = {name: form.cleaned_data[name] for name in form.changed_data if name not in ("groups", "new_password")}
         if form.cleaned_data.get("new_password"):
             values["password"] = form.cleaned_data["new_password"]
-        change_user(User.objects.get(pk=user.pk), values)
+        held = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+        kinds = [Change.PROFILE, *(kind for kind in (Change.EMAIL, Change.PASSWORD) if kind in values)]
+        if not all(may_change(actor_of(request), held, kind) for kind in kinds):
+            raise PermissionDenied
+        change_user(held, values)
 
     @admin.display(description="name")
     def name(self, user):
@@ -137,6 +148,7 @@ class UserAdmin(ConsoleAdmin):
 
 class Revoke(Act):
     name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "accounts.delete_token", True
+    change = Change.REVOKE
 
     def consequences(self, tokens):
         return ["Requests with it are refused at once. It cannot be brought back."]
@@ -162,6 +174,9 @@ class TokenAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request):
         return super().get_queryset(request).with_roles().prefetch_related("bearer")
+
+    def may_act_on(self, request: HttpRequest, token: Any, act: Act) -> bool:
+        return may_change(actor_of(request), token.bearer, act.change)
 
     @admin.display(description="name", ordering="name")
     def label(self, token):

@@ -1,9 +1,11 @@
 """What every resource of an account does the same way: whose account, which API version, who is asking."""
 
+from typing import cast
+
 from django.conf import settings
 
 from accounts.authentication import client_address
-from accounts.bearers import Origin
+from accounts.bearers import Bearer, Origin
 from accounts.credentials import Credential, challenge, credential_of
 from accounts.errors import TokenMissing
 from accounts.models import Account, find_token
@@ -135,6 +137,11 @@ class AccountViewSet(ResourceViewSet):
     def perform_authentication(self, request):
         if request.user is None and self.action not in self.anonymous:
             raise TokenMissing
+
+    @property
+    def actor(self) -> Bearer:
+        """Who sends the request. In `anonymous` actions there may be none; they ask for `request.user`."""
+        return cast(Bearer, self.request.user)
 
     @property
     def origin(self):

@@ -17,6 +17,7 @@ class Bearer:
         id, model: the row that the credential speaks for, and its model.
         role: one of `accounts.roles.HOLDS`.
         token_id: the token that was used, or None when a license key was.
+        is_superuser: whether it is a superuser, who acts in the console only.
     """
 
     account_id: UUID
@@ -24,6 +25,7 @@ class Bearer:
     model: type[Model]
     role: str
     token_id: UUID | None = None
+    is_superuser: bool = False
 
     is_authenticated = True
 

@@ -1,8 +1,14 @@
 """May the bearer do this? (contract: keys 0.4 and 5, platform 6.2)"""
 
+from enum import StrEnum
+
+from django.db.models import Model
 from rest_framework.permissions import BasePermission
 
-from accounts.roles import MAY
+from accounts.bearers import Bearer
+from accounts.models import User
+from accounts.models.tokens import role_of
+from accounts.roles import CONSOLE_RANK, MAY, RANKS
 from keygen_site.errors import DomainError
 
 NOT_FOR_ALL = "ensure the token or license is allowed to access all resources"
@@ -34,6 +40,72 @@ def require(permission, bearer):
 def in_words(role):
     """A role as an error names it, e.g. `sales agent`."""
     return role.replace("-", " ")
+
+
+class Change(StrEnum):
+    """The ways to change a user that the rule of rank distinguishes."""
+
+    PROFILE = "profile"  # names, metadata, role
+    EMAIL = "email"
+    PASSWORD = "password"
+    TOKENS = "tokens"  # make or regenerate a token: the actor gets its text
+    REVOKE = "revoke"  # delete a token
+    BAN = "ban"
+    UNBAN = "unban"
+    DELETE = "delete"
+
+
+# Changes that let a user in or keep them out. The actor cannot act in the user's name afterwards.
+ACCESS = frozenset({Change.REVOKE, Change.BAN, Change.UNBAN, Change.DELETE})
+
+
+def may_change(actor: Bearer, bearer: Model | None, change: Change = Change.PROFILE) -> bool:
+    """Whether an actor's rank permits a change of a user, or of a token of a user, product or license."""
+    return why_not_change(actor, bearer, change) is None
+
+
+def require_change(actor: Bearer, bearer: Model | None, change: Change = Change.PROFILE) -> None:
+    """Refuse a change that the actor's rank does not permit.
+
+    Raises:
+        Forbidden: with the reason.
+    """
+    if reason := why_not_change(actor, bearer, change):
+        raise Forbidden(reason)
+
+
+def why_not_change(actor: Bearer, bearer: Model | None, change: Change) -> str | None:
+    """The reason why an actor may not change a user, or None: the only rule of rank, for the API and the console.
+
+    Whether the actor sees the user and holds the permission is checked elsewhere.
+
+    - Superusers change everyone, and everyone changes themselves.
+    - People who may use the console are changed by nobody else, but admins decide whether they get in (`ACCESS`).
+    - No one changes a user of a higher rank.
+    - The email of another user is changed by admins, or by the user's product.
+    - A product leaves users alone who hold a license of another product, except for their profile.
+    """
+    if actor.is_superuser or (bearer is not None and bearer.pk == actor.id):
+        return None
+    rank = rank_of(bearer)
+    if RANKS[actor.role] < rank and not (rank == CONSOLE_RANK and actor.role == "admin" and change in ACCESS):
+        return f"{in_words(actor.role)} lacks privileges to perform action on user"
+    if change == Change.EMAIL and actor.role not in ("admin", "product"):
+        return "only an admin may change the email of another user"
+    if actor.role != "product" or change == Change.PROFILE or not isinstance(bearer, User):
+        return None
+    return "user cannot belong to another product" if bearer.holds_of_others(actor.id) else None
+
+
+def rank_of(bearer: Model | None) -> int:
+    """The rank of a user, product or license; of a token's bearer that no longer exists (None), the lowest."""
+    if bearer is None:
+        return 0
+    if isinstance(bearer, User) and bearer.is_superuser:
+        return CONSOLE_RANK + 1
+    if isinstance(bearer, User) and bearer.is_staff:
+        return CONSOLE_RANK
+    return RANKS[role_of(bearer)]
 
 
 class HoldsPermission(BasePermission):

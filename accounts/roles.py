@@ -148,7 +148,7 @@ HOLDS = {
     ),
 }
 
-# Nobody may change somebody of a higher rank (platform 6.1).
+# A bearer does not change a user of a higher rank (contract: platform 6.1): `accounts.permissions.may_change`.
 RANKS = {
     "admin": 7,
     "developer": 5,
@@ -159,3 +159,5 @@ RANKS = {
     "license": 0,
     "user": 0,
 }
+# The rank of people who may use the console, whatever their role: the highest below superusers, who rank above all.
+CONSOLE_RANK = 8

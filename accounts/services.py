@@ -1,13 +1,17 @@
 """What happens across accounts, people and tokens."""
 
 import logging
+from collections.abc import Mapping
+from functools import partial
 from threading import Thread
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Field
 from django.template.loader import render_to_string
 
 from accounts import throttles
@@ -124,23 +128,47 @@ def sign_in_to_console(*, email, password, account="", address):
 
 @transaction.atomic
 def change_user(user, values, *, keep_token=None):
-    """Change a user's fields. Another role or password revokes their tokens, but for the one with id `keep_token`.
+    """Change a user's fields.
+
+    Another role, email or password, or access to the console, revokes the user's tokens, except for the one with id
+    `keep_token`. Another email or password ends the sessions in the console too. The old address is told of a new one.
 
     Raises:
         ValidationError: what is wrong, by field.
     """
-    values = dict(values)
-    changed = {name for name, value in values.items() if name != "password" and getattr(user, name) != value}
-    for name in changed:
+    changed, old_email = changes_of(user, values), user.email
+    for name in changed - {"password"}:
         setattr(user, name, values[name])
-    if "password" in values:
+    if "password" in changed:
         user.set_password(values["password"])
-        changed.add("password")
     if changed:
         user.save_changes(*changed)
-    if changed & {"role", "password"}:
+    if changed & {"role", "is_staff", "email", "password"}:
         user.tokens.exclude(pk=keep_token).delete()
+    if "email" in changed:
+        transaction.on_commit(partial(_tell_old_address, user, old_email), robust=True)
     return user
+
+
+def changes_of(user: User, values: Mapping[str, Any]) -> set[str]:
+    """The names of those values that differ from the user's; a password always counts as another one."""
+    changed = {"password"} & values.keys()
+    for name in values.keys() - changed:
+        field = User._meta.get_field(name)
+        assert isinstance(field, Field)
+        if getattr(user, name) != field.to_python(values[name]):
+            changed.add(name)
+    return changed
+
+
+def _tell_old_address(user: User, old_email: str) -> None:
+    """Mail the former address of a user that mail goes elsewhere now. The new address is not named."""
+    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+        return
+    name = user.account.name if user.account else "the console"
+    text = render_to_string("accounts/email_changed.txt", {"user": user, "name": name, "old_email": old_email})
+    # In a thread: the request does not wait for the mail server.
+    Thread(target=_send, args=(f"Your email address for {name} was changed", text, old_email)).start()
 
 
 def update_password(user, *, old, new, address, keep_token=None):

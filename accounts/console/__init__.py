@@ -1,7 +1,7 @@
 """The operators' console: the Django admin, in which everybody sees their own account only."""
 
 from accounts.console.acts import Act, ReferenceForm
-from accounts.console.origins import origin_of
+from accounts.console.origins import actor_of, origin_of
 from accounts.console.rows import ConsoleAdmin, ConsoleForm, OfAccount, ReadOnlyAdmin, moment
 from accounts.console.site import Console
 
@@ -13,6 +13,7 @@ __all__ = [
     "OfAccount",
     "ReadOnlyAdmin",
     "ReferenceForm",
+    "actor_of",
     "moment",
     "origin_of",
 ]

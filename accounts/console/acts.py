@@ -8,6 +8,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 
 from accounts.console.origins import origin_of
+from accounts.permissions import Change
 from keygen_site.errors import DomainError
 
 
@@ -19,11 +20,13 @@ class Act:
         label: on the button.
         done: what happened, for the history of the row and the message afterwards.
         permission: who may.
+        change: what the act does to a user or to the bearer of a token, for the rule of rank.
         for_many: whether it is offered for several rows at once.
         danger: whether it cannot be undone.
     """
 
     name = label = done = permission = ""
+    change = Change.PROFILE
     for_many = True
     danger = False
     form_class = forms.Form

@@ -1,12 +1,13 @@
 """Lists and pages of rows, of which everybody sees those of their own account only."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import cached_property
@@ -174,10 +175,10 @@ class ConsoleAdmin(admin.ModelAdmin):
         allowed = [act for act in self.acts if act.is_allowed(request)]
         if row is None:
             return allowed
-        return [act for act in allowed if act.fits(row)] if self.may_act_on(request, row) else []
+        return [act for act in allowed if act.fits(row) and self.may_act_on(request, row, act)]
 
-    def may_act_on(self, request, row):
-        """Whether whoever asks may do anything with a row that they see."""
+    def may_act_on(self, request: HttpRequest, row: Any, act: Act) -> bool:
+        """Whether the operator may do an act to a row that they see; for subclasses."""
         return True
 
     def get_actions(self, request):
@@ -206,7 +207,7 @@ class ConsoleAdmin(admin.ModelAdmin):
         rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
         if not rows or len(rows) != len(ids):
             raise Http404
-        if not all(self.may_act_on(request, row) for row in rows):
+        if not all(self.may_act_on(request, row, act) for row in rows):
             raise PermissionDenied
         form = act.form_class(request.POST if request.method == "POST" else None, **act.form_options(rows))
         problem = ""

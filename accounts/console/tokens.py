@@ -4,7 +4,9 @@ from django import forms
 from django.template.response import TemplateResponse
 
 from accounts.console.acts import Act
+from accounts.console.origins import actor_of
 from accounts.models import Token
+from accounts.permissions import Change
 from accounts.viewsets.tokens import may_make_token
 from keygen_site.errors import DomainError
 
@@ -28,6 +30,7 @@ class MakeToken(Act):
 
     name, label, done = "token", "Make a token", "A token was made"
     permission = "accounts.add_token"
+    change = Change.TOKENS
     for_many = False
     form_class = TokenForm
 
@@ -39,7 +42,7 @@ class MakeToken(Act):
 
     def do(self, admin, request, rows, values):
         bearer = rows[0]
-        if not request.user.is_superuser and not may_make_token(request.user.as_bearer(), bearer):
+        if not request.user.is_superuser and not may_make_token(actor_of(request), bearer):
             raise TokenRefused(f"{bearer} {TokenRefused.detail}")
         fields = {name: value for name, value in values.items() if value}
         token, text = Token.generate(bearer, **fields)

@@ -30,7 +30,8 @@ class TokenQuerySet(models.QuerySet):
             return tokens.filter(own)
         # By name: licenses are above accounts.
         licenses = apps.get_model("licensing", "License")
-        of_users = Q(bearer_type=type_of(User), bearer_id__in=User.objects.of_product(bearer.id).values("pk"))
+        users = User.objects.customers_of(bearer)
+        of_users = Q(bearer_type=type_of(User), bearer_id__in=users.values("pk"))
         of_licenses = Q(
             bearer_type=type_of(licenses), bearer_id__in=licenses.objects.filter(product=bearer.id).values("pk")
         )

@@ -1,6 +1,8 @@
 """People: those who work with an account, those who hold its licenses, and those who operate the server."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -13,9 +15,10 @@ from django.utils import timezone
 
 from accounts.bearers import Bearer
 from accounts.models.accounts import Account
+from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
 from keygen_site.metadata import validate_metadata
-from keygen_site.models import LineField, Resource
+from keygen_site.models import LineField, Resource, digest
 
 INACTIVE_AFTER = timedelta(days=90)
 MIN_PASSWORD, MAX_PASSWORD = 6, 72
@@ -31,7 +34,7 @@ class UserQuerySet(models.QuerySet):
             return users
         match bearer.role:
             case "product":
-                return users.filter(role=User.Role.USER)
+                return users.customers()
             case "license":
                 return users.of_license(bearer.id)
             case "user":
@@ -47,8 +50,16 @@ class UserQuerySet(models.QuerySet):
         uuid = as_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(email=identifier))
 
+    def customers(self) -> Self:
+        """Users who are neither staff of the account nor let into the console: all that a product may manage."""
+        return self.filter(role=User.Role.USER, is_staff=False)
+
+    def customers_of(self, bearer: Bearer) -> Self:
+        """A product's users: customers who hold one of its licenses. Staff with a license are not among them."""
+        return self.filter(account=bearer.account_id).customers().of_product(bearer.id)
+
     def of_product(self, product):
-        """Users who hold a license of a product."""
+        """Users of any role who hold a license of a product."""
         return self._of(product__in=[product])
 
     def of_license(self, license):
@@ -92,6 +103,12 @@ class UserQuerySet(models.QuerySet):
         users = self.filter(banned=None).with_activity()
         active = Q(created__gte=timezone.now() - INACTIVE_AFTER) | Q(has_recent_license=True)
         return users.filter(active if status == "ACTIVE" else ~active)
+
+
+class LastAdmin(DomainError):
+    """An account keeps an admin who can sign in."""
+
+    detail = "is the last admin of the account who can sign in: add an admin or lift the ban of another one first"
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
@@ -192,7 +209,20 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
 
     def as_bearer(self):
         """The person as one who has signed in themselves, without a token."""
-        return Bearer(account_id=self.account_id, id=self.pk, model=User, role=self.role)
+        return Bearer(
+            account_id=self.account_id, id=self.pk, model=User, role=self.role, is_superuser=self.is_superuser
+        )
+
+    # Sessions of the console end with the password. They end with the email too, which is the other half of a sign-in.
+
+    def get_session_auth_hash(self) -> str:
+        return self._with_email(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        return map(self._with_email, super().get_session_auth_fallback_hash())
+
+    def _with_email(self, session_hash: str) -> str:
+        return digest(f"{session_hash} {self.email}").hex()
 
     def clean(self):
         problems = {}
@@ -210,8 +240,17 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         if self._is_demoted():
             self._hold_admins()
 
+    @transaction.atomic
     def ban(self):
-        """Refuse the person, and every token that speaks for them."""
+        """Refuse the person, and every token that speaks for them.
+
+        Raises:
+            LastAdmin: no other admin of the account could sign in.
+        """
+        if self.role == User.Role.ADMIN:
+            self._hold_admins()
+            if self._is_last_admin():
+                raise LastAdmin
         self.banned = timezone.now()
         self.save(update_fields=["banned", "updated"])
 
@@ -238,7 +277,9 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         return User.objects.filter(pk=self.pk, role=User.Role.ADMIN).exists()
 
     def _is_last_admin(self):
-        return not User.objects.filter(account=self.account_id, role=User.Role.ADMIN).exclude(pk=self.pk).exists()
+        """Whether no other admin of the account can sign in. One who is banned cannot, nor lift a ban."""
+        admins = User.objects.filter(account=self.account_id, role=User.Role.ADMIN, banned=None)
+        return not admins.exclude(pk=self.pk).exists()
 
     def _hold_admins(self):
         """Two admins who remove each other at the same time must not both find the other one still there."""

@@ -1,13 +1,15 @@
 from django.apps import apps
 from django.db import transaction
+from django.db.models import Model
 from rest_framework import status
 from rest_framework.response import Response
 
 from accounts import operations
 from accounts.api import AccountViewSet
+from accounts.bearers import Bearer
 from accounts.filters import TokenFilterSet
 from accounts.models import Token, User
-from accounts.permissions import Forbidden
+from accounts.permissions import Change, Forbidden, may_change, require_change
 from accounts.roles import ADMINISTRATORS
 from accounts.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, read_token
 from keygen_site.api import DestroyMixin, ListMixin, RetrieveMixin
@@ -57,8 +59,9 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
             return asking.model.objects.get(pk=asking.id)
         model = apps.get_model(BEARER_TYPES[linkage["type"]])
         bearer = model.objects.visible_to(asking).filter(pk=linkage["id"]).first()
-        if bearer is None or not may_make_token(asking, bearer):
+        if bearer is None:
             raise Forbidden
+        require_token(asking, bearer)
         if asking.is_staff and not isinstance(bearer, User):
             raise Forbidden  # theirs are made at the address of the product or license
         return bearer
@@ -69,6 +72,7 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
             self.authorize()
             if not self._may_replace(token):
                 raise Forbidden
+            self._require_rank(token, Change.TOKENS)
             text = token.regenerate()
         return Response(TokenSerializer.with_text(token, text))
 
@@ -83,7 +87,13 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, AccountViewSet):
         asking = self.request.user
         if asking.is_staff and asking.role not in ADMINISTRATORS and token.bearer_id != asking.id:
             raise Forbidden
+        self._require_rank(token, Change.REVOKE)
         token.delete()
+
+    def _require_rank(self, token: Token, change: Change) -> None:
+        """Ask rank about the bearer of a token, although only visible tokens get here."""
+        if token.bearer_id != self.actor.id:
+            require_change(self.actor, token.bearer, change)
 
     def _may_replace(self, token):
         """Whether the one who asks may have the text of a token: staff not that of others on the staff."""
@@ -121,19 +131,33 @@ class BearerTokenViewSet(RetrieveMixin, ListMixin, AccountViewSet):
     def create(self, request, *args, **kwargs):
         fields, _ = read_token(request.data, self.operations["create"].takes)
         self.authorize()
-        if not may_make_token(request.user, self.bearer):
-            raise Forbidden
+        require_token(self.actor, self.bearer)
         token, text = Token.generate(self.bearer, **fields)
         return Response(TokenSerializer.with_text(token, text))
 
 
-def may_make_token(asking, bearer):
-    """Whether somebody who holds the permission may have a token that speaks for a bearer they see."""
+def require_token(asking: Bearer, bearer: Model) -> None:
+    """Refuse to make a token for a visible user, product or license that the actor may not speak for.
+
+    Raises:
+        Forbidden: by role (contract: platform 5.5), or by rank.
+    """
+    if not _may_speak_for(asking, bearer):
+        raise Forbidden
+    require_change(asking, bearer, Change.TOKENS)
+
+
+def may_make_token(asking: Bearer, bearer: Model) -> bool:
+    """Whether `require_token()` permits it."""
+    return _may_speak_for(asking, bearer) and may_change(asking, bearer, Change.TOKENS)
+
+
+def _may_speak_for(asking: Bearer, bearer: Model) -> bool:
     if bearer.pk == asking.id:
         return True
     match asking.role:
         case "product":
-            return not isinstance(bearer, User) or User.objects.of_product(asking.id).filter(pk=bearer.pk).exists()
+            return not isinstance(bearer, User) or User.objects.customers_of(asking).filter(pk=bearer.pk).exists()
         case "admin" | "developer":
             return not isinstance(bearer, User) or bearer.role == User.Role.USER
         case "sales-agent":

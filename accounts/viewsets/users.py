@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from django.db import transaction
 from rest_framework import status
 from rest_framework.decorators import action
@@ -9,10 +11,10 @@ from accounts.authentication import client_address
 from accounts.filters import UserFilterSet
 from accounts.models import User
 from accounts.passwords import is_reset_token
-from accounts.permissions import NOT_FOR_ANYBODY, Forbidden, in_words
-from accounts.roles import ADMINISTRATORS, RANKS
+from accounts.permissions import NOT_FOR_ANYBODY, Change, Forbidden, require_change
+from accounts.roles import ADMINISTRATORS
 from accounts.serializers import UserSerializer
-from accounts.services import change_user, forget_password, may_reset, update_password
+from accounts.services import change_user, changes_of, forget_password, may_reset, update_password
 from accounts.throttles import CHANGED_PASSWORD
 from accounts.viewsets.tokens import BearerTokenViewSet
 from keygen_site.api import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin
@@ -80,39 +82,35 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, AccountVi
         serializer = self.get_serializer(user, data=request.data)
         serializer.is_valid(raise_exception=True)
         self.authorize()
-        self._check_rank(user)
-        itself = request.user.id == user.pk
-        if request.user.role not in ADMINISTRATORS and not itself and user.role != User.Role.USER:
+        require_change(self.actor, user)
+        if request.user.role not in ADMINISTRATORS and user.role != User.Role.USER:
+            raise Forbidden  # a sales agent does not even change itself (contract: platform 8.4)
+        if request.user.role == "user" and request.user.id != user.pk:
             raise Forbidden
-        if request.user.role == "user" and not itself:
-            raise Forbidden
+        changed = changes_of(user, serializer.validated_data)
+        for change in (Change.EMAIL, Change.PASSWORD):
+            if change in changed:
+                require_change(self.actor, user, change)
         change_user(user, serializer.validated_data, keep_token=request.user.token_id)
         return Response(UserSerializer.resource_object(user))
 
     def perform_destroy(self, user):
-        self._check_rank(user)
-        if self.request.user.role == "product" and user.holds_of_others(self.request.user.id):
-            raise Forbidden("user cannot belong to another product")
+        require_change(self.actor, user, Change.DELETE)
         user.remove()
-
-    def _check_rank(self, user):
-        """Nobody changes somebody who ranks higher (contract: platform 6.1)."""
-        role = self.request.user.role
-        if RANKS[role] < RANKS[user.role]:
-            raise Forbidden(f"{in_words(role)} lacks privileges to perform action on user")
 
     @action(detail=True, methods=["post"], url_path="actions/ban")
     def ban(self, request, *args, **kwargs):
-        return self._changed(User.ban)
+        return self._changed(User.ban, Change.BAN)
 
     @action(detail=True, methods=["post"], url_path="actions/unban")
     def unban(self, request, *args, **kwargs):
-        return self._changed(User.unban)
+        return self._changed(User.unban, Change.UNBAN)
 
-    def _changed(self, verb):
+    def _changed(self, verb: Callable[[User], None], change: Change) -> Response:
         user = self.get_object()
         if user.role != User.Role.USER:
             raise Forbidden("must have a user role")
+        require_change(self.actor, user, change)
         verb(user)
         return Response(UserSerializer.resource_object(user))
 

@@ -27,12 +27,12 @@ class AccountField(VisibleRelatedField):
     `only_for`: the roles that it is so for; for all others only what they may see.
     """
 
-    def __init__(self, *, only_for=None, **options):
+    def __init__(self, *, only_for, **options):
         self.only_for = only_for
         super().__init__(**options)
 
     def find(self, uuid, bearer):
-        if self.only_for and bearer.role not in self.only_for:
+        if bearer.role not in self.only_for:
             return super().find(uuid, bearer)
         return self.queryset.filter(account=bearer.account_id, pk=uuid).first()
 
@@ -49,10 +49,11 @@ class LicenseSerializer(VersionedSerializer):
     require_heartbeat = serializers.ReadOnlyField(source="policy.require_heartbeat")
     require_check_in = serializers.ReadOnlyField(source="policy.require_check_in")
     next_check_in = serializers.DateTimeField(read_only=True)
-    # A user asks for the first license under a policy, and a product makes one for a user, that they do not see yet.
+    # A user asks for the first license under a policy that they do not see yet.
     policy = AccountField(queryset=Policy.objects.select_related("account", "product"), only_for=["user"])
-    owner = AccountField(queryset=User.objects.all(), allow_null=True)
-    user = AccountField(queryset=User.objects.all(), allow_null=True, source="owner")  # as it was called before
+    # Staff name anyone. A product sees, and names, the account's customers: the owner's tokens come into its reach.
+    owner = VisibleRelatedField(queryset=User.objects.all(), allow_null=True)
+    user = VisibleRelatedField(queryset=User.objects.all(), allow_null=True, source="owner")  # as it was called before
 
     relationships = {
         "account": ACCOUNT,

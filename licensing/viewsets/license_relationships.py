@@ -71,7 +71,7 @@ class LicenseRelationships(LicenseBase):
     def change_owner(self, request, *args, **kwargs):
         license = self.get_object()
         linked = self.document()["data"]
-        owner = linked and User.objects.filter(account=license.account_id, pk=linked["id"]).first()
+        owner = linked and User.objects.visible_to(request.user).filter(pk=linked["id"]).first()
         if linked and owner is None:
             raise _missing("owner")
         change_owner(license, owner)
@@ -156,7 +156,7 @@ class LicenseUserViewSet(OfLicense, RetrieveMixin, ListMixin, AccountViewSet):
         self.serializer_class = LicenseUserSerializer  # errors are of these
         user_ids = self._user_ids()
         self.authorize()
-        users = User.objects.filter(account=request.account).in_bulk(user_ids)
+        users = User.objects.visible_to(request.user).in_bulk(user_ids)
         if not users.keys() >= set(user_ids):
             raise _missing("user")
         added = attach_users(self._held(), [users[user_id] for user_id in user_ids])

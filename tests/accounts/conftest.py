@@ -1,8 +1,12 @@
+from threading import Thread
+
 import pytest
+from django.core import mail
 
 from licensing.models import LicenseUser
 from tests.accounts.documents import basic
 from tests.cast import make_license, make_policy, make_product
+from tests.console import GROUPS, staff
 
 PASSWORD = "open sesame"
 
@@ -33,6 +37,15 @@ def held_license(acme, joe):
 def quick_passwords(settings):
     """Argon2 is slow on purpose, and there are hundreds of sign-ins here."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def mailbox(settings, monkeypatch):
+    """Messages that were sent, within the request instead of in a thread."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    monkeypatch.setattr("accounts.services.Thread.start", Thread.run)
+    mail.outbox = []
+    return mail.outbox
 
 
 @pytest.fixture
@@ -76,4 +89,42 @@ def bearers(acme, joe, held_license):
         "another license": make_license(acme.policy, "another-license"),
         "user": joe,
         "another user": acme.user("user", email="eve@acme.test"),
+    }
+
+
+@pytest.fixture
+def everyone(acme, joe, held_license):
+    """Bearers of every kind, by name, for questions about each pair of them.
+
+    The admin owns a license of the product, and the Operator shares one: holding a license must give the product no
+    power over them. Joe is the product's customer; `both` holds a license of another product too.
+    """
+    other = make_product(acme.account, "Other")
+    other_policy = make_policy(other)
+    people = {
+        "admin": acme.admin,
+        "admin2": acme.user("admin", email="second@acme.test"),
+        "console-admin": staff(acme, email="console-admin@acme.test"),
+        "developer": acme.user("developer"),
+        "developer2": acme.user("developer", email="second-developer@acme.test"),
+        "sales-agent": acme.user("sales-agent"),
+        "support-agent": acme.user("support-agent"),
+        "read-only": acme.user("read-only"),
+        **{group: staff(acme, group, role="user") for group in GROUPS},
+        "customer": joe,
+        "both": acme.user("user", email="both@acme.test"),
+        "stranger": acme.user("user", email="stranger@acme.test"),
+        "other-customer": acme.user("user", email="other@acme.test"),
+    }
+    make_license(acme.unpooled, "license-of-admin", owner=people["admin"])
+    make_license(acme.unpooled, "license-of-both", owner=people["both"])
+    for name in ("Operator", "support-agent"):
+        LicenseUser.objects.create(account=acme.account, license=held_license, user=people[name])
+    other_license = make_license(other_policy, "other-license", owner=people["other-customer"])
+    LicenseUser.objects.create(account=acme.account, license=other_license, user=people["both"])
+    return people | {
+        "product": acme.product,
+        "other-product": other,
+        "license": held_license,
+        "other-license": other_license,
     }

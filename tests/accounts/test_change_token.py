@@ -30,7 +30,7 @@ CHANGES = [
     ("admin", "product", 200, 204),
     ("admin", "license", 200, 204),
     ("admin", "user", 200, 204),
-    ("developer", "admin", NOT_ALLOWED, 204),
+    ("developer", "admin", NOT_ALLOWED, forbidden("developer lacks privileges to perform action on user")),
     ("developer", "user", 200, 204),
     ("sales-agent", "sales-agent", 200, 204),
     ("sales-agent", "user", NOT_ALLOWED, NOT_ALLOWED),

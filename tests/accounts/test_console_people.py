@@ -98,6 +98,16 @@ def test_a_superuser_lets_somebody_into_the_console(acme):
     assert user.is_staff
 
 
+def test_letting_somebody_into_the_console_revokes_tokens(acme):
+    """Whoever made them before, a product for instance, could change the email and then the password."""
+    user = acme.user("user")
+    Token.generate(user)
+
+    signed_in(superuser()).post(page("accounts_user_change", user.pk), user_form(user, is_staff="on"))
+
+    assert user.tokens.count() == 0
+
+
 class TestTokens:
     def test_shows_a_token_once(self, acme, operator):
         response = act(operator, "licensing_product_token", acme.product, name="Shop")

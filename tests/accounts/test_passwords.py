@@ -3,12 +3,10 @@
 import importlib
 import re
 from datetime import timedelta
-from threading import Thread
 from time import time
 from unittest import mock
 
 import pytest
-from django.core import mail
 
 from accounts.models import User
 from accounts.passwords import reset_token
@@ -125,15 +123,6 @@ class TestUpdate:
         response = api(eve).post(f"users/{joe.pk}/actions/update-password", update())
 
         assert_refused(response, NOT_FOUND, not_found("user", joe.pk))
-
-
-@pytest.fixture
-def mailbox(settings, monkeypatch):
-    """What was sent by mail; at once, and not beside the request as usual."""
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.services.Thread.start", Thread.run)
-    mail.outbox = []
-    return mail.outbox
 
 
 def forget(api, email="joe@acme.test", **meta):

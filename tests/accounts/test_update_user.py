@@ -26,6 +26,7 @@ UPDATES = [
     ("developer", "sales-agent", 200),
     ("developer", "user", 200),
     ("sales-agent", "user", 200),
+    ("sales-agent", "sales-agent", REFUSED),
     ("sales-agent", "support-agent", REFUSED),
     ("sales-agent", "developer", outranked("sales-agent")),
     ("support-agent", "user", REFUSED),
