@@ -9,6 +9,7 @@ class PoolsConfig(AppConfig):
 
     def ready(self):
         from keygen_site.metrics import register
+        from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
 
         register(PoolCollector())

@@ -31,7 +31,18 @@ POOL = {
         gives="keys",
         many=True,
     ),
-    "return_key": Operation("Put back a key that was popped by mistake", takes=_KEY, gives="keys"),
+    "return_key": Operation(
+        "Put back a key that was popped by mistake",
+        "Only a key that the API or a command popped and that reached nobody: `undelivered` must be true, else it is "
+        "`422` with the code `UNDELIVERED_REQUIRED`. A key that was issued (`KEY_ISSUED`), or that was popped or "
+        "revealed in the console or exported (`KEY_DISCLOSED`), is never put back.",
+        takes={
+            "meta": Member(
+                required=True, members={"key": Member("string", required=True), "undelivered": Member("boolean")}
+            )
+        },
+        gives="keys",
+    ),
     "withdraw": Operation(
         "Take keys out of circulation for good",
         "Either one that waits, by its text, or all that is left of an import.",
@@ -64,7 +75,8 @@ POOL = {
     ),
     "export_keys": Operation(
         "Get the keys of the pool as a file",
-        "It is written down in the ledger.",
+        "It is written down in the ledger. The keys count as shown: they cannot be put back into the pool, and their "
+        "texts stay blocked when they are deleted.",
         gives=File(MEDIA_TYPES),
         parameters={
             "format": Parameter("How the file is written.", choice(*FORMATS)),

@@ -136,8 +136,9 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, AccountViewSet):
     @action(detail=False, methods=["post"], url_path="actions/return")
     def return_key(self, request, *args, **kwargs):
         """Put back a key that was popped by mistake."""
-        text = self.document()["meta"]["key"]
-        key = return_key(policy=self.policy, text=text, origin=self.origin)
+        meta = self.document()["meta"]
+        undelivered = meta.get("undelivered", False)
+        key = return_key(policy=self.policy, text=meta["key"], undelivered=undelivered, origin=self.origin)
         return Response(KeySerializer.resource_object(key))
 
     @action(detail=False, methods=["post"], url_path="actions/withdraw")

@@ -160,9 +160,12 @@ class License(Resource):
         return problems
 
     def has_taken_key(self):
-        """Whether the key is another license's, waits in a pool, or ever left one: each is handed out once."""
+        """Whether the key is another license's, waits in a pool, or ever left one: each is handed out once.
+
+        The key of a deleted license is free again for another one.
+        """
         others = License.objects.filter(account=self.account).with_key(self.key)
-        return others.exists() or self.account.keys.with_key(self.key).exists()
+        return others.exists() or self.account.keys.had(self.key)
 
     def begin(self):
         """Fill in what the policy says about a new license (contract: licenses 3.5, 3.8)."""

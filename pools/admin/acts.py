@@ -1,5 +1,6 @@
 """What operators do with keys and imports; each writes its line of the ledger."""
 
+from django import forms
 from django.http import HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,10 +19,13 @@ class Reveal(Act):
 
     def consequences(self, keys):
         if keys[0].popped:
-            return ["The key is shown on the next page.", "It can no longer go back to its pool: somebody knows it."]
+            return [
+                "The key is shown on the next page.",
+                "You will have seen it, so it cannot be returned to its pool.",
+            ]
         return [
             "The key is shown on the next page.",
-            "It stays in its pool and will be handed out to somebody else: withdraw it if it shall not.",
+            "It stays in its pool and will be handed out to a customer: withdraw it if it shall not.",
         ]
 
     def do(self, admin, request, keys, values):
@@ -37,21 +41,32 @@ class Reveal(Act):
         return TemplateResponse(request, "admin/token.html", context)
 
 
+class ReturnForm(ReferenceForm):
+    """The operator's word that a key may be handed out again."""
+
+    undelivered = forms.BooleanField(
+        label="Nobody received this key", help_text="It must be true of each key that is listed above."
+    )
+
+    field_order = ["undelivered", "reference"]
+
+
 class Return(Act):
     name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
-    form_class = ReferenceForm
+    form_class = ReturnForm
 
     def fits(self, key):
-        return key.popped is not None
+        return key.popped is not None and key.disclosed is None
 
     def consequences(self, keys):
         return [
-            "It waits again, in its old place: it is the next to be handed out.",
-            "Return it only if nobody ever saw it. A key that was revealed, or that a license has, is not returned.",
+            "It is available again, in its old place: it is the next to be handed out.",
+            "Only a key that the API or a command popped, and that reached nobody, can be returned. "
+            "A key that was issued, shown in the console or exported stays popped: pop another one instead.",
         ]
 
     def apply(self, key, origin, values):
-        return_key(policy=key.policy, text=key.key, origin=origin)
+        return_key(policy=key.policy, text=key.key, undelivered=values["undelivered"], origin=origin)
 
 
 class Withdraw(Act):
@@ -62,7 +77,10 @@ class Withdraw(Act):
         return key.popped is None and key.withdrawn is None
 
     def consequences(self, keys):
-        return ["It is never handed out, and its text never enters a pool again. This cannot be undone."]
+        return [
+            "It is never handed out, and its text never enters a pool of the account again, "
+            "not even after the policy is deleted. This cannot be undone."
+        ]
 
     def apply(self, key, origin, values):
         withdraw_key(policy=key.policy, text=key.key, origin=origin)

@@ -153,8 +153,8 @@ class KeyAdmin(ReadOnlyAdmin):
     search_fields = ["key"]
     search_help_text = "A whole key, its last four characters, a reference, or the id of a license"
     sortable_by = ()
-    fields = ["masked", "of_policy", "state", "of_import", "added"]
-    readonly_fields = ["masked", "of_policy", "state", "of_import", "added"]
+    fields = ["masked", "of_policy", "state", "of_import", "added", "shown"]
+    readonly_fields = ["masked", "of_policy", "state", "of_import", "added", "shown"]
     change_form_template = "admin/pools/key/change_form.html"
 
     def get_queryset(self, request):
@@ -226,6 +226,10 @@ class KeyAdmin(ReadOnlyAdmin):
     @admin.display(description="added")
     def added(self, key):
         return moment(key.created)
+
+    @admin.display(description="first shown or exported")
+    def shown(self, key: Key) -> str:
+        return moment(key.disclosed)
 
 
 class Life:

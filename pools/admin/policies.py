@@ -139,6 +139,7 @@ class PooledPolicyAdmin(PolicyAdmin):
             button="Pop",
             consequences=[
                 "The next keys leave the pool and are shown to you, in clear. Nobody else gets them.",
+                "You will have seen them, so they cannot be returned to the pool.",
                 "Your name and the reference go into the ledger.",
             ],
         )
@@ -184,6 +185,7 @@ class PooledPolicyAdmin(PolicyAdmin):
             consequences=[
                 "The file has the keys in clear. Whoever has it, has the keys.",
                 "The keys stay where they are. That you exported them goes into the ledger.",
+                "An exported key cannot be returned to its pool, and its text stays blocked when it is deleted.",
             ],
         )
         return TemplateResponse(request, "admin/act.html", context)

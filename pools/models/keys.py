@@ -2,6 +2,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Right
+from django.utils import timezone
 from django.utils.functional import cached_property
 
 from accounts.models import Account
@@ -12,6 +13,7 @@ from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
 from pools.marks import look_at_mark
 from pools.models.claims import claim
 from pools.models.imports import KeyImport
+from pools.models.used_texts import UsedText
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
 RESERVED = ("action", "actions")  # they are parts of addresses
@@ -58,9 +60,21 @@ class KeyQuerySet(models.QuerySet):
         """Keys of exactly this text."""
         return self.filter(digest=digest(text))
 
+    def disclose(self) -> None:
+        """Note that the texts of these keys are about to be shown to a person, unless they were before."""
+        self.filter(disclosed=None).update(disclosed=timezone.now())
+
 
 class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[misc]
-    """`policy.pool` is one of these, for the keys of that policy."""
+    """`policy.pool` is one of these, for the keys of that policy; `account.keys` is another."""
+
+    def had(self, text: str) -> bool:
+        """Whether this account has a key of this text, or had one that may have reached a person.
+
+        The keys come first: a deletion that is committed in between moves the text from them to the used texts.
+        """
+        used = UsedText.objects.using(self.db).of(self.instance.pk, text).filter(kind=UsedText.Kind.KEY)
+        return self.with_key(text).exists() or used.exists()
 
     def waiting(self):
         """The keys that wait in the pool of this policy, the oldest first."""
@@ -95,7 +109,8 @@ class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[mis
 class Key(Resource):
     """A ready-made license key, waiting in a policy's pool to be handed out once.
 
-    A popped key stays as a row: who got it can be answered, and its text can never be handed out again.
+    A popped key stays as a row: who got it can be answered, and its text can never be handed out again. When the row of
+    a key that may have reached a person goes after all, its text stays as a `UsedText`.
     """
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="keys", db_index=False)
@@ -107,6 +122,9 @@ class Key(Resource):
     )
     popped = models.DateTimeField(null=True, editable=False)
     withdrawn = models.DateTimeField(null=True, editable=False)
+    # When its text was first shown to a person without being handed out by the API: revealed, popped in the console or
+    # exported. It may still wait in its pool.
+    disclosed = models.DateTimeField(null=True, editable=False)
 
     objects = KeyManager()
 
@@ -164,7 +182,10 @@ class Key(Resource):
         def refuse(name, detail, kind):
             problems.setdefault(name, []).append(ValidationError(detail, code=kind))
 
-        if self.account.keys.with_key(self.key).exclude(pk=self.pk).exists():
+        taken = self.account.keys.with_key(self.key).exclude(pk=self.pk).exists()
+        conflict = self._conflict_with_licenses()
+        # Last: a deletion that is committed meanwhile moves the text from the keys or licenses to the used texts.
+        if taken or UsedText.objects.of(self.account_id, self.key).exists():
             refuse("key", "has already been taken", "taken")
         if self.key in RESERVED:
             refuse("key", "is reserved", "not_allowed")
@@ -174,7 +195,7 @@ class Key(Resource):
             refuse("key", f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
         if self.policy_id and not self.policy.use_pool:
             refuse("policy", "cannot be added to an unpooled policy", "not_supported")
-        if conflict := self._conflict_with_licenses():
+        if conflict:
             refuse("key", conflict, "conflict")
         if problems:
             raise ValidationError(problems)

@@ -2,6 +2,7 @@
 
 On PostgreSQL an import is one transaction: others see all of its keys or none, and do not wait. A chunk is written by
 COPY; only where that meets a text that is taken (and for the chunks after such a one) are the texts looked up before.
+Licenses and used texts are looked up after it: a key that was deleted just before has left its text there by then.
 On SQLite, which has one writer at a time, each chunk is a short transaction of its own; until the import is published
 nobody sees its keys (`KeyQuerySet.available`), and what a killed process left is removed by the next import.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from uuid_utils import uuid7
@@ -25,12 +27,13 @@ from licensing.models import License
 from pools.formats import Reason
 from pools.models.imports import KeyImport
 from pools.models.keys import Key
+from pools.models.used_texts import UsedText
 
 DELETED_AT_ONCE = 20_000
 # A license is looked at again if its `created` may be later than the beginning of the import, by whoever's clock.
 CLOCKS_DIFFER = timedelta(hours=1)
 
-KEYS, LICENSES = Key._meta.db_table, License._meta.db_table
+KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._meta.db_table
 
 
 class Row(NamedTuple):
@@ -74,7 +77,7 @@ class Load:
         """Let the keys be handed out, all in one moment. Run it in the transaction of whatever belongs to it.
 
         Returns:
-            the keys that had to be left out after all, by digest: meanwhile a license has got their texts.
+            the keys that had to be left out after all, by digest: meanwhile a license has got their texts, or had them.
         """
         raise NotImplementedError
 
@@ -84,6 +87,13 @@ class Load:
         ids = {uuid for uuid, _ in spelled if uuid}
         found = set(self.account.licenses.filter(pk__in=ids).values_list("pk", flat=True)) if ids else ()
         return {taken: Reason.LICENSE_ID for uuid, taken in spelled if uuid in found}
+
+    def _reasons_elsewhere(self, found: Iterable[tuple[bytes, bool]]) -> dict[bytes, Reason]:
+        """Why texts are taken that a license has (true) or that were used (false); some are both."""
+        reasons: dict[bytes, Reason] = {}
+        for taken, is_held in found:
+            reasons[bytes(taken)] = Reason.LICENSE if is_held else reasons.get(bytes(taken), Reason.USED)
+        return reasons
 
     def _reason(self, policy_id, popped, withdrawn, import_id):
         """Why a text is taken by a key of this policy, in this state, from this import."""
@@ -124,12 +134,14 @@ class PostgreSQLLoad(Load):
                 cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest bytea PRIMARY KEY) ON COMMIT DROP")
 
     def write(self, rows):
-        refused = self._licenses(rows) | self._license_ids(rows)
+        refused = self._license_ids(rows)
         while True:
             if self.careful or self.dry_run:
                 taken = self._taken(rows)
                 self.careful = bool(taken)
                 refused = refused | taken
+            if self.dry_run:
+                refused = self._elsewhere(rows) | refused
             new = [row for row in rows if row.digest not in refused] if refused else rows
             try:
                 with transaction.atomic():
@@ -140,7 +152,13 @@ class PostgreSQLLoad(Load):
                     raise
                 self.careful = True
             else:
-                return refused
+                break
+        # Last: a deletion that is committed meanwhile moves a text from the keys or licenses to the used ones.
+        if not self.dry_run:
+            elsewhere = self._elsewhere(new)
+            self._remove(elsewhere)
+            refused = refused | elsewhere
+        return refused
 
     def publish(self):
         refused = {}
@@ -148,21 +166,39 @@ class PostgreSQLLoad(Load):
             # Licenses that were made meanwhile did not see these keys. Nobody makes another until this has ended.
             hold_texts(self.account.pk)
             same = Key.objects.filter(
-                account=OuterRef("account"), digest=OuterRef("digest"), key_import=self.key_import
+                account=OuterRef("account_id"), digest=OuterRef("digest"), key_import=self.key_import
             )
             late = License.objects.filter(account=self.account, created__gte=self.begun - CLOCKS_DIFFER)
             digests = late.filter(Exists(same)).values_list("digest", flat=True)
             refused = {bytes(taken): Reason.LICENSE for taken in digests}
-            if refused:
-                self.key_import.keys.filter(digest__in=list(refused)).delete()
+            # Some of them may have been deleted again. Keys cannot have come and gone: these here hold their texts.
+            gone = UsedText.objects.filter(
+                Exists(same),
+                account_id=self.account.pk,
+                kind=UsedText.Kind.LICENSE,
+                created__gte=self.begun - CLOCKS_DIFFER,
+            )
+            refused |= {bytes(used): Reason.USED for used in gone.values_list("digest", flat=True)}
+            self._remove(refused)
         self.published = not self.dry_run
         return refused
 
-    def _licenses(self, rows):
-        # By an array: the plan is an index probe for each, however many licenses there are.
-        sql = f"SELECT digest FROM {LICENSES} WHERE account_id = %s AND digest = ANY(%s)"
-        found = _fetch(sql, self.account.pk, [row.digest for row in rows])
-        return {bytes(taken): Reason.LICENSE for (taken,) in found}
+    def _elsewhere(self, rows: list[Row]) -> dict[bytes, Reason]:
+        """Texts that are the key of a license, or were used by a row that is gone, by one snapshot of both tables."""
+        # By arrays: the plan is an index probe for each, however many rows there are.
+        sql = f"""SELECT digest, true FROM {LICENSES} WHERE account_id = %(account)s AND digest = ANY(%(digests)s)
+                  UNION ALL
+                  SELECT digest, false FROM {USED} WHERE account_id = %(account)s AND digest = ANY(%(digests)s)"""
+        with connection.cursor() as cursor:
+            cursor.execute(sql, {"account": self.account.pk, "digests": [row.digest for row in rows]})
+            return self._reasons_elsewhere(cursor.fetchall())
+
+    def _remove(self, digests: Iterable[bytes]) -> None:
+        """Remove keys that were written but are not to be published."""
+        if digests := list(digests):
+            sql = f"DELETE FROM {KEYS} WHERE account_id = %s AND digest = ANY(%s) AND key_import_id = %s"
+            with connection.cursor() as cursor:
+                cursor.execute(sql, [self.account.pk, digests, self.key_import.pk])
 
     def _taken(self, rows):
         sql = f"""SELECT digest, policy_id, popped, withdrawn, key_import_id FROM {KEYS}
@@ -235,6 +271,13 @@ def _remove_unpublished():
         key_import.delete()
 
 
+# The rows of a chunk whose text a license has, or that was used by a row that is gone.
+ELSEWHERE = f"""
+    SELECT c.digest, true FROM pools_chunk c JOIN {LICENSES} l ON l.account_id = %s AND l.digest = c.digest
+    UNION ALL SELECT c.digest, false FROM pools_chunk c JOIN {USED} u ON u.account_id = %s AND u.digest = c.digest
+"""
+
+
 class SQLiteLoad(Load):
     def __init__(self, key_import, dry_run):
         super().__init__(key_import, dry_run)
@@ -262,31 +305,29 @@ class SQLiteLoad(Load):
         return {}
 
     def _insert(self, cursor, count):
-        refused = self._licenses(cursor)
-        skip = f"WHERE digest NOT IN ({self._of_licenses()})" if refused else "WHERE true"
+        refused = self._elsewhere(cursor)
+        skip = f"WHERE digest NOT IN (SELECT digest FROM ({ELSEWHERE}))" if refused else "WHERE true"
         now = self._value("created", timezone.now())
         cursor.execute(
             f"""INSERT INTO {KEYS} (id, key, digest, account_id, policy_id, key_import_id, created, updated)
                 SELECT id, key, digest, %s, %s, %s, %s, %s FROM pools_chunk {skip} ORDER BY rowid
                 ON CONFLICT DO NOTHING""",
             [*self._values("account", "policy"), self._value("key_import", self.key_import.pk), now, now]
-            + (self._values("account") if refused else []),
+            + (self._values("account", "account") if refused else []),
         )
         return refused if cursor.rowcount + len(refused) == count else refused | self._taken(cursor)
 
     def _try(self, cursor):
-        refused = self._licenses(cursor) | self._taken(cursor)
+        refused = self._elsewhere(cursor) | self._taken(cursor)
         cursor.execute("SELECT c.digest FROM pools_chunk c JOIN pools_tried t ON t.digest = c.digest")
         refused |= {found: Reason.REPEATED for (found,) in cursor.fetchall()}
         cursor.execute("INSERT OR IGNORE INTO pools_tried SELECT digest FROM pools_chunk")
         return refused
 
-    def _of_licenses(self):
-        return f"SELECT c.digest FROM pools_chunk c JOIN {LICENSES} l ON l.account_id = %s AND l.digest = c.digest"
-
-    def _licenses(self, cursor):
-        cursor.execute(self._of_licenses(), self._values("account"))
-        return {found: Reason.LICENSE for (found,) in cursor.fetchall()}
+    def _elsewhere(self, cursor: CursorWrapper) -> dict[bytes, Reason]:
+        """Texts that are the key of a license, or were used by a row that is gone."""
+        cursor.execute(ELSEWHERE, self._values("account", "account"))
+        return self._reasons_elsewhere(cursor.fetchall())
 
     def _taken(self, cursor):
         cursor.execute(

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
 from accounts.bearers import Origin
 from licensing.models import Policy, PoolNotSupported
 from pools.models import Key, KeyEvent, KeyImport
+from pools.models.keys import KeyQuerySet
 
 STATES = ("available", "popped", "withdrawn", "all")
-PAGE = 5_000  # keys
+PAGE = 1_000  # keys: pops pass over those that are being marked
 
 
 def export_keys(
@@ -24,8 +27,8 @@ def export_keys(
 ) -> Iterator[Key]:
     """The keys of a pool, one after the other, in flat memory; that they were exported is written down first.
 
-    Each is as it was when its turn came: pops go on meanwhile. Popped keys come in the order of their pops, others
-    in that of the pool.
+    Each is as it was when its turn came: pops go on meanwhile. It is marked as disclosed, and that is committed, before
+    its text is given. Popped keys come in the order of their pops, others in that of the pool.
 
     Args:
         state: one of STATES.
@@ -60,10 +63,32 @@ def _pages(keys, moment):
         keys = keys.order_by(moment, "id")
     page = list(keys[:PAGE])
     while page:
-        yield from page
+        yield from _disclosed(keys, page)
         last = page[-1]
         behind = Q(pk__gt=last.pk)
         if moment:
             value = getattr(last, moment)
             behind = Q(**{f"{moment}__gte": value}) & (behind | Q(**{f"{moment}__gt": value}))
         page = list(keys.filter(behind)[:PAGE])
+
+
+def _disclosed(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
+    """The keys of a page, all marked as disclosed; those that were not are read again, for they may have changed.
+
+    A key that another transaction holds is waited for, but alone: an export that waited while it holds others could be
+    waited for in turn by a pop.
+    """
+    fresh = [key.pk for key in page if key.disclosed is None]
+    marked = _mark(keys.filter(pk__in=fresh).select_for_update(of=("self",), skip_locked=True)) if fresh else {}
+    for pk in fresh:
+        if pk not in marked:
+            marked |= _mark(keys.filter(pk=pk).select_for_update(of=("self",)))
+    return page
+
+
+def _mark(keys: KeyQuerySet) -> dict[UUID, Key]:
+    """Mark keys as disclosed, in a transaction of its own; those that there are, by id."""
+    with transaction.atomic(durable=True):
+        held = {key.pk: key for key in keys}
+        Key.objects.filter(pk__in=held).disclose()
+    return held

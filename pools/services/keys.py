@@ -6,10 +6,11 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.bearers import Origin
 from keygen_site.errors import DomainError, NotFound
 from keygen_site.ids import first_id
 from keygen_site.locks import hold_pool
-from licensing.models import License, PoolEmpty
+from licensing.models import License, Policy, PoolEmpty
 from pools.models import Key, KeyEvent
 from pools.models.claims import forget_hints
 
@@ -41,19 +42,35 @@ class KeyWithdrawn(KeyRefused):
     detail = "has been withdrawn"
 
 
-class KeyHeldByLicense(KeyRefused):
+class KeyIssued(KeyRefused):
+    """A key that was issued with a license: its user has it, also when the license has been deleted."""
+
+    code = "KEY_ISSUED"
+    detail = "was issued with a license: it stays popped, so pop another key instead"
+
+
+class KeyHeldByLicense(KeyIssued):
     detail = "is held by a license"
 
 
-class KeyRevealed(KeyRefused):
-    """Somebody has read it in the console, so it is no longer nobody's."""
+class KeyDisclosed(KeyRefused):
+    """A key that a person has seen: popped or revealed in the console, or in an export."""
 
-    detail = "has been revealed"
+    code = "KEY_DISCLOSED"
+    detail = "was shown to a person: it stays popped, so pop another key instead"
+
+
+class UndeliveredRequired(KeyRefused):
+    """A popped key goes back only where the caller says that it reached nobody."""
+
+    code = "UNDELIVERED_REQUIRED"
+    source = {"pointer": "/meta/undelivered"}
+    detail = "must be true: say that nobody received the key, or pop another key instead"
 
 
 @transaction.atomic
 def delete_key(key, origin):
-    """Delete a waiting key for good. Its text becomes free again: nobody ever got it."""
+    """Delete a waiting key. Its text becomes free again, unless it was ever shown to a person (`UsedText`)."""
     KeyEvent.about(KeyEvent.Event.DELETED, key, origin).save()
     key.delete()
 
@@ -80,15 +97,19 @@ def pop_keys(*, policy, count, origin):
 
 
 @transaction.atomic
-def return_key(*, policy, text, origin):
+def return_key(*, policy: Policy, text: str, undelivered: bool, origin: Origin) -> Key:
     """Put a key that was popped by mistake back to its place in the order of its pool, where it is the next to go.
 
     Other processes of the server may overtake it for a second (`pools.models.claims`).
 
+    Args:
+        undelivered: whether the caller says that the key reached nobody; only then it is returned.
+
     Raises:
         KeyNotFound, KeyWaiting, KeyWithdrawn: there is nothing to return.
-        KeyHeldByLicense: a license has it.
-        KeyRevealed: somebody may know it.
+        KeyHeldByLicense, KeyIssued: a license has it, or had it.
+        KeyDisclosed: a person has seen it.
+        UndeliveredRequired: the caller does not say that it reached nobody.
     """
     key = _locked(policy, text)
     if key.withdrawn:
@@ -97,8 +118,14 @@ def return_key(*, policy, text, origin):
         raise KeyWaiting
     if License.objects.filter(account=key.account_id).with_key(text).exists():
         raise KeyHeldByLicense
-    if key.events.filter(event=KeyEvent.Event.REVEALED).exists():
-        raise KeyRevealed
+    events = set(KeyEvent.objects.filter(account=key.account_id).with_key(text).values_list("event", flat=True))
+    if KeyEvent.Event.ISSUED in events:
+        raise KeyIssued
+    # An earlier version of the server, which may still run beside this one, reveals keys without marking them.
+    if key.disclosed or KeyEvent.Event.REVEALED in events:
+        raise KeyDisclosed
+    if not undelivered:
+        raise UndeliveredRequired
     key.popped = None
     key.save(update_fields=["popped"])
     KeyEvent.about(KeyEvent.Event.RETURNED, key, origin).save()
@@ -108,13 +135,17 @@ def return_key(*, policy, text, origin):
 
 @transaction.atomic
 def pop_keys_once(*, policy, count, origin):
-    """The same, but only once for each `origin.request_id`: asked again, the keys of the first time are the answer.
+    """Pop keys to show them to an operator, but only once for each `origin.request_id`.
 
-    For a form that is sent twice. The id is a UUIDv7 of when the form was opened; the ledger knows it.
+    Asked again, the keys of the first time are the answer: for a form that is sent twice. The id is a UUIDv7 of when
+    the form was opened; the ledger knows it.
     """
     hold_pool(policy.pk)
     keys = popped_by(policy=policy, origin=origin)
-    return keys or pop_keys(policy=policy, count=count, origin=origin)
+    if not keys:
+        keys = pop_keys(policy=policy, count=count, origin=origin)
+        Key.objects.filter(pk__in=[key.pk for key in keys]).disclose()
+    return keys
 
 
 def popped_by(*, policy, origin):
@@ -128,8 +159,9 @@ def popped_by(*, policy, origin):
 
 @transaction.atomic
 def reveal_key(key, origin):
-    """The text of a key, for somebody to read; from then on it cannot go back to its pool."""
+    """The text of a key, for an operator to read; from then on it cannot go back to its pool."""
     key = Key.objects.select_for_update(of=("self",)).select_related("policy").get(pk=key.pk)
+    Key.objects.filter(pk=key.pk).disclose()
     KeyEvent.about(KeyEvent.Event.REVEALED, key, origin).save()
     return key.key
 

@@ -3,9 +3,13 @@
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
+from uuid_utils.compat import uuid7
 
+from accounts.bearers import Origin
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
+from pools.services import export_keys, pop_keys_once, reveal_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
 from tests.pools.documents import key_object
@@ -14,8 +18,17 @@ from tests.pools.test_pool import EMPTY, NOT_SUPPORTED
 KEY_NOT_FOUND = {"title": "Not found", "detail": "The requested key was not found in the pool", "code": "NOT_FOUND"}
 
 
-def refused(detail):
-    return {"title": "Unprocessable entity", "detail": detail, "source": {"pointer": "/meta/key"}}
+def refused(detail, code=None, member="key"):
+    error = {"title": "Unprocessable entity", "detail": detail, "source": {"pointer": f"/meta/{member}"}}
+    return error | ({"code": code} if code else {})
+
+
+HELD = refused("is held by a license", "KEY_ISSUED")
+ISSUED = refused("was issued with a license: it stays popped, so pop another key instead", "KEY_ISSUED")
+DISCLOSED = refused("was shown to a person: it stays popped, so pop another key instead", "KEY_DISCLOSED")
+UNDELIVERED = refused(
+    "must be true: say that nobody received the key, or pop another key instead", "UNDELIVERED_REQUIRED", "undelivered"
+)
 
 
 @pytest.fixture
@@ -95,7 +108,7 @@ class TestReturn:
         for _ in range(2):
             acme.policy.pool.pop(origin)
 
-        response = act("return", key="KEY-0001")
+        response = act("return", key="KEY-0001", undelivered=True)
 
         assert (response.status_code, response.json()) == (200, {"data": key_object(keys[0])})
         assert [acme.policy.pool.pop(origin).key for _ in range(2)] == ["KEY-0001", "KEY-0003"]
@@ -108,36 +121,104 @@ class TestReturn:
         for _ in range(2):
             acme.policy.pool.pop(origin)
 
-        act("return", key="KEY-0001")
+        act("return", key="KEY-0001", undelivered=True)
 
         assert acme.policy.pool.pop(origin).key == "KEY-0001"
 
-    def test_of_a_waiting_key_is_refused(self, act, acme):
+    def test_of_a_key_that_was_popped_by_a_command_puts_it_back(self, act, acme, capsys):
         add_keys(acme.policy, "KEY-0001")
+        call_command("pop_key", "--policy", str(acme.policy.pk))
 
-        assert_refused(act("return", key="KEY-0001"), 422, refused("is still waiting in the pool"))
+        assert act("return", key="KEY-0001", undelivered=True).status_code == 200
 
-    def test_of_a_withdrawn_key_is_refused(self, act, acme):
+    @pytest.mark.parametrize("meta", [{}, {"undelivered": False}, {"undelivered": None}])
+    def test_needs_the_word_that_nobody_received_the_key(self, act, acme, origin, meta):
         add_keys(acme.policy, "KEY-0001")
-        act("withdraw", key="KEY-0001")
+        acme.policy.pool.pop(origin)
 
-        assert_refused(act("return", key="KEY-0001"), 422, refused("has been withdrawn"))
-
-    def test_while_a_license_holds_it_is_refused(self, act, acme, origin):
-        add_keys(acme.policy, "KEY-0001")
-        license = issue_license(policy=acme.policy, origin=origin)
-
-        assert_refused(act("return", key="KEY-0001"), 422, refused("is held by a license"))
-        license.delete()
-        assert act("return", key="KEY-0001").status_code == 200
-
-    def test_after_it_was_revealed_is_refused(self, act, acme, origin):
-        add_keys(acme.policy, "KEY-0001")
-        key = acme.policy.pool.pop(origin)
-        KeyEvent.about(KeyEvent.Event.REVEALED, key, origin).save()
-
-        assert_refused(act("return", key="KEY-0001"), 422, refused("has been revealed"))
+        assert_refused(act("return", key="KEY-0001", **meta), 422, UNDELIVERED)
         assert Key.objects.get().popped
+
+    @pytest.mark.parametrize("undelivered", ["true", 1, []])
+    def test_refuses_a_word_that_is_no_boolean(self, act, acme, origin, undelivered):
+        add_keys(acme.policy, "KEY-0001")
+        acme.policy.pool.pop(origin)
+
+        response = act("return", key="KEY-0001", undelivered=undelivered)
+
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["source"] == {"pointer": "/meta/undelivered"}
+        assert Key.objects.get().popped
+
+    # What is wrong with the key itself is said first, whatever the caller says.
+    @pytest.mark.parametrize("undelivered", [True, False])
+    class TestIsRefused:
+        def refused(self, act, undelivered, error, status=422):
+            popped = Key.objects.values_list("popped")
+            before = list(popped)
+            assert_refused(act("return", key="KEY-0001", undelivered=undelivered), status, error)
+            assert list(popped) == before
+
+        def test_of_a_waiting_key(self, act, acme, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+
+            self.refused(act, undelivered, refused("is still waiting in the pool"))
+
+        def test_of_a_withdrawn_key(self, act, acme, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+            act("withdraw", key="KEY-0001")
+
+            self.refused(act, undelivered, refused("has been withdrawn"))
+
+        def test_of_an_issued_key_also_when_its_license_is_gone(self, act, acme, origin, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+            license = issue_license(policy=acme.policy, origin=origin)
+
+            self.refused(act, undelivered, HELD)
+            license.delete()
+            self.refused(act, undelivered, ISSUED)
+
+        def test_of_a_key_that_was_revealed_after_its_pop(self, act, acme, origin, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+            reveal_key(acme.policy.pool.pop(origin), origin)
+
+            self.refused(act, undelivered, DISCLOSED)
+
+        def test_of_a_key_that_was_revealed_before_its_pop(self, act, acme, origin, undelivered):
+            (key,) = add_keys(acme.policy, "KEY-0001")
+            reveal_key(key, origin)
+            acme.policy.pool.pop(origin)
+
+            self.refused(act, undelivered, DISCLOSED)
+
+        def test_of_a_key_that_an_earlier_version_revealed(self, act, acme, origin, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+            key = acme.policy.pool.pop(origin)
+            KeyEvent.about(KeyEvent.Event.REVEALED, key, origin).save()
+
+            self.refused(act, undelivered, DISCLOSED)
+
+        def test_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
+            add_keys(acme.policy, "KEY-0001")
+            pop_keys_once(policy=acme.policy, count=1, origin=Origin(operator="ann@acme.test", request_id=str(uuid7())))
+
+            self.refused(act, undelivered, DISCLOSED)
+
+        @pytest.mark.parametrize("state", ["available", "all"])
+        def test_of_a_key_that_was_exported_before_its_pop(self, act, acme, origin, undelivered, state):
+            add_keys(acme.policy, "KEY-0001")
+            list(export_keys(policy=acme.policy, origin=origin, state=state))
+            acme.policy.pool.pop(origin)
+
+            self.refused(act, undelivered, DISCLOSED)
+
+        @pytest.mark.parametrize("state", ["popped", "all"])
+        def test_of_a_key_that_was_exported_after_its_pop(self, act, acme, origin, undelivered, state):
+            add_keys(acme.policy, "KEY-0001")
+            acme.policy.pool.pop(origin)
+            list(export_keys(policy=acme.policy, origin=origin, state=state))
+
+            self.refused(act, undelivered, DISCLOSED)
 
     def test_of_a_key_of_another_pool_is_not_found(self, act, acme, rival, origin):
         other = make_policy(acme.product, use_pool=True)
@@ -221,10 +302,12 @@ class TestWho:
     @pytest.mark.parametrize("role", ["admin", "developer"])
     def test_administrators_may(self, act, acme, origin, action, role):
         add_keys(acme.policy, "KEY-0001")
+        meta = {}
         if action == "return":
             acme.policy.pool.pop(origin)
+            meta["undelivered"] = True
 
-        assert act(action, acme.bearer(role), key="KEY-0001").status_code == 200
+        assert act(action, acme.bearer(role), key="KEY-0001", **meta).status_code == 200
 
     @pytest.mark.parametrize(
         ("role", "error"),

@@ -116,7 +116,7 @@ class TestKey:
     def test_tells_its_life(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(Origin(operator="shop", reference="Order 4711"))
-        act(client, "pools_key_return", Key.objects.get(), reference="Changed their mind")
+        act(client, "pools_key_return", Key.objects.get(), reference="Changed their mind", undelivered="on")
 
         response = client.get(page("pools_key_change", key.pk))
 
@@ -187,19 +187,42 @@ class TestActs:
     def test_a_revealed_key_does_not_go_back(self, acme, client, origin):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(origin)
+        assert page("pools_key_return") in client.get(page("pools_key_change", key.pk)).content.decode()
         act(client, "pools_key_reveal", key)
 
-        response = act(client, "pools_key_return", key)
+        response = act(client, "pools_key_return", key, undelivered="on")
 
         assert response.status_code == 422
-        assert "has been revealed" in response.content.decode()
+        assert "was shown to a person" in response.content.decode()
         assert Key.objects.get().popped
+        assert page("pools_key_return") not in client.get(page("pools_key_change", key.pk)).content.decode()
+
+    def test_a_key_popped_by_hand_does_not_go_back(self, acme, client):
+        (key,) = add_keys(acme.policy, "KEY-0001")
+        client.post(page("licensing_policy_pop", acme.policy.pk), {"count": 1, "once": uuid7()})
+
+        response = act(client, "pools_key_return", key, undelivered="on")
+
+        assert response.status_code == 422
+        assert "was shown to a person" in response.content.decode()
+
+    def test_the_key_of_a_revoked_license_does_not_go_back(self, acme, client, origin):
+        (key,) = add_keys(acme.policy, "KEY-0001")
+        license = issue_license(policy=acme.policy, origin=origin)
+        act(client, "licensing_license_revoke", license)
+
+        response = act(client, "pools_key_return", key, undelivered="on")
+
+        assert response.status_code == 422
+        assert "was issued with a license" in response.content.decode()
 
     def test_return_puts_a_key_back(self, acme, client, origin):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(origin)
 
-        act(client, "pools_key_return", key, reference="Mistake")
+        assert act(client, "pools_key_return", key).context["form"].errors["undelivered"]
+        assert not acme.policy.pool.available().exists()
+        act(client, "pools_key_return", key, reference="Mistake", undelivered="on")
 
         assert acme.policy.pool.available().get() == key
         assert last_event() == ("returned", "ann@acme.test", "Mistake")

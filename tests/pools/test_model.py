@@ -10,20 +10,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from accounts.bearers import Origin
 from keygen_site.errors import DomainError
+from keygen_site.models import digest
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
 from pools.formats import Line
-from pools.models import Key, KeyEvent
+from pools.models import Key, KeyEvent, UsedText
 from pools.services import (
+    KeyDisclosed,
     KeyHeldByLicense,
+    KeyIssued,
     KeyNotFound,
     KeyPopped,
     KeyWaiting,
     KeyWithdrawn,
+    UndeliveredRequired,
     delete_key,
+    export_keys,
     import_keys,
     pop_keys,
     return_key,
+    reveal_key,
     withdraw_key,
 )
 from tests.cast import add_keys, make_company, make_policy
@@ -37,7 +43,10 @@ class Pools(RuleBasedStateMachine):
     """What is true of each text, beside what the database says.
 
     `place`: text -> (pool, number in the order of arrival), for all keys that were not deleted.
-    `popped`, `withdrawn`, `licensed`: the texts of which that is true.
+    `popped`, `withdrawn`, `disclosed`: the texts of these keys of which that is true.
+    `licensed`: text -> the pool that the license's key is from, or None.
+    `issued`: texts that were ever issued from a pool.
+    `used`, `once_licensed`: texts of used keys, and of licenses, that are gone.
     """
 
     def __init__(self):
@@ -45,7 +54,9 @@ class Pools(RuleBasedStateMachine):
         company = make_company(f"model-{uuid4().hex[:12]}")
         self.account, self.unpooled = company.account, company.unpooled
         self.policies = [company.policy, make_policy(company.product, "Second", use_pool=True)]
-        self.place, self.popped, self.withdrawn, self.licensed = {}, set(), set(), set()
+        self.product = company.product
+        self.place, self.popped, self.withdrawn, self.disclosed = {}, set(), set(), set()
+        self.licensed, self.issued, self.used, self.once_licensed = {}, set(), set(), set()
         self.arrivals, self.events = 0, []
 
     def waiting(self, pool):
@@ -54,6 +65,19 @@ class Pools(RuleBasedStateMachine):
         return sorted(
             (text for text in self.place if self.place[text][0] == pool and text not in gone), key=self.place.get
         )
+
+    def blocked(self, text):
+        """Whether a text can enter no pool."""
+        return text in self.place or text in self.licensed or text in self.used | self.once_licensed
+
+    def goes(self, text):
+        """The row of a key is deleted, or gets another text."""
+        states = (self.popped, self.withdrawn, self.disclosed)
+        if any(text in state for state in states):
+            self.used.add(text)
+        for state in states:
+            state.discard(text)
+        return self.place.pop(text)
 
     def expect(self, refusal, act):
         """The act is refused in this way, or goes well where `refusal` is None; what it returned."""
@@ -65,7 +89,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(pool=POOLS, text=TEXTS)
     def add(self, pool, text):
-        taken = text in self.place or text in self.licensed
+        taken = self.blocked(text)
         self.expect(ValidationError if taken else None, lambda: add_keys(self.policies[pool], text))
         if not taken:
             self.arrivals += 1
@@ -73,7 +97,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(pool=POOLS, texts=st.lists(TEXTS, max_size=5), skip_invalid=st.booleans(), dry_run=st.booleans())
     def import_file(self, pool, texts, skip_invalid, dry_run):
-        good = [text for text in dict.fromkeys(texts) if text not in self.place and text not in self.licensed]
+        good = [text for text in dict.fromkeys(texts) if not self.blocked(text)]
         lines = [Line(number, text) for number, text in enumerate(texts, 1)]
         report = import_keys(
             policy=self.policies[pool], files=[lines], origin=ORIGIN, skip_invalid=skip_invalid, dry_run=dry_run
@@ -113,24 +137,27 @@ class Pools(RuleBasedStateMachine):
         if waiting:
             assert license.key == waiting[0]
             self.popped.add(license.key)
-            self.licensed.add(license.key)
+            self.licensed[license.key] = pool
+            self.issued.add(license.key)
             self.events.append("issued")
 
     @rule(text=TEXTS)
     def issue_with_a_key(self, text):
-        taken = text in self.place or text in self.licensed
+        taken = text in self.place or text in self.licensed or text in self.used
         self.expect(
             ValidationError if taken else None,
             lambda: issue_license(policy=self.unpooled, origin=ORIGIN, key=text),
         )
         if not taken:
-            self.licensed.add(text)
+            self.licensed[text] = None
 
     @rule(text=TEXTS)
     def delete_a_license(self, text):
         deleted, _ = License.objects.filter(account=self.account, key=text).delete()
         assert bool(deleted) == (text in self.licensed)
-        self.licensed.discard(text)
+        if deleted:
+            del self.licensed[text]
+            self.once_licensed.add(text)
 
     @rule(text=TEXTS)
     def delete(self, text):
@@ -138,8 +165,44 @@ class Pools(RuleBasedStateMachine):
         assert (key is not None) == (text in self.place and text not in self.popped | self.withdrawn)
         if key:
             delete_key(key, ORIGIN)
-            del self.place[text]
+            self.goes(text)
             self.events.append("deleted")
+
+    @rule(text=TEXTS, other=TEXTS)
+    def rename(self, text, other):
+        key = self.account.keys.available().with_key(text).first()
+        if key is None or text == other:
+            return
+        key.key = other
+        self.expect(ValidationError if self.blocked(other) else None, lambda: key.save_changes("key"))
+        if not self.blocked(other):
+            shown = text in self.disclosed
+            self.place[other] = self.goes(text)
+            if shown:
+                self.disclosed.add(other)
+
+    @rule(text=TEXTS)
+    def reveal(self, text):
+        if key := self.account.keys.with_key(text).first():
+            assert reveal_key(key, ORIGIN) == text
+            self.disclosed.add(text)
+            self.events.append("revealed")
+
+    @rule(pool=POOLS)
+    def export(self, pool):
+        exported = [key.key for key in export_keys(policy=self.policies[pool], origin=ORIGIN, state="all")]
+        assert set(exported) == {text for text, (its_pool, _) in self.place.items() if its_pool == pool}
+        self.disclosed.update(exported)
+        self.events.append("exported")
+
+    @rule(pool=POOLS)
+    def delete_the_policy(self, pool):
+        self.policies[pool].delete()
+        self.policies[pool] = make_policy(self.product, use_pool=True)
+        for text in [text for text, (its_pool, _) in self.place.items() if its_pool == pool]:
+            self.goes(text)
+        for text in [text for text, its_pool in self.licensed.items() if its_pool == pool]:
+            del self.licensed[text]
 
     @rule(pool=POOLS, text=TEXTS)
     def withdraw(self, pool, text):
@@ -155,8 +218,8 @@ class Pools(RuleBasedStateMachine):
             self.withdrawn.add(text)
             self.events.append("withdrawn")
 
-    @rule(pool=POOLS, text=TEXTS)
-    def give_back(self, pool, text):
+    @rule(pool=POOLS, text=TEXTS, undelivered=st.booleans())
+    def give_back(self, pool, text, undelivered):
         refusal: type[DomainError] | None = None
         if text not in self.place or self.place[text][0] != pool:
             refusal = KeyNotFound
@@ -166,7 +229,14 @@ class Pools(RuleBasedStateMachine):
             refusal = KeyWaiting
         elif text in self.licensed:
             refusal = KeyHeldByLicense
-        self.expect(refusal, lambda: return_key(policy=self.policies[pool], text=text, origin=ORIGIN))
+        elif text in self.issued:
+            refusal = KeyIssued
+        elif text in self.disclosed:
+            refusal = KeyDisclosed
+        elif not undelivered:
+            refusal = UndeliveredRequired
+        policy = self.policies[pool]
+        self.expect(refusal, lambda: return_key(policy=policy, text=text, undelivered=undelivered, origin=ORIGIN))
         if refusal is None:
             self.popped.discard(text)
             self.events.append("returned")
@@ -179,8 +249,12 @@ class Pools(RuleBasedStateMachine):
         keys = Key.objects.filter(account=self.account)
         assert set(keys.exclude(popped=None).values_list("key", flat=True)) == self.popped
         assert set(keys.exclude(withdrawn=None).values_list("key", flat=True)) == self.withdrawn
+        assert set(keys.exclude(disclosed=None).values_list("key", flat=True)) == self.disclosed
         licenses = License.objects.filter(account=self.account)
-        assert set(licenses.values_list("key", flat=True)) == self.licensed
+        assert set(licenses.values_list("key", flat=True)) == self.licensed.keys()
+        used = UsedText.objects.filter(account_id=self.account.pk).values_list("kind", "digest")
+        assert {bytes(found) for kind, found in used if kind == "key"} == set(map(digest, self.used))
+        assert {bytes(found) for _, found in used} == set(map(digest, self.used | self.once_licensed))
         events = KeyEvent.objects.filter(account=self.account).order_by("id").values_list("event", flat=True)
         assert sorted(events) == sorted(self.events)
 

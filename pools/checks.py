@@ -1,0 +1,29 @@
+"""What would let a key be handed out twice: said by `manage.py check --database default` and `manage.py migrate`."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connections
+from django.db.migrations.recorder import MigrationRecorder
+
+from pools.triggers import missing_triggers
+
+MADE_BY = ("pools", "0009_remember_used_texts")
+
+
+@register(Tags.database)
+def check_triggers(app_configs: Any, databases: Any = None, **options: Any) -> list[CheckMessage]:
+    """The triggers that keep the texts of deleted keys must be there once the migration has made them."""
+    found: list[CheckMessage] = []
+    for alias in databases or []:
+        connection = connections[alias]
+        if MADE_BY not in MigrationRecorder(connection).applied_migrations():
+            continue
+        if missing := missing_triggers(connection):
+            message = f"The database lacks triggers that keep the texts of used keys: {', '.join(missing)}."
+            hint = (
+                'Create them: manage.py shell -c "from django.db import connections; from pools.triggers import '
+                f"create_triggers; create_triggers(connections['{alias}'])\""
+            )
+            found.append(Error(message, hint=hint, id="pools.E001"))
+    return found
