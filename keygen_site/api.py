@@ -23,7 +23,7 @@ from keygen_site.parsers import open_chunked
 from keygen_site.renderers import Document, error_object, error_response
 from keygen_site.timeouts import is_timeout, is_unavailable
 
-WRITES = {"POST", "PUT", "PATCH"}
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 logger = logging.getLogger(__name__)
 
 
@@ -83,7 +83,8 @@ class ResourceViewSet(GenericViewSet):
         self.format_kwarg = self.get_format_suffix(**kwargs)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         if request.method in WRITES and self.action not in self.reading_actions:
-            request.data  # noqa: B018 reads the body: malformed JSON is answered before anything else
+            # Reads the body, also where the action ignores it: malformed JSON is refused before anything happens.
+            request.data  # noqa: B018
         self.begin(request)
         self.perform_authentication(request)
         self.find_parent()
