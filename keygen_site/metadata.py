@@ -61,17 +61,18 @@ def filter_metadata(queryset: QuerySet, query: QueryDict) -> QuerySet:
         if match is None:
             return queryset.none()
         first, *inner = _NAME.findall(match["names"])
+        texts = query.getlist(parameter)
         if not inner and not match["list"]:
-            if value := query[parameter]:
-                queryset = queryset.filter(_Holds([_spellings(first)], _spelled(value)))
+            if texts[-1]:
+                queryset = queryset.filter(_Holds([_spellings(first)], _spelled(texts[-1])))
             continue
         if len(inner) >= MAX_DEPTH or any(snake(name) != name for name in inner):
             return queryset.none()
         names = [_spellings(first), *({name, camel(name)} for name in inner)]
         if match["list"]:
-            queryset = queryset.filter(_HoldsAll(names, sorted(set(query.getlist(parameter)))))
+            queryset = queryset.filter(_HoldsAll(names, sorted(set(texts))))
         else:
-            queryset = queryset.filter(_Holds(names, [query[parameter]]))
+            queryset = queryset.filter(_Holds(names, texts[-1:]))
     return queryset
 
 
@@ -103,11 +104,11 @@ class _Holds(Func):
         super().__init__(F("metadata"))
         self.names, self.values = [sorted(level) for level in names], values
 
-    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = compiler.compile(self.source_expressions[0])
         if connection.vendor == "postgresql":
             documents = [orjson.dumps(document).decode() for document in self._documents()]
-            return f"({' OR '.join([f'{column} @> %s::jsonb'] * len(documents))})", [*params, *documents]
+            return f"({' OR '.join([f'{column} @> %s::jsonb'] * len(documents))})", (*params, *documents)
         # A table of members for each level: in a path, SQLite would read `0` and `"` as something else than a name.
         source, tables, conditions, values = column, [], [], list(params)
         for number, level in enumerate(self.names):
@@ -118,7 +119,7 @@ class _Holds(Func):
             source = f"CASE level_{number}.type WHEN 'object' THEN {container} ELSE '{{}}' END"
         condition, more = self._at(f"level_{len(self.names) - 1}")
         where = " AND ".join([*conditions, condition])
-        return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {where})", values + more
+        return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {where})", (*values, *more)
 
     def _documents(self) -> list[dict[str, Any]]:
         """Documents of which `metadata` has to contain one."""
