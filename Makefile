@@ -15,8 +15,8 @@ run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py collectstatic --no-input --verbosity 0
 	$(BIN)/python manage.py quickstart --address http://127.0.0.1:$(PORT)
-	$(BIN)/granian --interface wsgi --host 127.0.0.1 --port $(PORT) --workers 2 --blocking-threads 1 --respawn-failed-workers \
-		keygen_site.wsgi:application
+	$(BIN)/granian --interface asginl --no-ws --host 127.0.0.1 --port $(PORT) --workers 2 --respawn-failed-workers \
+		keygen_site.asgi:application
 
 # Both always run: what fails on one database only is worth knowing at once.
 test: .venv/.dev

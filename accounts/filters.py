@@ -9,7 +9,7 @@ from accounts.models.tokens import type_of
 from accounts.models.users import OWNED
 from accounts.serializers.tokens import BEARER_TYPES
 from keygen_site.ids import as_uuid
-from keygen_site.metadata import filter_metadata
+from keygen_site.metadata import METADATA, filter_metadata
 from keygen_site.operations import FLAG, OBJECT, Parameter, choice
 
 FALSE = ("0", "f", "false", "off", "no")
@@ -82,7 +82,7 @@ class UserFilterSet(filters.FilterSet):
             "Those of these roles; without it, of the role `user`.",
             {"type": "array", "items": choice(*User.Role.values)},
         ),
-        "metadata": Parameter("Only those with these values: `metadata[key]=value`.", OBJECT, "deepObject"),
+        "metadata": Parameter(METADATA, OBJECT, "deepObject"),
     }
 
     unasked = True  # the role

@@ -1,7 +1,7 @@
 from django.urls import re_path
 
 from accounts.viewsets import MeViewSet, PasswordViewSet, TokenViewSet, UserTokenViewSet, UserViewSet
-from keygen_site.api import Router
+from keygen_site.api import NamedRouter, Router
 
 
 class TokenRouter(Router):
@@ -13,13 +13,15 @@ class TokenRouter(Router):
 
 token_router = TokenRouter()
 token_router.register("tokens", TokenViewSet)
+user_router = NamedRouter()
+user_router.register("users", UserViewSet)
 router = Router()
-router.register("users", UserViewSet)
 router.register(r"users/(?P<user>[^/]+)/tokens", UserTokenViewSet, basename="user-tokens")
 router.register("passwords", PasswordViewSet, basename="password")
 
 urlpatterns = [
     *token_router.urls,
+    *user_router.urls,
     *router.urls,
     re_path(r"^me/?$", MeViewSet.as_view({"get": "me"})),
     re_path(r"^profile/?$", MeViewSet.as_view({"get": "profile"})),

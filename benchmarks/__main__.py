@@ -56,7 +56,7 @@ def measure(kind, rounds, seconds, connections):
 
         found = subjects(most_requests=int(rounds * seconds * 3_000))
         figures = {name: [] for name in found}
-        with server() as real, server(application="benchmarks.floor:application") as floor:
+        with server() as real, server(module="benchmarks.floor") as floor:
             for subject in found.values():  # the first requests of a process load and prepare what later ones find
                 ask(floor if subject.floor else real, subject.requests, 0.5, connections)
             for _ in range(rounds):

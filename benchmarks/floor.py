@@ -1,6 +1,6 @@
 """The floor that everything is measured against: bare Django views on the same server, with the same database.
 
-`application` is the WSGI application, `urlpatterns` its addresses; two of our middlewares stay, as any site has some.
+`wsgi_application` is the site, `urlpatterns` its addresses; two of our middlewares stay, as any site has some.
 """
 
 import os
@@ -12,6 +12,8 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.http import HttpResponse, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
+
+from keygen_site.threaded import Threaded  # noqa: E402
 
 settings.ROOT_URLCONF = __name__
 settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
@@ -32,4 +34,5 @@ def health(request):
 
 
 urlpatterns = [path("bare", bare), path("select", select), path("v1/health", health)]
-application = get_wsgi_application()
+wsgi_application = get_wsgi_application()
+application = Threaded(wsgi_application, settings.THREADS)

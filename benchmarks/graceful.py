@@ -74,8 +74,7 @@ def stop_under_load(pool, options, after):
         running.over.set()  # nobody is to start it again
         running.process.send_signal(signal.SIGTERM)
 
-    application = "benchmarks.slow_wsgi:application"
-    with server(options.workers, application, blocking_threads=4, kind=options.server) as running:
+    with server(options.workers, "benchmarks.slow_wsgi", threads=4, kind=options.server) as running:
         killer = Thread(target=stop)
         killer.start()
         done = at_once([work] * options.clients)
@@ -119,8 +118,7 @@ def reload_under_load(pool, options):
             time.sleep(1)
         over.set()
 
-    application = "benchmarks.slow_wsgi:application"
-    with server(options.workers, application, blocking_threads=4, kind=options.server, respawn=10) as running:
+    with server(options.workers, "benchmarks.slow_wsgi", threads=4, kind=options.server, respawn=10) as running:
         thread = Thread(target=reload)
         thread.start()
         done = at_once([work] * options.clients)

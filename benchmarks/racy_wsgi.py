@@ -3,7 +3,7 @@
 The negative control of `benchmarks.exactly_once`, which must find this server out.
 """
 
-from keygen_site.wsgi import application
+from keygen_site.asgi import application, wsgi_application
 from pools.models import claims
 
 
@@ -21,4 +21,4 @@ claims._claim_postgresql = claims._claim_sqlite = lambda model, policy, event, u
     model, event, using
 )
 
-__all__ = ["application"]
+__all__ = ["application", "wsgi_application"]

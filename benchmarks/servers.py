@@ -54,14 +54,16 @@ class Server:
     """A running server, started again when it ends, as an init system would: granian gives up on workers that crash
     again and again."""
 
-    def __init__(self, command, port):
+    def __init__(self, command, port, threads):
         self.command, self.port, self.over = command, port, Event()
+        self.environment = {**os.environ, "THREADS": str(threads)}
         self.process = self._started()
         self.keeper = Thread(target=self._keep, daemon=True)
         self.keeper.start()
 
     def _started(self):
-        return subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self.command, cwd=ROOT, env=self.environment, **silent)
 
     def _keep(self):
         while not self.over.is_set():
@@ -92,18 +94,22 @@ class Server:
 
 
 @contextmanager
-def server(workers=2, application="keygen_site.wsgi:application", blocking_threads=1, kind="granian", respawn=0.1):
+def server(workers=2, module="keygen_site.asgi", threads=1, kind="granian", respawn=0.1):
     """A `Server` on a free port, as long as the context lasts.
 
-    `respawn`: seconds between the starts of granian's workers; that long a new one has before an old one is stopped.
+    Args:
+        module: where the application is: `application` for granian, `wsgi_application` for gunicorn.
+        threads: of each worker.
+        respawn: seconds between the starts of granian's workers; that long a new one has before an old one is stopped.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = {"granian": _granian, "gunicorn": _gunicorn}[kind](
-        port, str(workers), str(blocking_threads), str(respawn)
-    )
-    running = Server([sys.executable, "-m", *command, application], port)
+    if kind == "granian":
+        command = [*_granian(port, str(workers), str(respawn)), f"{module}:application"]
+    else:
+        command = [*_gunicorn(port, str(workers), str(threads)), f"{module}:wsgi_application"]
+    running = Server([sys.executable, "-m", *command], port, threads)
     try:
         wait_for(port)
         yield running
@@ -111,12 +117,12 @@ def server(workers=2, application="keygen_site.wsgi:application", blocking_threa
         running.stop()
 
 
-def _granian(port, workers, threads, respawn):
-    address = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+def _granian(port, workers, respawn):
+    address = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
     restart = ["--respawn-failed-workers", "--respawn-interval", respawn, "--no-log"]
-    return ["granian", *address, "--workers", workers, "--blocking-threads", threads, *restart]
+    return ["granian", *address, "--workers", workers, *restart]
 
 
-def _gunicorn(port, workers, threads, respawn):
+def _gunicorn(port, workers, threads):
     kind = ["--worker-class", "gthread", "--threads", threads, "--keep-alive", "30", "--log-level", "critical"]
     return ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", workers, *kind]

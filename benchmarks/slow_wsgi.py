@@ -5,15 +5,21 @@ For `benchmarks.graceful`.
 
 import time
 
+from django.conf import settings
+
+from keygen_site.threaded import Threaded
 from keygen_site.wsgi import application as prompt_application
 
 PAUSE = 0.2  # seconds
 
 
-def application(environ, start_response):
+def wsgi_application(environ, start_response):
     if environ["REQUEST_METHOD"] != "DELETE":
         return prompt_application(environ, start_response)
     time.sleep(PAUSE / 2)
     answer = prompt_application(environ, start_response)
     time.sleep(PAUSE / 2)  # the key is popped, and its answer not sent
     return answer
+
+
+application = Threaded(wsgi_application, settings.THREADS)

@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 from rest_framework.viewsets import GenericViewSet
 
 from keygen_site import documents, idempotency
+from keygen_site.addresses import identifiers_of
 from keygen_site.documents import camel
 from keygen_site.errors import DOCUMENTATION, BadRequest, Conflict, DomainError, EndpointNotFound, NotFound
 from keygen_site.ids import as_uuid
@@ -23,7 +24,7 @@ from keygen_site.parsers import open_chunked
 from keygen_site.renderers import Document, error_object, error_response
 from keygen_site.timeouts import is_timeout, is_unavailable
 
-WRITES = {"POST", "PUT", "PATCH"}
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 logger = logging.getLogger(__name__)
 
 
@@ -69,6 +70,8 @@ class ResourceViewSet(GenericViewSet):
     secret_answers: frozenset[str] = frozenset()
     # Actions whose body is no document; they read it themselves, and see to an Idempotency-Key.
     reading_actions: frozenset[str] = frozenset()
+    # Whether the address ends with what names the resource; its route says so.
+    ends_with_identifier = False
 
     def initialize_request(self, request, *args, **kwargs):
         chunked = open_chunked(request)
@@ -80,10 +83,12 @@ class ResourceViewSet(GenericViewSet):
     def initial(self, request, *args, **kwargs):
         if self.action not in self.action_map.values():
             raise EndpointNotFound
-        self.format_kwarg = self.get_format_suffix(**kwargs)
+        self.kwargs = identifiers_of(request, self.kwargs, at_end=self.ends_with_identifier)
+        self.format_kwarg = self.get_format_suffix(**self.kwargs)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
         if request.method in WRITES and self.action not in self.reading_actions:
-            request.data  # noqa: B018 reads the body: malformed JSON is answered before anything else
+            # Reads the body, also where the action ignores it: malformed JSON is refused before anything happens.
+            request.data  # noqa: B018
         self.begin(request)
         self.perform_authentication(request)
         self.find_parent()
@@ -234,9 +239,11 @@ class Router(SimpleRouter):
     """Routes of a viewset: PUT is PATCH, a trailing slash is ignored, so is a suffix that names the media type.
 
     `collection` and `member` say which action answers which method, where a resource has others than usual.
+    `ids_have_suffixes`: whether a suffix may follow an id.
     """
 
     include_format_suffixes = False
+    ids_have_suffixes = True
     collection = {"get": "list", "post": "create"}
     member = {"get": "retrieve", "put": "partial_update", "patch": "partial_update", "delete": "destroy"}
 
@@ -248,9 +255,21 @@ class Router(SimpleRouter):
         self.routes = [
             Route(collection + end, self.collection, f"{name}list", detail=False, initkwargs={}),
             DynamicRoute(collection + "/{url_path}" + end, nested, detail=False, initkwargs={}),
-            Route(member + end, self.member, f"{name}detail", detail=True, initkwargs={}),
+            Route(
+                member + (end if self.ids_have_suffixes else r"/?$"),
+                self.member,
+                f"{name}detail",
+                detail=True,
+                initkwargs={"ends_with_identifier": True},
+            ),
             DynamicRoute(member + "/{url_path}" + end, nested, detail=True, initkwargs={}),
         ]
+
+
+class NamedRouter(Router):
+    """Routes of resources that have names besides their ids: a key or an e-mail may end in `.json`."""
+
+    ids_have_suffixes = False
 
 
 def exception_handler(exception, context):

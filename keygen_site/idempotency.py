@@ -11,6 +11,7 @@ import orjson
 from django.db import IntegrityError, OperationalError, transaction
 from rest_framework.response import Response
 
+from keygen_site.addresses import address_of
 from keygen_site.errors import BadRequest, DomainError
 from keygen_site.models import StoredAnswer, digest
 from keygen_site.renderers import Document
@@ -117,7 +118,7 @@ def fingerprint_of(request, document=None):
     if document is None:
         document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
     reference = request.META.get("HTTP_KEYGEN_REFERENCE", "")
-    return digest("\n".join([request.method, request.get_full_path(), reference, document.decode()]))
+    return digest("\n".join([request.method, address_of(request), reference, document.decode()]))
 
 
 def replay(stored, fingerprint):

@@ -8,6 +8,7 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from uuid_utils.compat import uuid7
 
+from keygen_site.addresses import split_path
 from keygen_site.errors import BadRequest, BytesInvalid, NullByte
 from keygen_site.logs import request_id
 from keygen_site.renderers import error_response
@@ -76,6 +77,7 @@ class WellFormedRequestMiddleware:
             return error_response(request, BytesInvalid())
         if "\0" in text:
             return error_response(request, NullByte())
+        split_path(request)
         return self.get_response(request)
 
 

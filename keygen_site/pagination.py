@@ -18,6 +18,7 @@ from django.db.models import Q
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
+from keygen_site.addresses import path_of
 from keygen_site.errors import BadRequest
 from keygen_site.ids import as_uuid
 from keygen_site.renderers import Document
@@ -110,7 +111,7 @@ class Pagination(BasePagination):
         ]
         pairs += [(f"page[{name}]", str(value)) for name, value in page.items()]
         encoded = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(pairs))
-        return f"{self.request.path}?{encoded}"
+        return f"{path_of(self.request)}?{encoded}"
 
     def get_paginated_response(self, data):
         document = Document(data=data)

@@ -67,6 +67,8 @@ REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
 # Bytes that a file of keys may have which comes by HTTP, as it is sent and unpacked. The command has no limit.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
+# Threads that answer requests in each process of the server. Each keeps a connection to the database.
+THREADS = env.int("THREADS", 1, validate=validate.Range(min=1))
 # PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
 # A pooler such as PgBouncer gives each transaction another session: what a session is set to, the role has to be.

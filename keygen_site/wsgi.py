@@ -1,4 +1,7 @@
-"""The WSGI application that the server runs: `granian --interface wsgi keygen_site.wsgi:application`."""
+"""The WSGI application, for servers that pass on the path as it was sent, such as gunicorn.
+
+granian does not, and runs `keygen_site.asgi`.
+"""
 
 import os
 

@@ -15,7 +15,7 @@ from keygen_site.documents import read_time
 from keygen_site.errors import BadRequest
 from keygen_site.filters import IdFilter
 from keygen_site.ids import as_uuid
-from keygen_site.metadata import filter_metadata
+from keygen_site.metadata import METADATA, filter_metadata
 from keygen_site.operations import FLAG, OBJECT, Parameter, choice
 from licensing.durations import seconds_of
 from licensing.models import License, LicenseUser, Policy
@@ -151,7 +151,7 @@ class AllLicenseFilterSet(LicenseFilterSet):
         "activity[inside]": "Only those of which something was heard within this time until now; also `[outside]`.",
         "activity[before]": "Only those of which nothing was heard since this moment; also `[after]`.",
         "activations[gte]": "Only those with as many machines, of which there are none; also `[eq]`, `[gt]`, `[lt]`, …",
-        "metadata": Parameter("Only those with these values: `metadata[key]=value`.", OBJECT, "deepObject"),
+        "metadata": Parameter(METADATA, OBJECT, "deepObject"),
     }
 
     def filter_queryset(self, queryset):

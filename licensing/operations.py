@@ -6,11 +6,11 @@ from keygen_site.openapi.schemas import LINK, MOMENT, UUID, objects, or_null
 from keygen_site.operations import FLAG, File, Operation, Parameter
 from licensing.serializers.license_files import INCLUDES, SCHEMA
 
-_TEXT = Member("string", blank=True)
-_TEXTS = Member("array", blank=True, items=Member("string", required=True, blank=True))
+_TEXT = Member("string")
+_TEXTS = Member("array", blank=True, items=Member("string", required=True))
 _SCOPE = {
     **dict.fromkeys(("product", "policy", "machine", "fingerprint", "checksum", "version"), _TEXT),
-    "user": Member("string", nullable=True, blank=True),
+    "user": Member("string", nullable=True),
     **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
 }
 _ASKED = {"nonce": Member("integer"), "scope": Member(members=_SCOPE)}

@@ -53,8 +53,8 @@ def live_server(folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--workers", "1", "--blocking-threads", "1", "--no-log", "keygen_site.wsgi:application"]
+    command = [sys.executable, "-m", "granian", "--interface", "asginl", "--no-ws", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--no-log", "keygen_site.asgi:application"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         wait_for(port)

@@ -169,11 +169,6 @@ class TestBody:
 
         assert api(acme.admin).post("keys", document).status_code == 201
 
-    def test_of_a_delete_is_ignored(self, api, acme):
-        response = api(acme.admin).delete("keys/nothing", b"{bad json")
-
-        assert response.status_code == 404
-
 
 class TestAddress:
     @pytest.mark.parametrize("path", ["keys?policy=%ff", "keys/%ff", "%c3%28"])

@@ -67,7 +67,7 @@ class TokenSerializer(ResourceSerializer):
 
 
 def _schema(*relationships, **attributes):
-    attributes |= {"name": Member("string", nullable=True, blank=True), "expiry": Member("time", nullable=True)}
+    attributes |= {"name": Member("string", nullable=True), "expiry": Member("time", nullable=True)}
     members = {"type": Member("string", required=True, one_of=("tokens", "token"))}
     members["attributes"] = Member(members=attributes)
     if relationships:

@@ -51,7 +51,7 @@ class UserSerializer(ResourceSerializer):
     def schema(cls, creating):
         data = super().schema(creating)["data"]
         attributes = dict(data.members["attributes"].members)
-        attributes["password"] = replace(attributes["password"], nullable=True, blank=True)
+        attributes["password"] = replace(attributes["password"], nullable=True, blank=False)
         attributes["role"] = replace(attributes["role"], one_of=tuple(User.Role.values))
         members = data.members | {"attributes": replace(data.members["attributes"], members=attributes)}
         return {"data": replace(data, members=members)}

@@ -101,6 +101,8 @@ class LicenseSerializer(VersionedSerializer):
         on_create = ["name", "key", "protected", "expiry", "suspended", *LIMITS, "metadata", "policy", "owner", "user"]
         on_update = ["name", "expiry", "protected", "suspended", *LIMITS, "metadata"]
         required = ["policy"]
+        # A blank key is a mistake of the client, not a wish for a generated one (contract: keys 0.3).
+        extra_kwargs = {"key": {"allow_blank": False}}
         client_ids = True
 
     @classmethod

@@ -117,7 +117,6 @@ class TestCreate:
                 {"password": "12345"},
                 problem("is too short (minimum is 6 characters)", "PASSWORD_TOO_SHORT", "password"),
             ),
-            ({"password": ""}, problem("is too short (minimum is 6 characters)", "PASSWORD_TOO_SHORT", "password")),
             (
                 {"password": "p" * 73},
                 problem("is too long (maximum is 72 characters)", "PASSWORD_TOO_LONG", "password"),

@@ -214,7 +214,6 @@ class TestScopes:
         [
             ({"product": "{product}"}, VALID),
             ({"product": UNKNOWN}, mismatch("product")),
-            ({"product": ""}, mismatch("product")),
             ({"product": "rocket"}, mismatch("product")),
             ({"product": "{product}", "policy": "{policy}"}, VALID),
             ({"policy": UNKNOWN}, mismatch("policy")),
@@ -237,7 +236,6 @@ class TestScopes:
             ({"fingerprint": "x"}, "fingerprint"),
             ({"fingerprints": ["x", "y"]}, "fingerprint"),
             ({"fingerprints": []}, (False, "fingerprint scope is empty", "FINGERPRINT_SCOPE_EMPTY")),
-            ({"fingerprint": ""}, (False, "fingerprint scope is empty", "FINGERPRINT_SCOPE_EMPTY")),
             ({"fingerprint": "x", "components": ["y"]}, "fingerprint"),
             (
                 {"components": ["y"]},
