@@ -1,9 +1,11 @@
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin
+from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.console import Act, ConsoleAdmin, ConsoleForm, ReadOnlyAdmin, moment
+from accounts.console import Act, ConsoleAdmin, ConsoleForm, OfferedOnly, ReadOnlyAdmin, moment
 from accounts.console.tokens import MakeToken, token_page
 from accounts.models import Account, Token, User
 from accounts.roles import RANKS
@@ -217,7 +219,7 @@ class AccountAdmin(ConsoleAdmin):
     def has_module_permission(self, request):
         return request.user.is_superuser
 
-    def has_view_permission(self, request, account=None):
+    def has_view_permission(self, request, obj=None):
         return request.user.is_superuser
 
     def has_add_permission(self, request):
@@ -241,3 +243,11 @@ class AccountAdmin(ConsoleAdmin):
     @admin.display(description="since", ordering="id")
     def since(self, account):
         return moment(account.created)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class ConsoleGroupAdmin(OfferedOnly, GroupAdmin):
+    """What people may do in the console: for superusers."""

@@ -4,6 +4,7 @@ from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts.errors import TooManyRequests
 from accounts.services import AccountRequired
@@ -67,6 +68,18 @@ class Console(AdminSite):
             response.status_code = form.refusal.status
             response["Retry-After"] = form.refusal.headers["Retry-After"]
         return response
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Search for a field that a form completes, and no other. Django searches for any relation of any model."""
+        asked = (request.GET.get("app_label"), request.GET.get("model_name"), request.GET.get("field_name"))
+        offered = {
+            (model._meta.app_label, model._meta.model_name, field)
+            for model, model_admin in self._registry.items()
+            for field in model_admin.get_autocomplete_fields(request)
+        }
+        if asked not in offered:
+            return JsonResponse({"results": [], "pagination": {"more": False}}, status=403)
+        return super().autocomplete_view(request)
 
     def get_app_list(self, request, app_label=None):
         apps = super().get_app_list(request, app_label)
