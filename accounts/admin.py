@@ -1,12 +1,17 @@
+from functools import partial
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.console import Act, ConsoleAdmin, ConsoleForm, OfferedOnly, ReadOnlyAdmin, moment
-from accounts.console.tokens import MakeToken, token_page
+from accounts.console.once import Shown, form_id, once, sent_before
+from accounts.console.tokens import MakeToken
 from accounts.models import Account, Token, User
 from accounts.roles import RANKS
 from accounts.services import change_user, create_account
@@ -192,7 +197,8 @@ class TokenAdmin(ReadOnlyAdmin):
 
 class AccountForm(ConsoleForm):
     admin_email = forms.EmailField(
-        required=False, help_text="Of its first admin, who gets a token that is shown on the next page."
+        required=False,
+        help_text="Of its first admin, who gets a token that is shown on the next page, for a few minutes.",
     )
 
     def clean(self):
@@ -237,8 +243,20 @@ class AccountAdmin(ConsoleAdmin):
         account.pk = made.pk
         request.made = form
 
-    def response_add(self, request, account, post_url_continue=None):
-        return token_page(self, request, None, request.made.token, request.made.first_admin)
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Make an account, once for each form that is opened."""
+        if answer := sent_before(request):
+            return answer
+        add = partial(super().add_view, request, form_url, {"once": form_id(request), **(extra_context or {})})
+        return once(request, add) if request.method == "POST" else add()
+
+    def response_add(self, request: Any, account: Account, post_url_continue: str | None = None) -> Shown:
+        made = request.made
+        return Shown(
+            title=f"A token for {made.first_admin}", text=made.token, section=str(self.opts.verbose_name_plural)
+        )
 
     @admin.display(description="since", ordering="id")
     def since(self, account):

@@ -21,11 +21,13 @@ class Act:
         permission: who may.
         for_many: whether it is offered for several rows at once.
         danger: whether it cannot be undone.
+        once: whether its form acts once, in one transaction. Not needed where doing it again changes nothing.
     """
 
     name = label = done = permission = ""
     for_many = True
     danger = False
+    once = True
     form_class = forms.Form
     template = "admin/act.html"
 

@@ -18,6 +18,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from accounts.console.acts import Act
+from accounts.console.once import form_id, once, sent_before
 from accounts.models import Account
 from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
@@ -255,23 +256,29 @@ class ConsoleAdmin(OfferedOnly):
         """The page that says what an act will do, and does it."""
         if not self.has_view_permission(request) or not act.is_allowed(request):
             raise PermissionDenied
+        if answer := sent_before(request):
+            return answer
         ids = list(dict.fromkeys(filter(None, map(as_uuid, request.GET.getlist("id")))))
-        rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
+        # In the order in which a pool hands out keys: two transactions that hold several never wait for each other.
+        rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]).order_by("pk"))
         if not rows or len(rows) != len(ids):
             raise Http404
         if not all(self.may_act_on(request, row) for row in rows):
             raise PermissionDenied
         form = act.form_class(request.POST if request.method == "POST" else None, **act.form_options(rows))
         problem = ""
+
+        def perform() -> HttpResponse:
+            answer = act.do(self, request, rows, form.cleaned_data)
+            for row in rows:
+                self.log_change(request, row, act.done)
+            return answer
+
         if request.method == "POST" and form.is_valid():
             try:
-                answer = act.do(self, request, rows, form.cleaned_data)
+                return once(request, perform) if act.once else perform()
             except DomainError as error:
                 problem = error.detail
-            else:
-                for row in rows:
-                    self.log_change(request, row, act.done)
-                return answer
         back = self._page_of(rows[0]) if len(rows) == 1 else reverse(f"admin:{self._name}_changelist")
         context = {
             **self.admin_site.each_context(request),
@@ -284,6 +291,7 @@ class ConsoleAdmin(OfferedOnly):
             "form": form,
             "problem": problem,
             "back": back,
+            "once": form_id(request) if act.once else None,
         }
         return TemplateResponse(request, act.template, context, status=422 if problem else 200)
 

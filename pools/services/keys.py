@@ -1,20 +1,15 @@
 """What happens to keys across models. Each act writes its line of the ledger, in the same transaction."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
-
 from django.db import transaction
 from django.utils import timezone
 
 from keygen_site.errors import DomainError, NotFound
-from keygen_site.ids import first_id
 from keygen_site.locks import hold_pool
 from licensing.models import License, PoolEmpty
 from pools.models import Key, KeyEvent
 from pools.models.claims import forget_hints
 
 BATCH = 2_000
-CLOCKS_DIFFER = timedelta(minutes=1)  # between machines that serve together, at most
 
 
 class KeyNotFound(NotFound):
@@ -107,26 +102,6 @@ def return_key(*, policy, text, origin):
 
 
 @transaction.atomic
-def pop_keys_once(*, policy, count, origin):
-    """The same, but only once for each `origin.request_id`: asked again, the keys of the first time are the answer.
-
-    For a form that is sent twice. The id is a UUIDv7 of when the form was opened; the ledger knows it.
-    """
-    hold_pool(policy.pk)
-    keys = popped_by(policy=policy, origin=origin)
-    return keys or pop_keys(policy=policy, count=count, origin=origin)
-
-
-def popped_by(*, policy, origin):
-    """The keys that an operator popped under a request id, a UUIDv7 that is older than the pops."""
-    about_then = first_id(_moment_of(UUID(origin.request_id)) - CLOCKS_DIFFER)
-    events = KeyEvent.objects.filter(
-        policy=policy, pk__gt=about_then, operator=origin.operator, request_id=origin.request_id
-    )
-    return list(policy.pool.filter(pk__in=events.values("key")).order_by("pk"))
-
-
-@transaction.atomic
 def reveal_key(key, origin):
     """The text of a key, for somebody to read; from then on it cannot go back to its pool."""
     key = Key.objects.select_for_update(of=("self",)).select_related("policy").get(pk=key.pk)
@@ -165,10 +140,6 @@ def withdraw_import(*, key_import, origin):
                 return withdrawn
             _withdraw(batch, origin)
             withdrawn += len(batch)
-
-
-def _moment_of(uuid):
-    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
 
 
 def _locked(policy, text):
