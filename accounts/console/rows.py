@@ -48,7 +48,8 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def _counted(self):
-        return self.object_list[: MOST_COUNTED + 1].count()
+        # Ids only: what is annotated to a row, a subquery for each, is not asked for to count it.
+        return self.object_list.values("pk")[: MOST_COUNTED + 1].count()
 
 
 class OfferedList(ChangeList):
