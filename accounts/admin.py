@@ -1,14 +1,18 @@
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.console import Act, ConsoleAdmin, ConsoleForm, ReadOnlyAdmin, actor_of, moment
-from accounts.console.tokens import MakeToken, token_page
+from accounts.console import Act, ConsoleAdmin, ConsoleForm, OfferedOnly, ReadOnlyAdmin, actor_of, moment
+from accounts.console.once import Shown, form_id, once, sent_before
+from accounts.console.tokens import MakeToken
 from accounts.models import Account, Token, User
 from accounts.permissions import Change, may_change
 from accounts.roles import RANKS
@@ -205,7 +209,8 @@ class TokenAdmin(ReadOnlyAdmin):
 
 class AccountForm(ConsoleForm):
     admin_email = forms.EmailField(
-        required=False, help_text="Of its first admin, who gets a token that is shown on the next page."
+        required=False,
+        help_text="Of its first admin, who gets a token that is shown on the next page, for a few minutes.",
     )
 
     def clean(self):
@@ -232,7 +237,7 @@ class AccountAdmin(ConsoleAdmin):
     def has_module_permission(self, request):
         return request.user.is_superuser
 
-    def has_view_permission(self, request, account=None):
+    def has_view_permission(self, request, obj=None):
         return request.user.is_superuser
 
     def has_add_permission(self, request):
@@ -250,9 +255,29 @@ class AccountAdmin(ConsoleAdmin):
         account.pk = made.pk
         request.made = form
 
-    def response_add(self, request, account, post_url_continue=None):
-        return token_page(self, request, None, request.made.token, request.made.first_admin)
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Make an account, once for each form that is opened."""
+        if answer := sent_before(request):
+            return answer
+        add = partial(super().add_view, request, form_url, {"once": form_id(request), **(extra_context or {})})
+        return once(request, add) if request.method == "POST" else add()
+
+    def response_add(self, request: Any, account: Account, post_url_continue: str | None = None) -> Shown:
+        made = request.made
+        return Shown(
+            title=f"A token for {made.first_admin}", text=made.token, section=str(self.opts.verbose_name_plural)
+        )
 
     @admin.display(description="since", ordering="id")
     def since(self, account):
         return moment(account.created)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class ConsoleGroupAdmin(OfferedOnly, GroupAdmin):
+    """What people may do in the console: for superusers."""

@@ -1,6 +1,7 @@
 """Who is asking: credentials of the API, and e-mail and password for the console."""
 
 from importlib import import_module
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
@@ -14,6 +15,7 @@ from accounts.errors import (
     TokenInvalid,
     UserBanned,
 )
+from accounts.models import User
 from accounts.services import sign_in, sign_in_to_console
 from keygen_site.ids import as_uuid
 
@@ -88,3 +90,8 @@ class EmailBackend(ModelBackend):
             return None
         address = client_address(request) if request else ""
         return sign_in_to_console(email=username, password=password, account=account, address=address)
+
+    def get_user(self, user_id: Any) -> User | None:
+        """The person of a session, with the account, which every page of the console names."""
+        user = User.objects.select_related("account").filter(pk=user_id).first()
+        return user if user and self.user_can_authenticate(user) else None

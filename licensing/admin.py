@@ -1,11 +1,15 @@
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.console import Act, ConsoleAdmin, ConsoleForm, OfAccount, ReadOnlyAdmin, ReferenceForm, moment, origin_of
+from accounts.console.once import Shown, form_id, once, sent_before
 from accounts.console.tokens import MakeToken
 from accounts.models import User
 from keygen_site.ids import as_uuid
@@ -124,6 +128,11 @@ class LicenseAdmin(ReadOnlyAdmin):
     def has_add_permission(self, request):
         return request.user.has_perm("licensing.add_license")
 
+    def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
+        # No index has the licenses of all accounts by their creation. Their ids follow it, unless clients chose them.
+        of_all = request.user.is_superuser and "account__id__exact" not in request.GET
+        return ["-id"] if of_all else super().get_ordering(request)
+
     def get_search_results(self, request, licenses, text):
         text = text.strip()
         if not text:
@@ -140,6 +149,8 @@ class LicenseAdmin(ReadOnlyAdmin):
         """Issue a license: a form of its own, for the service decides what comes of it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if answer := sent_before(request):
+            return answer
         policies = self.of_account(Policy.objects.all(), request, "account")
         form = IssueForm(
             request.POST if request.method == "POST" else None,
@@ -147,15 +158,11 @@ class LicenseAdmin(ReadOnlyAdmin):
             initial={"policy": as_uuid(request.GET.get("policy", ""))},
         )
         if request.method == "POST" and form.is_valid():
-            values = {name: form.cleaned_data[name] or None for name in ("policy", "name", "owner")}
             try:
-                license = issue_license(origin=origin_of(request, form.cleaned_data["reference"]), **values)
+                return once(request, lambda: self._issue(request, form.cleaned_data))
             except ValidationError as error:
                 for problem in error.messages:
                     form.add_error(None, problem)
-            else:
-                self.log_addition(request, license, "Issued")
-                return self._issued(request, license)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -164,20 +171,21 @@ class LicenseAdmin(ReadOnlyAdmin):
             "button": "Issue",
             "consequences": ["The key is shown on the next page."],
             "back": reverse("admin:licensing_license_changelist"),
+            "once": form_id(request),
         }
         return TemplateResponse(request, "admin/act.html", context)
 
-    def _issued(self, request, license):
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "A license was issued",
-            "text": license.revealed or license.key,
-            "noun": "key",
-            "again": not license.revealed,
-            "back": self._page_of(license),
-        }
-        return TemplateResponse(request, "admin/token.html", context)
+    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
+        terms = {name: values[name] or None for name in ("policy", "name", "owner")}
+        license = issue_license(origin=origin_of(request, values["reference"]), **terms)
+        self.log_addition(request, license, "Issued")
+        return Shown(
+            title="A license was issued",
+            text=license.revealed or license.key,
+            section=str(self.opts.verbose_name_plural),
+            back=self._page_of(license),
+            again=not license.revealed,
+        )
 
     @admin.display(description="license", ordering="name")
     def label(self, license):

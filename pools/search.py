@@ -27,7 +27,8 @@ def find_keys(text, account=None):
     keys = Key.objects.filter(account__in=accounts)
     if exact := _ids(keys.with_key(text)):
         return exact
-    events = KeyEvent.objects.filter(account__in=accounts, key__isnull=False)
+    # In any order: for that of the ledger, SQLite walks over all of it.
+    events = KeyEvent.objects.filter(account__in=accounts, key__isnull=False).order_by()
     found = set(events.filter(reference=text).exclude(reference="").values_list("key", flat=True)[:MOST_FOUND])
     if uuid := as_uuid(text):
         found |= _ids(keys.filter(pk=uuid))

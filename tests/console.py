@@ -47,3 +47,8 @@ def page(name, *args, **query):
 def act(client, address, *rows, **values):
     """Do what the page of an act does when its button is clicked."""
     return client.post(f"{page(address)}?{'&'.join(f'id={row.pk}' for row in rows)}", values)
+
+
+def shown(client, response):
+    """The secret on the page that an act has led to."""
+    return client.get(response["Location"]).context["text"]

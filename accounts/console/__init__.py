@@ -2,7 +2,7 @@
 
 from accounts.console.acts import Act, ReferenceForm
 from accounts.console.origins import actor_of, origin_of
-from accounts.console.rows import ConsoleAdmin, ConsoleForm, OfAccount, ReadOnlyAdmin, moment
+from accounts.console.rows import ConsoleAdmin, ConsoleForm, OfAccount, OfferedOnly, ReadOnlyAdmin, moment
 from accounts.console.site import Console
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ConsoleAdmin",
     "ConsoleForm",
     "OfAccount",
+    "OfferedOnly",
     "ReadOnlyAdmin",
     "ReferenceForm",
     "actor_of",

@@ -23,12 +23,14 @@ class Act:
         change: what the act does to a user or to the bearer of a token, for the rule of rank.
         for_many: whether it is offered for several rows at once.
         danger: whether it cannot be undone.
+        once: whether its form acts once, in one transaction. Not needed where doing it again changes nothing.
     """
 
     name = label = done = permission = ""
     change = Change.PROFILE
     for_many = True
     danger = False
+    once = True
     form_class = forms.Form
     template = "admin/act.html"
 

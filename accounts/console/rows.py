@@ -5,15 +5,20 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, ChangeList
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from accounts.console.acts import Act
+from accounts.console.once import form_id, once, sent_before
 from accounts.models import Account
 from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
@@ -43,7 +48,56 @@ class BoundedPaginator(Paginator):
 
     @cached_property
     def _counted(self):
-        return self.object_list[: MOST_COUNTED + 1].count()
+        # Ids only: what is annotated to a row, a subquery for each, is not asked for to count it.
+        return self.object_list.values("pk")[: MOST_COUNTED + 1].count()
+
+
+class OfferedList(ChangeList):
+    """A list that an address filters and orders only by what the list itself offers.
+
+    Django takes any lookup of any field of the model from the address: `?key__startswith=A` would spell a masked key
+    letter by letter, and `?key__regex=` keep a server busy for ever.
+    """
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        try:
+            found = super().get_filters(request)
+        except DisallowedModelAdminLookup as error:
+            raise IncorrectLookupParameters from error
+        _, _, unclaimed, *_ = found
+        if unclaimed:  # by any filter of the list
+            raise IncorrectLookupParameters(f"No filter of this list is called {', '.join(unclaimed)}")
+        return found
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
+        columns = [column for column in self.params.pop(ORDER_VAR, "").split(".") if self._is_sortable(column)]
+        if columns:
+            self.params[ORDER_VAR] = ".".join(columns)
+        return super().get_ordering(request, queryset)
+
+    def _is_sortable(self, column: str) -> bool:
+        """Whether a part of the address's order, e.g. `-2`, is the number of a column that the list sorts by."""
+        number = column.removeprefix("-")
+        if not number.isdecimal() or int(number) >= len(self.list_display):
+            return False
+        return self.list_display[int(number)] in (self.sortable_by or ())
+
+
+class OfferedOnly(admin.ModelAdmin):
+    """Pages that take from their address only what they offer themselves."""
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return OfferedList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if ERROR_FLAG in request.GET and len(request.GET) > 1:
+            # Where the mark of a refusal came with another faulty lookup, Django would blame the database.
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        return super().changelist_view(request, {"refused": ERROR_FLAG in request.GET, **(extra_context or {})})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing: a link from outside must not fill in a form that an operator only has to send."""
+        return {}
 
 
 class OfAccount(admin.RelatedFieldListFilter):
@@ -83,7 +137,7 @@ class ConsoleForm(forms.ModelForm):
         super()._update_errors(errors)
 
 
-class ConsoleAdmin(admin.ModelAdmin):
+class ConsoleAdmin(OfferedOnly):
     """Rows of one account, or for superusers of all. What happens to them are `acts`, each with a page of its own.
 
     Attributes:
@@ -203,23 +257,29 @@ class ConsoleAdmin(admin.ModelAdmin):
         """The page that says what an act will do, and does it."""
         if not self.has_view_permission(request) or not act.is_allowed(request):
             raise PermissionDenied
+        if answer := sent_before(request):
+            return answer
         ids = list(dict.fromkeys(filter(None, map(as_uuid, request.GET.getlist("id")))))
-        rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]))
+        # In the order in which a pool hands out keys: two transactions that hold several never wait for each other.
+        rows = list(self.get_queryset(request).filter(pk__in=ids[: MOST_AT_ONCE + 1]).order_by("pk"))
         if not rows or len(rows) != len(ids):
             raise Http404
         if not all(self.may_act_on(request, row, act) for row in rows):
             raise PermissionDenied
         form = act.form_class(request.POST if request.method == "POST" else None, **act.form_options(rows))
         problem = ""
+
+        def perform() -> HttpResponse:
+            answer = act.do(self, request, rows, form.cleaned_data)
+            for row in rows:
+                self.log_change(request, row, act.done)
+            return answer
+
         if request.method == "POST" and form.is_valid():
             try:
-                answer = act.do(self, request, rows, form.cleaned_data)
+                return once(request, perform) if act.once else perform()
             except DomainError as error:
                 problem = error.detail
-            else:
-                for row in rows:
-                    self.log_change(request, row, act.done)
-                return answer
         back = self._page_of(rows[0]) if len(rows) == 1 else reverse(f"admin:{self._name}_changelist")
         context = {
             **self.admin_site.each_context(request),
@@ -232,6 +292,7 @@ class ConsoleAdmin(admin.ModelAdmin):
             "form": form,
             "problem": problem,
             "back": back,
+            "once": form_id(request) if act.once else None,
         }
         return TemplateResponse(request, act.template, context, status=422 if problem else 200)
 

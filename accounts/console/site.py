@@ -1,10 +1,16 @@
 """The console as a whole: who gets in, and what the menu shows."""
 
+from uuid import UUID
+
 from django import forms
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
 
+from accounts.console.once import SHOWN_FOR, shown
 from accounts.errors import TooManyRequests
 from accounts.services import AccountRequired
 
@@ -67,6 +73,36 @@ class Console(AdminSite):
             response.status_code = form.refusal.status
             response["Retry-After"] = form.refusal.headers["Retry-After"]
         return response
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        shown = path("shown/<uuid:once>/", self.admin_view(self.shown_view), name="shown")
+        return [shown, *super().get_urls()]
+
+    def shown_view(self, request: HttpRequest, once: UUID) -> HttpResponse:
+        """The secret that a form of the operator's has brought, for a few minutes."""
+        stored, text = shown(request, once)
+        if stored is None:
+            raise Http404
+        context = {
+            **self.each_context(request),
+            **stored.headers,
+            "text": text,
+            "minutes": SHOWN_FOR.seconds // 60,
+            "until": stored.created + SHOWN_FOR,
+        }
+        return TemplateResponse(request, "admin/token.html", context, status=200 if text else 410)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Search for a field that a form completes, and no other. Django searches for any relation of any model."""
+        asked = (request.GET.get("app_label"), request.GET.get("model_name"), request.GET.get("field_name"))
+        offered = {
+            (model._meta.app_label, model._meta.model_name, field)
+            for model, model_admin in self._registry.items()
+            for field in model_admin.get_autocomplete_fields(request)
+        }
+        if asked not in offered:
+            return JsonResponse({"results": [], "pagination": {"more": False}}, status=403)
+        return super().autocomplete_view(request)
 
     def get_app_list(self, request, app_label=None):
         apps = super().get_app_list(request, app_label)

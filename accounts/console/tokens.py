@@ -1,9 +1,9 @@
-"""Making tokens: the text is shown once, on the page that answers."""
+"""Making tokens: the text is shown for a few minutes to the operator who made it."""
 
 from django import forms
-from django.template.response import TemplateResponse
 
 from accounts.console.acts import Act
+from accounts.console.once import Shown
 from accounts.console.origins import actor_of
 from accounts.models import Token
 from accounts.permissions import Change
@@ -37,7 +37,7 @@ class MakeToken(Act):
     def consequences(self, rows):
         return [
             f"Whoever has the token speaks for {rows[0]}.",
-            "It is shown on the next page, once: only its digest is kept.",
+            "It is shown on the next page for a few minutes, and never again: only its digest is kept.",
         ]
 
     def do(self, admin, request, rows, values):
@@ -45,18 +45,10 @@ class MakeToken(Act):
         if not request.user.is_superuser and not may_make_token(actor_of(request), bearer):
             raise TokenRefused(f"{bearer} {TokenRefused.detail}")
         fields = {name: value for name, value in values.items() if value}
-        token, text = Token.generate(bearer, **fields)
-        return token_page(admin, request, token, text, bearer)
-
-
-def token_page(admin, request, token, text, bearer):
-    """The page that shows a token, once."""
-    context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
-        "title": f"A token for {bearer}",
-        "token": token,
-        "text": text,
-        "back": admin._page_of(bearer) if isinstance(bearer, admin.model) else None,
-    }
-    return TemplateResponse(request, "admin/token.html", context)
+        _, text = Token.generate(bearer, **fields)
+        return Shown(
+            title=f"A token for {bearer}",
+            text=text,
+            section=str(admin.opts.verbose_name_plural),
+            back=admin._page_of(bearer),
+        )

@@ -99,7 +99,10 @@ class Token(Resource):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["bearer_type", "bearer_id"], name="accounts_token_bearer")]
+        indexes = [
+            models.Index(fields=["bearer_type", "bearer_id"], name="accounts_token_bearer"),
+            models.Index(fields=["account", "id"], name="accounts_token_listed"),
+        ]
 
     class JSONAPIMeta:
         resource_name = "tokens"

@@ -175,6 +175,7 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
                 name="accounts_user_superuser_or_in_account",
             ),
         ]
+        indexes = [models.Index(fields=["account", "id"], name="accounts_user_listed")]
 
     class JSONAPIMeta:
         resource_name = "users"

@@ -2,16 +2,16 @@
 
 from django import forms
 from django.http import HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts.console import Act, ReferenceForm, origin_of
+from accounts.console.once import Shown
 from pools.overview import MOST_COUNTED, left_of
 from pools.services import return_key, reveal_key, withdraw_import, withdraw_key
 
 
 class Reveal(Act):
-    """Show a key in clear. The page that does so is an answer to a POST: no address shows a key."""
+    """Show a key in clear, for a few minutes and to the operator who asked for it only."""
 
     name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
     for_many = False
@@ -29,16 +29,13 @@ class Reveal(Act):
         ]
 
     def do(self, admin, request, keys, values):
-        text = reveal_key(keys[0], origin_of(request, values["reference"]))
-        context = {
-            **admin.admin_site.each_context(request),
-            "opts": admin.opts,
-            "title": "A key, in clear",
-            "text": text,
-            "again": True,
-            "back": admin._page_of(keys[0]),
-        }
-        return TemplateResponse(request, "admin/token.html", context)
+        return Shown(
+            title="A key, in clear",
+            text=reveal_key(keys[0], origin_of(request, values["reference"])),
+            section=str(admin.opts.verbose_name_plural),
+            back=admin._page_of(keys[0]),
+            again=True,
+        )
 
 
 class ReturnForm(ReferenceForm):
@@ -87,10 +84,11 @@ class Withdraw(Act):
 
 
 class WithdrawRest(Act):
-    """Take what is left of an import out of circulation."""
+    """Take what is left of an import out of circulation. It takes several transactions; done again, it goes on."""
 
     name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
     for_many = False
+    once = False
     form_class = ReferenceForm
 
     def consequences(self, imports):

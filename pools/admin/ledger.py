@@ -1,12 +1,16 @@
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.console import OfAccount, ReadOnlyAdmin, moment
-from accounts.models import Account
 from keygen_site.ids import as_uuid
 from pools.admin.acts import WithdrawRest
+from pools.admin.keys import is_search
 from pools.models import Key, KeyEvent, KeyImport
+from pools.models.events import NEWEST_FIRST, RARE, KeyEventQuerySet
 from pools.overview import MOST_COUNTED, left_of
 
 
@@ -60,6 +64,16 @@ class KeyImportAdmin(ReadOnlyAdmin):
         return format_html("{} · {} · {}", *links)
 
 
+class EventFilter(admin.ChoicesFieldListFilter):
+    """What happened, along the index of the rare events where it is one of them."""
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        events: Any = super().queryset(request, queryset)
+        if not self.lookup_val or not set(self.lookup_val) <= set(RARE):
+            return events
+        return (events.of_all_accounts() if request.user.is_superuser else events).rare()
+
+
 class EventPolicyFilter(OfAccount):
     """The pools of the ledger."""
 
@@ -75,27 +89,31 @@ class KeyEventAdmin(ReadOnlyAdmin):
     menu_name = "Ledger"
     hint = "Nothing has happened to a key yet. What is popped, issued, returned, withdrawn or revealed stands here."
     list_display = ["when", "what", "key_link", "pool", "license_link", "reference", "by"]
-    list_filter = ["event", ("policy", EventPolicyFilter)]
+    list_filter = [("event", EventFilter), ("policy", EventPolicyFilter)]
     search_fields = ["reference"]
     search_help_text = "A reference, a whole key, or the id of a key or license"
     sortable_by = ()
     fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
     readonly_fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
 
-    def get_queryset(self, request):
-        return super().get_queryset(request).select_related("policy", "license", "key")
+    def get_queryset(self, request: HttpRequest) -> KeyEventQuerySet:
+        events = super().get_queryset(request).select_related("policy", "license", "key")
+        return events.prefetch_related("account") if request.user.is_superuser else events
+
+    def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
+        return NEWEST_FIRST if is_search(request) else ["-id"]
 
     def get_search_results(self, request, events, text):
         text = text.strip()
         if not text:
             return events, False
         if request.user.is_superuser:
-            events = events.filter(account__in=Account.objects.values("pk"))  # the indexes begin with it
+            events = events.of_all_accounts()
         if uuid := as_uuid(text):
             key = self.of_account(Key.objects.filter(pk=uuid), request).first()
             return (events.filter(key_digest=key.digest) if key else events.filter(license=uuid)), False
         of_text = events.with_key(text)
-        return (of_text if of_text.exists() else events.filter(reference=text)), False
+        return (of_text if of_text.exists() else events.filter(reference=text).exclude(reference="")), False
 
     @admin.display(description="when")
     def when(self, event):

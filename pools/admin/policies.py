@@ -1,17 +1,17 @@
 """The page of a policy with its pool: numbers, chart, imports, and what can be done with the pool as a whole."""
 
+from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from uuid_utils.compat import uuid7
 
-from accounts.bearers import Origin
 from accounts.console import ReferenceForm, origin_of
+from accounts.console.once import Shown, form_id, once, sent_before
 from keygen_site.errors import DomainError
 from keygen_site.ids import as_uuid
 from licensing.admin import PolicyAdmin
@@ -19,31 +19,18 @@ from licensing.models import Policy
 from pools.formats import written
 from pools.models import KeyImport
 from pools.overview import overview
-from pools.services import STATES, export_keys, pop_keys_once, popped_by
+from pools.services import STATES, export_keys, pop_keys_for_operator
 
 MOST_POPPED = 100
-SHOWN_FOR = 15 * 60  # seconds: for so long the page of a pop is good, before and after
 MOST_ON_PAGE = 1_000_000  # keys of the one pool of a page are counted further than those of a list
 
 
-def is_recent(uuid: UUID):
-    """Whether a UUIDv7 was made within the last minutes."""
-    age = (uuid7().int >> 80) - (uuid.int >> 80)  # milliseconds
-    return -SHOWN_FOR * 1000 < age < SHOWN_FOR * 1000
-
-
 class PopForm(ReferenceForm):
-    """How many keys, what for, and a name of the form by which sending it twice is noticed."""
+    """How many keys, and what for."""
 
     count = forms.IntegerField(min_value=1, max_value=MOST_POPPED, initial=1)
-    once = forms.UUIDField(widget=forms.HiddenInput)
 
     field_order = ["count", "reference"]
-
-    def clean_once(self):
-        if not is_recent(self.cleaned_data["once"]):
-            raise forms.ValidationError("This page was open for too long. Open it again.")
-        return self.cleaned_data["once"]
 
 
 class ExportForm(forms.Form):
@@ -75,7 +62,6 @@ class PooledPolicyAdmin(PolicyAdmin):
         name = "licensing_policy"
         return [
             path("<uuid:pk>/pop/", wrap(self.pop_view), name=f"{name}_pop"),
-            path("<uuid:pk>/popped/<uuid:once>/", wrap(self.popped_view), name=f"{name}_popped"),
             path("<uuid:pk>/export/", wrap(self.export_view), name=f"{name}_export"),
             *super().get_urls(),
         ]
@@ -115,21 +101,18 @@ class PooledPolicyAdmin(PolicyAdmin):
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
-    def pop_view(self, request, pk):
-        """Pop by hand. Sending the form twice pops once; the answer is an address that shows the keys for a while."""
+    def pop_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Pop by hand."""
         policy = self.pooled_policy(request, pk, "pools.pop_key")
-        form = PopForm(request.POST if request.method == "POST" else None, initial={"once": uuid7()})
+        if answer := sent_before(request):
+            return answer
+        form = PopForm(request.POST if request.method == "POST" else None)
         problem = ""
         if request.method == "POST" and form.is_valid():
-            once = form.cleaned_data["once"]
-            origin = Origin(operator=request.user.email, request_id=str(once), reference=form.cleaned_data["reference"])
             try:
-                keys = pop_keys_once(policy=policy, count=form.cleaned_data["count"], origin=origin)
+                return once(request, lambda: self._pop(request, policy, form.cleaned_data))
             except DomainError as error:
                 problem = error.detail.capitalize()
-            else:
-                self.log_change(request, policy, f"Popped {len(keys):,}")
-                return HttpResponseRedirect(reverse("admin:licensing_policy_popped", args=[policy.pk, once]))
         context = self.context_of(
             request,
             policy,
@@ -137,6 +120,7 @@ class PooledPolicyAdmin(PolicyAdmin):
             form=form,
             problem=problem,
             button="Pop",
+            once=form_id(request),
             consequences=[
                 "The next keys leave the pool and are shown to you, in clear. Nobody else gets them.",
                 "You will have seen them, so they cannot be returned to the pool.",
@@ -145,19 +129,17 @@ class PooledPolicyAdmin(PolicyAdmin):
         )
         return TemplateResponse(request, "admin/act.html", context, status=422 if problem else 200)
 
-    def popped_view(self, request, pk, once):
-        """The keys that whoever asks has just popped."""
-        policy = self.pooled_policy(request, pk, "pools.pop_key")
-        keys = []
-        if is_recent(once):
-            keys = popped_by(policy=policy, origin=Origin(operator=request.user.email, request_id=str(once)))
-        if not keys:
-            raise Http404
-        title = "1 key was popped" if len(keys) == 1 else f"{len(keys)} keys were popped"
-        context = self.context_of(
-            request, policy, title=title, text="\n".join(key.key for key in keys), keys=keys, again=True
+    def _pop(self, request: HttpRequest, policy: Policy, values: dict[str, Any]) -> Shown:
+        origin = origin_of(request, values["reference"])
+        keys = pop_keys_for_operator(policy=policy, count=values["count"], origin=origin)
+        self.log_change(request, policy, f"Popped {len(keys):,}")
+        return Shown(
+            title="1 key was popped" if len(keys) == 1 else f"{len(keys)} keys were popped",
+            text="\n".join(key.key for key in keys),
+            section=str(self.opts.verbose_name_plural),
+            back=self._page_of(policy),
+            again=True,
         )
-        return TemplateResponse(request, "admin/token.html", context)
 
     def export_view(self, request, pk):
         """The keys as a file, in clear; the ledger says that it was made."""

@@ -62,7 +62,7 @@ class KeyUploadAdmin(ReadOnlyAdmin):
     def has_module_permission(self, request):
         return False
 
-    def has_view_permission(self, request, upload=None):
+    def has_view_permission(self, request, obj=None):
         return request.user.has_perm("pools.add_keyimport")
 
     def get_urls(self):

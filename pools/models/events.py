@@ -1,8 +1,20 @@
+from typing import Any
+
 from django.db import models
 
 from accounts.models import Account
 from keygen_site.models import Resource, digest
 from licensing.models import License, Policy, Product
+
+RARE = ["returned", "withdrawn", "revealed", "exported", "deleted"]
+NEWEST_FIRST = ("-created", "-id")  # as `KeyEventQuerySet.newest_first()`
+
+
+class Literal(models.Value):
+    """A word of our own in a statement, rather than a parameter of it."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
+        return f"'{self.value}'", ()
 
 
 class KeyEventQuerySet(models.QuerySet):
@@ -16,6 +28,25 @@ class KeyEventQuerySet(models.QuerySet):
     def with_key(self, text):
         """What happened to the key of exactly this text."""
         return self.filter(key_digest=digest(text))
+
+    def of_all_accounts(self) -> "KeyEventQuerySet":
+        """The same events, for the indexes that begin with the account."""
+        return self.filter(account__in=Account.objects.values("pk"))
+
+    def rare(self) -> "KeyEventQuerySet":
+        """Events that are few among millions of pops: they have an index of their own.
+
+        SQLite takes it only for the words of its condition, in their order, not for parameters.
+        """
+        return self.filter(event__in=[Literal(event) for event in RARE])
+
+    def newest_first(self) -> "KeyEventQuerySet":
+        """Events of one key, license or reference, the newest first.
+
+        By the moment rather than the id: for `ORDER BY id` SQLite, which has no statistics, walks over all events of
+        the account instead of finding these few by their index.
+        """
+        return self.order_by(*NEWEST_FIRST)
 
 
 class KeyEvent(Resource):
@@ -73,7 +104,7 @@ class KeyEvent(Resource):
             models.Index(
                 fields=["account", "event", "id"],
                 name="pools_keyevent_rare",
-                condition=models.Q(event__in=["returned", "withdrawn", "revealed", "exported", "deleted"]),
+                condition=models.Q(event__in=RARE),
             ),
         ]
 

@@ -1,21 +1,16 @@
 """What happens to keys across models. Each act writes its line of the ledger, in the same transaction."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
-
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.bearers import Origin
 from keygen_site.errors import DomainError, NotFound
-from keygen_site.ids import first_id
 from keygen_site.locks import hold_pool
 from licensing.models import License, Policy, PoolEmpty
 from pools.models import Key, KeyEvent
 from pools.models.claims import forget_hints
 
 BATCH = 2_000
-CLOCKS_DIFFER = timedelta(minutes=1)  # between machines that serve together, at most
 
 
 class KeyNotFound(NotFound):
@@ -134,27 +129,15 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, origin: Origin) 
 
 
 @transaction.atomic
-def pop_keys_once(*, policy, count, origin):
-    """Pop keys to show them to an operator, but only once for each `origin.request_id`.
+def pop_keys_for_operator(*, policy: Policy, count: int, origin: Origin) -> list[Key]:
+    """Pop the next keys to show them to an operator of the console, which discloses them.
 
-    Asked again, the keys of the first time are the answer: for a form that is sent twice. The id is a UUIDv7 of when
-    the form was opened; the ledger knows it.
+    Raises:
+        PoolNotSupported, PoolEmpty: see `pop_keys`.
     """
-    hold_pool(policy.pk)
-    keys = popped_by(policy=policy, origin=origin)
-    if not keys:
-        keys = pop_keys(policy=policy, count=count, origin=origin)
-        Key.objects.filter(pk__in=[key.pk for key in keys]).disclose()
+    keys = pop_keys(policy=policy, count=count, origin=origin)
+    Key.objects.filter(pk__in=[key.pk for key in keys]).disclose()
     return keys
-
-
-def popped_by(*, policy, origin):
-    """The keys that an operator popped under a request id, a UUIDv7 that is older than the pops."""
-    about_then = first_id(_moment_of(UUID(origin.request_id)) - CLOCKS_DIFFER)
-    events = KeyEvent.objects.filter(
-        policy=policy, pk__gt=about_then, operator=origin.operator, request_id=origin.request_id
-    )
-    return list(policy.pool.filter(pk__in=events.values("key")).order_by("pk"))
 
 
 @transaction.atomic
@@ -197,10 +180,6 @@ def withdraw_import(*, key_import, origin):
                 return withdrawn
             _withdraw(batch, origin)
             withdrawn += len(batch)
-
-
-def _moment_of(uuid):
-    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
 
 
 def _locked(policy, text):

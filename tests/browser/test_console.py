@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from accounts.models import Token
+from licensing.models import License
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
 from tests.cast import add_keys, numbered
@@ -117,6 +119,47 @@ def test_pops(page, visit, operator, acme):
 
     expect(page.locator("#secret")).to_have_text("KEY-0001")
     assert KeyEvent.objects.filter(event="popped", operator="ann@acme.test", reference="Order 4711").count() == 1
+
+
+def test_reload_and_back_repeat_nothing(page, visit, operator, acme):
+    (key, *_) = add_keys(acme.policy, *numbered(9))
+    forms = [
+        (address("licensing_license_add", policy=acme.policy.pk), "Issue", License, 1),
+        (address("licensing_policy_pop", acme.policy.pk), "Pop", KeyEvent, 2),
+        (address("licensing_product_token", id=acme.product.pk), "Make a token", Token, 2),
+        (address("pools_key_reveal", id=key.pk), "Reveal", KeyEvent, 3),
+    ]
+    visit.as_(operator)
+    for path, label, model, number in forms:
+        visit(path)
+        button(page, label).dblclick()
+        secret = page.locator("#secret").inner_text()
+        page.reload()
+        expect(page.locator("#secret")).to_have_text(secret)
+        page.go_back()
+        expect(page.get_by_role("heading", name="This form was sent")).to_be_visible()
+        page.reload()
+        page.get_by_role("link", name="See the result").click()
+        expect(page.locator("#secret")).to_have_text(secret)
+        page.go_back()
+        page.get_by_role("link", name="Open a new form").click()
+        expect(button(page, label)).to_be_visible()
+        assert model.objects.count() == number, label
+
+
+def test_an_export_is_not_repeated_by_reload_and_back(page, visit, operator, acme):
+    add_keys(acme.policy, *numbered(3))
+    visit.as_(operator)(address("index"))
+    visit(address("licensing_policy_export", acme.policy.pk))
+    with page.expect_download():
+        button(page, "Export").click()
+
+    page.reload()
+    page.go_back()
+    page.go_forward()
+
+    expect(button(page, "Export")).to_be_visible()
+    assert KeyEvent.objects.count() == 1
 
 
 def test_reveals_and_copies(page, visit, operator, acme):

@@ -8,7 +8,7 @@ from django.utils import timezone
 from licensing.models import License, Policy, Product
 from pools.models import KeyEvent
 from tests.cast import add_keys, make_license, make_policy
-from tests.console import act, page, signed_in, staff, superuser
+from tests.console import act, page, shown, signed_in, staff, superuser
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ class TestIssue:
         )
 
         license = License.objects.get()
-        assert response.context["text"] == license.key == "KEY-0001"
+        assert shown(client, response) == license.key == "KEY-0001"
         assert (license.name, license.owner) == ("Ann's", owner)
         event = KeyEvent.objects.get()
         assert (event.event, event.operator, event.reference) == ("issued", "ann@acme.test", "Order 1")

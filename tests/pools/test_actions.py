@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from accounts.bearers import Origin
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services import export_keys, pop_keys_once, reveal_key
+from pools.services import export_keys, pop_keys_for_operator, reveal_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
 from tests.pools.documents import key_object
@@ -200,7 +200,9 @@ class TestReturn:
 
         def test_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
-            pop_keys_once(policy=acme.policy, count=1, origin=Origin(operator="ann@acme.test", request_id=str(uuid7())))
+            pop_keys_for_operator(
+                policy=acme.policy, count=1, origin=Origin(operator="ann@acme.test", request_id=str(uuid7()))
+            )
 
             self.refused(act, undelivered, DISCLOSED)
 

@@ -7,7 +7,7 @@ from accounts.bearers import Origin
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import add_keys, make_policy, numbered
-from tests.console import act, page, signed_in, staff
+from tests.console import act, page, shown, signed_in, staff
 
 
 @pytest.fixture
@@ -180,8 +180,8 @@ class TestActs:
         response = act(client, "pools_key_reveal", key, reference="Ticket 7")
 
         assert "KEY-0001" not in before
-        assert response.context["text"] == "KEY-0001"
-        assert "no-store" in response["Cache-Control"]
+        assert shown(client, response) == "KEY-0001"
+        assert "no-store" in client.get(response["Location"])["Cache-Control"]
         assert last_event() == ("revealed", "ann@acme.test", "Ticket 7")
 
     def test_a_revealed_key_does_not_go_back(self, acme, client, origin):

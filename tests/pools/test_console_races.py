@@ -1,25 +1,32 @@
 """Two clicks at the same moment."""
 
 import pytest
+from django.test import Client
 from uuid_utils.compat import uuid7
 
-from accounts.bearers import Origin
 from pools.models import Key, KeyEvent, KeyImport, KeyUpload
-from pools.services import pop_keys_once
 from pools.services.uploads import check_upload, import_upload, keep_upload
 from tests.cast import add_keys, numbered
-from tests.races import race
+from tests.console import page, shown, signed_in, staff
+from tests.races import Holder, race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_form_pops_once(pooled_policy):
-    add_keys(pooled_policy, *numbered(10))
-    origin = Origin(operator="ann@acme.test", request_id=str(uuid7()))
+def test_a_form_pops_once(acme):
+    add_keys(acme.policy, *numbered(10))
+    client = signed_in(staff(acme))
+    cookies = client.cookies
+    address, form = page("licensing_policy_pop", acme.policy.pk), {"count": 2, "once": uuid7()}
 
-    results = race(6, lambda: [key.key for key in pop_keys_once(policy=pooled_policy, count=2, origin=origin)])
+    def send():
+        client = Client()
+        client.cookies = cookies
+        return client.post(address, form)
 
-    assert results == [["KEY-0001", "KEY-0002"]] * 6
+    answers = race(6, send)
+
+    assert {shown(client, answer) for answer in answers} == {"KEY-0001\nKEY-0002"}
     assert KeyEvent.objects.count() == 2
 
 
@@ -32,3 +39,22 @@ def test_an_upload_is_imported_once(pooled_policy):
     assert Key.objects.count() == 100
     assert KeyImport.objects.get().added == 100
     assert KeyUpload.objects.get().state == "done"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("commit", [True, False])
+def test_a_form_that_is_still_worked_on_is_not_begun_again(acme, commit):
+    add_keys(acme.policy, *numbered(10))
+    client, second = signed_in(staff(acme)), signed_in(staff(acme))
+    address, form = page("licensing_policy_pop", acme.policy.pk), {"count": 1, "once": uuid7()}
+
+    with Holder(lambda: client.post(address, form)) as holder:
+        waited = second.post(address, form)
+        text = second.get(waited["Location"]).content.decode()
+        holder.let_go(commit=commit)
+    answer = second.post(address, form)
+
+    assert waited["Location"] == f"{address}?once={form['once']}"
+    assert "still being worked on" in text
+    assert shown(second, answer) == "KEY-0001"
+    assert KeyEvent.objects.count() == 1

@@ -12,6 +12,14 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
   for (const button of form.querySelectorAll("[type=submit]")) button.classList.add("busy");
 });
+// The id of a form goes into the address of its page, so that Back opens the same form, which the server knows to be
+// sent, and not a new one.
+const once = document.querySelector("form input[name=once]");
+if (once) {
+  const address = new URL(location.href);
+  address.searchParams.set("once", once.value);
+  history.replaceState(history.state, "", address);
+}
 // A server takes a file of any size, but only so much text: what was pasted is sent as a file where it is long.
 document.addEventListener("submit", (event) => {
   const text = event.target.querySelector("textarea[data-long]");
