@@ -1,6 +1,7 @@
 """How fast are millions of keys imported, beside what the database can do?
 
     python -m benchmarks.imports [--database postgresql|sqlite] [--keys 1000000] [--rounds 2] [--memory 5000000]
+        [--used 100000]
 
 Each round loads the same number of keys (36 characters) twice into the same table with the same indexes, first into
 an empty one and then beside what is there: raw (PostgreSQL: COPY of rows made beforehand; SQLite: executemany of
@@ -32,6 +33,7 @@ def main():
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", type=int, default=0, help="how many keys to compare the memory for; 0: do not")
+    parser.add_argument("--used", type=int, default=0, help="texts of deleted keys that the account has had (0)")
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imports-") as folder, database(options.database):
@@ -46,6 +48,7 @@ def measure(options, folder):
     from benchmarks.pools import DemoPool
 
     pool = DemoPool(0)
+    remember(pool, options.used)
     files = [folder / "first.txt", folder / "second.txt"]
     for file in files:
         write_keys(file, options.keys)
@@ -135,6 +138,16 @@ def empty():
             cursor.execute("DELETE FROM pools_keyimport")
             cursor.execute("VACUUM")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def remember(pool, count):
+    """So many used texts of the account, none of which is in a file."""
+    from keygen_site.models import digest
+    from pools.models import UsedText
+
+    account = pool.account.pk
+    rows = (UsedText(account_id=account, digest=digest(f"used {number}"), kind="key") for number in range(count))
+    UsedText.objects.bulk_create(rows, batch_size=BLOCK)
 
 
 def raw(pool, file):

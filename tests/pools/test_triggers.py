@@ -1,0 +1,198 @@
+"""The triggers that keep used texts, in the database that the migrations have made."""
+
+import re
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.core.exceptions import ValidationError
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from accounts.bearers import Origin
+from keygen_site.models import digest
+from licensing.models import License
+from licensing.services import issue_license
+from pools import checks
+from pools.models import Key, KeyEvent, UsedText
+from pools.services import pop_keys, reveal_key
+from pools.triggers import TRIGGERS, create_triggers, drop_triggers, missing_triggers
+from tests.cast import add_keys, make_license, numbered
+
+pytestmark = pytest.mark.django_db
+CONSOLE = Origin(operator="ann@acme.test")
+
+
+def used():
+    """(kind, text) of all rows, of the texts that these tests use."""
+    texts = {digest(text): text for text in [*numbered(9), "LICENSE-0001"]}
+    return sorted((row.kind, texts[bytes(row.digest)]) for row in UsedText.objects.all())
+
+
+def problems():
+    return [problem for problem in run_checks(tags=["database"], databases=["default"]) if problem.id == "pools.E001"]
+
+
+class TestCheck:
+    def test_finds_nothing_in_a_migrated_database(self):
+        assert missing_triggers(connection) == []
+        assert problems() == []
+
+    @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.name)
+    def test_finds_a_trigger_that_is_gone(self, trigger):
+        on = f" ON {trigger.table}" if connection.vendor == "postgresql" else ""
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TRIGGER {trigger.name}{on}")
+
+        (problem,) = problems()
+
+        assert problem.is_serious()
+        assert trigger.name in problem.msg
+        exec(re.search(r'shell -c "(.*)"', problem.hint)[1])  # the hint can be pasted
+        assert problems() == []
+
+    @pytest.mark.postgresql
+    def test_finds_a_trigger_that_is_disabled(self):
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE licensing_license DISABLE TRIGGER USER")
+
+        (problem,) = problems()
+
+        assert "pools_used_license_deleted, pools_used_license_changed" in problem.msg
+
+    @pytest.mark.sqlite
+    @pytest.mark.django_db(transaction=True)
+    def test_finds_what_remaking_a_table_has_taken_away(self):
+        field = License._meta.get_field("uses")
+        with connection.schema_editor() as editor:
+            wider = models.BigIntegerField(default=0)
+            wider.set_attributes_from_name("uses")
+            wider.model = License
+            editor.alter_field(License, field, wider)
+        lost = missing_triggers(connection)
+        with connection.schema_editor() as editor:
+            editor.alter_field(License, wider, field)
+            create_triggers(editor.connection)
+
+        assert lost == ["pools_used_license_deleted", "pools_used_license_changed"]
+        assert problems() == []
+
+    def test_says_nothing_before_the_migration(self, monkeypatch):
+        drop_triggers(connection)
+        assert problems()
+        monkeypatch.setattr(checks, "MADE_BY", ("pools", "0099_not_applied"))
+
+        assert problems() == []
+
+
+class TestTriggers:
+    def test_keep_the_texts_of_all_rows_of_a_statement(self, acme, origin):
+        add_keys(acme.policy, *numbered(4))
+        pop_keys(policy=acme.policy, count=2, origin=origin)
+        Key.objects.with_key("KEY-0003").update(withdrawn=timezone.now())
+
+        Key.objects.all().delete()
+
+        assert used() == [("key", text) for text in numbered(3)]
+
+    def test_keep_nothing_of_what_is_rolled_back(self, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        acme.policy.pool.pop(origin)
+
+        with transaction.atomic():
+            acme.policy.delete()
+            assert used() == [("key", "KEY-0001")]
+            transaction.set_rollback(True)
+
+        assert used() == []
+
+    def test_make_a_text_of_a_license_one_of_a_key_and_never_the_other_way(self, acme, origin):
+        (key,) = add_keys(acme.policy, "KEY-0001")
+        license = issue_license(policy=acme.policy, origin=origin)
+
+        license.delete()
+        assert used() == [("license", "KEY-0001")]
+        key.delete()
+        assert used() == [("key", "KEY-0001")]
+        make_license(acme.unpooled, "KEY-0001").delete()
+        assert used() == [("key", "KEY-0001")]
+
+    def test_do_not_mind_other_changes(self, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        key = acme.policy.pool.pop(origin)
+        license = make_license(acme.unpooled, "LICENSE-0001")
+
+        key.save()
+        license.save()
+        Key.objects.update(digest=digest("KEY-0001"))
+        acme.policy.delete()
+
+        assert used() == [("key", "KEY-0001")]
+
+    def test_note_when(self, acme):
+        make_license(acme.unpooled, "LICENSE-0001").delete()
+
+        assert abs(UsedText.objects.get().created - timezone.now()) < timedelta(minutes=1)
+
+    def test_do_not_keep_an_account_from_being_deleted(self, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        issue_license(policy=acme.policy, origin=origin)
+
+        acme.account.delete()
+
+        assert used() == [("key", "KEY-0001")]
+
+
+class TestLedgerOfEarlierVersions:
+    """A database that was filled before there were triggers."""
+
+    @pytest.fixture(autouse=True)
+    def no_triggers(self):
+        drop_triggers(connection)
+        yield
+        create_triggers(connection)
+
+    def use(self):
+        import_module("pools.migrations.0010_use_the_ledger_of_earlier_versions").use_ledger(apps, None)
+
+    def test_gives_the_texts_of_used_keys_that_are_gone(self, acme, origin):
+        keys = add_keys(acme.policy, *numbered(6))
+        acme.policy.pool.pop(origin)
+        issue_license(policy=acme.policy, origin=origin)
+        reveal_key(keys[2], origin)
+        for event in ("popped", "returned"):
+            KeyEvent.about(event, keys[3], origin).save()
+        KeyEvent.about("deleted", keys[4], origin).save()
+        Key.objects.exclude(key="KEY-0001").delete()
+
+        self.use()
+
+        # Of a key that was returned the ledger does not say that nobody received it.
+        assert used() == [("key", f"KEY-000{number}") for number in (2, 3, 4)]
+        with pytest.raises(ValidationError):
+            add_keys(acme.policy, "KEY-0002")
+        assert add_keys(acme.policy, "KEY-0005")
+
+    def test_says_which_keys_were_shown(self, acme, origin):
+        keys = add_keys(acme.policy, *numbered(4))
+        for event, by in (("popped", origin), ("popped", CONSOLE), ("revealed", CONSOLE), ("withdrawn", CONSOLE)):
+            KeyEvent.about(event, keys.pop(0), by).save()
+
+        self.use()
+
+        shown = Key.objects.exclude(disclosed=None)
+        assert set(shown.values_list("key", flat=True)) == {"KEY-0002", "KEY-0003"}
+        assert shown.first().disclosed == KeyEvent.objects.get(event="revealed").created
+
+    def test_is_read_once_more_without_harm(self, acme, origin):
+        add_keys(acme.policy, "KEY-0001")
+        acme.policy.pool.pop(origin)
+        Key.objects.all().delete()
+        UsedText.objects.create(account_id=acme.account.pk, digest=digest("KEY-0001"), kind="license")
+
+        self.use()
+        self.use()
+
+        assert used() == [("key", "KEY-0001")]
