@@ -4,13 +4,14 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from uuid_utils.compat import uuid7
 
 from accounts.models import Token
 from licensing.models import License
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
 from tests.cast import add_keys, numbered
-from tests.console import PASSWORD, staff
+from tests.console import PASSWORD, signed_in, staff
 from tests.console import page as address
 
 
@@ -240,13 +241,18 @@ def test_anothers_address_leads_home(page, visit, operator, rival):
 
 
 @pytest.fixture
-def everything(acme, origin):
+def everything(acme, origin, operator):
     """Pages of each kind, with something on them."""
     acme.policy.low_mark = 10
     acme.policy.save()
     key, *_ = add_keys(acme.policy, *numbered(5))
     license = issue_license(policy=acme.policy, origin=origin, name="Ann's license")
+    token = address("licensing_product_token", id=acme.product.pk, once=uuid7())
+    shown = signed_in(operator).post(token, {"once": token.rpartition("=")[2]})["Location"]
     return [
+        token,
+        shown,
+        address("licensing_license_changelist", e="1"),
         address("index"),
         address("pools_key_changelist"),
         address("pools_key_changelist", q="nothing"),
