@@ -83,7 +83,7 @@ def _disclosed(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
     for pk in fresh:
         if pk not in marked:
             marked |= _mark(keys.filter(pk=pk).select_for_update(of=("self",)))
-    return page
+    return [marked.get(key.pk, key) for key in page if key.disclosed or key.pk in marked]
 
 
 def _mark(keys: KeyQuerySet) -> dict[UUID, Key]:
