@@ -9,7 +9,7 @@ import time
 
 from django.conf import settings
 from django.core.checks import Error, Tags, Warning, register
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 EXAMPLE_SECRETS = ("replace-me", "for-debugging-only")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
@@ -30,7 +30,7 @@ def check_secret(app_configs, **options):
 @register(deploy=True)
 def check_database_for_many(app_configs, **options):
     """SQLite is one file on one machine; nothing stops a second machine from having a file of its own."""
-    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+    if connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
         return []
     public = settings.BEHIND_TLS_PROXY or not set(settings.ALLOWED_HOSTS) <= set(LOOPBACK)
     hint = "Use PostgreSQL (DATABASE_URL=postgres://…), or make sure that this is the only machine and has backups."

@@ -131,9 +131,13 @@ TEMPLATES = [
 
 # Database ------------------------------------------------------------------------------------------------------------
 
+# Opening a connection costs more than most requests do: it is kept, and looked at when the next request needs it.
+DATABASE["CONN_MAX_AGE"] = None
+DATABASE["CONN_HEALTH_CHECKS"] = True
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     if not Path(DATABASE["NAME"]).is_absolute() and DATABASE["NAME"] != ":memory:":
         DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
+    DATABASE["ENGINE"] = "keygen_site.sqlite"
     DATABASE["OPTIONS"] = {
         # A transaction that reads first and writes later cannot wait for another writer, it fails: lock at once.
         "transaction_mode": "IMMEDIATE",
@@ -143,8 +147,6 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     }
     DATABASE["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME")}
 else:
-    DATABASE["CONN_MAX_AGE"] = None
-    DATABASE["CONN_HEALTH_CHECKS"] = True
     # A server that is gone without a word is given up soon, so that another one can be tried.
     DATABASE["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **DATABASE.get("OPTIONS", {})}
     if CONNECTION_POOLER:

@@ -24,7 +24,7 @@ ENVIRONMENT = {
 # Settings of the shell that would change the API's answers.
 UNWANTED = [
     *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
-    *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT"),
+    *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT", "THREADS"),
 ]
 
 # A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.

@@ -66,8 +66,8 @@ def test_says_what_is_not_for_production(environment, id, tmp_path):
     assert id in said
 
 
-def test_sqlite_is_good_enough_for_one_machine_that_nobody_else_reaches(settings, monkeypatch):
-    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+@pytest.mark.sqlite
+def test_sqlite_is_good_enough_for_one_machine_that_nobody_else_reaches(settings):
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
     assert checks.check_database_for_many(None) == []

@@ -246,6 +246,8 @@ def _sqlite(key_import, dry_run):
             yield SQLiteLoad(key_import, dry_run)
         finally:
             _remove_unpublished()
+            # With the request, not later: its temporary tables may be large.
+            connection.close_at = 0
 
 
 @contextmanager
