@@ -9,6 +9,7 @@ from accounts.api import AccountViewSet
 from accounts.bearers import Bearer
 from accounts.filters import TokenFilterSet
 from accounts.models import Token, User
+from accounts.models.tokens import role_of
 from accounts.permissions import Change, Forbidden, may_change, require_change
 from accounts.roles import ADMINISTRATORS
 from accounts.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, read_token
@@ -161,5 +162,5 @@ def _may_speak_for(asking: Bearer, bearer: Model) -> bool:
         case "admin" | "developer":
             return not isinstance(bearer, User) or bearer.role == User.Role.USER
         case "sales-agent":
-            return not isinstance(bearer, User)
+            return role_of(bearer) == "license"
     return False

@@ -107,6 +107,8 @@ FOR_OTHERS = [
     ("developer", "admin", NOT_ALLOWED),
     ("admin", "product", NOT_ALLOWED),
     ("developer", "product", NOT_ALLOWED),
+    ("sales-agent", "product", NOT_ALLOWED),
+    ("support-agent", "product", NOT_ALLOWED),
     ("product", "another product", NOT_ALLOWED),
     ("user", "product", NOT_ALLOWED),
     ("admin", "license", NOT_ALLOWED),
