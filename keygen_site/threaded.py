@@ -36,8 +36,11 @@ class Threaded:
             self._begin()
         exchange = Exchange(scope, receive, send)
         self.waiting.put(exchange)
-        for message in await exchange.answered:
-            await send(message)
+        try:
+            for message in await exchange.answered:
+                await send(message)
+        finally:
+            exchange.end()
 
     def _begin(self) -> None:
         with self.lock:
@@ -51,9 +54,15 @@ class Threaded:
             exchange = self.waiting.get()
             try:
                 exchange.answer(self.application)
+            except ClientGone:
+                exchange.finish()
             except BaseException as error:  # granian logs it and answers 500; the thread goes on
                 exchange.finish(error=error)
             del exchange  # and all that it holds, while the thread waits
+
+
+class ClientGone(ConnectionResetError):
+    """The client has closed the connection before its request was read, or its answer sent."""
 
 
 class Exchange:
@@ -69,6 +78,8 @@ class Exchange:
         self.loop = asyncio.get_running_loop()
         # The messages that are left to be sent.
         self.answered: asyncio.Future[list[Message]] = self.loop.create_future()
+        # Ends when the client closes the connection.
+        self.closing: asyncio.Task[None] | None = None
 
     def answer(self, application: Callable[..., Any]) -> None:
         """Run the WSGI application, in this thread from the beginning to the end of the answer."""
@@ -102,13 +113,30 @@ class Exchange:
         return asyncio.run_coroutine_threadsafe(received(), self.loop).result()
 
     def send(self, *messages: Message) -> None:
-        """Send a part of the answer; this thread waits until the client has room for more."""
+        """Send a part of the answer; this thread waits until the client has room for more.
+
+        Raises:
+            ClientGone: it takes no more, which `send` of ASGI does not tell.
+        """
 
         async def sent() -> None:
+            if self.closing is None:
+                self.closing = self.loop.create_task(self._until_closed())
             for message in messages:
                 await self._send(message)
+            if self.closing.done():
+                raise ClientGone
 
         asyncio.run_coroutine_threadsafe(sent(), self.loop).result()
+
+    async def _until_closed(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # a body that was not read
+
+    def end(self) -> None:
+        """Let go of what waits for the client."""
+        if self.closing:
+            self.closing.cancel()
 
     def finish(self, messages: list[Message] | None = None, error: BaseException | None = None) -> None:
         """Hand over what is left to be sent, or why there is no answer."""
@@ -137,7 +165,7 @@ class Body(io.RawIOBase):
         while not self.rest and not self.is_over:
             message = self.exchange.receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionResetError("The client has closed the connection.")
+                raise ClientGone
             self.rest, self.is_over = message.get("body", b""), not message.get("more_body", False)
         size = min(len(buffer), len(self.rest))
         buffer[:size], self.rest = self.rest[:size], self.rest[size:]

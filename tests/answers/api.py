@@ -316,6 +316,7 @@ def people(recorder: Recorder) -> None:
                 break
             time.sleep(0.05)
     token = re.findall(r"\s(\S+:\S+:\S+)\s", mail.outbox[0].body)[0]
+    recorder.move(minutes=10)  # until the attempts above are forgotten
     for new in ("x", "a third one", "a fourth one"):
         ask("POST users/{joe}/actions/reset-password", meta(passwordResetToken=token, newPassword=new), "anonymous")
     ask("GET me", bearer="joe-token")

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,20 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
         for number, (one, other) in enumerate(zip(old, new, strict=True)):
             yield from differences(one, other, f"{where}/{number}")
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new and old != new:
-        lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "before", "after", "", "", 0, "")
-        yield "\n    ".join([f"{where}:", *(line for line in list(lines)[:40] if line[:2] not in ("--", "++", "@@"))])
+        _, _, *lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+        lines = [line for line in lines if not line.startswith("@@")]
+        if len(lines) == 2:
+            lines = list(apart(*lines))
+        yield "\n    ".join([f"{where}:", *lines[:40]])
     elif old != new or type(old) is not type(new):
-        yield f"{where}: {json.dumps(old)[:300]} -> {json.dumps(new)[:300]}"
+        yield "{}: {} -> {}".format(where, *apart(json.dumps(old), json.dumps(new)))
+
+
+def apart(old: str, new: str) -> tuple[str, str]:
+    """Two texts without most of what both begin with, if they are long."""
+    same = len(os.path.commonprefix([old[1:], new[1:]]))
+    start = max(1, same - 60) if max(len(old), len(new)) > 300 else 1
+    return old[0] + old[start:][:300], new[0] + new[start:][:300]
 
 
 def compare(before: str, after: str, renames: list[str]) -> int:
@@ -45,6 +56,9 @@ def compare(before: str, after: str, renames: list[str]) -> int:
         if name not in old or name not in new:
             found.setdefault(f"recorded only {'before' if name in old else 'after'}", []).append(name)
         else:
+            if old[name]["body"] != new[name]["body"]:  # then its length says nothing new
+                for record in (old[name], new[name]):
+                    record["headers"].pop("Content-Length", None)
             for difference in differences(old[name], new[name]):
                 found.setdefault(difference.strip("/"), []).append(name)
     for difference, names in sorted(found.items(), key=lambda item: -len(item[1])):
