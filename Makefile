@@ -45,7 +45,7 @@ bench: .venv/.dev
 
 # docs/licenses.md
 licenses: .venv/.dev
-	$(BIN)/python -m tests.licenses
+	$(BIN)/python -m tests.dependency_licenses
 
 # Known weaknesses of what requirements.txt pins. Asks the package index, so it needs a network.
 audit: .venv/.audit

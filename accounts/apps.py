@@ -13,5 +13,5 @@ class AccountsConfig(AppConfig):
 class ConsoleConfig(admin.AdminConfig):
     """The Django admin, as the operators' console."""
 
-    default_site = "accounts.console.Console"
+    default_site = "accounts.admin.site.Console"
     default = False  # of this module

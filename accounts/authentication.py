@@ -16,8 +16,8 @@ from accounts.errors import (
     UserBanned,
 )
 from accounts.models import User
-from accounts.services import sign_in, sign_in_to_console
-from keygen_site.ids import as_uuid
+from accounts.sign_in import sign_in, sign_in_to_console
+from keygen_site.db.uuids import parse_uuid
 
 LAST_WITH_UNIFORM_ERRORS = "1.7"
 
@@ -39,7 +39,7 @@ class BearerAuthentication(BaseAuthentication):
     def _bearer_of(self, request):
         token = request.found_token
         if token is None or token.account_id != request.account.pk:
-            raise TokenFormatInvalid if as_uuid(request.credential.text) else TokenInvalid
+            raise TokenFormatInvalid if parse_uuid(request.credential.text) else TokenInvalid
         if token.is_expired:
             raise TokenExpired
         if token.bearer_banned:

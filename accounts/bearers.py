@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from accounts.roles import HOLDS, STAFF
+from accounts.roles import ROLE_PERMISSIONS, STAFF
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Bearer:
     Attributes:
         account_id: the account that the credential belongs to.
         id, model: the row that the credential speaks for, and its model.
-        role: one of `accounts.roles.HOLDS`.
+        role: one of `accounts.roles.ROLE_PERMISSIONS`.
         token_id: the token that was used, or None when a license key was.
         is_superuser: whether it is a superuser, who acts in the console only.
     """
@@ -42,26 +42,4 @@ class Bearer:
     @property
     def permissions(self):
         """The names of what the bearer holds, e.g. `key.read`."""
-        return HOLDS[self.role]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whence an act comes: who did it and what for. The ledger keeps it.
-
-    Attributes:
-        bearer_type, bearer_id: who asked through the API, e.g. `products`.
-        operator: the e-mail of who acted in the console, or the name of a command.
-        request_id: the id of the request, as in the header `X-Request-Id`.
-        reference: what the caller says it is for, e.g. an order number.
-    """
-
-    bearer_type: str = ""
-    bearer_id: UUID | None = None
-    operator: str = ""
-    request_id: str = ""
-    reference: str = ""
-
-    def as_dict(self):
-        """The attributes by name, as the ledger's columns are called."""
-        return dict(vars(self))
+        return ROLE_PERMISSIONS[self.role]

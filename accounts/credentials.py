@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
-from keygen_site.errors import BytesInvalid, NullByte
+from keygen_site.jsonapi.errors import BytesInvalid, NullByte
 
 SCHEMES = ("bearer", "token", "basic", "license")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]+")

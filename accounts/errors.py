@@ -1,6 +1,6 @@
 """What is said to those who are not let in (contract: platform 5.3, 5.4, 11.1)."""
 
-from keygen_site.errors import DOCUMENTATION, DomainError
+from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
 
 ABOUT_AUTHENTICATION = f"{DOCUMENTATION}/authentication/"
 ABOUT_TOKENS = f"{ABOUT_AUTHENTICATION}#token-authentication"
@@ -135,7 +135,7 @@ class TooManyRequests(DomainError):
 
     status = 429
     title = "Too many requests"
-    detail = "Throttle limit has been reached for your IP address. Please slow down."
+    detail = "RateLimit limit has been reached for your IP address. Please slow down."
     code = "TOO_MANY_REQUESTS"
     early = True
 

@@ -8,11 +8,11 @@ from rest_framework.permissions import BasePermission
 from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.models.tokens import role_of
-from accounts.roles import CONSOLE_RANK, MAY, RANKS
-from keygen_site.errors import DomainError
+from accounts.roles import ALLOWED_ROLES, CONSOLE_RANK, RANKS
+from keygen_site.jsonapi.errors import DomainError
 
-NOT_FOR_ALL = "ensure the token or license is allowed to access all resources"
-NOT_FOR_ANYBODY = "ensure a token or license is present and valid"  # said to those who sent no credential
+NOT_ALLOWED = "ensure the token or license is allowed to access all resources"
+NO_CREDENTIAL = "ensure a token or license is present and valid"  # said to those who sent no credential
 
 
 class Forbidden(DomainError):
@@ -21,7 +21,7 @@ class Forbidden(DomainError):
     status = 403
     title = "Access denied"
 
-    def __init__(self, reason=NOT_FOR_ALL):
+    def __init__(self, reason=NOT_ALLOWED):
         super().__init__(f"You do not have permission to complete the request ({reason})")
 
 
@@ -32,12 +32,12 @@ def require(permission, bearer):
         Forbidden: with the reason.
     """
     if permission not in bearer.permissions:
-        raise Forbidden(f"{in_words(bearer.role)} lacks permission to perform action")
-    if bearer.role not in MAY[permission]:
+        raise Forbidden(f"{role_label(bearer.role)} lacks permission to perform action")
+    if bearer.role not in ALLOWED_ROLES[permission]:
         raise Forbidden
 
 
-def in_words(role):
+def role_label(role):
     """A role as an error names it, e.g. `sales agent`."""
     return role.replace("-", " ")
 
@@ -89,12 +89,12 @@ def why_not_change(actor: Bearer, bearer: Model | None, change: Change) -> str |
         return None
     rank = rank_of(bearer)
     if RANKS[actor.role] < rank and not (rank == CONSOLE_RANK and actor.role == "admin" and change in ACCESS):
-        return f"{in_words(actor.role)} lacks privileges to perform action on user"
+        return f"{role_label(actor.role)} lacks privileges to perform action on user"
     if change == Change.EMAIL and actor.role not in ("admin", "product"):
         return "only an admin may change the email of another user"
     if actor.role != "product" or change == Change.PROFILE or not isinstance(bearer, User):
         return None
-    return "user cannot belong to another product" if bearer.holds_of_others(actor.id) else None
+    return "user cannot belong to another product" if bearer.has_licenses_outside(actor.id) else None
 
 
 def rank_of(bearer: Model | None) -> int:
@@ -119,3 +119,32 @@ class HoldsPermission(BasePermission):
         if request.user is not None:
             require(permission, request.user)
         return True
+
+
+def require_token(asking: Bearer, bearer: Model) -> None:
+    """Refuse to make a token for a visible user, product or license that the actor may not speak for.
+
+    Raises:
+        Forbidden: by role (contract: platform 5.5), or by rank.
+    """
+    if not _may_speak_for(asking, bearer):
+        raise Forbidden
+    require_change(asking, bearer, Change.TOKENS)
+
+
+def may_make_token(asking: Bearer, bearer: Model) -> bool:
+    """Whether `require_token()` permits it."""
+    return _may_speak_for(asking, bearer) and may_change(asking, bearer, Change.TOKENS)
+
+
+def _may_speak_for(asking: Bearer, bearer: Model) -> bool:
+    if bearer.pk == asking.id:
+        return True
+    match asking.role:
+        case "product":
+            return not isinstance(bearer, User) or User.objects.customers_of(asking).filter(pk=bearer.pk).exists()
+        case "admin" | "developer":
+            return not isinstance(bearer, User) or bearer.role == User.Role.USER
+        case "sales-agent":
+            return role_of(bearer) == "license"
+    return False

@@ -2,8 +2,8 @@
 
 Two questions are asked, and the answer to a refused one says which:
 
-1. does the role *hold* the permission? (`HOLDS`; else "<role> lacks permission to perform action")
-2. may the role *use* it? (`MAY`: the administrative roles hold the same permissions, and differ here;
+1. does the role *hold* the permission? (`ROLE_PERMISSIONS`; else "<role> lacks permission to perform action")
+2. may the role *use* it? (`ALLOWED_ROLES`: the administrative roles hold the same permissions, and differ here;
    else "ensure the token or license is allowed to access all resources")
 
 Whether the object is one that the bearer may see is a third question: `visible_to(bearer)`.
@@ -83,11 +83,11 @@ _ROLES = {
     "U": "user",
 }
 
-MAY = {
+ALLOWED_ROLES = {
     permission: frozenset(_ROLES[letter] for letter in letters)
     for permission, *letters in (line.split() for line in _TABLE.strip().splitlines())
 }
-PERMISSIONS = frozenset(MAY)
+PERMISSIONS = frozenset(ALLOWED_ROLES)
 
 
 def _ending(*endings):
@@ -97,7 +97,7 @@ def _ending(*endings):
 _OWN_PASSWORD = frozenset({"user.password.reset", "user.password.update"})
 
 # What a role holds by default. Users and licenses may be *given* more (platform 6.1, "allowed"), never keys or pools.
-HOLDS = {
+ROLE_PERMISSIONS = {
     "admin": PERMISSIONS,
     "developer": PERMISSIONS,
     "sales-agent": PERMISSIONS,

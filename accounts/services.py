@@ -1,6 +1,8 @@
 """What happens across accounts, people and tokens."""
 
 import logging
+import re
+import secrets
 from collections.abc import Mapping
 from functools import partial
 from threading import Thread
@@ -8,18 +10,15 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
-from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Field
 from django.template.loader import render_to_string
 
-from accounts import throttles
-from accounts.errors import EmailInvalid, EmailRequired, PasswordInvalid, PasswordNotSupported, PasswordRequired
-from accounts.keys import loaded
+from accounts import rate_limits
+from accounts.mail import _send
 from accounts.models import Account, Token, User
-from accounts.passwords import OldPasswordInvalid, reset_token
-from keygen_site.errors import DomainError
+from accounts.password_reset import OldPasswordInvalid
+from accounts.signing.key_cache import cached_private_key
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def create_account(*, slug, name, email, password=None, protected=True, **fields
     """
     account = Account(slug=slug, name=name, protected=protected, **fields)
     account.validate_and_save()
-    loaded(account.pk, "ed25519")  # made now, so that the first answer need not wait for it
+    cached_private_key(account.pk, "ed25519")  # made now, so that the first answer need not wait for it
     user = User.objects.create_user(email, password, account=account, role=User.Role.ADMIN)
     _, text = Token.generate(user)
     return account, user, text
@@ -48,7 +47,7 @@ def sign_up(*, admins, name, slug, **fields):
     """
     account = Account(name=name, slug=slug, **fields)
     account.validate_and_save()
-    loaded(account.pk, "ed25519")
+    cached_private_key(account.pk, "ed25519")
     for admin in admins:
         try:
             User.objects.create_user(**{**admin, "role": User.Role.ADMIN}, account=account)
@@ -60,70 +59,6 @@ def sign_up(*, admins, name, slug, **fields):
             ]
             raise ValidationError({"admins": problems}) from None
     return account
-
-
-def sign_in(*, account, email, password, address):
-    """The user of an account who has an e-mail and a password; banned ones too (contract: platform 5.3).
-
-    Args:
-        address: the network address that they come from. Who tries too often from one is refused.
-
-    Raises:
-        SignInRefused: what is wrong.
-        TooManyRequests: of one address, too many for this e-mail, or too many wrong ones.
-    """
-    email = email.strip().lower()
-    throttles.SIGN_IN.attempt(account.pk, address, email)
-    throttles.SIGN_IN_AS_ANYBODY.attempt(account.pk, address)
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise EmailRequired from None
-    user = User.objects.filter(account=account, email=email).first()
-    if user is None or not user.has_usable_password():
-        User().set_password(password)  # as slow as a real check: the time must not tell who exists
-        raise PasswordNotSupported if user else EmailInvalid
-    if not password.strip():
-        raise PasswordRequired
-    if not user.check_password(password):
-        raise PasswordInvalid
-    throttles.SIGN_IN_AS_ANYBODY.forgive(account.pk, address)
-    return user
-
-
-class AccountRequired(DomainError):
-    """Somebody has the same e-mail and the same password in several accounts."""
-
-    detail = "You belong to several accounts. Say which one."
-
-
-def sign_in_to_console(*, email, password, account="", address):
-    """The person who may use the console and has an e-mail and a password, or None.
-
-    Args:
-        account: the slug or id of their account, where they have several.
-        address: the network address that they come from. Who tries too often from one is refused.
-
-    Raises:
-        AccountRequired: there are several such people, and no account is named.
-        TooManyRequests: of one address, too many for this e-mail, or too many wrong ones.
-    """
-    email = email.strip().lower()
-    throttles.SIGN_IN.attempt("console", address, email)
-    throttles.SIGN_IN_AS_ANYBODY.attempt("console", address)
-    people = User.objects.filter(email=email, is_staff=True, banned=None).select_related("account")
-    if account:
-        people = people.filter(account__in=Account.objects.named(account))
-    found = [person for person in people if person.check_password(password)]
-    if not people:
-        User().set_password(password)  # as slow as a real check: the time must not tell who exists
-    found = [person for person in found if person.account is None or person.account.is_active]
-    if not found:
-        return None
-    throttles.SIGN_IN_AS_ANYBODY.forgive("console", address)
-    if len(found) > 1:
-        raise AccountRequired
-    return found[0]
 
 
 @transaction.atomic
@@ -179,54 +114,25 @@ def update_password(user, *, old, new, address, keep_token=None):
         ValidationError: the new one is too short or too long.
         TooManyRequests: they have tried too often.
     """
-    throttles.CHANGED_PASSWORD.attempt(user.account_id, address, user.pk)
+    rate_limits.CHANGED_PASSWORD.hit(user.account_id, address, user.pk)
     if not user.check_password(old):
         raise OldPasswordInvalid
     return change_user(user, {"password": new}, keep_token=keep_token)
 
 
-def forget_password(*, account, email, address, site, deliver=True):
-    """Mail a reset token to the user of an account who has an e-mail, if there is one; nobody learns whether.
-
-    Args:
-        address: the network address that the wish comes from.
-        site: the address of this server, for the mail.
-        deliver: whether to send the mail.
-
-    Raises:
-        TooManyRequests: it was wished too often.
-    """
-    throttles.FORGOTTEN_PASSWORD.attempt(account.pk, address, email.strip().lower())
-    user = User.objects.filter(account=account, email=email).select_related("account").first()
-    if user is None or not deliver or not may_reset(user):
-        return
-    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
-        logger.warning("A password cannot be reset: the setting EMAIL_URL does not say how to send mail.")
-        return
-    path = f"/v1/accounts/{account.pk}/users/{user.pk}/actions/reset-password"
-    text = render_to_string(
-        "accounts/password_reset.txt", {"user": user, "token": reset_token(user), "address": f"{site}{path}"}
-    )
-    # Beside the request: how long a mail server takes must not tell that there was somebody to write to.
-    Thread(target=_send, args=(f"New password for {account.name}", text, user.email)).start()
+# Domains whose addresses say nothing about where somebody works.
+PERSONAL = (
+    "aol.com fastmail.com gmail.com gmx.com gmx.de gmx.net googlemail.com hey.com hotmail.com icloud.com live.com "
+    "mac.com mail.com mailinator.com me.com msn.com outlook.com proton.me protonmail.com qq.com web.de yahoo.com "
+    "yandex.com yandex.ru zoho.com"
+)
 
 
-def _send(subject, text, address):
-    try:
-        send_mail(" ".join(subject.split()), text, None, [address])
-    except OSError as error:  # all of smtplib's errors are
-        logger.error("A mail could not be sent through %s: %s", settings.EMAIL_HOST, type(error).__name__)
-
-
-def mail_admins_of(account, subject, text):
-    """Send a mail to the admins of an account, beside whatever is going on; nothing where EMAIL_URL says nothing."""
-    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
-        return
-    admins = account.users.filter(role=User.Role.ADMIN, banned=None).values_list("email", flat=True)
-    for address in list(admins):
-        Thread(target=_send, args=(subject, text, address)).start()
-
-
-def may_reset(user):
-    """Whether somebody may choose a password who has forgotten it: not where only staff hands out access."""
-    return user.has_usable_password() or user.role != User.Role.USER or not user.account.protected
+def name_from(email):
+    """A name and a free slug for the account of somebody: `keygen-sh` from a company's address, else from their own."""
+    person, _, domain = email.strip().lower().rpartition("@")
+    name = person if domain in PERSONAL.split() else domain
+    slug = re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "account"
+    if Account.objects.filter(slug=slug).exists():
+        slug = f"{slug}-{secrets.token_hex(3)}"
+    return name or slug, slug

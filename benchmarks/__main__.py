@@ -1,6 +1,6 @@
 """How fast the server is, as ratios within one run: `make bench`, shorter with `make bench ARGS=--quick`.
 
-Two servers stand side by side on one database, the real one and one with bare views (`benchmarks.floor`). A load
+Two servers stand side by side on one database, the real one and one with bare views (`benchmarks.baseline_wsgi`). A load
 generator asks each subject in turn, several rounds over, so that a noisy moment hits all of them; printed are the
 medians of the rounds. The floor is a bare Django view with one `SELECT 1`.
 """
@@ -52,11 +52,11 @@ def main():
 def measure(kind, rounds, seconds, connections):
     """Rates, times and CPU of every subject on one kind of database."""
     with database(kind):
-        from benchmarks.subjects import subjects  # Django is set up now
+        from benchmarks.workloads import subjects  # Django is set up now
 
         found = subjects(most_requests=int(rounds * seconds * 3_000))
         figures = {name: [] for name in found}
-        with server() as real, server(module="benchmarks.floor") as floor:
+        with server() as real, server(module="benchmarks.baseline_wsgi") as floor:
             for subject in found.values():  # the first requests of a process load and prepare what later ones find
                 ask(floor if subject.floor else real, subject.requests, 0.5, connections)
             for _ in range(rounds):

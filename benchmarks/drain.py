@@ -5,7 +5,7 @@
 PostgreSQL with autovacuum off, which is as bad as it gets: every popped key leaves a dead entry in the index that the
 next claim begins with. Drained twice, the second time with another session's old snapshot open, as a dump or a long
 report has it; printed are the pops per second of each tenth, and the last tenth to the first. `--plain` takes the start
-hint away (`pools.models.claims`) to show what it is for. No HTTP: the claim itself, with the ledger.
+hint away (`pools.popping`) to show what it is for. No HTTP: the claim itself, with the ledger.
 """
 
 import argparse
@@ -87,15 +87,15 @@ def open_snapshot():
 
 def pop(policy_id, share, popped, plain):
     """Pop so many keys, as one process of the server does."""
-    from accounts.bearers import Origin
+    from accounts.audit import AuditContext
     from licensing.models import Policy
-    from pools.models import claims
+    from pools import popping
 
     if plain:
-        claims.HINT_SECONDS = claims.LOOK_SHARE = 0
-    policy, origin = Policy.objects.get(pk=policy_id), Origin(operator="benchmark")
+        popping.HINT_SECONDS = popping.LOOK_SHARE = 0
+    policy, audit = Policy.objects.get(pk=policy_id), AuditContext(operator="benchmark")
     for _ in range(share):
-        policy.pool.pop(origin)
+        policy.pool.pop(audit)
         with popped.get_lock():
             popped.value += 1
 

@@ -37,7 +37,7 @@ def main():
             for way in ("pop", "license", "mixed"):
                 rows.append({"way": way, **empty(DemoPool(options.keys), running.port, way, options.clients)})
                 print_row(rows[-1])
-        with server(options.workers, "benchmarks.racy_wsgi") as running:
+        with server(options.workers, "benchmarks.non_atomic_claim_wsgi") as running:
             control = {"way": "control", **empty(DemoPool(options.keys // 10), running.port, "pop", options.clients)}
             print_row(control)
     honest = all(is_right(row) for row in rows)

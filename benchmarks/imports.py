@@ -142,7 +142,7 @@ def empty():
 
 def remember(pool, count):
     """So many used texts of the account, none of which is in a file."""
-    from keygen_site.models import digest
+    from keygen_site.db.fields import digest
     from pools.models import UsedText
 
     account = pool.account.pk
@@ -151,12 +151,12 @@ def remember(pool, count):
 
 
 def raw(pool, file):
-    """Load the keys of a file as rows that are ready; the seconds that the database takes."""
+    """BulkImporter the keys of a file as rows that are ready; the seconds that the database takes."""
     from django.db import connection, transaction
     from django.utils import timezone
     from uuid_utils import uuid7
 
-    from keygen_site.models import digest
+    from keygen_site.db.fields import digest
     from pools.models import KeyImport
 
     key_import = KeyImport.objects.create(account=pool.account, policy=pool.policy)

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.poolers import pgbouncer
+from benchmarks.testbed.live_server import wait_for
 from tests.database import ENVIRONMENT, crashable_postgresql_server
-from tests.live import wait_for
 
 ROOT = Path(__file__).parent.parent
 

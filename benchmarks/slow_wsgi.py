@@ -7,8 +7,8 @@ import time
 
 from django.conf import settings
 
-from keygen_site.threaded import Threaded
 from keygen_site.wsgi import application as prompt_application
+from keygen_site.wsgi_bridge import Threaded
 
 PAUSE = 0.2  # seconds
 

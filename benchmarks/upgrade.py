@@ -3,7 +3,7 @@
     python -m benchmarks.upgrade [--keys 1000000] [--clients 4] [--json FILE]
 
 PostgreSQL with a pool of so many keys, some of them popped. An index is made on the table of keys while clients pop:
-as a migration of ours makes it (`keygen_site.concurrently`), with a transaction open that is older than it and lasts
+as a migration of ours makes it (`keygen_site.db.migration_operations`), with a transaction open that is older than it and lasts
 longer than LOCK_TIMEOUT; then, to compare, as Django makes one by itself. Printed are how long it took, the pops
 meanwhile and the longest of them; and how long a scrape of /metrics counts. Ends with 1 if a pop was refused while the
 index was made as ours are, or waited for longer than half a second.
@@ -31,7 +31,7 @@ def main():
         from django.db import migrations, models  # Django is set up now
 
         from benchmarks.pools import DemoPool
-        from keygen_site.concurrently import AddIndexConcurrently
+        from keygen_site.db.migration_operations import AddIndexOnline
         from pools.metrics import count_available
 
         pool = DemoPool(1)
@@ -42,7 +42,7 @@ def main():
         print(f"keys: {options.keys}  a scrape counts for: {counted * 1000:.0f} ms", flush=True)
         index = models.Index(fields=["policy", "created"], name="pools_key_of_the_benchmark")
         rows = []
-        for operation in (AddIndexConcurrently("key", index), migrations.AddIndex("key", index)):
+        for operation in (AddIndexOnline("key", index), migrations.AddIndex("key", index)):
             with older_transaction(seconds=4) if not rows else popping(pool, 0):
                 rows.append(measure(pool, operation, options.clients))
             print("  ".join(f"{name}: {value}" for name, value in rows[-1].items()), flush=True)
@@ -101,17 +101,17 @@ def popping(pool, clients):
     """So many threads pop all the time: a list of `(began, ended, error or None)`."""
     from django.db import Error, connection
 
-    from accounts.bearers import Origin
+    from accounts.audit import AuditContext
     from licensing.models import Policy
 
     over, pops = Event(), []
 
     def work():
-        policy, origin = Policy.objects.get(pk=pool.policy.pk), Origin(operator="benchmark")
+        policy, audit = Policy.objects.get(pk=pool.policy.pk), AuditContext(operator="benchmark")
         while not over.is_set():
             began, failed = time.monotonic(), None
             try:
-                policy.pool.pop(origin)
+                policy.pool.pop(audit)
             except Error as error:
                 failed = error
             pops.append((began, time.monotonic(), failed))

@@ -80,7 +80,7 @@ def check_limits(cursor):
     """Through a pooler the server cannot set its sessions, and without a limit a pop could wait for ever."""
     if _shown(cursor, "lock_timeout") != "0":
         return []
-    from keygen_site.timeouts import limits
+    from keygen_site.db.session_limits import limits
 
     cursor.execute("SELECT quote_ident(current_user), quote_ident(current_database())")
     role, database = cursor.fetchone()

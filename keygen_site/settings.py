@@ -94,19 +94,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "keygen_site.middleware.RequestIdMiddleware",
-    "keygen_site.observation.ObservationMiddleware",
-    "keygen_site.headers.ApiHeadersMiddleware",
-    "keygen_site.headers.PageHeadersMiddleware",
-    "accounts.middleware.SignatureMiddleware",
+    "keygen_site.observability.request_context.RequestIdMiddleware",
+    "keygen_site.observability.access_log.AccessLogMiddleware",
+    "keygen_site.http.APIHeadersMiddleware",
+    "keygen_site.http.PageHeadersMiddleware",
+    "accounts.signing.middleware.SignatureMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "keygen_site.middleware.WellFormedRequestMiddleware",
-    "keygen_site.middleware.PageSessionMiddleware",
+    "keygen_site.http.WellFormedRequestMiddleware",
+    "keygen_site.http.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "keygen_site.middleware.PageAuthenticationMiddleware",
-    "keygen_site.middleware.PageMessageMiddleware",
+    "keygen_site.http.PageAuthenticationMiddleware",
+    "keygen_site.http.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -137,7 +137,7 @@ DATABASE["CONN_HEALTH_CHECKS"] = True
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     if not Path(DATABASE["NAME"]).is_absolute() and DATABASE["NAME"] != ":memory:":
         DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
-    DATABASE["ENGINE"] = "keygen_site.sqlite"
+    DATABASE["ENGINE"] = "keygen_site.db.sqlite"
     DATABASE["OPTIONS"] = {
         # A transaction that reads first and writes later cannot wait for another writer, it fails: lock at once.
         "transaction_mode": "IMMEDIATE",
@@ -213,14 +213,17 @@ WHITENOISE_USE_FINDERS = DEBUG
 # API -----------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_RENDERER_CLASSES": ["keygen_site.renderers.JSONAPIRenderer", "keygen_site.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["keygen_site.parsers.DocumentParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "keygen_site.renderers.ContentNegotiation",
-    "DEFAULT_PAGINATION_CLASS": "keygen_site.pagination.Pagination",
-    "DEFAULT_FILTER_BACKENDS": ["keygen_site.filters.FilterBackend"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "keygen_site.jsonapi.negotiation.JSONAPIRenderer",
+        "keygen_site.jsonapi.negotiation.JSONRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["keygen_site.jsonapi.negotiation.DocumentParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "keygen_site.jsonapi.negotiation.ContentNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "keygen_site.jsonapi.pagination.Pagination",
+    "DEFAULT_FILTER_BACKENDS": ["keygen_site.jsonapi.filters.FilterBackend"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HoldsPermission"],
-    "EXCEPTION_HANDLER": "keygen_site.api.exception_handler",
+    "EXCEPTION_HANDLER": "keygen_site.jsonapi.exceptions.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -230,13 +233,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "line": {
-            "()": "keygen_site.logs.LineFormatter",
+            "()": "keygen_site.observability.log_formatters.LineFormatter",
             "format": "{asctime} {levelname} {name} {message}",
             "style": "{",
         },
-        "json": {"()": "keygen_site.logs.JSONFormatter"},
+        "json": {"()": "keygen_site.observability.log_formatters.JSONFormatter"},
     },
-    "filters": {"without path": {"()": "keygen_site.logs.WithoutPath"}},
+    "filters": {"without path": {"()": "keygen_site.observability.log_formatters.WithoutPath"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",

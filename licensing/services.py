@@ -6,10 +6,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from keygen_site.errors import DOCUMENTATION, DomainError
+from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
 from licensing.models import License, LicenseUser, PoolEmpty
-from licensing.models.licenses import within
-from licensing.schemes import legacy_key, signed_key
+from licensing.models.licenses import allows_overage
+from licensing.signed_keys import legacy_key, signed_key
 from licensing.validation import verdict_on
 
 # The wider one look-alike is kept out of, the stricter (contract: licenses 8.2).
@@ -53,7 +53,7 @@ class UserNotAttached(DomainError):
 
 
 @transaction.atomic
-def issue_license(*, policy, origin, **values):
+def issue_license(*, policy, audit, **values):
     """Issue a license under a policy, with the next key from its pool, the key that was given, or a new one.
 
     One transaction: if the license cannot be saved, the key is back in the pool.
@@ -79,7 +79,7 @@ def issue_license(*, policy, origin, **values):
     license.check_rules()
     if policy.use_pool:
         try:
-            license.key = policy.pool.pop(origin, license).key
+            license.key = policy.pool.pop(audit, license).key
         except PoolEmpty as error:
             raise ValidationError({"policy": ValidationError(error.detail, code="pool_empty")}) from None
     elif policy.encrypted:
@@ -110,7 +110,7 @@ def validate_license(license, *, scope, quick=False):
     """
     now = timezone.now()
     verdict = verdict_on(license, None if quick else scope, now)
-    license.note_validation(now, starts_expiry=not quick)
+    license.record_validation(now, starts_expiry=not quick)
     return verdict, now
 
 
@@ -207,5 +207,5 @@ def detach_users(license, user_ids):
 
 def _refuse_users_beyond_limit(license, count):
     limit = license.limit("max_users")
-    if limit is not None and count > limit and not within(license.policy.overage_strategy, count, limit):
+    if limit is not None and count > limit and not allows_overage(license.policy.overage_strategy, count, limit):
         raise UserLimitExceeded(limit)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
-from keygen_site.ids import as_uuid
-from licensing.models.licenses import within
+from keygen_site.db.uuids import parse_uuid
+from licensing.models.licenses import allows_overage
 
 KEEPS_ACCESS = ("MAINTAIN_ACCESS", "ALLOW_ACCESS")
 
@@ -63,7 +63,7 @@ def _on_limits(license, now):
     expired = _on_expiry(license, now)
     policy = license.policy
     if license.limit("max_users") is not None and license.users_count > license.limit("max_users"):
-        allowed = within(policy.overage_strategy, license.users_count, license.limit("max_users"))
+        allowed = allows_overage(policy.overage_strategy, license.users_count, license.limit("max_users"))
         # Too many users may be let through; that is no reason to let through one whose time is over.
         if not allowed or expired is None or expired.valid:
             return Verdict(allowed, "has too many associated users", "TOO_MANY_USERS")
@@ -96,13 +96,13 @@ def _required(license, noun):
 def _on_product(license, scope):
     if "product" not in scope:
         return _required(license, "product")
-    return None if as_uuid(scope["product"]) == license.product_id else _mismatch("product")
+    return None if parse_uuid(scope["product"]) == license.product_id else _mismatch("product")
 
 
 def _on_policy(license, scope):
     if "policy" not in scope:
         return _required(license, "policy")
-    return None if as_uuid(scope["policy"]) == license.policy_id else _mismatch("policy")
+    return None if parse_uuid(scope["policy"]) == license.policy_id else _mismatch("policy")
 
 
 def _on_user(license, scope):
@@ -111,7 +111,7 @@ def _on_user(license, scope):
     user = scope["user"]
     if user is None:
         return _mismatch("user") if license.owner_id else None
-    uuid = as_uuid(user)
+    uuid = parse_uuid(user)
     named = Q(pk=uuid) if uuid else Q(email=user.lower())
     return None if license.all_users().filter(named).exists() else _mismatch("user")
 

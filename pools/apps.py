@@ -8,7 +8,7 @@ class PoolsConfig(AppConfig):
     verbose_name = "Pools"
 
     def ready(self):
-        from keygen_site.metrics import register
+        from keygen_site.observability.metrics import register
         from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
 

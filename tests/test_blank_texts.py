@@ -2,10 +2,10 @@
 
 import pytest
 
-from accounts.api import VERSIONS
+from accounts.api.base import VERSIONS
+from licensing.api.operations import LICENSES
 from licensing.models import License
 from licensing.models.policies import SCHEMES
-from licensing.operations import LICENSES
 from pools.models import KeyEvent
 from tests.accounts.documents import token_document, user_document
 from tests.cast import add_keys, make_license, make_policy, numbered

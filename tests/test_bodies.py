@@ -6,11 +6,11 @@ import pytest
 from django.apps import apps
 from django.db import transaction
 
-from keygen_site.openapi.routes import endpoints
-from tests.belongings import Belongings, request_of
+from keygen_site.jsonapi.openapi.routes import endpoints
 from tests.conftest import JSON_API
 from tests.errors import BAD, assert_refused, bad_request
 from tests.pools.documents import key_object
+from tests.tenant_rows import Belongings, request_of
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 JSON_INVALID = bad_request(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import live_server
+from benchmarks.testbed.live_server import live_server
 
 pytestmark = pytest.mark.sqlite
 

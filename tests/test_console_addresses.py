@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from accounts.models import Token
 from licensing.services import issue_license
 from pools.admin.ledger import KeyImportAdmin
-from pools.models import KeyImport, KeyUpload
+from pools.models import KeyImport, PendingImport
 from pools.services.uploads import check_upload, keep_upload
 from tests.cast import add_keys, make_license, make_policy, numbered
 from tests.console import page, signed_in, staff, superuser
@@ -33,19 +33,19 @@ LOOKUPS = {
 }
 _LINK = re.compile(r'href="([^"]*)"')
 # All lists but that of uploads, which leads to that of imports.
-LISTS = {model: each for model, each in admin.site._registry.items() if model is not KeyUpload}
+LISTS = {model: each for model, each in admin.site._registry.items() if model is not PendingImport}
 
 
 @pytest.fixture
-def everything(acme, rival, origin):
+def everything(acme, rival, audit):
     """A row of each kind, and of most kinds several, so that the lists offer all of their filters."""
     key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy, name="Batch 1")
     other = make_policy(acme.product, "Other", use_pool=True)
     for key in [*add_keys(acme.policy, *numbered(4)), *add_keys(other, "OTHER-0001")]:
         key.key_import = key_import
         key.save()
-    acme.policy.pool.pop(origin)
-    issue_license(policy=acme.policy, origin=origin, owner=acme.user())
+    acme.policy.pool.pop(audit)
+    issue_license(policy=acme.policy, audit=audit, owner=acme.user())
     make_license(acme.unpooled, name="By hand")
     Token.generate(acme.product, name="Shop")
     check_upload(keep_upload(policy=acme.policy, operator="operator@acme.test", blocks=[b"KEY-1001\nx\n"]))
@@ -231,4 +231,4 @@ def test_every_link_that_the_console_makes_is_followed(acme, everything):
 
 def is_expected(address, response):
     """The list of uploads leads to that of imports; signing out is a POST."""
-    return address in (page("pools_keyupload_changelist"), page("logout")) and response.status_code in (302, 405)
+    return address in (page("pools_pendingimport_changelist"), page("logout")) and response.status_code in (302, 405)

@@ -12,9 +12,9 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.console.once import FORM_LASTS, SHOWN_FOR
+from accounts.admin.form_once import FORM_LASTS, SHOWN_FOR
 from accounts.models import Account, Token
-from keygen_site.models import StoredAnswer
+from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import add_keys, make_license, make_policy, numbered
@@ -41,10 +41,10 @@ def form(address, row, secret="", /, *, repeatable=True, **values):
 
 
 @pytest.fixture
-def forms(acme, origin):
+def forms(acme, audit):
     """Every form of the console that does something to rows, by its name."""
     keys = add_keys(acme.policy, *numbered(20))
-    popped = [acme.policy.pool.pop(origin) for _ in range(2)]
+    popped = [acme.policy.pool.pop(audit) for _ in range(2)]
     encrypted = make_policy(acme.product, "Encrypted", encrypted=True)
     yearly = make_policy(acme.product, "Yearly", duration=31_556_952)
     plain, suspended = make_license(acme.unpooled), make_license(acme.unpooled, suspended=True)
@@ -94,7 +94,7 @@ def state():
     return {
         model: list(model._base_manager.order_by("pk").values_list())
         for model in apps.get_models()
-        if model not in (Session, StoredAnswer)
+        if model not in (Session, IdempotentResponse)
     }
 
 
@@ -195,11 +195,11 @@ def test_a_form_with_mistakes_does_nothing_and_is_sent_again(forms, client, acme
         refused = client.post(each.address, {**values, **mistake})
         if refused.status_code != 200 or f'value="{values["once"]}"' not in refused.content.decode():
             problems.append(f"{name}: {refused.status_code}, or is another form now")
-        if state() != before or StoredAnswer.objects.exists():
+        if state() != before or IdempotentResponse.objects.exists():
             problems.append(f"{name}: did something")
         if client.post(each.address, values).status_code != 302:
             problems.append(f"{name}: was refused afterwards")
-        StoredAnswer.objects.all().delete()
+        IdempotentResponse.objects.all().delete()
 
     assert not problems, failed(problems)
 
@@ -253,7 +253,7 @@ def test_the_secret_is_shown_for_some_minutes(forms, client):
     found = secrets_of(forms, client)
     problems = []
     for over, expected in ((SHOWN_FOR - timedelta(minutes=1), 200), (SHOWN_FOR, 410)):
-        StoredAnswer.objects.update(created=timezone.now() - over)
+        IdempotentResponse.objects.update(created=timezone.now() - over)
         for name, (secret, result, _) in found.items():
             response = client.get(result)
             if response.status_code != expected or (secret in response.content.decode()) != (expected == 200):
@@ -267,7 +267,7 @@ def test_the_secret_is_shown_for_some_minutes(forms, client):
             problems.append(f"{name}: sent again {again['Location']}")
     assert state() == before
     client.post(forms["pools.key reveal"].address, {"once": uuid7()})
-    assert StoredAnswer.objects.exclude(body=b"").count() == 1
+    assert IdempotentResponse.objects.exclude(body=b"").count() == 1
     assert not problems, failed(problems)
 
 
@@ -324,11 +324,11 @@ def test_a_form_that_was_open_for_too_long_does_nothing(forms, client):
 def test_old_answers_are_removed(forms, client):
     reveal = forms["pools.key reveal"]
     client.post(reveal.address, opened(client, reveal))
-    StoredAnswer.objects.update(created=timezone.now() - timedelta(hours=25))
+    IdempotentResponse.objects.update(created=timezone.now() - timedelta(hours=25))
 
     client.post(reveal.address, opened(client, reveal))
 
-    assert StoredAnswer.objects.count() == 1
+    assert IdempotentResponse.objects.count() == 1
 
 
 def test_an_export_is_a_file_and_never_a_page_to_reload(acme, client):

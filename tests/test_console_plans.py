@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Token, User
-from keygen_site.models import digest
+from keygen_site.db.fields import digest
 from licensing.models import License
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import make_policy
@@ -114,9 +114,9 @@ class Crowd:
 
 @pytest.fixture
 def crowd(acme, rival, monkeypatch):
-    monkeypatch.setattr("accounts.console.rows.MOST_COUNTED", 50)
-    monkeypatch.setattr("accounts.console.rows.ConsoleAdmin.list_per_page", 10)
-    monkeypatch.setattr("pools.search.MOST_WAITING", 50)
+    monkeypatch.setattr("accounts.admin.base.MOST_COUNTED", 50)
+    monkeypatch.setattr("accounts.admin.base.ConsoleAdmin.list_per_page", 10)
+    monkeypatch.setattr("pools.admin.key_search.MOST_WAITING", 50)
     return Crowd(acme)
 
 

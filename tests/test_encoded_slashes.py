@@ -13,11 +13,11 @@ from urllib.parse import quote, unquote
 import pytest
 from django.test import Client
 
+from benchmarks.testbed.live_server import live_server
 from tests.accounts.test_signatures import HEADER, decoded, verify
 from tests.cast import make_license, make_product
 from tests.conftest import API, JSON_API
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
-from tests.live import live_server
 
 KEYS = [
     "TRAILING-1/",

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from keygen_site.openapi.document import build
-from tests.live import live_server
+from benchmarks.testbed.live_server import live_server
+from keygen_site.jsonapi.openapi.generator import build
 
 
 @pytest.fixture(scope="module")

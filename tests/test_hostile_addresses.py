@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 
 from tests.errors import assert_refused, bad_request
-from tests.hostile import CASES, ID, address, assert_answered, world_of
+from tests.fuzzing import CASES, ID, address, assert_answered, world_of
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from keygen_site.parsers import MOST
-from tests.live import live_server
+from benchmarks.testbed.live_server import live_server
+from keygen_site.jsonapi.negotiation import MOST
 
 pytestmark = pytest.mark.sqlite  # it brings its own database
 MIB = 1 << 20

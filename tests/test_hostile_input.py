@@ -10,10 +10,10 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from keygen_site.parsers import MOST
+from keygen_site.jsonapi.negotiation import MOST
 from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
-from tests.hostile import CASES, ID, address, assert_answered, world_of
+from tests.fuzzing import CASES, ID, address, assert_answered, world_of
 from tests.pools.documents import key_document
 
 WRITES = [(method, path) for method, path in CASES if method in ("POST", "PATCH")]
@@ -160,7 +160,7 @@ HEADERS = {
     "X-Forwarded-For": ["x", "\xff", "1.2.3.4" * 500],
     "X-Forwarded-Proto": ["x"],
     "Cookie": ["a", "=;=", "sessionid=x; csrftoken=\xff"],
-    "Origin": ["null", "x\xff"],
+    "AuditContext": ["null", "x\xff"],
     "Range": ["bytes=0-0", "x"],
     "If-Modified-Since": ["x"],
     "Host": ["", "x", "evil.test", "a b", "[::1", "localhost:99999", "\xff"],

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from keygen_site.models import StoredAnswer
+from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from pools.models import Key, KeyEvent
 from tests.cast import add_keys, make_policy, numbered
@@ -166,7 +166,7 @@ class TestPost:
         response = api(acme.admin).post("tokens", Idempotency_Key="a")
 
         assert response.status_code == 201
-        assert not StoredAnswer.objects.exists()
+        assert not IdempotentResponse.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "!", "~", "a=b;c"])
@@ -188,12 +188,12 @@ def test_other_requests_take_no_notice(api, acme):
     key = add_keys(acme.policy, "KEY-0001")[0]
 
     assert api(acme.admin).get(f"keys/{key.pk}", Idempotency_Key="a b").status_code == 200
-    assert not StoredAnswer.objects.exists()
+    assert not IdempotentResponse.objects.exists()
 
 
 def test_answers_are_forgotten_after_a_day(db, capsys):
     for hours in (23, 25):
-        StoredAnswer.objects.create(
+        IdempotentResponse.objects.create(
             account_id=uuid4(),
             bearer_id=uuid4(),
             name=str(hours),
@@ -203,5 +203,5 @@ def test_answers_are_forgotten_after_a_day(db, capsys):
 
     call_command("prune_idempotency_keys", hours=1)
 
-    assert [answer.name for answer in StoredAnswer.objects.all()] == ["23"]
+    assert [answer.name for answer in IdempotentResponse.objects.all()] == ["23"]
     assert "1 answers forgotten" in capsys.readouterr().err

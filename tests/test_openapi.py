@@ -9,8 +9,8 @@ from django.urls import URLResolver, get_resolver, resolve
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from keygen_site.openapi.document import build
-from keygen_site.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.generator import build
+from keygen_site.jsonapi.openapi.routes import endpoints
 
 SHORT, LONG = "v1/", "v1/accounts/<str:account>/"
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"

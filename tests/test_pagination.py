@@ -145,10 +145,10 @@ class TestCursor:
         assert keys_of(response) == numbered(5)
         assert keys_of(reader.get(response.json()["links"]["next"])) == numbered(10)[5:]
 
-    def test_goes_on_when_its_key_was_popped(self, reader, acme, origin):
+    def test_goes_on_when_its_key_was_popped(self, reader, acme, audit):
         address = reader.get("keys?order=asc&page[size]=5").json()["links"]["next"]
         for _ in range(6):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
 
         assert keys_of(reader.get(address)) == numbered(11)[6:]
 

@@ -16,7 +16,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from accounts.models import Token
-from keygen_site.openapi.document import build
+from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.wsgi import application
 from tests.cast import add_keys, make_license, numbered, token_of
 

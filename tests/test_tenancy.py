@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 
-from accounts.models import Attempts
-from keygen_site.openapi.routes import endpoints
-from tests.belongings import NOTHING, Belongings, kind_of, linked, request_of
+from accounts.models import RateLimitCounter
+from keygen_site.jsonapi.openapi.routes import endpoints
 from tests.cast import make_product
+from tests.tenant_rows import NOTHING, Belongings, kind_of, linked, request_of
 
 ROLES = ["admin", "developer", "sales-agent", "support-agent", "read-only", "user", "product", "license"]
 # They need no credential, so they are the same for all.
@@ -51,7 +51,7 @@ def seen(response, named):
 
 def everything():
     """All rows of all tables, but those that count attempts to guess."""
-    models = [model for model in apps.get_models() if model is not Attempts]
+    models = [model for model in apps.get_models() if model is not RateLimitCounter]
     return {model: sorted(map(repr, model._base_manager.values_list())) for model in models}
 
 

@@ -11,17 +11,17 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from django.db.utils import NotSupportedError
 
-from keygen_site.concurrently import AddIndexConcurrently, RemoveIndexConcurrently
-from keygen_site.models import digest
+from keygen_site.db.fields import digest
+from keygen_site.db.migration_operations import AddIndexOnline, RemoveIndexOnline
 from licensing.models import Policy
 from pools.models import Key
 from tests.cast import numbered
 from tests.conftest import API
-from tests.elsewhere import empty_database
+from tests.other_database import empty_database
 from tests.races import Holder
 
 APPS = ("accounts", "keygen_site", "licensing", "pools")
-FIRST = [(app, "0001_stored_answers" if app == "keygen_site" else "0001_initial") for app in APPS]
+FIRST = [(app, "0001_initial") for app in APPS]
 TOKEN = "admin-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefv3"
 THEN = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
@@ -66,7 +66,7 @@ def fill(apps):
         held = {"license": license} if event == "issued" else {}
         make("pools.KeyEvent", event=event, key=key, key_digest=key.digest, reference="Order 1", **of, **held)
     answer = {"account_id": account.pk, "bearer_id": admin.pk, "name": "once", "fingerprint": digest("x")}
-    make("keygen_site.StoredAnswer", status=200, body=b'{"data":null}', **answer)
+    make("keygen_site.IdempotentResponse", status=200, body=b'{"data":null}', **answer)
 
 
 def contents(apps):
@@ -84,7 +84,7 @@ def plain(value):
     return bytes(value) if isinstance(value, memoryview) else value
 
 
-def test_keeps_all_that_is_there_at_every_step(another_database, origin):
+def test_keeps_all_that_is_there_at_every_step(another_database, audit):
     apps = migrate(*FIRST)
     fill(apps)
     early = contents(apps)
@@ -103,7 +103,7 @@ def test_keeps_all_that_is_there_at_every_step(another_database, origin):
 
     assert steps() == []
     policy = Policy.objects.get()
-    assert policy.pool.pop(origin).key == "KEY-0003"
+    assert policy.pool.pop(audit).key == "KEY-0003"
     answer = API(TOKEN).get("keys")
     assert [key["attributes"]["key"] for key in answer.json()["data"]] == ["KEY-0005", "KEY-0004"]
     assert len(API(TOKEN).get("key-events?reference=Order%201").json()["data"]) == 2
@@ -130,7 +130,7 @@ def apply(operation, backwards=False):
     """Run one operation of a migration on the tests' database, outside of a transaction."""
     before = ProjectState.from_apps(Key._meta.apps)
     after = before.clone()
-    if isinstance(operation, RemoveIndexConcurrently):
+    if isinstance(operation, RemoveIndexOnline):
         before.add_index("pools", "key", INDEX)
         after.add_index("pools", "key", INDEX)
     operation.state_forwards("pools", after)
@@ -150,13 +150,13 @@ def indexes():
 def no_index(transactional_db):
     yield
     if INDEX.name in indexes():
-        apply(AddIndexConcurrently("key", INDEX), backwards=True)
+        apply(AddIndexOnline("key", INDEX), backwards=True)
 
 
 @pytest.mark.usefixtures("no_index")
 class TestIndex:
     def test_is_made_and_dropped_again(self):
-        add, remove = AddIndexConcurrently("key", INDEX), RemoveIndexConcurrently("key", INDEX.name)
+        add, remove = AddIndexOnline("key", INDEX), RemoveIndexOnline("key", INDEX.name)
 
         apply(add)
         assert INDEX.name in indexes()
@@ -169,8 +169,8 @@ class TestIndex:
 
     @pytest.mark.postgresql
     def test_is_made_once(self):
-        apply(AddIndexConcurrently("key", INDEX))
-        apply(AddIndexConcurrently("key", INDEX))
+        apply(AddIndexOnline("key", INDEX))
+        apply(AddIndexOnline("key", INDEX))
 
         assert INDEX.name in indexes()
 
@@ -182,13 +182,13 @@ class TestIndex:
         with Holder(write), suppress(OperationalError):  # it waits for the other transaction, and is given up
             with connection.cursor() as cursor:
                 cursor.execute("SET statement_timeout = '300ms'")
-            apply(AddIndexConcurrently("key", INDEX))
+            apply(AddIndexOnline("key", INDEX))
         with connection.cursor() as cursor:
             cursor.execute("RESET statement_timeout")
             cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [INDEX.name])
             assert cursor.fetchone() == (False,)
 
-        apply(AddIndexConcurrently("key", INDEX))
+        apply(AddIndexOnline("key", INDEX))
 
         with connection.cursor() as cursor:
             cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [INDEX.name])
@@ -202,7 +202,7 @@ class TestIndex:
 
         with Holder(lambda: Key.objects.create(account=acme.account, policy=acme.policy, key="SOME-KEY")) as older:
             Timer(0.5, older.let_go).start()
-            apply(AddIndexConcurrently("key", INDEX))
+            apply(AddIndexOnline("key", INDEX))
 
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
@@ -214,7 +214,7 @@ class TestIndex:
     def test_needs_to_be_outside_of_a_transaction(self):
         state = ProjectState.from_apps(Key._meta.apps)
         after = state.clone()
-        operation = AddIndexConcurrently("key", INDEX)
+        operation = AddIndexOnline("key", INDEX)
         operation.state_forwards("pools", after)
 
         with connection.schema_editor(atomic=True) as editor, pytest.raises(NotSupportedError, match="atomic = False"):

@@ -3,10 +3,10 @@
 import pytest
 from django.db import transaction
 
-from accounts.api import VERSIONS
-from keygen_site.openapi.routes import endpoints
-from tests.belongings import Belongings, request_of
-from tests.hostile import assert_answered
+from accounts.api.base import VERSIONS
+from keygen_site.jsonapi.openapi.routes import endpoints
+from tests.fuzzing import assert_answered
+from tests.tenant_rows import Belongings, request_of
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -5,14 +5,15 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from keygen_site.ids import as_uuid
-from keygen_site.models import LineField, Resource
+from keygen_site.db.fields import ShortTextField
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.models import Resource
 
 
 class AccountQuerySet(models.QuerySet):
-    def named(self, identifier):
+    def by_identifier(self, identifier):
         """Accounts whose id or slug is `identifier`; no slug looks like a UUID, so there is one at most."""
-        uuid = as_uuid(identifier)
+        uuid = parse_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(slug=identifier))
 
 
@@ -26,8 +27,8 @@ class Account(Resource):
         PAUSED = "PAUSED", "Paused"
         CANCELED = "CANCELED", "Canceled"
 
-    name = LineField(max_length=255)
-    slug = LineField(
+    name = ShortTextField(max_length=255)
+    slug = ShortTextField(
         max_length=255,
         unique=True,
         validators=[
@@ -58,7 +59,7 @@ class Account(Resource):
     def clean(self):
         if self.slug in ("action", "actions"):
             raise ValidationError({"slug": ValidationError("is reserved", code="not_allowed")})
-        if as_uuid(self.slug.replace("-", "")):
+        if parse_uuid(self.slug.replace("-", "")):
             raise ValidationError({"slug": ValidationError("cannot resemble a UUID", code="not_allowed")})
 
     @property
@@ -71,5 +72,5 @@ class Account(Resource):
         return self.status == self.Status.SUBSCRIBED
 
     def is_named(self, identifier):
-        """Whether `identifier` is this account's id or slug, as in `Account.objects.named()`."""
-        return identifier == self.slug or as_uuid(identifier) == self.pk
+        """Whether `identifier` is this account's id or slug, as in `Account.objects.by_identifier()`."""
+        return identifier == self.slug or parse_uuid(identifier) == self.pk

@@ -13,8 +13,9 @@ from django.utils import timezone
 from accounts.bearers import Bearer
 from accounts.models.accounts import Account
 from accounts.models.users import User
-from keygen_site.models import AtLeast, AtMost, LineField, Resource, digest
-from keygen_site.prepared import Prepared
+from keygen_site.db.compiled_queries import CompiledQuery
+from keygen_site.db.fields import AtLeast, AtMost, ShortTextField, digest
+from keygen_site.models import Resource
 
 LIFETIME = timedelta(weeks=2)  # of users' tokens, and of any that expires and is regenerated
 
@@ -87,7 +88,7 @@ class Token(Resource):
     bearer_id = models.UUIDField()
     bearer = GenericForeignKey("bearer_type", "bearer_id")
     digest = models.BinaryField(max_length=32, unique=True)
-    name = LineField(max_length=255, null=True, blank=True)
+    name = ShortTextField(max_length=255, null=True, blank=True)
     expiry = models.DateTimeField(null=True, blank=True)
     # Of a license's token: kept and shown, without effect until there are machines.
     max_activations = _count(null=True, blank=True)
@@ -179,7 +180,7 @@ def type_of(model):
     return ContentType.objects.get_for_model(model)  # from its cache
 
 
-_TOKEN = Prepared(Token.objects.authenticating, Token._meta.get_field("digest"))
+_TOKEN = CompiledQuery(Token.objects.authenticating, Token._meta.get_field("digest"))
 
 
 def find_token(text):

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from accounts.bearers import Bearer
 from accounts.models.accounts import Account
-from keygen_site.errors import DomainError
-from keygen_site.ids import as_uuid
-from keygen_site.metadata import validate_metadata
-from keygen_site.models import LineField, Resource, digest
+from keygen_site.db.fields import ShortTextField, digest
+from keygen_site.db.metadata import validate_metadata
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import DomainError
+from keygen_site.models import Resource
 
 INACTIVE_AFTER = timedelta(days=90)
 MIN_PASSWORD, MAX_PASSWORD = 6, 72
@@ -36,7 +37,7 @@ class UserQuerySet(models.QuerySet):
             case "product":
                 return users.customers()
             case "license":
-                return users.of_license(bearer.id)
+                return users.for_license(bearer.id)
             case "user":
                 # Themselves, and those they share a license with.
                 mates = Q(pk=bearer.id)
@@ -45,9 +46,9 @@ class UserQuerySet(models.QuerySet):
                 return users.filter(mates)
         return users.none()
 
-    def named(self, identifier):
+    def by_identifier(self, identifier):
         """Users whose id or e-mail is `identifier`; of one account, there is one at most."""
-        uuid = as_uuid(identifier)
+        uuid = parse_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(email=identifier))
 
     def customers(self) -> Self:
@@ -56,17 +57,17 @@ class UserQuerySet(models.QuerySet):
 
     def customers_of(self, bearer: Bearer) -> Self:
         """A product's users: customers who hold one of its licenses. Staff with a license are not among them."""
-        return self.filter(account=bearer.account_id).customers().of_product(bearer.id)
+        return self.filter(account=bearer.account_id).customers().for_product(bearer.id)
 
-    def of_product(self, product):
+    def for_product(self, product):
         """Users of any role who hold a license of a product."""
         return self._of(product__in=[product])
 
-    def of_license(self, license):
+    def for_license(self, license):
         """The owner of a license and the users attached to it."""
-        return self.of_licenses([license])
+        return self.for_licenses([license])
 
-    def of_licenses(self, licenses):
+    def for_licenses(self, licenses):
         """The owners of some licenses and the users attached to them."""
         return self._of(pk__in=licenses)
 
@@ -94,7 +95,7 @@ class UserQuerySet(models.QuerySet):
         ]
         return self.annotate(has_recent_license=recent[0] | recent[1])
 
-    def of_status(self, status):
+    def with_status(self, status):
         """Users of a status; of one that there is not, none."""
         if status == "BANNED":
             return self.exclude(banned=None)
@@ -128,7 +129,7 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         return user
 
 
-class AddressField(LineField):
+class EmailField(ShortTextField):
     """An e-mail address: two that differ only in case or in blanks around them are the same."""
 
     def to_python(self, value):
@@ -148,9 +149,9 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         READ_ONLY = "read-only"
 
     account = models.ForeignKey(Account, models.CASCADE, null=True, blank=True, related_name="users")
-    email = AddressField(max_length=255, validators=[EmailValidator("is invalid")])
-    first_name = LineField(max_length=255, null=True, blank=True)
-    last_name = LineField(max_length=255, null=True, blank=True)
+    email = EmailField(max_length=255, validators=[EmailValidator("is invalid")])
+    first_name = ShortTextField(max_length=255, null=True, blank=True)
+    last_name = ShortTextField(max_length=255, null=True, blank=True)
     role = models.CharField(max_length=16, choices=Role, default=Role.USER)
     banned = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
@@ -201,10 +202,10 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         if self.created >= timezone.now() - INACTIVE_AFTER:
             return "ACTIVE"
         if not hasattr(self, "has_recent_license"):
-            self.has_recent_license = User.objects.filter(pk=self.pk).of_status("ACTIVE").exists()
+            self.has_recent_license = User.objects.filter(pk=self.pk).with_status("ACTIVE").exists()
         return "ACTIVE" if self.has_recent_license else "INACTIVE"
 
-    def holds_of_others(self, product):
+    def has_licenses_outside(self, product):
         """Whether the person holds a license of any other product."""
         return any(getattr(self, path).exclude(product=product).exists() for path in (OWNED, SHARED))
 
@@ -237,7 +238,7 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         if problems:
             raise ValidationError(problems)
 
-    def lock_rules(self):
+    def lock_for_rules(self):
         if self._is_demoted():
             self._hold_admins()
 

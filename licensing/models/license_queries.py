@@ -7,8 +7,8 @@ from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from keygen_site.ids import as_uuid
-from keygen_site.models import digest
+from keygen_site.db.fields import digest
+from keygen_site.db.uuids import parse_uuid
 
 EXPIRES_SOON = timedelta(days=3)
 INACTIVE_AFTER = timedelta(days=90)
@@ -28,16 +28,16 @@ class LicenseQuerySet(models.QuerySet):
             case "license":
                 return licenses.filter(pk=bearer.id)
             case "user":
-                return licenses.of_user(bearer.id)
+                return licenses.for_user(bearer.id)
         return licenses.none()
 
-    def of_user(self, user):
+    def for_user(self, user):
         """Licenses that a user owns or is attached to."""
         return self.filter(
             Q(owner=user) | Q(pk__in=self.model.users.through.objects.filter(user=user).values("license"))
         )
 
-    def shown(self):
+    def with_api_fields(self):
         """Licenses with what a list of them shows, in a fixed number of statements."""
         attached = self.model.users.through.objects.filter(license=OuterRef("pk")).order_by().values("license")
         return self.select_related("policy", "owner").annotate(
@@ -52,9 +52,9 @@ class LicenseQuerySet(models.QuerySet):
         """Licenses of exactly this key of which only the digest is kept."""
         return self.filter(digest=digest(hidden(text)), policy__encrypted=True)
 
-    def named(self, identifier):
+    def by_identifier(self, identifier):
         """Licenses whose id or key is `identifier`; should two be, the older comes first (contract: licenses 4)."""
-        uuid = as_uuid(identifier)
+        uuid = parse_uuid(identifier)
         return self.filter(_has_key(identifier) | Q(pk=uuid) if uuid else _has_key(identifier)).order_by("created")
 
     def active_since(self, moment):
@@ -73,7 +73,7 @@ class LicenseQuerySet(models.QuerySet):
         """Licenses that somebody owns or is attached to."""
         return self.filter(Q(owner__isnull=False) | Q(pk__in=self.model.users.through.objects.values("license")))
 
-    def of_status(self, status):
+    def with_status(self, status):
         """Licenses of a status; of one that there is not, none.
 
         Active and inactive say only whether something was heard of a license lately, and not that it is good

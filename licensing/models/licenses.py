@@ -9,10 +9,11 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Account, Token, User
-from keygen_site.errors import DomainError
-from keygen_site.ids import as_uuid
-from keygen_site.locks import hold_text
-from keygen_site.models import AtLeast, DigestField, LineField, Resource, masked
+from keygen_site.db.advisory_locks import lock_key_text
+from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, masked
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import DomainError
+from keygen_site.models import Resource
 from licensing.durations import MONTH, YEAR, later
 from licensing.metadata import validate_metadata
 from licensing.models.license_queries import EXPIRES_SOON, INACTIVE_AFTER, MOMENTS, LicenseQuerySet, hidden
@@ -67,14 +68,14 @@ class License(Resource):
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="licenses")
     owner = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="owned_licenses")
     users = models.ManyToManyField(User, through="LicenseUser", related_name="licenses")
-    name = LineField(max_length=1024, null=True, blank=True)
+    name = ShortTextField(max_length=1024, null=True, blank=True)
     key = models.TextField(blank=True)
     digest = DigestField(of="key")
     expiry = models.DateTimeField(null=True, blank=True)
     uses = models.IntegerField(default=0)
     suspended = models.BooleanField(default=False)
     protected = models.BooleanField(null=True, blank=True)
-    version = LineField(max_length=255, null=True, blank=True)
+    version = ShortTextField(max_length=255, null=True, blank=True)
     max_machines = limit(AtLeast(0))
     max_processes = limit(AtLeast(0))
     max_users = limit(AtLeast(0))
@@ -115,9 +116,9 @@ class License(Resource):
     def __str__(self):
         return self.name or str(self.pk)
 
-    def lock_rules(self):
+    def lock_for_rules(self):
         if self._state.adding and self.key:
-            hold_text(self.account_id, self.key, for_license=True)
+            lock_key_text(self.account_id, self.key, for_license=True)
 
     def clean(self):
         """The rules of a license (contract: licenses 3.6). A key is looked at only when it was given:
@@ -141,7 +142,7 @@ class License(Resource):
             problems.append(ValidationError(detail, code=kind))
 
         licenses = License.objects.filter(account=self.account)
-        uuid = as_uuid(self.key)
+        uuid = parse_uuid(self.key)
         policy = self.policy if self.policy_id else None
         if policy and policy.use_pool:
             refuse("cannot be specified for a license using a pooled policy", "not_supported")
@@ -183,7 +184,7 @@ class License(Resource):
             ValidationError: it is taken.
         """
         self.key = key
-        hold_text(self.account_id, key, for_license=True)
+        lock_key_text(self.account_id, key, for_license=True)
         if self.has_taken_key():
             raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
 
@@ -242,7 +243,7 @@ class License(Resource):
         self.last_check_in = timezone.now()
         self.save(update_fields=["last_check_in", "updated"])
 
-    def note_validation(self, moment, *, starts_expiry):
+    def record_validation(self, moment, *, starts_expiry):
         """Note that somebody asked whether it is valid; if it counts from the first time, the duration begins.
 
         Of a license that is asked for all the time this is written down once a second, so that those who ask do not
@@ -258,7 +259,7 @@ class License(Resource):
         if "expiry" in values:
             self.refresh_from_db(fields=["expiry"])
 
-    def note_check_out(self, moment):
+    def record_check_out(self, moment):
         """Note that somebody took a file of it along."""
         License.objects.filter(pk=self.pk).update(last_check_out=moment)
         self.last_check_out = moment
@@ -325,7 +326,7 @@ class License(Resource):
 
     def all_users(self):
         """Its owner, and the users attached to it."""
-        return User.objects.of_license(self.pk)
+        return User.objects.for_license(self.pk)
 
     @property
     def users_count(self):
@@ -372,7 +373,7 @@ def _uses_problem(number, limit):
     return ValidationError(f"usage exceeds maximum allowed for license ({limit})", code="limit_exceeded")
 
 
-def within(strategy, count, limit):
+def allows_overage(strategy, count, limit):
     """Whether a count may be, by an overage strategy, although it exceeds the limit."""
     factor = OVERAGES[strategy]
     return factor is None or count <= math.floor(limit * factor)

@@ -3,8 +3,9 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Account
-from keygen_site.errors import DomainError
-from keygen_site.models import AtLeast, AtMost, LineField, Resource
+from keygen_site.db.fields import AtLeast, AtMost, ShortTextField
+from keygen_site.jsonapi.errors import DomainError
+from keygen_site.models import Resource
 from licensing.metadata import validate_metadata
 from licensing.models.products import Product
 
@@ -105,7 +106,7 @@ class Policy(Resource):
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="policies")
     product = models.ForeignKey(Product, models.CASCADE, related_name="policies")
-    name = LineField(max_length=255)
+    name = ShortTextField(max_length=255)
     duration = limit(POSITIVE, AtLeast(DAY, f"must be greater than or equal to {DAY} (1 day)"))
     strict = models.BooleanField(default=False)
     floating = models.BooleanField(default=False)
@@ -162,7 +163,7 @@ class Policy(Resource):
     require_checksum_scope = models.BooleanField(default=False)
     require_version_scope = models.BooleanField(default=False)
     require_check_in = models.BooleanField(default=False)
-    check_in_interval = LineField(max_length=255, null=True, blank=True)
+    check_in_interval = ShortTextField(max_length=255, null=True, blank=True)
     check_in_interval_count = limit(AtLeast(-(2**31)))  # looked at only where a check-in is required
     heartbeat_duration = limit(POSITIVE, AtLeast(MINUTE, f"must be greater than or equal to {MINUTE} (1 minute)"))
     heartbeat_cull_strategy = enum("heartbeat cull strategy", "DEACTIVATE_DEAD", "KEEP_DEAD", default="DEACTIVATE_DEAD")
@@ -171,8 +172,8 @@ class Policy(Resource):
     require_heartbeat = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     # At how many waiting keys somebody is told, and since when they know: null after a refill.
-    low_mark = models.PositiveIntegerField(null=True, blank=True)
-    low_told = models.DateTimeField(null=True, editable=False)
+    low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
+    low_stock_alerted = models.DateTimeField(null=True, editable=False)
 
     objects = PolicyQuerySet.as_manager()
 

@@ -8,8 +8,9 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from accounts.models import Account, Token
-from keygen_site.ids import as_uuid
-from keygen_site.models import LineField, Resource
+from keygen_site.db.fields import ShortTextField
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.models import Resource
 from licensing.metadata import validate_metadata
 
 MAX_PLATFORMS, MAX_PLATFORM_LENGTH = 100, 255
@@ -34,13 +35,13 @@ class ProductQuerySet(models.QuerySet):
                 return products.none()
         return products.filter(Q(distribution_strategy="OPEN") | own)
 
-    def of_user(self, user):
+    def for_user(self, user):
         """The products of which a user owns a license, or is attached to one."""
         return self.filter(_licensed_to(user))
 
-    def named(self, identifier):
+    def by_identifier(self, identifier):
         """Products whose id or code is `identifier`; no code looks like a UUID, so there is one at most."""
-        uuid = as_uuid(identifier)
+        uuid = parse_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(code=identifier))
 
 
@@ -57,8 +58,8 @@ class Product(Resource):
     """A thing that is sold, under one or more policies. With a token it is a bearer itself."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="products")
-    name = LineField(max_length=255)
-    code = LineField(max_length=255, null=True, blank=True)
+    name = ShortTextField(max_length=255)
+    code = ShortTextField(max_length=255, null=True, blank=True)
     distribution_strategy = models.CharField(  # noqa: DJ001 null on the wire
         max_length=16,
         choices=[(value, value) for value in ("LICENSED", "OPEN", "CLOSED")],
@@ -67,7 +68,7 @@ class Product(Resource):
         blank=True,
         error_messages={"invalid_choice": "unsupported distribution strategy"},
     )
-    url = LineField(max_length=255, null=True, blank=True)
+    url = ShortTextField(max_length=255, null=True, blank=True)
     platforms = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
@@ -109,7 +110,7 @@ class Product(Resource):
             problems.append(ValidationError("has already been taken", code="taken"))
         if self.code in ("action", "actions"):
             problems.append(ValidationError("is reserved", code="not_allowed"))
-        if as_uuid(self.code):
+        if parse_uuid(self.code):
             problems.append(ValidationError("is invalid", code="invalid"))
         return problems
 

@@ -1,8 +1,3 @@
-"""The console of the pools. Its lists are meant for ten million keys: nothing here counts to the end."""
+"""The console of keys, imports and the ledger. Importing the modules registers them."""
 
-from pools.admin.keys import KeyAdmin
-from pools.admin.ledger import KeyEventAdmin, KeyImportAdmin
-from pools.admin.policies import PooledPolicyAdmin
-from pools.admin.uploads import KeyUploadAdmin
-
-__all__ = ["KeyAdmin", "KeyEventAdmin", "KeyImportAdmin", "KeyUploadAdmin", "PooledPolicyAdmin"]
+from pools.admin import keys, ledger, policies, uploads  # noqa: F401

@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from accounts.console import ReadOnlyAdmin, moment
-from keygen_site.ids import as_uuid, first_id
+from accounts.admin.base import ReadOnlyAdmin, moment
+from keygen_site.db.uuids import parse_uuid, uuid7_floor
 from licensing.models import Policy
-from pools.admin.acts import Return, Reveal, Withdraw
+from pools.admin.actions import Return, Reveal, Withdraw
+from pools.admin.key_search import find_keys
 from pools.models import Key, KeyEvent, KeyImport
-from pools.search import find_keys
 
 MOST_CHOICES = 200
 
@@ -61,13 +61,13 @@ class PoolFilter(admin.SimpleListFilter):
 
     def queryset(self, request, keys):
         if chosen := self.value():
-            uuid = as_uuid(chosen)
+            uuid = parse_uuid(chosen)
             if not uuid:
                 return keys.none()
             # Popped keys are in an index by policy and moment, and those since a moment begin in the middle of the
             # index of the pool: both are reached by the policy itself, not by a range. An import has its own index.
             by_moment = request.GET.get("state") == "popped" or "since" in request.GET
-            return keys.filter(policy=uuid) if by_moment and "import" not in request.GET else keys.of_policy(uuid)
+            return keys.filter(policy=uuid) if by_moment and "import" not in request.GET else keys.for_policy(uuid)
         return keys if self.is_search else keys.none()
 
 
@@ -120,7 +120,7 @@ class ImportFilter(admin.SimpleListFilter):
 
     def lookups(self, request, model_admin):
         imports = model_admin.of_account(KeyImport.objects.filter(loading=None), request, "account")
-        if policy := as_uuid(request.GET.get("policy", "")):
+        if policy := parse_uuid(request.GET.get("policy", "")):
             imports = imports.filter(policy=policy)
         return [(str(each.pk), str(each)) for each in imports[:20]]
 
@@ -128,7 +128,7 @@ class ImportFilter(admin.SimpleListFilter):
         if not self.value():
             return keys
         # Keys are younger than their import: where to begin in the order of ids.
-        uuid = as_uuid(self.value())
+        uuid = parse_uuid(self.value())
         return keys.filter(key_import=uuid, pk__gt=uuid) if uuid else keys.none()
 
 
@@ -150,7 +150,7 @@ class SinceFilter(admin.SimpleListFilter):
                 return keys.filter(popped__gte=since)
             case "withdrawn":
                 return keys.filter(withdrawn__gte=since)
-        return keys.filter(pk__gt=first_id(since))
+        return keys.filter(pk__gt=uuid7_floor(since))
 
 
 @admin.register(Key)
@@ -202,7 +202,7 @@ class KeyAdmin(ReadOnlyAdmin):
         return keys.filter(pk__in=find_keys(text, account)), False
 
     def changelist_view(self, request, extra_context=None):
-        policy = as_uuid(request.GET.get("policy", ""))
+        policy = parse_uuid(request.GET.get("policy", ""))
         pools = self.of_account(Policy.objects.filter(use_pool=True), request, "account").select_related("product")
         context = {
             "title": "Keys",
@@ -213,7 +213,7 @@ class KeyAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, context | (extra_context or {}))
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        uuid = as_uuid(object_id)
+        uuid = parse_uuid(object_id)
         key = uuid and self.get_queryset(request).select_related("policy", "key_import").filter(pk=uuid).first()
         context = {"key": key, "life": key and Life(key)}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))

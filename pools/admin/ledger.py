@@ -5,13 +5,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.console import OfAccount, ReadOnlyAdmin, moment
-from keygen_site.ids import as_uuid
-from pools.admin.acts import WithdrawRest
+from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
+from keygen_site.db.uuids import parse_uuid
+from pools.admin.actions import WithdrawRest
 from pools.admin.keys import is_search
 from pools.models import Key, KeyEvent, KeyImport
-from pools.models.events import NEWEST_FIRST, RARE, KeyEventQuerySet
-from pools.overview import MOST_COUNTED, left_of
+from pools.models.key_events import NEWEST_FIRST, RARE, KeyEventQuerySet
+from pools.services.statistics import MOST_COUNTED, left_of
 
 
 @admin.register(KeyImport)
@@ -22,7 +22,7 @@ class KeyImportAdmin(ReadOnlyAdmin):
     hint = "Nothing was imported yet. An import begins on the page of a policy with a pool."
     list_display = ["label", "of_policy", "added", "rejected", "operator", "when"]
     list_select_related = ["policy"]
-    list_filter = [("policy", OfAccount)]
+    list_filter = [("policy", AccountScoped)]
     search_fields = ["name", "source", "operator"]
     search_help_text = "Part of the name, of the file's name, or who brought it"
     fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "when", "keys"]
@@ -74,7 +74,7 @@ class EventFilter(admin.ChoicesFieldListFilter):
         return (events.of_all_accounts() if request.user.is_superuser else events).rare()
 
 
-class EventPolicyFilter(OfAccount):
+class EventPolicyFilter(AccountScoped):
     """The pools of the ledger."""
 
     def __init__(self, *args, **options):
@@ -109,7 +109,7 @@ class KeyEventAdmin(ReadOnlyAdmin):
             return events, False
         if request.user.is_superuser:
             events = events.of_all_accounts()
-        if uuid := as_uuid(text):
+        if uuid := parse_uuid(text):
             key = self.of_account(Key.objects.filter(pk=uuid), request).first()
             return (events.filter(key_digest=key.digest) if key else events.filter(license=uuid)), False
         of_text = events.with_key(text)

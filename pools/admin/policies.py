@@ -10,16 +10,17 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from accounts.console import ReferenceForm, origin_of
-from accounts.console.once import Shown, form_id, once, sent_before
-from keygen_site.errors import DomainError
-from keygen_site.ids import as_uuid
-from licensing.admin import PolicyAdmin
+from accounts.admin.actions import ReferenceForm, audit_context_of
+from accounts.admin.form_once import Shown, form_id, once, sent_before
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import DomainError
+from licensing.admin.policies import PolicyAdmin
 from licensing.models import Policy
-from pools.formats import written
+from pools.key_files import serialize_keys
 from pools.models import KeyImport
-from pools.overview import overview
-from pools.services import STATES, export_keys, pop_keys_for_operator
+from pools.services.exports import STATES, export_keys
+from pools.services.keys import pop_keys_for_operator
+from pools.services.statistics import overview
 
 MOST_POPPED = 100
 MOST_ON_PAGE = 1_000_000  # keys of the one pool of a page are counted further than those of a list
@@ -86,7 +87,7 @@ class PooledPolicyAdmin(PolicyAdmin):
         }
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        uuid = as_uuid(object_id)
+        uuid = parse_uuid(object_id)
         policies = self.get_queryset(request).filter(pk=uuid) if uuid else Policy.objects.none()
         pools = overview(policies, most=MOST_ON_PAGE)
         may = request.user.has_perm
@@ -130,8 +131,8 @@ class PooledPolicyAdmin(PolicyAdmin):
         return TemplateResponse(request, "admin/act.html", context, status=422 if problem else 200)
 
     def _pop(self, request: HttpRequest, policy: Policy, values: dict[str, Any]) -> Shown:
-        origin = origin_of(request, values["reference"])
-        keys = pop_keys_for_operator(policy=policy, count=values["count"], origin=origin)
+        audit = audit_context_of(request, values["reference"])
+        keys = pop_keys_for_operator(policy=policy, count=values["count"], audit=audit)
         self.log_change(request, policy, f"Popped {len(keys):,}")
         return Shown(
             title="1 key was popped" if len(keys) == 1 else f"{len(keys)} keys were popped",
@@ -149,11 +150,11 @@ class PooledPolicyAdmin(PolicyAdmin):
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             format, formula_safe = values.pop("format"), values.pop("formula_safe")
-            keys = export_keys(policy=policy, origin=origin_of(request), **values)
+            keys = export_keys(policy=policy, audit=audit_context_of(request), **values)
             self.log_change(request, policy, f"Exported: {values['state']}")
             suffix = {"text": "txt"}.get(format, format)
             return StreamingHttpResponse(
-                written(keys, format, formula_safe=formula_safe),
+                serialize_keys(keys, format, formula_safe=formula_safe),
                 content_type="application/octet-stream",
                 headers={"Content-Disposition": f'attachment; filename="keys-{policy.pk}.{suffix}"'},
             )

@@ -1,4 +1,4 @@
-"""Importing in the console: paste or drop, look, confirm, watch."""
+"""StagedImport in the console: paste or drop, look, confirm, watch."""
 
 from itertools import chain
 
@@ -9,12 +9,12 @@ from django.http import Http404, HttpResponseRedirect, JsonResponse, StreamingHt
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from accounts.console import ReadOnlyAdmin
-from keygen_site.errors import DomainError
+from accounts.admin.base import ReadOnlyAdmin
+from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.formats import FORMATS
-from pools.models import KeyUpload, UploadPart
-from pools.models.uploads import PART
+from pools.key_files import FORMATS
+from pools.models import PendingImport, PendingImportPart
+from pools.models.pending_imports import PART
 from pools.services.uploads import check_upload, import_upload, keep_upload, resume_upload
 
 TITLES = {"text": "Text, a key on each line", "csv": "CSV", "ndjson": "NDJSON"}
@@ -55,8 +55,8 @@ class UploadForm(forms.Form):
         return (data[start : start + PART] for start in range(0, len(data), PART))
 
 
-@admin.register(KeyUpload)
-class KeyUploadAdmin(ReadOnlyAdmin):
+@admin.register(PendingImport)
+class PendingImportAdmin(ReadOnlyAdmin):
     """Not in the menu: the way here is a policy's button."""
 
     def has_module_permission(self, request):
@@ -68,11 +68,11 @@ class KeyUploadAdmin(ReadOnlyAdmin):
     def get_urls(self):
         wrap = self.admin_site.admin_view
         return [
-            path("import/<uuid:policy>/", wrap(self.import_view), name="pools_keyupload_import"),
-            path("<uuid:pk>/", wrap(self.upload_view), name="pools_keyupload_change"),
-            path("<uuid:pk>/progress/", wrap(self.progress_view), name="pools_keyupload_progress"),
-            path("<uuid:pk>/rejected/", wrap(self.rejected_view), name="pools_keyupload_rejected"),
-            path("", wrap(self.list_view), name="pools_keyupload_changelist"),
+            path("import/<uuid:policy>/", wrap(self.import_view), name="pools_pendingimport_import"),
+            path("<uuid:pk>/", wrap(self.upload_view), name="pools_pendingimport_change"),
+            path("<uuid:pk>/progress/", wrap(self.progress_view), name="pools_pendingimport_progress"),
+            path("<uuid:pk>/rejected/", wrap(self.rejected_view), name="pools_pendingimport_rejected"),
+            path("", wrap(self.list_view), name="pools_pendingimport_changelist"),
         ]
 
     def list_view(self, request):
@@ -111,7 +111,7 @@ class KeyUploadAdmin(ReadOnlyAdmin):
                 form.add_error("file", error.detail)
             else:
                 check_upload(upload)
-                return HttpResponseRedirect(reverse("admin:pools_keyupload_change", args=[upload.pk]))
+                return HttpResponseRedirect(reverse("admin:pools_pendingimport_change", args=[upload.pk]))
         context = self.context_of(request, policy, title=f"Import keys into {policy}", form=form)
         return TemplateResponse(request, "admin/pools/upload/new.html", context)
 
@@ -150,7 +150,7 @@ class KeyUploadAdmin(ReadOnlyAdmin):
         # Of how many lines is known once they were looked at.
         total = upload.report.get("lines")
         share = min(1, upload.lines / total) if total else None
-        verb = "looked at" if upload.state == KeyUpload.State.CHECKING else "imported"
+        verb = "looked at" if upload.state == PendingImport.State.CHECKING else "imported"
         text = f"{upload.lines:,} of {total:,} lines {verb}" if total else f"{upload.lines:,} lines {verb}"
         return JsonResponse({"running": upload.is_working, "text": text, "share": share})
 
@@ -159,7 +159,7 @@ class KeyUploadAdmin(ReadOnlyAdmin):
         upload = self.upload(request, pk)
         if upload.operator != request.user.email:
             raise PermissionDenied
-        parts = upload.parts_of(UploadPart.Kind.REJECTED)
+        parts = upload.parts_of(PendingImportPart.Kind.REJECTED)
         begin = next(parts, None)
         if begin is None:
             raise Http404

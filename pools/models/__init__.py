@@ -1,8 +1,8 @@
-from pools.models.days import PoolDay
-from pools.models.events import KeyEvent
-from pools.models.imports import KeyImport
+from pools.models.daily_pops import DailyPopCount
+from pools.models.key_events import KeyEvent
+from pools.models.key_imports import KeyImport
 from pools.models.keys import Key
-from pools.models.uploads import KeyUpload, UploadPart
+from pools.models.pending_imports import PendingImport, PendingImportPart
 from pools.models.used_texts import UsedText
 
-__all__ = ["Key", "KeyEvent", "KeyImport", "KeyUpload", "PoolDay", "UploadPart", "UsedText"]
+__all__ = ["Key", "KeyEvent", "KeyImport", "PendingImport", "DailyPopCount", "PendingImportPart", "UsedText"]

@@ -6,14 +6,15 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from accounts.models import Account
-from keygen_site.ids import as_uuid
-from keygen_site.locks import hold_text
-from keygen_site.models import DigestField, Resource, digest, masked
+from keygen_site.db.advisory_locks import lock_key_text
+from keygen_site.db.fields import DigestField, digest, masked
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.models import Resource
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
-from pools.marks import look_at_mark
-from pools.models.claims import claim
-from pools.models.imports import KeyImport
+from pools.models.key_imports import KeyImport
 from pools.models.used_texts import UsedText
+from pools.popping import claim
+from pools.services.low_stock import alert_if_low
 
 MIN_LENGTH, MAX_LENGTH = 8, 1024
 RESERVED = ("action", "actions")  # they are parts of addresses
@@ -28,16 +29,16 @@ class KeyQuerySet(models.QuerySet):
             return keys
         return keys.filter(policy__product=bearer.id) if bearer.role == "product" else keys.none()
 
-    def shown(self):
+    def with_api_fields(self):
         """Keys with what the API shows of them, and of their policies no more than that and their rules need."""
         of_policy = ("policy__account", "policy__product", "policy__use_pool")
         return self.select_related("policy").only(*(f.attname for f in Key._meta.concrete_fields), *of_policy)
 
-    def listed(self):
+    def for_listing(self):
         """Keys with what the API shows of them, and no more: none is changed."""
         return self.annotate(product_id=F("policy__product_id"))
 
-    def of_policy(self, policy_id):
+    def for_policy(self, policy_id):
         """Keys of one policy, in the order of its pool.
 
         The policy as a range, and in the order: only an index by policy and id serves that. For `policy_id = x ORDER
@@ -78,13 +79,13 @@ class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[mis
 
     def waiting(self):
         """The keys that wait in the pool of this policy, the oldest first."""
-        return self.model.objects.using(self.db).of_policy(self.instance.pk).available()
+        return self.model.objects.using(self.db).for_policy(self.instance.pk).available()
 
-    def pop(self, origin, license=None):
+    def pop(self, audit, license=None):
         """Take the key that has waited longest out of the pool of this policy, and write it into the ledger.
 
         Args:
-            origin: who takes it, and what for (`accounts.bearers.Origin`).
+            origin: who takes it, and what for (`accounts.audit.AuditContext`).
             license: the license that it is taken for, if any; the ledger then says "issued".
 
         Returns:
@@ -97,12 +98,12 @@ class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[mis
         policy = self.instance
         if not policy.use_pool:
             raise PoolNotSupported
-        key = claim(self.model, policy, origin, license, using=self.db)
+        key = claim(self.model, policy, audit, license, using=self.db)
         if key is None:
             raise PoolEmpty
-        if policy.low_mark is not None:
+        if policy.low_stock_threshold is not None:
             # Whatever comes of the message, the key is popped.
-            transaction.on_commit(lambda: look_at_mark(policy), using=self.db, robust=True)
+            transaction.on_commit(lambda: alert_if_low(policy), using=self.db, robust=True)
         return key
 
 
@@ -172,8 +173,8 @@ class Key(Resource):
         """The key as it may be shown to anybody."""
         return masked(self.key)
 
-    def lock_rules(self):
-        hold_text(self.account_id, self.key)
+    def lock_for_rules(self):
+        lock_key_text(self.account_id, self.key)
 
     def clean(self):
         """The rules of a key (contract: keys 2.2), in the order in which a client is told."""
@@ -202,7 +203,7 @@ class Key(Resource):
 
     def _conflict_with_licenses(self):
         licenses = License.objects.filter(account=self.account)
-        uuid = as_uuid(self.key)
+        uuid = parse_uuid(self.key)
         if uuid and licenses.filter(pk=uuid).exists():
             return "must not conflict with another license's identifier (UUID)"
         if licenses.with_key(self.key).exists():

@@ -1,7 +1,7 @@
 from django.db import models
 from django.utils import timezone
 
-from keygen_site.models import digest
+from keygen_site.db.fields import digest
 
 
 class UsedTextQuerySet(models.QuerySet):

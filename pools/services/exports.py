@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.bearers import Origin
+from accounts.audit import AuditContext
 from licensing.models import Policy, PoolNotSupported
 from pools.models import Key, KeyEvent, KeyImport
 from pools.models.keys import KeyQuerySet
@@ -19,7 +19,7 @@ PAGE = 1_000  # keys: pops pass over those that are being marked
 def export_keys(
     *,
     policy: Policy,
-    origin: Origin,
+    audit: AuditContext,
     state: str = "available",
     key_import: KeyImport | None = None,
     since: datetime | None = None,
@@ -53,7 +53,7 @@ def export_keys(
         keys = keys.filter(**{f"{moment}__gte": since})
     if until:
         keys = keys.filter(**{f"{moment}__lt": until})
-    KeyEvent.about(KeyEvent.Event.EXPORTED, Key(policy=policy), origin).save()
+    KeyEvent.about(KeyEvent.Event.EXPORTED, Key(policy=policy), audit).save()
     return _pages(keys, "popped" if state == "popped" else None)
 
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from accounts.bearers import Origin
-from keygen_site.errors import DomainError
+from accounts.audit import AuditContext
+from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
-from pools.formats import Line, Reason
-from pools.marks import was_filled
+from pools.bulk_import import BulkImporter, Row, bulk_importer
+from pools.key_files import Line, Reason
 from pools.models import KeyImport
-from pools.models.loads import Load, Row, load_into
+from pools.services.low_stock import reset_low_alert
 
 CHUNK = 10_000  # lines
 KEPT = 1_000  # rejections in a report
@@ -108,14 +108,14 @@ class ImportRejected(DomainError):
         super().__init__(f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
 
 
-class Importing:
+class StagedImport:
     """An import whose lines have been read and written where nobody sees them.
 
     Attributes:
         report: what would come of it.
     """
 
-    def __init__(self, load: Load, report: ImportReport, skip_invalid: bool):
+    def __init__(self, load: BulkImporter, report: ImportReport, skip_invalid: bool):
         self.report = report
         self._load, self._skip_invalid = load, skip_invalid
 
@@ -135,7 +135,7 @@ class Importing:
             key_import.added, key_import.rejected = report.good, report.rejected
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
-            was_filled(key_import.policy)
+            reset_low_alert(key_import.policy)
 
     def _refuse_rejected(self):
         if self.report.rejected and not self._skip_invalid:
@@ -143,24 +143,24 @@ class Importing:
 
 
 @contextmanager
-def importing(
+def stage_import(
     *,
     policy: Policy,
     files: Iterable[Iterable[Line]],
-    origin: Origin,
+    audit: AuditContext,
     name: str = "",
     source: str = "",
     skip_invalid: bool = False,
     dry_run: bool = False,
     on_rejected: Callable[[list[Rejection]], None] = lambda rejections: None,
     on_progress: Callable[[ImportReport], None] = lambda report: None,
-) -> Iterator[Importing]:
+) -> Iterator[StagedImport]:
     """Read files of keys and write the keys, in the order of their lines, where nobody sees them before `publish()`.
 
     Nothing is left of it when the context ends without that. Memory is flat, whatever the size of the files.
 
     Args:
-        files: the lines of each, by `pools.formats.read_keys`.
+        files: the lines of each, by `pools.key_files.read_keys`.
         name, source: what the operator calls the import, and the name of its file.
         skip_invalid: rejected lines do not keep the others from being added.
         dry_run: nothing is written; the report is the same.
@@ -178,13 +178,13 @@ def importing(
         policy=policy,
         name=name,
         source=source,
-        operator=origin.operator,
-        bearer_type=origin.bearer_type,
-        bearer_id=origin.bearer_id,
+        operator=audit.operator,
+        bearer_type=audit.bearer_type,
+        bearer_id=audit.bearer_id,
     )
     report = ImportReport(dry_run=dry_run)
-    with load_into(key_import, dry_run=dry_run) as load:
-        for chunk in _ahead(_chunks(files)):
+    with bulk_importer(key_import, dry_run=dry_run) as load:
+        for chunk in _prefetch(_chunks(files)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
             rejections = chunk.rejections
@@ -196,7 +196,7 @@ def importing(
             if rejections:
                 on_rejected(rejections)
             on_progress(report)
-        yield Importing(load, report, skip_invalid)
+        yield StagedImport(load, report, skip_invalid)
 
 
 def import_keys(**options) -> ImportReport:
@@ -209,7 +209,7 @@ def import_keys(**options) -> ImportReport:
         The report. Its `key_import` is None where nothing was added.
     """
     try:
-        with importing(**options) as unpublished:
+        with stage_import(**options) as unpublished:
             unpublished.publish()
             return unpublished.report
     except ImportRejected as rejected:
@@ -243,7 +243,7 @@ def _chunks(files):
         yield chunk
 
 
-def _ahead(chunks):
+def _prefetch(chunks):
     """The same, each prepared in a thread while the database is busy with the one before."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, chunks, None)

@@ -3,12 +3,12 @@
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.bearers import Origin
-from keygen_site.errors import DomainError, NotFound
-from keygen_site.locks import hold_pool
+from accounts.audit import AuditContext
+from keygen_site.db.advisory_locks import lock_pool
+from keygen_site.jsonapi.errors import DomainError, NotFound
 from licensing.models import License, Policy, PoolEmpty
 from pools.models import Key, KeyEvent
-from pools.models.claims import forget_hints
+from pools.popping import forget_hints
 
 BATCH = 2_000
 
@@ -64,14 +64,14 @@ class UndeliveredRequired(KeyRefused):
 
 
 @transaction.atomic
-def delete_key(key, origin):
+def delete_key(key, audit):
     """Delete a waiting key. Its text becomes free again, unless it was ever shown to a person (`UsedText`)."""
-    KeyEvent.about(KeyEvent.Event.DELETED, key, origin).save()
+    KeyEvent.about(KeyEvent.Event.DELETED, key, audit).save()
     key.delete()
 
 
 @transaction.atomic
-def pop_keys(*, policy, count, origin):
+def pop_keys(*, policy, count, audit):
     """Take the next `count` keys out of a policy's pool, all of them or none.
 
     Returns:
@@ -81,21 +81,21 @@ def pop_keys(*, policy, count, origin):
         PoolNotSupported: the policy has no pool.
         PoolEmpty: it holds fewer; they all stay where they are.
     """
-    hold_pool(policy.pk)
+    lock_pool(policy.pk)
     keys = []
     try:
         while len(keys) < count:
-            keys.append(policy.pool.pop(origin))
+            keys.append(policy.pool.pop(audit))
     except PoolEmpty:
         raise PoolEmpty("pool has fewer keys than asked for" if keys else None) from None
     return keys
 
 
 @transaction.atomic
-def return_key(*, policy: Policy, text: str, undelivered: bool, origin: Origin) -> Key:
+def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditContext) -> Key:
     """Put a key that was popped by mistake back to its place in the order of its pool, where it is the next to go.
 
-    Other processes of the server may overtake it for a second (`pools.models.claims`).
+    Other processes of the server may overtake it for a second (`pools.popping`).
 
     Args:
         undelivered: whether the caller says that the key reached nobody; only then it is returned.
@@ -123,34 +123,34 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, origin: Origin) 
         raise UndeliveredRequired
     key.popped = None
     key.save(update_fields=["popped"])
-    KeyEvent.about(KeyEvent.Event.RETURNED, key, origin).save()
+    KeyEvent.about(KeyEvent.Event.RETURNED, key, audit).save()
     transaction.on_commit(lambda: forget_hints(policy))
     return key
 
 
 @transaction.atomic
-def pop_keys_for_operator(*, policy: Policy, count: int, origin: Origin) -> list[Key]:
+def pop_keys_for_operator(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
     """Pop the next keys to show them to an operator of the console, which discloses them.
 
     Raises:
         PoolNotSupported, PoolEmpty: see `pop_keys`.
     """
-    keys = pop_keys(policy=policy, count=count, origin=origin)
+    keys = pop_keys(policy=policy, count=count, audit=audit)
     Key.objects.filter(pk__in=[key.pk for key in keys]).disclose()
     return keys
 
 
 @transaction.atomic
-def reveal_key(key, origin):
+def reveal_key(key, audit):
     """The text of a key, for an operator to read; from then on it cannot go back to its pool."""
     key = Key.objects.select_for_update(of=("self",)).select_related("policy").get(pk=key.pk)
     Key.objects.filter(pk=key.pk).disclose()
-    KeyEvent.about(KeyEvent.Event.REVEALED, key, origin).save()
+    KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
     return key.key
 
 
 @transaction.atomic
-def withdraw_key(*, policy, text, origin):
+def withdraw_key(*, policy, text, audit):
     """Take a waiting key out of circulation for good.
 
     Raises:
@@ -161,11 +161,11 @@ def withdraw_key(*, policy, text, origin):
         raise KeyPopped
     if key.withdrawn:
         raise KeyWithdrawn
-    _withdraw([key], origin)
+    _withdraw([key], audit)
     return key
 
 
-def withdraw_import(*, key_import, origin):
+def withdraw_import(*, key_import, audit):
     """Take all that is left of an import out of circulation for good; returns how many keys.
 
     In batches, each a transaction: pops go on meanwhile. What is popped before its turn is not withdrawn; after an
@@ -178,7 +178,7 @@ def withdraw_import(*, key_import, origin):
             batch = list(left.select_for_update(of=("self",))[:BATCH])
             if not batch:
                 return withdrawn
-            _withdraw(batch, origin)
+            _withdraw(batch, audit)
             withdrawn += len(batch)
 
 
@@ -191,9 +191,9 @@ def _locked(policy, text):
     return key
 
 
-def _withdraw(keys, origin):
+def _withdraw(keys, audit):
     now = timezone.now()
     for key in keys:
         key.withdrawn = now
     Key.objects.filter(pk__in=[key.pk for key in keys]).update(withdrawn=now)
-    KeyEvent.objects.bulk_create(KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, origin) for key in keys)
+    KeyEvent.objects.bulk_create(KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit) for key in keys)

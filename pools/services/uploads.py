@@ -11,13 +11,13 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from accounts.bearers import Origin
-from keygen_site.errors import DomainError
-from keygen_site.models import masked
-from pools.formats import FileTooLarge, format_of, read_keys
-from pools.models import KeyUpload, UploadPart
-from pools.models.uploads import KEPT, PART
-from pools.services.imports import ImportRejected, importing
+from accounts.audit import AuditContext
+from keygen_site.db.fields import masked
+from keygen_site.jsonapi.errors import DomainError
+from pools.key_files import FileTooLarge, format_of, read_keys
+from pools.models import PendingImport, PendingImportPart
+from pools.models.pending_imports import KEPT, PART
+from pools.services.imports import ImportRejected, stage_import
 
 AT_ONCE = 1 << 20  # bytes that are worked on while the operator's browser waits
 FIRST_KEYS, FIRST_REJECTED = 5, 100  # that a page shows
@@ -35,8 +35,8 @@ def keep_upload(*, policy, operator, blocks, source="", format="", **fields):
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
     """
-    KeyUpload.objects.filter(created__lt=timezone.now() - KEPT).delete()
-    upload = KeyUpload.objects.create(
+    PendingImport.objects.filter(created__lt=timezone.now() - KEPT).delete()
+    upload = PendingImport.objects.create(
         account=policy.account,
         policy=policy,
         operator=operator,
@@ -44,26 +44,26 @@ def keep_upload(*, policy, operator, blocks, source="", format="", **fields):
         format=format or format_of(source),
         **fields,
     )
-    upload.size = upload.write(UploadPart.Kind.GIVEN, _bounded(blocks))
+    upload.size = upload.write(PendingImportPart.Kind.GIVEN, _bounded(blocks))
     upload.save(update_fields=["size"])
     return upload
 
 
 def check_upload(upload):
     """Look at a file without writing anything, unless somebody does so already."""
-    if upload.claim(KeyUpload.State.CHECKING):
+    if upload.claim(PendingImport.State.CHECKING):
         _work(upload, dry_run=True)
 
 
 def import_upload(upload, *, skip_invalid):
     """Import a file that was looked at, once, however often this is said."""
-    if upload.claim(KeyUpload.State.IMPORTING, skip_invalid=skip_invalid):
+    if upload.claim(PendingImport.State.IMPORTING, skip_invalid=skip_invalid):
         _work(upload, dry_run=False)
 
 
 def resume_upload(upload):
     """Go on with a file whose process is gone: nothing of it was added, or all."""
-    if upload.state == KeyUpload.State.CHECKING:
+    if upload.state == PendingImport.State.CHECKING:
         check_upload(upload)
     else:
         import_upload(upload, skip_invalid=upload.skip_invalid)
@@ -123,10 +123,10 @@ def _import(upload, file, rejected, dry_run):
     lines = read_keys(file, upload.format, upload.column or None, settings.MAX_IMPORT_BYTES)
     ahead = list(islice(lines, 1000))
     first = [masked(line.text) for line in ahead if line.text and not line.reason][:FIRST_KEYS]
-    keys = importing(
+    keys = stage_import(
         policy=upload.policy,
         files=[chain(ahead, lines)],
-        origin=Origin(operator=upload.operator, request_id=str(upload.pk)),
+        audit=AuditContext(operator=upload.operator, request_id=str(upload.pk)),
         name=upload.name,
         source=upload.source,
         skip_invalid=upload.skip_invalid,
@@ -149,7 +149,7 @@ def _import(upload, file, rejected, dry_run):
 
 
 def _finish(upload, report, rejected, first, dry_run):
-    upload.state = KeyUpload.State.CHECKED if dry_run else KeyUpload.State.DONE
+    upload.state = PendingImport.State.CHECKED if dry_run else PendingImport.State.DONE
     upload.key_import = report.key_import
     upload.lines = report.lines
     upload.report = {
@@ -166,17 +166,17 @@ def _finish(upload, report, rejected, first, dry_run):
             for each in report.first[:FIRST_REJECTED]
         ],
     }
-    upload.parts.filter(kind=UploadPart.Kind.REJECTED).delete()
+    upload.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
     if report.rejected:
         rejected.seek(0)
-        upload.write(UploadPart.Kind.REJECTED, iter(lambda: rejected.read(PART), b""))
+        upload.write(PendingImportPart.Kind.REJECTED, iter(lambda: rejected.read(PART), b""))
     if not dry_run:
-        upload.parts.filter(kind=UploadPart.Kind.GIVEN).delete()
+        upload.parts.filter(kind=PendingImportPart.Kind.GIVEN).delete()
     upload.save()
 
 
 def _fail(upload, detail):
-    upload.state, upload.problem = KeyUpload.State.FAILED, detail[:500]
+    upload.state, upload.problem = PendingImport.State.FAILED, detail[:500]
     upload.parts.all().delete()
     upload.save(update_fields=["state", "problem", "updated"])
 
@@ -193,7 +193,7 @@ def _beating(upload):
         try:
             while not over.wait(BEAT):
                 with suppress(OperationalError):  # it is being finished, or the database is busy: the next one will do
-                    KeyUpload.objects.filter(pk=upload.pk, state__in=KeyUpload.WORKING).update(
+                    PendingImport.objects.filter(pk=upload.pk, state__in=PendingImport.WORKING).update(
                         alive=timezone.now(), lines=upload.lines
                     )
         finally:

@@ -1,7 +1,7 @@
 from django import template
 
 from licensing.models import Policy
-from pools.overview import overview
+from pools.services.statistics import overview
 
 register = template.Library()
 

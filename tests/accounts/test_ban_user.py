@@ -3,15 +3,10 @@
 import pytest
 
 from accounts.models import Token, User
-from tests.accounts.people import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, outranked
+from tests.accounts.users import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, outranked
 from tests.cast import token_of
 from tests.conftest import API
-from tests.errors import (
-    UNPROCESSABLE,
-    assert_refused,
-    forbidden,
-    lacks_permission,
-)
+from tests.errors import UNPROCESSABLE, assert_refused, forbidden, lacks_permission
 
 DELETES = [
     ("admin", "another admin", 204),

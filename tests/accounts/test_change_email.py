@@ -7,7 +7,7 @@ from accounts.models import User
 from accounts.services import change_user
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import user_document
-from tests.accounts.test_console_people import user_form
+from tests.accounts.test_console_users import user_form
 from tests.cast import token_of
 from tests.conftest import API
 from tests.console import page, signed_in, staff, superuser

@@ -10,7 +10,7 @@ LETTERS = "NERPBUTV"
 
 # N name, E email, R role, P password, B ban, U unban, T make a token, V revoke a token. The operators differ in role.
 # A person of role `user` has the lowest one, so nobody can lower it; nobody who is banned lifts the own ban.
-MAY = """
+ALLOWED_ROLES = """
 actor      admin      console-admin  developer  support-agent  Operator   customer  product  license  itself
 superuser  NERPBUTV   NERPBUTV       NERPBUTV   NERPBUTV       NEPBUTV    NEPBUTV   TV       V        .
 admin      NERPBUV    BUV            NERPBUV    NERPBUV        BUV        NEPBUTV   TV       V        NERPBTV
@@ -30,7 +30,7 @@ def operators(acme, everyone):
 
 class TestTable:
     def test_of_all_operators_and_people(self, everyone, operators):
-        expected = crossed(MAY)
+        expected = crossed(ALLOWED_ROLES)
         found = {
             (actor, target): self.changes(operators[actor], everyone.get(target), target == "itself")
             for actor, target in expected

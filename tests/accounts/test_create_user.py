@@ -5,7 +5,7 @@ import pytest
 from accounts.models import User
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import user_document
-from tests.accounts.people import EVERYBODY, REFUSED, assert_answered, problem
+from tests.accounts.users import EVERYBODY, REFUSED, assert_answered, problem
 from tests.errors import (
     BAD,
     FORBIDDEN,

@@ -4,11 +4,7 @@ import pytest
 
 from accounts.models import Token
 from tests.conftest import API
-from tests.errors import (
-    NOT_FOUND,
-    assert_refused,
-    not_found,
-)
+from tests.errors import NOT_FOUND, assert_refused, not_found
 
 STAFF = ["admin", "developer", "sales-agent", "support-agent", "read-only"]
 EVERYBODY = [*STAFF, "product", "license", "user"]

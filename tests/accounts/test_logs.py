@@ -16,7 +16,8 @@ from urllib.error import HTTPError, URLError
 import pytest
 from django.test import Client
 
-from keygen_site.logs import JSONFormatter, LineFormatter, WithoutPath, request_id
+from keygen_site.observability.log_formatters import JSONFormatter, LineFormatter, WithoutPath
+from keygen_site.observability.request_context import request_id
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, user_document
 
@@ -111,7 +112,7 @@ def test_a_file_that_is_sent_while_it_is_read_is_logged_when_it_is_sent(acme, ap
 
 
 def test_a_mistake_of_ours_is_logged_with_the_request_and_without_its_path(acme, lines, monkeypatch):
-    monkeypatch.setattr("licensing.viewsets.licenses.LicenseViewSet.get_object", broken)
+    monkeypatch.setattr("licensing.api.viewsets.licenses.LicenseViewSet.get_object", broken)
     response = Client(raise_request_exception=False).get(
         f"/v1/accounts/acme/licenses/{LICENSE_KEY}", headers={"Authorization": f"Bearer {acme.admin_token}"}
     )

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from accounts.models import User
-from accounts.passwords import reset_token
+from accounts.password_reset import make_reset_token
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import user_document
 from tests.cast import token_of
@@ -197,34 +197,34 @@ class TestReset:
         return API().post(f"users/{joe.pk}/actions/reset-password", document)
 
     def test_works_once(self, joe):
-        token = reset_token(joe)
+        token = make_reset_token(joe)
         self.reset(joe, reset(token))
 
         assert_refused(self.reset(joe, reset(token)), NOT_FOUND, not_found("user", joe.pk))
 
     @pytest.mark.parametrize("identifier", ["joe@acme.test", "JOE@acme.test"])
     def test_works_by_email(self, joe, identifier):
-        response = API().post(f"users/{identifier}/actions/reset-password", reset(reset_token(joe)))
+        response = API().post(f"users/{identifier}/actions/reset-password", reset(make_reset_token(joe)))
 
         assert response.status_code == 200
 
     @pytest.mark.parametrize("change", [{"password": NEW}, {"email": "j@acme.test"}])
     def test_does_not_work_after_a_change(self, api, acme, joe, change):
-        token = reset_token(joe)
+        token = make_reset_token(joe)
         api(acme.admin).patch(f"users/{joe.pk}", user_document(**change))
 
         assert_refused(self.reset(joe, reset(token)), NOT_FOUND, not_found("user", joe.pk))
 
     @pytest.mark.parametrize("token", ["nonsense", "a:b:c", "of somebody else"])
     def test_needs_the_token(self, acme, joe, token):
-        text = reset_token(acme.admin) if token == "of somebody else" else token
+        text = make_reset_token(acme.admin) if token == "of somebody else" else token
 
         assert_refused(self.reset(joe, reset(text)), NOT_FOUND, not_found("user", joe.pk))
 
     @pytest.mark.parametrize(("hours", "status"), [(23, 200), (25, 401)])
     def test_needs_a_token_of_the_last_day(self, joe, hours, status):
         with mock.patch("django.core.signing.time.time", side_effect=self.long_ago(hours)):
-            token = reset_token(joe)
+            token = make_reset_token(joe)
 
         response = self.reset(joe, reset(token))
 
@@ -241,7 +241,7 @@ class TestReset:
     def test_is_not_for_users_whom_only_staff_lets_in(self, acme):
         user = acme.user("user", email="ann@acme.test")
 
-        response = self.reset(user, reset(reset_token(user)))
+        response = self.reset(user, reset(make_reset_token(user)))
 
         assert_refused(response, FORBIDDEN, forbidden("ensure a token or license is present and valid"))
 
@@ -250,7 +250,7 @@ class TestReset:
         acme.account.save()
         user = acme.user("user", email="ann@acme.test")
 
-        assert self.reset(user, reset(reset_token(user))).status_code == 200
+        assert self.reset(user, reset(make_reset_token(user))).status_code == 200
 
     @pytest.mark.parametrize(("document", "detail", "pointer"), SHAPES)
     def test_has_a_document(self, joe, document, detail, pointer):
@@ -259,9 +259,9 @@ class TestReset:
         assert_refused(response, BAD, bad_request(detail, pointer.format(first="passwordResetToken")))
 
     def test_refuses_a_short_one(self, joe):
-        assert_refused(self.reset(joe, reset(reset_token(joe), "12345")), UNPROCESSABLE, TOO_SHORT)
+        assert_refused(self.reset(joe, reset(make_reset_token(joe), "12345")), UNPROCESSABLE, TOO_SHORT)
 
     def test_knows_nobody_of_another_account(self, acme, rival):
-        response = self.reset(rival.admin, reset(reset_token(rival.admin)))
+        response = self.reset(rival.admin, reset(make_reset_token(rival.admin)))
 
         assert_refused(response, NOT_FOUND, not_found("user", rival.admin.pk))

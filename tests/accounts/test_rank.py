@@ -9,8 +9,8 @@ from accounts.models.users import LastAdmin
 from accounts.services import change_user
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, user_document
-from tests.accounts.people import REFUSED, assert_answered, outranked
 from tests.accounts.tables import crossed, done, offenders
+from tests.accounts.users import REFUSED, assert_answered, outranked
 from tests.cast import make_license, make_policy, make_product, token_of
 from tests.conftest import API
 from tests.console import staff
@@ -22,7 +22,7 @@ EMAIL = forbidden("only an admin may change the email of another user")
 LETTERS = "NERPBUD"
 
 # N name, E email, R role, P password, B ban, U unban, D delete.
-MAY = """
+ALLOWED_ROLES = """
 actor          admin2  console-admin  developer2  support-agent  Operator  customer  both     stranger  itself
 admin          NERPD   D              NERPD       NERPD          BUD       NERPBUD   NERPBUD  NERPBUD   NERPD
 console-admin  NERPD   NERPD          NERPD       NERPD          BUD       NERPBUD   NERPBUD  NERPBUD   NERPD
@@ -40,7 +40,7 @@ Support        .       .              .           .              .         .    
 
 class TestTable:
     def test_of_all_bearers_and_people(self, everyone):
-        expected = crossed(MAY)
+        expected = crossed(ALLOWED_ROLES)
         found = {
             (actor, target): self.changes(everyone[actor], everyone[actor if target == "itself" else target])
             for actor, target in expected

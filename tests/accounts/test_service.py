@@ -23,7 +23,7 @@ def test_health_is_good(db):
 
 
 def test_health_is_bad_without_a_database():
-    with mock.patch("keygen_site.service.connection.cursor", side_effect=DatabaseError):
+    with mock.patch("keygen_site.observability.health.connection.cursor", side_effect=DatabaseError):
         assert API().get("/v1/health").status_code == 503
 
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.test import Client
 
-from accounts import keys
 from accounts.models import SigningKey
+from accounts.signing import key_cache
 from tests.accounts.documents import user_document
 from tests.conftest import API
 from tests.errors import BAD, assert_refused, bad_request
@@ -202,13 +202,13 @@ class TestKeys:
 
     def test_are_made_for_accounts_that_are_older_than_signatures(self, acme):
         acme.account.signing_keys.all().delete()
-        keys._loaded.clear()
+        key_cache._loaded.clear()
 
         check(API(acme.admin_token).get("keys"), acme, "get", "/v1/accounts/acme/keys")
 
     def test_stay_the_same(self, acme):
         before = public_keys(acme)
-        keys._loaded.clear()
+        key_cache._loaded.clear()
 
         assert public_keys(acme) == before
 

@@ -5,16 +5,10 @@ from django.core.exceptions import ValidationError
 
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import user_document
-from tests.accounts.people import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, outranked, problem
+from tests.accounts.users import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, outranked, problem
 from tests.cast import token_of
 from tests.conftest import API
-from tests.errors import (
-    BAD,
-    UNPROCESSABLE,
-    assert_refused,
-    bad_request,
-    lacks_permission,
-)
+from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, lacks_permission
 
 UPDATES = [
     ("admin", "admin", 200),

@@ -8,15 +8,9 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.services import change_user
 from licensing.models import LicenseUser
-from tests.accounts.people import EVERYBODY
+from tests.accounts.users import EVERYBODY
 from tests.cast import make_license
-from tests.errors import (
-    FORBIDDEN,
-    NOT_FOUND,
-    assert_refused,
-    lacks_permission,
-    not_found,
-)
+from tests.errors import FORBIDDEN, NOT_FOUND, assert_refused, lacks_permission, not_found
 
 
 class TestDocument:

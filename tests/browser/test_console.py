@@ -54,7 +54,7 @@ def test_imports_what_is_pasted(page, visit, operator, acme):
 
 
 def test_ten_thousand_pasted_keys(page, visit, operator, acme):
-    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     keys = "\n".join(f"C1B6DE-39A6E3-DE1529-8559A0-{number:06}-V3" for number in range(10_000))
     page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)  # typing takes a minute
 
@@ -66,7 +66,7 @@ def test_ten_thousand_pasted_keys(page, visit, operator, acme):
 
 
 def test_more_text_than_a_server_takes(page, visit, operator, acme):
-    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     keys = "\n".join(f"{number:06}-{'X' * 1000}" for number in range(3_000))
     page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)
 
@@ -78,7 +78,7 @@ def test_more_text_than_a_server_takes(page, visit, operator, acme):
 def test_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
     file = tmp_path / "keys.csv"
     file.write_text("id,code\n" + "".join(f"{n},{key}\n" for n, key in enumerate(numbered(30))) + "31,KEY-0001\n32,x\n")
-    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     page.set_input_files("input[type=file]", file)
     expect(page.locator("[data-name]")).to_have_text("keys.csv")
 
@@ -100,7 +100,7 @@ def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, 
     monkeypatch.setattr("pools.services.uploads.AT_ONCE", 1_000)
     file = tmp_path / "keys.txt"
     file.write_text("".join(f"KEY-{number:08}\n" for number in range(20_000)))
-    visit.as_(operator)(address("pools_keyupload_import", acme.policy.pk))
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     page.set_input_files("input[type=file]", file)
 
     button(page, "Look at it").click()
@@ -179,9 +179,9 @@ def test_reveals_and_copies(page, visit, operator, acme):
     assert KeyEvent.objects.get().event == "revealed"
 
 
-def test_returns(page, visit, operator, acme, origin):
+def test_returns(page, visit, operator, acme, audit):
     (key,) = add_keys(acme.policy, "KEY-0001")
-    acme.policy.pool.pop(origin)
+    acme.policy.pool.pop(audit)
     visit.as_(operator)(address("pools_key_change", key.pk))
 
     page.get_by_role("link", name="Return to pool").click()
@@ -219,9 +219,9 @@ def test_exports(page, visit, operator, acme):
     assert KeyEvent.objects.get().event == "exported"
 
 
-def test_searches(page, visit, operator, acme, origin):
+def test_searches(page, visit, operator, acme, audit):
     add_keys(acme.policy, *numbered(3))
-    license = issue_license(policy=acme.policy, origin=origin)
+    license = issue_license(policy=acme.policy, audit=audit)
 
     for text, key in (("KEY-0002", "KE…02"), ("0003", "KE…03"), (str(license.pk), "KE…01")):
         visit.as_(operator)(address("pools_key_changelist"))
@@ -241,12 +241,12 @@ def test_anothers_address_leads_home(page, visit, operator, rival):
 
 
 @pytest.fixture
-def everything(acme, origin, operator):
+def everything(acme, audit, operator):
     """Pages of each kind, with something on them."""
-    acme.policy.low_mark = 10
+    acme.policy.low_stock_threshold = 10
     acme.policy.save()
     key, *_ = add_keys(acme.policy, *numbered(5))
-    license = issue_license(policy=acme.policy, origin=origin, name="Ann's license")
+    license = issue_license(policy=acme.policy, audit=audit, name="Ann's license")
     token = address("licensing_product_token", id=acme.product.pk, once=uuid7())
     shown = signed_in(operator).post(token, {"once": token.rpartition("=")[2]})["Location"]
     return [
@@ -259,7 +259,7 @@ def everything(acme, origin, operator):
         address("pools_key_change", key.pk),
         address("pools_keyevent_changelist"),
         address("pools_keyimport_changelist"),
-        address("pools_keyupload_import", acme.policy.pk),
+        address("pools_pendingimport_import", acme.policy.pk),
         address("licensing_license_changelist"),
         address("licensing_license_change", license.pk),
         address("licensing_license_add"),

@@ -4,15 +4,7 @@ import pytest
 
 from licensing.models import Product
 from tests.cast import make_product
-from tests.errors import (
-    BAD,
-    NOT_FOUND,
-    UNPROCESSABLE,
-    assert_refused,
-    bad_request,
-    not_found,
-    unprocessable,
-)
+from tests.errors import BAD, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found, unprocessable
 from tests.licensing.documents import UNKNOWN, document, product_object
 
 FULL = {

@@ -133,12 +133,13 @@ class TestPolicies:
         values = form_of(client, "licensing_policy_add")
 
         response = client.post(
-            page("licensing_policy_add"), {**values, "name": "Launch", "product": acme.product.pk, "low_mark": 100}
+            page("licensing_policy_add"),
+            {**values, "name": "Launch", "product": acme.product.pk, "low_stock_threshold": 100},
         )
 
         assert response.status_code == 302
         policy = Policy.objects.get(name="Launch")
-        assert (policy.account, policy.use_pool, policy.low_mark) == (acme.account, True, 100)
+        assert (policy.account, policy.use_pool, policy.low_stock_threshold) == (acme.account, True, 100)
 
     def test_obey_their_rules(self, acme, client):
         values = form_of(client, "licensing_policy_add")

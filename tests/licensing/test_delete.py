@@ -7,8 +7,8 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import Token, User
+from licensing.api.viewsets.policies import PolicyViewSet
 from licensing.models import License, LicenseUser, Policy, Product
-from licensing.viewsets import PolicyViewSet
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import add_keys, make_license, make_policy, make_product, numbered, token_of
 from tests.errors import NOT_FOUND, UNAUTHORIZED, assert_refused, not_found, unauthorized
@@ -22,15 +22,15 @@ def admin(acme, api):
 
 
 @pytest.fixture
-def sold(acme, origin):
+def sold(acme, audit):
     """A license of Acme's pooled policy, on which hangs all that can: keys, popped ones too, an import, users."""
     add_keys(acme.policy, *numbered(3))
     KeyImport.objects.create(account=acme.account, policy=acme.policy, source="keys.txt")
     owner = acme.user(email="owner@acme.test")
     license = make_license(acme.policy, owner=owner)
     license.license_users.create(account=acme.account, user=acme.user(email="attached@acme.test"))
-    acme.policy.pool.pop(origin)
-    acme.policy.pool.pop(origin, license)
+    acme.policy.pool.pop(audit)
+    acme.policy.pool.pop(audit, license)
     return license
 
 
@@ -164,13 +164,13 @@ class TestProduct:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_waits_for_who_takes_a_key_just_now(acme, admin, origin):
+def test_waits_for_who_takes_a_key_just_now(acme, admin, audit):
     """The key then belongs to whoever took it, and the ledger says so."""
     add_keys(acme.policy, "KEY-0001")
 
     with ThreadPoolExecutor() as threads:
         with transaction.atomic():
-            taken = acme.policy.pool.pop(origin)
+            taken = acme.policy.pool.pop(audit)
             deleting = threads.submit(delete_elsewhere, admin, f"policies/{acme.policy.pk}")
             wait_until_somebody_waits()
         response = deleting.result()

@@ -88,21 +88,21 @@ class TestFromAPool:
         assert acme.policy.pool.available().count() == 1
         assert not KeyEvent.objects.exists()
 
-    def test_that_fails_after_the_claim_puts_the_key_back(self, acme, rival, origin):
+    def test_that_fails_after_the_claim_puts_the_key_back(self, acme, rival, audit):
         add_keys(acme.policy, "KEY-0001")
         taken = make_license(rival.unpooled)  # the id of another account's license is found by the insert only
 
         with pytest.raises(Exception, match=r"(?i)unique"):
-            issue_license(policy=acme.policy, origin=origin, id=taken.pk)
+            issue_license(policy=acme.policy, audit=audit, id=taken.pk)
 
-        assert acme.policy.pool.pop(origin).key == "KEY-0001"
+        assert acme.policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_does_not_give_a_key_back_when_the_license_goes(self, acme, origin):
+    def test_does_not_give_a_key_back_when_the_license_goes(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        issue_license(policy=acme.policy, origin=origin).delete()
+        issue_license(policy=acme.policy, audit=audit).delete()
 
         with pytest.raises(PoolEmpty):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
         assert Key.objects.get().popped
 
 
@@ -132,9 +132,9 @@ class TestWithoutAPool:
             ("action", [("is reserved", "KEY_NOT_ALLOWED")]),
         ],
     )
-    def test_refuses_a_key(self, api, acme, origin, key, errors):
+    def test_refuses_a_key(self, api, acme, audit, key, errors):
         add_keys(acme.policy, "POPPED-KEY", "WAITING-KEY")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
         make_license(acme.unpooled, "LICENSE-KEY")
 
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": key}))

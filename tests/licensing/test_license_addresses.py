@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from keygen_site.logs import LineFormatter
+from keygen_site.observability.log_formatters import LineFormatter
 from licensing.models import License
 from tests.cast import make_license
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found

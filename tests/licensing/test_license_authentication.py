@@ -47,10 +47,10 @@ def test_the_policy_says_how(acme, api, strategy, by_key, by_token):
             assert_refused(response, 403, refusal)
 
 
-def test_a_key_from_a_pool_opens_its_license_the_same_second(acme, api, origin):
+def test_a_key_from_a_pool_opens_its_license_the_same_second(acme, api, audit):
     policy = make_policy(acme.product, use_pool=True, authentication_strategy="LICENSE")
     add_keys(policy, "KEY-0001", "KEY-0002")
-    issue_license(policy=policy, origin=origin)
+    issue_license(policy=policy, audit=audit)
 
     issued = api().get("me", Authorization="License KEY-0001")
     waiting = api().get("me", Authorization="License KEY-0002")

@@ -162,14 +162,14 @@ class TestDelete:
         assert not Token.objects.of(license).exists()
         assert_refused(api(acme.admin).delete(path.format("x")), NOT_FOUND, not_found("license", "x"))
 
-    def test_does_not_put_the_key_back(self, acme, api, origin):
+    def test_does_not_put_the_key_back(self, acme, api, audit):
         add_keys(acme.policy, "KEY-0001")
-        license = issue_license(policy=acme.policy, origin=origin)
+        license = issue_license(policy=acme.policy, audit=audit)
 
         api(acme.admin).delete(f"licenses/{license.key}/actions/revoke")
 
         with pytest.raises(PoolEmpty):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
 
     def test_of_a_license_ends_its_access(self, acme, api, license):
         speaker = api(license)

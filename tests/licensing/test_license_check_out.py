@@ -17,7 +17,7 @@ from tests.cast import make_license, make_policy
 from tests.errors import BAD, FORBIDDEN, assert_refused, bad_request, forbidden, lacks_permission
 from tests.licensing.documents import policy_object, product_object
 from tests.licensing.licenses import license_object, shown
-from tests.licensing.test_license_schemes import PSS, public_key
+from tests.licensing.test_signed_keys import PSS, public_key
 
 BEGIN, END = "-----BEGIN LICENSE FILE-----", "-----END LICENSE FILE-----"
 SIGNATURES = ["ed25519", "rsa-pss-sha256", "rsa-sha256", "ecdsa-p256"]

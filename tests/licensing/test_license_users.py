@@ -5,16 +5,7 @@ import pytest
 from accounts.models import Token
 from licensing.models import LicenseUser
 from tests.cast import make_license, make_policy
-from tests.errors import (
-    BAD,
-    FORBIDDEN,
-    NOT_FOUND,
-    UNPROCESSABLE,
-    assert_refused,
-    bad_request,
-    not_found,
-    unprocessable,
-)
+from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found, unprocessable
 from tests.licensing.documents import UNKNOWN, ids
 from tests.licensing.licenses import linkage, shown
 from tests.races import race, results_of

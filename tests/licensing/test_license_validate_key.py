@@ -2,7 +2,7 @@
 
 import pytest
 
-from licensing.schemes import legacy_key
+from licensing.signed_keys import legacy_key
 from tests.cast import make_license, make_policy
 from tests.errors import BAD, FORBIDDEN, UNAUTHORIZED, assert_refused, bad_request, forbidden, unauthorized
 from tests.licensing.licenses import license_object, shown

@@ -344,7 +344,7 @@ class TestFirstValidation:
         second = License.objects.get(pk=first.pk)
         start = timezone.now()
 
-        first.note_validation(start, starts_expiry=True)
-        second.note_validation(start + DAY, starts_expiry=True)
+        first.record_validation(start, starts_expiry=True)
+        second.record_validation(start + DAY, starts_expiry=True)
 
         assert second.expiry == later(start, MONTH)

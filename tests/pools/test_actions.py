@@ -6,10 +6,11 @@ import pytest
 from django.core.management import call_command
 from uuid_utils.compat import uuid7
 
-from accounts.bearers import Origin
+from accounts.audit import AuditContext
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services import export_keys, pop_keys_for_operator, reveal_key
+from pools.services.exports import export_keys
+from pools.services.keys import pop_keys_for_operator, reveal_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
 from tests.pools.documents import key_object
@@ -103,27 +104,27 @@ class TestPopMany:
 
 
 class TestReturn:
-    def test_puts_the_key_back_to_its_place(self, act, acme, origin):
+    def test_puts_the_key_back_to_its_place(self, act, acme, audit):
         keys = add_keys(acme.policy, *numbered(3))
         for _ in range(2):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
 
         response = act("return", key="KEY-0001", undelivered=True)
 
         assert (response.status_code, response.json()) == (200, {"data": key_object(keys[0])})
-        assert [acme.policy.pool.pop(origin).key for _ in range(2)] == ["KEY-0001", "KEY-0003"]
+        assert [acme.policy.pool.pop(audit).key for _ in range(2)] == ["KEY-0001", "KEY-0003"]
         assert events() == ["popped", "popped", "returned", "popped", "popped"]
 
     @pytest.mark.django_db(transaction=True)
-    def test_makes_it_the_next_to_go_at_once(self, act, acme, origin):
+    def test_makes_it_the_next_to_go_at_once(self, act, acme, audit):
         # With the hint of a pop that was committed: the claim would begin behind the key.
         add_keys(acme.policy, *numbered(3))
         for _ in range(2):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
 
         act("return", key="KEY-0001", undelivered=True)
 
-        assert acme.policy.pool.pop(origin).key == "KEY-0001"
+        assert acme.policy.pool.pop(audit).key == "KEY-0001"
 
     def test_of_a_key_that_was_popped_by_a_command_puts_it_back(self, act, acme, capsys):
         add_keys(acme.policy, "KEY-0001")
@@ -132,17 +133,17 @@ class TestReturn:
         assert act("return", key="KEY-0001", undelivered=True).status_code == 200
 
     @pytest.mark.parametrize("meta", [{}, {"undelivered": False}, {"undelivered": None}])
-    def test_needs_the_word_that_nobody_received_the_key(self, act, acme, origin, meta):
+    def test_needs_the_word_that_nobody_received_the_key(self, act, acme, audit, meta):
         add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         assert_refused(act("return", key="KEY-0001", **meta), 422, UNDELIVERED)
         assert Key.objects.get().popped
 
     @pytest.mark.parametrize("undelivered", ["true", 1, []])
-    def test_refuses_a_word_that_is_no_boolean(self, act, acme, origin, undelivered):
+    def test_refuses_a_word_that_is_no_boolean(self, act, acme, audit, undelivered):
         add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         response = act("return", key="KEY-0001", undelivered=undelivered)
 
@@ -170,63 +171,63 @@ class TestReturn:
 
             self.refused(act, undelivered, refused("has been withdrawn"))
 
-        def test_of_an_issued_key_also_when_its_license_is_gone(self, act, acme, origin, undelivered):
+        def test_of_an_issued_key_also_when_its_license_is_gone(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
-            license = issue_license(policy=acme.policy, origin=origin)
+            license = issue_license(policy=acme.policy, audit=audit)
 
             self.refused(act, undelivered, HELD)
             license.delete()
             self.refused(act, undelivered, ISSUED)
 
-        def test_of_a_key_that_was_revealed_after_its_pop(self, act, acme, origin, undelivered):
+        def test_of_a_key_that_was_revealed_after_its_pop(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
-            reveal_key(acme.policy.pool.pop(origin), origin)
+            reveal_key(acme.policy.pool.pop(audit), audit)
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_of_a_key_that_was_revealed_before_its_pop(self, act, acme, origin, undelivered):
+        def test_of_a_key_that_was_revealed_before_its_pop(self, act, acme, audit, undelivered):
             (key,) = add_keys(acme.policy, "KEY-0001")
-            reveal_key(key, origin)
-            acme.policy.pool.pop(origin)
+            reveal_key(key, audit)
+            acme.policy.pool.pop(audit)
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_of_a_key_that_an_earlier_version_revealed(self, act, acme, origin, undelivered):
+        def test_of_a_key_that_an_earlier_version_revealed(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
-            key = acme.policy.pool.pop(origin)
-            KeyEvent.about(KeyEvent.Event.REVEALED, key, origin).save()
+            key = acme.policy.pool.pop(audit)
+            KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
 
             self.refused(act, undelivered, DISCLOSED)
 
         def test_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
             pop_keys_for_operator(
-                policy=acme.policy, count=1, origin=Origin(operator="ann@acme.test", request_id=str(uuid7()))
+                policy=acme.policy, count=1, audit=AuditContext(operator="ann@acme.test", request_id=str(uuid7()))
             )
 
             self.refused(act, undelivered, DISCLOSED)
 
         @pytest.mark.parametrize("state", ["available", "all"])
-        def test_of_a_key_that_was_exported_before_its_pop(self, act, acme, origin, undelivered, state):
+        def test_of_a_key_that_was_exported_before_its_pop(self, act, acme, audit, undelivered, state):
             add_keys(acme.policy, "KEY-0001")
-            list(export_keys(policy=acme.policy, origin=origin, state=state))
-            acme.policy.pool.pop(origin)
+            list(export_keys(policy=acme.policy, audit=audit, state=state))
+            acme.policy.pool.pop(audit)
 
             self.refused(act, undelivered, DISCLOSED)
 
         @pytest.mark.parametrize("state", ["popped", "all"])
-        def test_of_a_key_that_was_exported_after_its_pop(self, act, acme, origin, undelivered, state):
+        def test_of_a_key_that_was_exported_after_its_pop(self, act, acme, audit, undelivered, state):
             add_keys(acme.policy, "KEY-0001")
-            acme.policy.pool.pop(origin)
-            list(export_keys(policy=acme.policy, origin=origin, state=state))
+            acme.policy.pool.pop(audit)
+            list(export_keys(policy=acme.policy, audit=audit, state=state))
 
             self.refused(act, undelivered, DISCLOSED)
 
-    def test_of_a_key_of_another_pool_is_not_found(self, act, acme, rival, origin):
+    def test_of_a_key_of_another_pool_is_not_found(self, act, acme, rival, audit):
         other = make_policy(acme.product, use_pool=True)
         for policy in (other, rival.policy):
             add_keys(policy, "KEY-0001")
-            policy.pool.pop(origin)
+            policy.pool.pop(audit)
 
         for text in ("KEY-0001", "nothing"):
             assert_refused(act("return", key=text), 404, KEY_NOT_FOUND)
@@ -234,14 +235,14 @@ class TestReturn:
 
 
 class TestWithdraw:
-    def test_takes_a_key_out_of_circulation(self, api, act, acme, origin):
+    def test_takes_a_key_out_of_circulation(self, api, act, acme, audit):
         key = add_keys(acme.policy, *numbered(2))[0]
 
         response = act("withdraw", key="KEY-0001")
 
         assert (response.status_code, response.json()) == (200, {"data": key_object(key)})
         assert api(acme.admin).get(f"keys/{key.pk}").status_code == 404
-        assert acme.policy.pool.pop(origin).key == "KEY-0002"
+        assert acme.policy.pool.pop(audit).key == "KEY-0002"
         assert events() == ["withdrawn", "popped"]
 
     def test_keeps_its_text_taken(self, act, acme):
@@ -251,11 +252,11 @@ class TestWithdraw:
         with pytest.raises(Exception, match="has already been taken"):
             add_keys(acme.policy, "KEY-0001")
 
-    def test_takes_what_is_left_of_an_import(self, act, acme, origin):
+    def test_takes_what_is_left_of_an_import(self, act, acme, audit):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy, name="ACME PO 4711")
         add_keys(acme.policy, *numbered(4))
         Key.objects.filter(key__in=numbered(3)).update(key_import=key_import)
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         response = act("withdraw", **{"import": str(key_import.pk)})
 
@@ -265,10 +266,10 @@ class TestWithdraw:
         assert act("withdraw", **{"import": str(key_import.pk)}).json() == {"meta": {"withdrawn": 0}}
 
     @pytest.mark.parametrize(("popped", "detail"), [(True, "has already been popped"), (False, "has been withdrawn")])
-    def test_of_a_key_that_is_gone_is_refused(self, act, acme, origin, popped, detail):
+    def test_of_a_key_that_is_gone_is_refused(self, act, acme, audit, popped, detail):
         add_keys(acme.policy, "KEY-0001")
         if popped:
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
         else:
             act("withdraw", key="KEY-0001")
 
@@ -302,11 +303,11 @@ class TestWithdraw:
 @pytest.mark.parametrize("action", ["return", "withdraw"])
 class TestWho:
     @pytest.mark.parametrize("role", ["admin", "developer"])
-    def test_administrators_may(self, act, acme, origin, action, role):
+    def test_administrators_may(self, act, acme, audit, action, role):
         add_keys(acme.policy, "KEY-0001")
         meta = {}
         if action == "return":
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
             meta["undelivered"] = True
 
         assert act(action, acme.bearer(role), key="KEY-0001", **meta).status_code == 200

@@ -152,8 +152,8 @@ class TestPopped:
     """A key that left its pool is out of the API's sight, and stays as it was."""
 
     @pytest.mark.parametrize("method", ["get", "patch", "delete"])
-    def test_is_not_found(self, api, acme, key, origin, method):
-        acme.policy.pool.pop(origin)
+    def test_is_not_found(self, api, acme, key, audit, method):
+        acme.policy.pool.pop(audit)
 
         response = getattr(api(acme.admin), method)(f"keys/{key.pk}")
 
@@ -161,8 +161,8 @@ class TestPopped:
         assert Key.objects.get().key == "KEY-0001"
 
     @pytest.mark.parametrize("related", ["policy", "product"])
-    def test_has_no_related_resources(self, api, acme, key, origin, related):
-        acme.policy.pool.pop(origin)
+    def test_has_no_related_resources(self, api, acme, key, audit, related):
+        acme.policy.pool.pop(audit)
 
         assert_refused(api(acme.admin).get(f"keys/{key.pk}/{related}"), 404, not_found("key", key.pk))
 

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from licensing.models import Policy
 from pools.models import Key, KeyEvent
-from pools.services import import_keys, withdraw_key
+from pools.services.imports import import_keys
+from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.pools.test_import import ORIGIN, lines
 
@@ -76,9 +77,9 @@ class TestPopKey:
 
 
 class TestExportKeys:
-    def test_prints_the_waiting_keys(self, pooled_policy, run, origin):
+    def test_prints_the_waiting_keys(self, pooled_policy, run, audit):
         add_keys(pooled_policy, *numbered(3))
-        pooled_policy.pool.pop(origin)
+        pooled_policy.pool.pop(audit)
 
         header, *rows = run("export_keys", "--policy", pooled_policy.pk).splitlines()
 
@@ -89,7 +90,7 @@ class TestExportKeys:
     @pytest.mark.parametrize("named", ["id", "ACME PO 4711"])
     def test_narrows_by_import(self, pooled_policy, run, named):
         add_keys(pooled_policy, *numbered(2))
-        report = import_keys(policy=pooled_policy, files=[lines("KEY-0003")], origin=ORIGIN, name="ACME PO 4711")
+        report = import_keys(policy=pooled_policy, files=[lines("KEY-0003")], audit=ORIGIN, name="ACME PO 4711")
 
         named = report.key_import.pk if named == "id" else named
         printed = run("export_keys", "--policy", pooled_policy.pk, "--format", "text", "--import", named)
@@ -137,13 +138,13 @@ class TestExportKeys:
 
 class TestPools:
     @pytest.fixture(autouse=True)
-    def keys(self, acme, rival, origin):
+    def keys(self, acme, rival, audit):
         add_keys(acme.policy, *numbered(9))
         for _ in range(4):
-            acme.policy.pool.pop(origin)
+            acme.policy.pool.pop(audit)
         for number, days in enumerate((0, 2, 8), 1):
             Key.objects.with_key(f"KEY-000{number}").update(popped=timezone.now() - timedelta(days=days, seconds=5))
-        withdraw_key(policy=acme.policy, text="KEY-0009", origin=origin)
+        withdraw_key(policy=acme.policy, text="KEY-0009", audit=audit)
         acme.policy.created = timezone.now() - timedelta(days=30)
         acme.policy.save()
 

@@ -1,4 +1,4 @@
-"""Importing in the console: look first, then confirm."""
+"""StagedImport in the console: look first, then confirm."""
 
 import gzip
 from threading import Thread
@@ -7,8 +7,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from pools.models import Key, KeyEvent, KeyImport, KeyUpload
-from pools.models.uploads import SILENT
+from pools.models import Key, KeyEvent, KeyImport, PendingImport
+from pools.models.pending_imports import SILENT
 from pools.services.uploads import check_upload, keep_upload
 from tests.cast import add_keys, numbered
 from tests.console import page, signed_in, staff
@@ -25,16 +25,17 @@ def look(acme, client):
 
     def give(keys="", file=None, **values):
         response = client.post(
-            page("pools_keyupload_import", acme.policy.pk), {"keys": keys, **({"file": file} if file else {}), **values}
+            page("pools_pendingimport_import", acme.policy.pk),
+            {"keys": keys, **({"file": file} if file else {}), **values},
         )
         assert response.status_code == 302, response.context["form"].errors
-        return KeyUpload.objects.get()
+        return PendingImport.objects.get()
 
     return give
 
 
 def confirm(client, upload, button="all"):
-    client.post(page("pools_keyupload_change", upload.pk), {button: "yes"})
+    client.post(page("pools_pendingimport_change", upload.pk), {button: "yes"})
     upload.refresh_from_db()
 
 
@@ -45,7 +46,7 @@ def texts():
 def test_looks_first(look, client):
     upload = look("KEY-0001\r\nKEY-0002\r\nshort\r\nKEY-0001\r\n")
 
-    text = client.get(page("pools_keyupload_change", upload.pk)).content.decode()
+    text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
 
     assert texts() == []
     assert (upload.state, upload.report["good"], upload.report["rejected"]) == ("checked", 2, 2)
@@ -88,8 +89,8 @@ def test_leaves_out_bad_lines_when_told_to(look, client):
 def test_rejected_lines_can_be_downloaded_by_who_brought_them(acme, look, client):
     upload = look("KEY-0001\nshort\n")
 
-    response = client.get(page("pools_keyupload_rejected", upload.pk))
-    other = signed_in(staff(acme, email="bob@acme.test")).get(page("pools_keyupload_rejected", upload.pk))
+    response = client.get(page("pools_pendingimport_rejected", upload.pk))
+    other = signed_in(staff(acme, email="bob@acme.test")).get(page("pools_pendingimport_rejected", upload.pk))
 
     assert b"".join(response.streaming_content).decode().splitlines() == [
         "line,reason,text",
@@ -112,7 +113,7 @@ def test_says_what_is_wrong_with_a_file_as_a_whole(look, client):
     upload = look(file=SimpleUploadedFile("keys.csv", b"a,b\n1,2\n"))
 
     assert upload.state == "failed"
-    assert "say which one holds the keys" in client.get(page("pools_keyupload_change", upload.pk)).content.decode()
+    assert "say which one holds the keys" in client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
 
 
 def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
@@ -120,7 +121,7 @@ def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
 
     upload = look("\n".join(numbered(3)))
 
-    text = client.get(page("pools_keyupload_change", upload.pk)).content.decode()
+    text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
     assert "Every key of this file has come before" in text
     assert 'name="all"' not in text
     assert 'name="skip"' not in text
@@ -128,7 +129,7 @@ def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
 
 @pytest.mark.parametrize("data", [{}, {"keys": " \n "}])
 def test_asks_for_keys(acme, client, data):
-    response = client.post(page("pools_keyupload_import", acme.policy.pk), data)
+    response = client.post(page("pools_pendingimport_import", acme.policy.pk), data)
 
     assert "Paste some keys, or choose a file." in response.content.decode()
 
@@ -146,12 +147,12 @@ class TestInterrupted:
         """An upload whose process was killed while it imported."""
         upload = keep_upload(policy=acme.policy, operator="ann@acme.test", blocks=[b"KEY-0001\nKEY-0002\n"])
         check_upload(upload)
-        KeyUpload.objects.update(state="importing", alive=timezone.now() - 2 * SILENT)
+        PendingImport.objects.update(state="importing", alive=timezone.now() - 2 * SILENT)
         upload.refresh_from_db()
         return upload
 
     def test_is_said(self, client, upload):
-        text = client.get(page("pools_keyupload_change", upload.pk)).content.decode()
+        text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
 
         assert "Begin again" in text
 
@@ -162,12 +163,12 @@ class TestInterrupted:
         assert upload.state == "done"
 
     def test_is_left_alone_while_somebody_works_on_it(self, client, upload):
-        KeyUpload.objects.update(alive=timezone.now())
+        PendingImport.objects.update(alive=timezone.now())
 
         confirm(client, upload, "again")
 
         assert texts() == []
-        progress = client.get(page("pools_keyupload_progress", upload.pk)).json()
+        progress = client.get(page("pools_pendingimport_progress", upload.pk)).json()
         assert progress["running"]
 
 
@@ -177,11 +178,11 @@ def test_a_large_file_is_worked_on_beside_the_request(acme, monkeypatch):
     client = signed_in(staff(acme, email="ann@acme.test"))
     started = []
     monkeypatch.setattr("pools.services.uploads.threading.Thread.start", remembering(started))
-    client.post(page("pools_keyupload_import", acme.policy.pk), {"keys": "\n".join(numbered(2000))})
-    upload = KeyUpload.objects.get()
+    client.post(page("pools_pendingimport_import", acme.policy.pk), {"keys": "\n".join(numbered(2000))})
+    upload = PendingImport.objects.get()
     wait_for(started)
 
-    client.post(page("pools_keyupload_change", upload.pk), {"all": "yes"})
+    client.post(page("pools_pendingimport_change", upload.pk), {"all": "yes"})
     wait_for(started)
 
     assert texts() == numbered(2000)

@@ -22,7 +22,7 @@ LISTS = [
 
 
 @pytest.fixture
-def theirs(rival, origin):
+def theirs(rival, audit):
     """A row of each kind of Rival's, by the name of its pages."""
     rival.product.name = "Rival's secret product"
     rival.product.save()
@@ -30,7 +30,7 @@ def theirs(rival, origin):
     rival.policy.save()
     key_import = KeyImport.objects.create(account=rival.account, policy=rival.policy, name="Rival's secret import")
     popped, waiting = add_keys(rival.policy, "RIVAL-SECRET-0001", "RIVAL-SECRET-0002")
-    license = issue_license(policy=rival.policy, origin=origin, name="Rival's secret license")
+    license = issue_license(policy=rival.policy, audit=audit, name="Rival's secret license")
     waiting.key_import = key_import
     waiting.save()
     event = KeyEvent.objects.get(key=popped)
@@ -48,7 +48,7 @@ def theirs(rival, origin):
         "licensing_product": rival.product,
         "accounts_user": rival.user("user", email="secret@rival.test"),
         "accounts_token": token,
-        "pools_keyupload": upload,
+        "pools_pendingimport": upload,
     }
 
 
@@ -123,7 +123,7 @@ def test_acts_reach_nothing_of_theirs(operator, theirs, name):
     assert KeyEvent.objects.count() == before
 
 
-@pytest.mark.parametrize("name", ["licensing_policy_pop", "licensing_policy_export", "pools_keyupload_import"])
+@pytest.mark.parametrize("name", ["licensing_policy_pop", "licensing_policy_export", "pools_pendingimport_import"])
 def test_pools_of_theirs_are_out_of_reach(operator, rival, theirs, name):
     assert operator.get(page(name, rival.policy.pk)).status_code == 404
     assert operator.post(page(name, rival.policy.pk), {"count": "1", "state": "all"}).status_code == 404
@@ -131,7 +131,7 @@ def test_pools_of_theirs_are_out_of_reach(operator, rival, theirs, name):
 
 @pytest.mark.parametrize("name", ["change", "progress", "rejected"])
 def test_uploads_of_theirs_are_out_of_reach(operator, theirs, name):
-    assert operator.get(page(f"pools_keyupload_{name}", theirs["pools_keyupload"].pk)).status_code == 404
+    assert operator.get(page(f"pools_pendingimport_{name}", theirs["pools_pendingimport"].pk)).status_code == 404
 
 
 @pytest.mark.parametrize("address", ["licensing_license_add", "licensing_policy_add"])
@@ -173,14 +173,14 @@ def test_a_superuser_sees_all(acme, theirs):
 
 # Which group may do what ---------------------------------------------------------------------------------------------
 
-MAY = {
+ALLOWED_ROLES = {
     "pools_key_reveal": ["Operator"],
     "pools_key_return": ["Operator"],
     "pools_key_withdraw": ["Operator"],
     "pools_keyimport_withdraw": ["Operator"],
     "licensing_policy_pop": ["Operator"],
     "licensing_policy_export": ["Operator"],
-    "pools_keyupload_import": ["Operator"],
+    "pools_pendingimport_import": ["Operator"],
     "licensing_license_add": ["Operator"],
     "licensing_policy_add": ["Operator"],
     "licensing_product_add": ["Operator"],
@@ -198,10 +198,10 @@ MAY = {
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("name", MAY)
-def test_groups(acme, theirs, origin, group, name):
+@pytest.mark.parametrize("name", ALLOWED_ROLES)
+def test_groups(acme, theirs, audit, group, name):
     (key,) = add_keys(acme.policy, "ACME-0001")
-    license = issue_license(policy=acme.policy, origin=origin)
+    license = issue_license(policy=acme.policy, audit=audit)
     rows = {
         "pools_key": key,
         "pools_keyimport": KeyImport.objects.create(account=acme.account, policy=acme.policy),
@@ -211,9 +211,9 @@ def test_groups(acme, theirs, origin, group, name):
 
     if name.endswith(("_add", "_changelist")):
         response = client.get(page(name))
-    elif name.startswith(("licensing_policy", "pools_keyupload")):
+    elif name.startswith(("licensing_policy", "pools_pendingimport")):
         response = client.get(page(name, acme.policy.pk))
     else:
         response = client.get(page(name), {"id": rows[name.rpartition("_")[0]].pk})
 
-    assert response.status_code == (200 if group in MAY[name] else 403)
+    assert response.status_code == (200 if group in ALLOWED_ROLES[name] else 403)

@@ -3,7 +3,7 @@
 import pytest
 from uuid_utils.compat import uuid7
 
-from accounts.bearers import Origin
+from accounts.audit import AuditContext
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import add_keys, make_policy, numbered
@@ -55,9 +55,9 @@ class TestList:
         assert f"?policy={other.pk}" in response.content.decode()
         assert "Choose a pool" in response.content.decode()
 
-    def test_filters_by_state(self, acme, client, origin):
+    def test_filters_by_state(self, acme, client, audit):
         first, second, third = add_keys(acme.policy, *numbered(3))
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
         act(client, "pools_key_withdraw", third)
 
         states = {
@@ -82,18 +82,18 @@ class TestList:
     def test_finds(self, acme, client, text, popped):
         key, _ = add_keys(acme.policy, "KEY-0001", "KEY-0002")
         if popped:
-            acme.policy.pool.pop(Origin(reference="Order 4711"))
+            acme.policy.pool.pop(AuditContext(reference="Order 4711"))
         found = rows_of(client.get(page("pools_key_changelist", q=text)))
 
         assert found == ([key] if popped or "Order" not in text else [])
 
-    def test_finds_the_key_of_a_license(self, acme, client, origin):
+    def test_finds_the_key_of_a_license(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        license = issue_license(policy=acme.policy, origin=origin)
+        license = issue_license(policy=acme.policy, audit=audit)
 
         assert rows_of(client.get(page("pools_key_changelist", q=license.pk))) == [key]
 
-    def test_costs_a_fixed_number_of_statements(self, acme, client, origin, django_assert_num_queries):
+    def test_costs_a_fixed_number_of_statements(self, acme, client, audit, django_assert_num_queries):
         counts = []
         for number in (2, 12):
             add_keys(acme.policy, *(f"{number}-KEY-{index:04}" for index in range(number)))
@@ -104,7 +104,7 @@ class TestList:
         assert counts[0] == counts[1]
 
     def test_never_counts_to_the_end(self, acme, client, monkeypatch):
-        monkeypatch.setattr("accounts.console.rows.MOST_COUNTED", 3)
+        monkeypatch.setattr("accounts.admin.base.MOST_COUNTED", 3)
         add_keys(acme.policy, *numbered(6))
 
         text = client.get(page("pools_key_changelist")).content.decode()
@@ -115,7 +115,7 @@ class TestList:
 class TestKey:
     def test_tells_its_life(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(Origin(operator="shop", reference="Order 4711"))
+        acme.policy.pool.pop(AuditContext(operator="shop", reference="Order 4711"))
         act(client, "pools_key_return", Key.objects.get(), reference="Changed their mind", undelivered="on")
 
         response = client.get(page("pools_key_change", key.pk))
@@ -184,9 +184,9 @@ class TestActs:
         assert "no-store" in client.get(response["Location"])["Cache-Control"]
         assert last_event() == ("revealed", "ann@acme.test", "Ticket 7")
 
-    def test_a_revealed_key_does_not_go_back(self, acme, client, origin):
+    def test_a_revealed_key_does_not_go_back(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
         assert page("pools_key_return") in client.get(page("pools_key_change", key.pk)).content.decode()
         act(client, "pools_key_reveal", key)
 
@@ -206,9 +206,9 @@ class TestActs:
         assert response.status_code == 422
         assert "was shown to a person" in response.content.decode()
 
-    def test_the_key_of_a_revoked_license_does_not_go_back(self, acme, client, origin):
+    def test_the_key_of_a_revoked_license_does_not_go_back(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        license = issue_license(policy=acme.policy, origin=origin)
+        license = issue_license(policy=acme.policy, audit=audit)
         act(client, "licensing_license_revoke", license)
 
         response = act(client, "pools_key_return", key, undelivered="on")
@@ -216,9 +216,9 @@ class TestActs:
         assert response.status_code == 422
         assert "was issued with a license" in response.content.decode()
 
-    def test_return_puts_a_key_back(self, acme, client, origin):
+    def test_return_puts_a_key_back(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         assert act(client, "pools_key_return", key).context["form"].errors["undelivered"]
         assert not acme.policy.pool.available().exists()
@@ -227,9 +227,9 @@ class TestActs:
         assert acme.policy.pool.available().get() == key
         assert last_event() == ("returned", "ann@acme.test", "Mistake")
 
-    def test_withdraws_those_that_wait_and_says_what_became_of_others(self, acme, client, origin):
+    def test_withdraws_those_that_wait_and_says_what_became_of_others(self, acme, client, audit):
         keys = add_keys(acme.policy, *numbered(3))
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         response = act(client, "pools_key_withdraw", *keys)
 
@@ -247,11 +247,11 @@ class TestActs:
         assert client.get(response["Location"]).context["title"] == "Withdraw: 2?"
         assert acme.policy.pool.available().count() == 2
 
-    def test_withdraws_what_is_left_of_an_import(self, acme, client, origin):
+    def test_withdraws_what_is_left_of_an_import(self, acme, client, audit):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy)
         add_keys(acme.policy, *numbered(3))
         Key.objects.update(key_import=key_import)
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         act(client, "pools_keyimport_withdraw", key_import, reference="Recalled")
 
@@ -281,7 +281,7 @@ class TestHome:
         assert text.index("Nearly empty") < text.index("Pooled")
 
     def test_warns_of_low_pools(self, acme, client):
-        acme.policy.low_mark = 5
+        acme.policy.low_stock_threshold = 5
         acme.policy.save()
         add_keys(acme.policy, *numbered(2))
 

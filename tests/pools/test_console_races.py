@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from uuid_utils.compat import uuid7
 
-from pools.models import Key, KeyEvent, KeyImport, KeyUpload
+from pools.models import Key, KeyEvent, KeyImport, PendingImport
 from pools.services.uploads import check_upload, import_upload, keep_upload
 from tests.cast import add_keys, numbered
 from tests.console import page, shown, signed_in, staff
@@ -34,11 +34,11 @@ def test_an_upload_is_imported_once(pooled_policy):
     upload = keep_upload(policy=pooled_policy, operator="ann@acme.test", blocks=["\n".join(numbered(100)).encode()])
     check_upload(upload)
 
-    race(6, lambda: import_upload(KeyUpload.objects.get(), skip_invalid=False))
+    race(6, lambda: import_upload(PendingImport.objects.get(), skip_invalid=False))
 
     assert Key.objects.count() == 100
     assert KeyImport.objects.get().added == 100
-    assert KeyUpload.objects.get().state == "done"
+    assert PendingImport.objects.get().state == "done"
 
 
 @pytest.mark.postgresql

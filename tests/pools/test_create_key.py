@@ -58,9 +58,9 @@ def test_keeps_the_text_as_it_is(api, acme, text):
         ("popped-earlier", [TAKEN]),
     ],
 )
-def test_refuses(api, acme, origin, text, errors):
+def test_refuses(api, acme, audit, text, errors):
     add_keys(acme.policy, "popped-earlier", "KEY-0001")
-    acme.policy.pool.pop(origin)
+    acme.policy.pool.pop(audit)
     make_license(acme.unpooled, "LICENSE-KEY")
 
     response = api(acme.admin).post("keys", key_document(acme.policy, text))

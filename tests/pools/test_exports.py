@@ -7,7 +7,8 @@ import pytest
 
 from licensing.models import PoolEmpty
 from pools.models import Key, UsedText
-from pools.services import delete_key, export_keys, pop_keys
+from pools.services.exports import export_keys
+from pools.services.keys import delete_key, pop_keys
 from tests.cast import add_keys, numbered
 from tests.pools.test_import_races import wait_for
 from tests.races import Holder, race, race_of
@@ -34,10 +35,10 @@ def texts(keys):
     return [key.key for key in keys]
 
 
-def test_keys_are_marked_before_their_texts_are_given(pooled_policy, origin):
+def test_keys_are_marked_before_their_texts_are_given(pooled_policy, audit):
     add_keys(pooled_policy, *numbered(7))
 
-    keys = export_keys(policy=pooled_policy, origin=origin)
+    keys = export_keys(policy=pooled_policy, audit=audit)
 
     assert elsewhere(disclosed) == []
     assert texts(islice(keys, 1)) == ["KEY-0001"]
@@ -46,12 +47,12 @@ def test_keys_are_marked_before_their_texts_are_given(pooled_policy, origin):
     assert elsewhere(disclosed) == numbered(7)
 
 
-def test_a_key_is_marked_the_first_time_only(pooled_policy, origin):
+def test_a_key_is_marked_the_first_time_only(pooled_policy, audit):
     add_keys(pooled_policy, *numbered(4))
-    list(export_keys(policy=pooled_policy, origin=origin))
+    list(export_keys(policy=pooled_policy, audit=audit))
     first = dict(Key.objects.values_list("key", "disclosed"))
 
-    assert texts(export_keys(policy=pooled_policy, origin=origin, state="all")) == numbered(4)
+    assert texts(export_keys(policy=pooled_policy, audit=audit, state="all")) == numbered(4)
 
     assert dict(Key.objects.values_list("key", "disclosed")) == first
 
@@ -60,12 +61,12 @@ def test_a_key_is_marked_the_first_time_only(pooled_policy, origin):
     ("state", "marked"),
     [("available", [3, 4]), ("popped", [1]), ("withdrawn", [2]), ("all", [1, 2, 3, 4])],
 )
-def test_only_keys_that_are_given_are_marked(pooled_policy, origin, state, marked):
+def test_only_keys_that_are_given_are_marked(pooled_policy, audit, state, marked):
     keys = add_keys(pooled_policy, *numbered(4))
-    pooled_policy.pool.pop(origin)
+    pooled_policy.pool.pop(audit)
     Key.objects.filter(pk=keys[1].pk).update(withdrawn=keys[1].created)
 
-    given = texts(export_keys(policy=pooled_policy, origin=origin, state=state))
+    given = texts(export_keys(policy=pooled_policy, audit=audit, state=state))
 
     assert given == disclosed() == [f"KEY-000{number}" for number in marked]
 
@@ -74,46 +75,46 @@ def test_only_keys_that_are_given_are_marked(pooled_policy, origin, state, marke
 class TestOthers:
     """Transactions that have changed a key of the page that is being exported, and end while the export waits."""
 
-    def export_while(self, policy, origin, change, state="available", commit=True):
+    def export_while(self, policy, audit, change, state="available", commit=True):
         with Holder(change) as holder:
             Timer(0.3, lambda: holder.let_go(commit=commit)).start()
-            return texts(export_keys(policy=policy, origin=origin, state=state))
+            return texts(export_keys(policy=policy, audit=audit, state=state))
 
-    def test_a_key_that_is_popped_meanwhile_is_not_given_as_available(self, pooled_policy, origin):
+    def test_a_key_that_is_popped_meanwhile_is_not_given_as_available(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(4))
 
-        given = self.export_while(pooled_policy, origin, lambda: pooled_policy.pool.pop(origin))
+        given = self.export_while(pooled_policy, audit, lambda: pooled_policy.pool.pop(audit))
 
         assert given == disclosed() == numbered(4)[1:]
 
-    def test_a_pop_that_is_rolled_back_leaves_no_gap(self, pooled_policy, origin):
+    def test_a_pop_that_is_rolled_back_leaves_no_gap(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(4))
 
-        given = self.export_while(pooled_policy, origin, lambda: pooled_policy.pool.pop(origin), commit=False)
+        given = self.export_while(pooled_policy, audit, lambda: pooled_policy.pool.pop(audit), commit=False)
 
         assert given == disclosed() == numbered(4)
 
-    def test_a_key_that_is_deleted_meanwhile_is_not_given(self, pooled_policy, origin):
+    def test_a_key_that_is_deleted_meanwhile_is_not_given(self, pooled_policy, audit):
         _, key, *_ = add_keys(pooled_policy, *numbered(4))
 
-        given = self.export_while(pooled_policy, origin, lambda: delete_key(key, origin))
+        given = self.export_while(pooled_policy, audit, lambda: delete_key(key, audit))
 
         assert "KEY-0002" not in given
         assert not UsedText.objects.exists()
 
-    def test_a_key_that_is_renamed_meanwhile_is_given_by_its_new_text(self, pooled_policy, origin):
+    def test_a_key_that_is_renamed_meanwhile_is_given_by_its_new_text(self, pooled_policy, audit):
         _, key, *_ = add_keys(pooled_policy, *numbered(4))
 
         def rename():
             key.key = "KEY-0009"
             key.save_changes("key")
 
-        given = self.export_while(pooled_policy, origin, rename)
+        given = self.export_while(pooled_policy, audit, rename)
 
         assert given == ["KEY-0001", "KEY-0009", "KEY-0003", "KEY-0004"]
         assert not UsedText.objects.exists()
 
-    def test_an_export_that_waits_for_a_key_holds_no_other(self, pooled_policy, origin):
+    def test_an_export_that_waits_for_a_key_holds_no_other(self, pooled_policy, audit):
         """Otherwise a pop of several keys and an export could wait for each other."""
         add_keys(pooled_policy, *numbered(3))
         with Holder(lambda: Key.objects.select_for_update().get(key="KEY-0002")) as holder:
@@ -121,33 +122,33 @@ class TestOthers:
             def pop_meanwhile():
                 wait_for_lock()
                 try:
-                    return texts(pop_keys(policy=pooled_policy, count=2, origin=origin))
+                    return texts(pop_keys(policy=pooled_policy, count=2, audit=audit))
                 finally:
                     holder.let_go()
 
-            exported, popped = race_of([lambda: texts(export_keys(policy=pooled_policy, origin=origin)), pop_meanwhile])
+            exported, popped = race_of([lambda: texts(export_keys(policy=pooled_policy, audit=audit)), pop_meanwhile])
 
         assert popped == ["KEY-0001", "KEY-0003"]
         assert exported == numbered(3)  # as they were when their turn came
 
-    def test_pops_do_not_wait_for_keys_that_are_being_marked(self, pooled_policy, origin):
+    def test_pops_do_not_wait_for_keys_that_are_being_marked(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(2))
 
         with Holder(lambda: Key.objects.filter(key="KEY-0001").disclose()):
-            assert pooled_policy.pool.pop(origin).key == "KEY-0002"
+            assert pooled_policy.pool.pop(audit).key == "KEY-0002"
 
 
 def wait_for_lock():
     wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
-def test_pops_go_on_while_an_export_is_read(pooled_policy, origin):
+def test_pops_go_on_while_an_export_is_read(pooled_policy, audit):
     add_keys(pooled_policy, *numbered(5))
 
-    keys = export_keys(policy=pooled_policy, origin=origin)
+    keys = export_keys(policy=pooled_policy, audit=audit)
     first = next(keys)
-    popped = elsewhere(lambda: pooled_policy.pool.pop(origin))
+    popped = elsewhere(lambda: pooled_policy.pool.pop(audit))
 
     assert (first.key, popped.key) == ("KEY-0001", "KEY-0001")
     assert texts(keys) == numbered(5)[1:]
-    assert elsewhere(lambda: pop_keys(policy=pooled_policy, count=5, origin=origin)).__class__ is PoolEmpty
+    assert elsewhere(lambda: pop_keys(policy=pooled_policy, count=5, audit=audit)).__class__ is PoolEmpty

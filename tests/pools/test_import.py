@@ -5,16 +5,17 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.bearers import Origin
-from keygen_site.models import digest
+from accounts.audit import AuditContext
+from keygen_site.db.fields import digest
 from licensing.models import PoolNotSupported
 from licensing.services import issue_license
-from pools.formats import Line, Reason
+from pools.key_files import Line, Reason
 from pools.models import Key, KeyImport
-from pools.services import import_keys, withdraw_key
+from pools.services.imports import import_keys
+from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_license, make_policy, numbered
 
-ORIGIN = Origin(operator="tests", bearer_type="users")
+ORIGIN = AuditContext(operator="tests", bearer_type="users")
 
 
 def lines(*texts):
@@ -22,7 +23,7 @@ def lines(*texts):
 
 
 def add(policy, *texts, **options):
-    return import_keys(policy=policy, files=[lines(*texts)], origin=ORIGIN, **options)
+    return import_keys(policy=policy, files=[lines(*texts)], audit=ORIGIN, **options)
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr("pools.services.imports.CHUNK", 3)
 
 
-def test_adds_keys_in_the_order_of_their_lines(pooled_policy, origin, small_chunks):
+def test_adds_keys_in_the_order_of_their_lines(pooled_policy, audit, small_chunks):
     report = add(pooled_policy, *reversed(numbered(10)))
 
     assert (report.lines, report.added, report.rejected) == (10, 10, 0)
-    assert [pooled_policy.pool.pop(origin).key for _ in range(10)] == numbered(10)[::-1]
+    assert [pooled_policy.pool.pop(audit).key for _ in range(10)] == numbered(10)[::-1]
 
 
 def test_writes_keys_as_single_ones_are_written(pooled_policy):
@@ -71,8 +72,8 @@ def taken_texts(policy):
     unpooled = make_policy(policy.product, "Ordinary")
     add_keys(policy, "popped-key", "issued-key", "waiting-key", "withdrawn-key")
     policy.pool.pop(ORIGIN)
-    issue_license(policy=policy, origin=ORIGIN)
-    withdraw_key(policy=policy, text="withdrawn-key", origin=ORIGIN)
+    issue_license(policy=policy, audit=ORIGIN)
+    withdraw_key(policy=policy, text="withdrawn-key", audit=ORIGIN)
     add_keys(other, "others-key")
     license = make_license(unpooled, "licenses-key")
     return {
@@ -133,7 +134,7 @@ def test_the_same_file_again_adds_nothing_and_says_so(pooled_policy, small_chunk
     assert KeyImport.objects.count() == 1
 
 
-def test_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy, origin, small_chunks):
+def test_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy, audit, small_chunks):
     add(pooled_policy, *numbered(4))
 
     report = add(pooled_policy, *numbered(9), skip_invalid=True)
@@ -143,7 +144,7 @@ def test_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy, origin
 
 
 def test_an_empty_file_is_no_import(pooled_policy):
-    report = import_keys(policy=pooled_policy, files=[[Line(1, "")]], origin=ORIGIN)
+    report = import_keys(policy=pooled_policy, files=[[Line(1, "")]], audit=ORIGIN)
 
     assert (report.lines, report.blank, report.added) == (0, 1, 0)
     assert not KeyImport.objects.exists()
@@ -152,7 +153,7 @@ def test_an_empty_file_is_no_import(pooled_policy):
 def test_reads_several_files_as_one(pooled_policy):
     files = [lines("KEY-0001", "KEY-0002"), lines("KEY-0003", "KEY-0001")]
 
-    report = import_keys(policy=pooled_policy, files=files, origin=ORIGIN, skip_invalid=True)
+    report = import_keys(policy=pooled_policy, files=files, audit=ORIGIN, skip_invalid=True)
 
     assert report.added == 3
     assert [(rejection.file, rejection.line) for rejection in report.first] == [(1, 2)]
@@ -163,7 +164,7 @@ def test_keeps_only_the_first_rejections_but_tells_of_all(pooled_policy, monkeyp
     flawed = [Line(number, "short", Reason.TOO_SHORT) for number in range(1, 6)]
     heard = []
 
-    report = import_keys(policy=pooled_policy, files=[flawed], origin=ORIGIN, on_rejected=heard.extend)
+    report = import_keys(policy=pooled_policy, files=[flawed], audit=ORIGIN, on_rejected=heard.extend)
 
     assert (len(report.first), len(heard), report.rejected) == (2, 5, 5)
 
@@ -183,7 +184,7 @@ def broken_file():
 
 def test_leaves_nothing_of_a_file_that_cannot_be_read_to_its_end(pooled_policy, small_chunks):
     with pytest.raises(OSError, match="the disk is gone"):
-        import_keys(policy=pooled_policy, files=[broken_file()], origin=ORIGIN, skip_invalid=True)
+        import_keys(policy=pooled_policy, files=[broken_file()], audit=ORIGIN, skip_invalid=True)
 
     assert not Key.objects.exists()
     assert not KeyImport.objects.exists()

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import Account
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services import withdraw_key
+from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_product, numbered
 from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found
 
@@ -191,12 +191,12 @@ def text_of(response):
 
 class TestExport:
     @pytest.fixture(autouse=True)
-    def keys(self, pooled_policy, origin, monkeypatch):
+    def keys(self, pooled_policy, audit, monkeypatch):
         monkeypatch.setattr("pools.services.exports.PAGE", 2)
         add_keys(pooled_policy, *numbered(7))
         for _ in range(3):
-            pooled_policy.pool.pop(origin)
-        withdraw_key(policy=pooled_policy, text="KEY-0005", origin=origin)
+            pooled_policy.pool.pop(audit)
+        withdraw_key(policy=pooled_policy, text="KEY-0005", audit=audit)
 
     @pytest.mark.parametrize(
         ("state", "numbers"),

@@ -13,9 +13,9 @@ from django.db import connection
 
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
-from pools.formats import Line, Reason
+from pools.key_files import Line, Reason
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services import ImportRejected, import_keys, importing
+from pools.services.imports import ImportRejected, import_keys, stage_import
 from tests.cast import add_keys, numbered
 from tests.processes import url_of_database
 from tests.races import Holder, race, race_of
@@ -38,18 +38,18 @@ def elsewhere(work):
     return result
 
 
-def test_shows_keys_to_nobody_before_all_are_there(pooled_policy, origin):
-    with importing(policy=pooled_policy, files=[lines(numbered(7))], origin=origin) as unpublished:
-        assert isinstance(elsewhere(lambda: pooled_policy.pool.pop(origin)), PoolEmpty)
+def test_shows_keys_to_nobody_before_all_are_there(pooled_policy, audit):
+    with stage_import(policy=pooled_policy, files=[lines(numbered(7))], audit=audit) as unpublished:
+        assert isinstance(elsewhere(lambda: pooled_policy.pool.pop(audit)), PoolEmpty)
         assert elsewhere(lambda: pooled_policy.pool.available().count()) == 0
         assert elsewhere(lambda: pooled_policy.pool.published().count()) == 0
         unpublished.publish()
 
     assert elsewhere(lambda: pooled_policy.pool.available().count()) == 7
-    assert elsewhere(lambda: pooled_policy.pool.pop(origin)).key == "KEY-0001"
+    assert elsewhere(lambda: pooled_policy.pool.pop(audit)).key == "KEY-0001"
 
 
-def test_pops_go_on_while_an_import_runs(pooled_policy, origin):
+def test_pops_go_on_while_an_import_runs(pooled_policy, audit):
     add_keys(pooled_policy, "OLD-KEY-0001", "OLD-KEY-0002")
     popped = []
 
@@ -57,22 +57,22 @@ def test_pops_go_on_while_an_import_runs(pooled_policy, origin):
         for line in lines(numbered(7)):
             yield line
             if line.number == 5:
-                popped.append(pooled_policy.pool.pop(origin))
+                popped.append(pooled_policy.pool.pop(audit))
                 connection.close()
 
-    with importing(policy=pooled_policy, files=[slow_file()], origin=origin) as unpublished:
-        popped.append(elsewhere(lambda: pooled_policy.pool.pop(origin)))
+    with stage_import(policy=pooled_policy, files=[slow_file()], audit=audit) as unpublished:
+        popped.append(elsewhere(lambda: pooled_policy.pool.pop(audit)))
         unpublished.publish()
 
     assert [key.key for key in popped] == ["OLD-KEY-0001", "OLD-KEY-0002"]
-    assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+    assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
 
-def test_two_imports_at_once_add_the_union(pooled_policy, origin):
+def test_two_imports_at_once_add_the_union(pooled_policy, audit):
     first, second = numbered(30)[:20], numbered(30)[10:]
 
     def add(texts):
-        return import_keys(policy=pooled_policy, files=[lines(texts)], origin=origin, skip_invalid=True)
+        return import_keys(policy=pooled_policy, files=[lines(texts)], audit=audit, skip_invalid=True)
 
     reports = race_of([lambda: add(first), lambda: add(second)])
 
@@ -80,31 +80,31 @@ def test_two_imports_at_once_add_the_union(pooled_policy, origin):
     assert sorted(pooled_policy.pool.available().values_list("key", flat=True)) == numbered(30)
 
 
-def test_a_single_key_that_came_meanwhile_is_reported(pooled_policy, origin):
+def test_a_single_key_that_came_meanwhile_is_reported(pooled_policy, audit):
     def file():
         yield from lines(numbered(3))
         add_keys(pooled_policy, "KEY-0005")
         connection.close()
         yield from lines(numbered(6))[3:]
 
-    report = import_keys(policy=pooled_policy, files=[file()], origin=origin, skip_invalid=True)
+    report = import_keys(policy=pooled_policy, files=[file()], audit=audit, skip_invalid=True)
 
     assert [(found.line, found.reason) for found in report.first] == [(5, Reason.AVAILABLE)]
     assert report.added == 5
 
 
-def issue(acme, origin, key):
-    return issue_license(policy=acme.unpooled, origin=origin, key=key)
+def issue(acme, audit, key):
+    return issue_license(policy=acme.unpooled, audit=audit, key=key)
 
 
 @pytest.mark.parametrize("skip_invalid", [False, True])
 @pytest.mark.postgresql
-def test_a_license_that_got_the_text_meanwhile_keeps_it(acme, origin, skip_invalid):
+def test_a_license_that_got_the_text_meanwhile_keeps_it(acme, audit, skip_invalid):
     files = [lines(numbered(7))]
 
     def add():
-        with importing(policy=acme.policy, files=files, origin=origin, skip_invalid=skip_invalid) as unpublished:
-            elsewhere(lambda: issue(acme, origin, "KEY-0002"))
+        with stage_import(policy=acme.policy, files=files, audit=audit, skip_invalid=skip_invalid) as unpublished:
+            elsewhere(lambda: issue(acme, audit, "KEY-0002"))
             unpublished.publish()
             return unpublished.report
 
@@ -120,11 +120,11 @@ def test_a_license_that_got_the_text_meanwhile_keeps_it(acme, origin, skip_inval
 
 
 @pytest.mark.postgresql
-def test_an_import_waits_for_a_license_that_is_just_being_made(acme, origin):
-    with Holder(lambda: issue(acme, origin, "KEY-0002")) as maker:
+def test_an_import_waits_for_a_license_that_is_just_being_made(acme, audit):
+    with Holder(lambda: issue(acme, audit, "KEY-0002")) as maker:
 
         def add():
-            return import_keys(policy=acme.policy, files=[lines(numbered(7))], origin=origin)
+            return import_keys(policy=acme.policy, files=[lines(numbered(7))], audit=audit)
 
         def let_go():
             wait_for("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -137,26 +137,26 @@ def test_an_import_waits_for_a_license_that_is_just_being_made(acme, origin):
 
 
 @pytest.mark.postgresql
-def test_a_license_waits_for_an_import_that_is_just_being_published(acme, origin):
+def test_a_license_waits_for_an_import_that_is_just_being_published(acme, audit):
     def add():
-        with importing(policy=acme.policy, files=[lines(numbered(7))], origin=origin) as unpublished:
+        with stage_import(policy=acme.policy, files=[lines(numbered(7))], audit=audit) as unpublished:
             unpublished.publish()
 
-    with Holder(lambda: add_inside(acme, origin)) as importer:
+    with Holder(lambda: add_inside(acme, audit)) as importer:
 
         def let_go():
             wait_for("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
             importer.let_go(commit=True)
 
-        result, _ = race_of([lambda: issue(acme, origin, "KEY-0002"), let_go])
+        result, _ = race_of([lambda: issue(acme, audit, "KEY-0002"), let_go])
 
     assert isinstance(result, ValidationError)
     assert not License.objects.exists()
     assert Key.objects.count() == 7
 
 
-def add_inside(acme, origin):
-    import_keys(policy=acme.policy, files=[lines(numbered(7))], origin=origin)
+def add_inside(acme, audit):
+    import_keys(policy=acme.policy, files=[lines(numbered(7))], audit=audit)
 
 
 def wait_for(sql):
@@ -179,7 +179,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("options", [[], ["--skip-invalid"]])
-def test_nothing_is_left_of_an_import_that_was_killed(pooled_policy, origin, options):
+def test_nothing_is_left_of_an_import_that_was_killed(pooled_policy, audit, options):
     command = [sys.executable, "manage.py", "import_keys", "-", "--policy", str(pooled_policy.pk), *options]
     process = subprocess.Popen(
         command,
@@ -198,10 +198,10 @@ def test_nothing_is_left_of_an_import_that_was_killed(pooled_policy, origin, opt
 
     assert pooled_policy.pool.available().count() == 0
     with pytest.raises(PoolEmpty):
-        pooled_policy.pool.pop(origin)
+        pooled_policy.pool.pop(audit)
 
-    report = import_keys(policy=pooled_policy, files=[lines(texts[:10])], origin=origin)
+    report = import_keys(policy=pooled_policy, files=[lines(texts[:10])], audit=audit)
 
     assert report.added == 10
     assert (Key.objects.count(), KeyImport.objects.count(), KeyEvent.objects.count()) == (10, 1, 0)
-    assert pooled_policy.pool.pop(origin).key == texts[0]
+    assert pooled_policy.pool.pop(audit).key == texts[0]

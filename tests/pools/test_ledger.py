@@ -12,15 +12,15 @@ HELD = "key-events"
 
 
 @pytest.fixture
-def history(acme, origin):
+def history(acme, audit):
     """Two keys popped, one issued, in another pool one popped; the lines of the ledger, the oldest first."""
     add_keys(acme.policy, *numbered(3))
     other = make_policy(acme.another_product(), use_pool=True)
     add_keys(other, "OTHER-0001")
-    acme.policy.pool.pop(origin)
-    issue_license(policy=acme.policy, origin=origin)
-    acme.policy.pool.pop(origin)
-    other.pool.pop(origin)
+    acme.policy.pool.pop(audit)
+    issue_license(policy=acme.policy, audit=audit)
+    acme.policy.pool.pop(audit)
+    other.pool.pop(audit)
     return list(KeyEvent.objects.order_by("id"))
 
 

@@ -8,14 +8,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from accounts.bearers import Origin
-from keygen_site.errors import DomainError
-from keygen_site.models import digest
+from accounts.audit import AuditContext
+from keygen_site.db.fields import digest
+from keygen_site.jsonapi.errors import DomainError
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
-from pools.formats import Line
+from pools.key_files import Line
 from pools.models import Key, KeyEvent, UsedText
-from pools.services import (
+from pools.services.exports import export_keys
+from pools.services.imports import import_keys
+from pools.services.keys import (
     KeyDisclosed,
     KeyHeldByLicense,
     KeyIssued,
@@ -25,8 +27,6 @@ from pools.services import (
     KeyWithdrawn,
     UndeliveredRequired,
     delete_key,
-    export_keys,
-    import_keys,
     pop_keys,
     return_key,
     reveal_key,
@@ -34,7 +34,7 @@ from pools.services import (
 )
 from tests.cast import add_keys, make_company, make_policy
 
-ORIGIN = Origin(operator="model")
+ORIGIN = AuditContext(operator="model")
 POOLS = st.sampled_from([0, 1])
 TEXTS = st.integers(0, 11).map("KEY-{:04}".format)
 
@@ -100,7 +100,7 @@ class Pools(RuleBasedStateMachine):
         good = [text for text in dict.fromkeys(texts) if not self.blocked(text)]
         lines = [Line(number, text) for number, text in enumerate(texts, 1)]
         report = import_keys(
-            policy=self.policies[pool], files=[lines], origin=ORIGIN, skip_invalid=skip_invalid, dry_run=dry_run
+            policy=self.policies[pool], files=[lines], audit=ORIGIN, skip_invalid=skip_invalid, dry_run=dry_run
         )
         assert (report.good, report.rejected) == (len(good), len(texts) - len(good))
         if not dry_run and (skip_invalid or len(good) == len(texts)):
@@ -123,7 +123,7 @@ class Pools(RuleBasedStateMachine):
         waiting = self.waiting(pool)[:count]
         enough = len(waiting) == count
         policy = self.policies[pool]
-        keys = self.expect(None if enough else PoolEmpty, lambda: pop_keys(policy=policy, count=count, origin=ORIGIN))
+        keys = self.expect(None if enough else PoolEmpty, lambda: pop_keys(policy=policy, count=count, audit=ORIGIN))
         if enough:
             assert [key.key for key in keys] == waiting
             self.popped.update(waiting)
@@ -133,7 +133,7 @@ class Pools(RuleBasedStateMachine):
     def issue(self, pool):
         waiting = self.waiting(pool)
         policy = self.policies[pool]
-        license = self.expect(None if waiting else ValidationError, lambda: issue_license(policy=policy, origin=ORIGIN))
+        license = self.expect(None if waiting else ValidationError, lambda: issue_license(policy=policy, audit=ORIGIN))
         if waiting:
             assert license.key == waiting[0]
             self.popped.add(license.key)
@@ -146,7 +146,7 @@ class Pools(RuleBasedStateMachine):
         taken = text in self.place or text in self.licensed or text in self.used
         self.expect(
             ValidationError if taken else None,
-            lambda: issue_license(policy=self.unpooled, origin=ORIGIN, key=text),
+            lambda: issue_license(policy=self.unpooled, audit=ORIGIN, key=text),
         )
         if not taken:
             self.licensed[text] = None
@@ -190,7 +190,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(pool=POOLS)
     def export(self, pool):
-        exported = [key.key for key in export_keys(policy=self.policies[pool], origin=ORIGIN, state="all")]
+        exported = [key.key for key in export_keys(policy=self.policies[pool], audit=ORIGIN, state="all")]
         assert set(exported) == {text for text, (its_pool, _) in self.place.items() if its_pool == pool}
         self.disclosed.update(exported)
         self.events.append("exported")
@@ -213,7 +213,7 @@ class Pools(RuleBasedStateMachine):
             refusal = KeyWithdrawn
         elif text in self.popped:
             refusal = KeyPopped
-        self.expect(refusal, lambda: withdraw_key(policy=self.policies[pool], text=text, origin=ORIGIN))
+        self.expect(refusal, lambda: withdraw_key(policy=self.policies[pool], text=text, audit=ORIGIN))
         if refusal is None:
             self.withdrawn.add(text)
             self.events.append("withdrawn")
@@ -236,7 +236,7 @@ class Pools(RuleBasedStateMachine):
         elif not undelivered:
             refusal = UndeliveredRequired
         policy = self.policies[pool]
-        self.expect(refusal, lambda: return_key(policy=policy, text=text, undelivered=undelivered, origin=ORIGIN))
+        self.expect(refusal, lambda: return_key(policy=policy, text=text, undelivered=undelivered, audit=ORIGIN))
         if refusal is None:
             self.popped.discard(text)
             self.events.append("returned")

@@ -68,10 +68,10 @@ class TestLooksAtNoMoreKeysThanItFinds:
     def policy(self, pools, of):
         return pools[of == "most"]
 
-    def test_pop(self, policy, origin):
-        assert looked_at(lambda: policy.pool.pop(origin)) < 50
+    def test_pop(self, policy, audit):
+        assert looked_at(lambda: policy.pool.pop(audit)) < 50
 
-    def test_telling_that_a_pool_is_empty(self, policy, origin):
+    def test_telling_that_a_pool_is_empty(self, policy, audit):
         policy.pool.update(popped=timezone.now())
 
         assert looked_at(lambda: policy.pool.waiting().first()) < 50

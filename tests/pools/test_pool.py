@@ -18,64 +18,64 @@ NOT_SUPPORTED = EMPTY | {"detail": "pool is not supported"}
 
 
 class TestPop:
-    def test_takes_the_oldest_key_first(self, pooled_policy, origin):
+    def test_takes_the_oldest_key_first(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0002", "KEY-0001")
 
-        assert [pooled_policy.pool.pop(origin).key, pooled_policy.pool.pop(origin).key] == ["KEY-0002", "KEY-0001"]
+        assert [pooled_policy.pool.pop(audit).key, pooled_policy.pool.pop(audit).key] == ["KEY-0002", "KEY-0001"]
 
-    def test_leaves_other_pools_alone(self, acme, origin):
+    def test_leaves_other_pools_alone(self, acme, audit):
         other = make_policy(acme.product, use_pool=True)
         add_keys(other, "KEY-0001")
         add_keys(acme.policy, "KEY-0002")
 
-        assert acme.policy.pool.pop(origin).key == "KEY-0002"
+        assert acme.policy.pool.pop(audit).key == "KEY-0002"
         assert [key.key for key in other.pool.available()] == ["KEY-0001"]
 
-    def test_says_when_the_pool_is_empty(self, pooled_policy, origin):
+    def test_says_when_the_pool_is_empty(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
-        pooled_policy.pool.pop(origin)
+        pooled_policy.pool.pop(audit)
 
         with pytest.raises(PoolEmpty):
-            pooled_policy.pool.pop(origin)
+            pooled_policy.pool.pop(audit)
 
-    def test_needs_a_pool(self, acme, origin):
+    def test_needs_a_pool(self, acme, audit):
         Key.objects.create(account=acme.account, policy=acme.unpooled, key="KEY-0001")
 
         with pytest.raises(PoolNotSupported):
-            acme.unpooled.pool.pop(origin)
+            acme.unpooled.pool.pop(audit)
 
-    def test_returns_the_key_when_the_caller_rolls_back(self, pooled_policy, origin):
+    def test_returns_the_key_when_the_caller_rolls_back(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
         with pytest.raises(RuntimeError), transaction.atomic():
-            pooled_policy.pool.pop(origin)
+            pooled_policy.pool.pop(audit)
             raise RuntimeError
 
-        assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+        assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_keeps_the_row_and_its_moments(self, pooled_policy, origin):
+    def test_keeps_the_row_and_its_moments(self, pooled_policy, audit):
         before = add_keys(pooled_policy, "KEY-0001")[0]
 
-        popped = pooled_policy.pool.pop(origin)
+        popped = pooled_policy.pool.pop(audit)
 
         after = Key.objects.get()
         assert popped == before == after
         assert (after.created, after.updated) == (before.created, before.updated)
         assert after.popped == popped.popped is not None
 
-    def test_passes_over_what_was_withdrawn(self, pooled_policy, origin):
+    def test_passes_over_what_was_withdrawn(self, pooled_policy, audit):
         first, _ = add_keys(pooled_policy, *numbered(2))
         first.withdrawn = first.created
         first.save_changes("withdrawn")
 
-        assert pooled_policy.pool.pop(origin).key == "KEY-0002"
+        assert pooled_policy.pool.pop(audit).key == "KEY-0002"
         with pytest.raises(PoolEmpty):
-            pooled_policy.pool.pop(origin)
+            pooled_policy.pool.pop(audit)
 
-    def test_is_in_the_ledger(self, acme, origin):
+    def test_is_in_the_ledger(self, acme, audit):
         key = add_keys(acme.policy, "KEY-0001")[0]
 
-        popped = acme.policy.pool.pop(origin)
+        popped = acme.policy.pool.pop(audit)
 
         event = KeyEvent.objects.get()
         assert (event.event, event.operator, event.license_id) == ("popped", "tests", None)

@@ -47,11 +47,11 @@ def test_twice_makes_nothing_twice(quickstart):
     assert popped_by(said).status_code == 200
 
 
-def test_fills_an_empty_pool_again(quickstart, origin):
+def test_fills_an_empty_pool_again(quickstart, audit):
     quickstart()
     policy = Policy.objects.get()
     for _ in range(25):
-        policy.pool.pop(origin)
+        policy.pool.pop(audit)
 
     assert popped_by(quickstart()).status_code == 200
 

@@ -6,11 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from keygen_site.models import StoredAnswer
+from keygen_site.models import IdempotentResponse
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
-from pools.services import pop_keys, withdraw_key
+from pools.services.keys import pop_keys, withdraw_key
 from tests.cast import add_keys, numbered
 from tests.errors import assert_refused
 from tests.licensing.test_issue_license import license_document
@@ -24,31 +24,31 @@ def texts_of(results):
 
 
 class TestPop:
-    def test_never_hands_out_a_key_twice(self, pooled_policy, origin):
+    def test_never_hands_out_a_key_twice(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(10))
 
-        results = race(12, lambda: pooled_policy.pool.pop(origin))
+        results = race(12, lambda: pooled_policy.pool.pop(audit))
 
         assert texts_of(results) == numbered(10)
         assert len(results_of(PoolEmpty, results)) == 2
         assert KeyEvent.objects.count() == 10
 
-    def test_and_issuing_share_a_pool(self, pooled_policy, origin):
+    def test_and_issuing_share_a_pool(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(10))
-        works = [lambda: pooled_policy.pool.pop(origin), lambda: issue_license(policy=pooled_policy, origin=origin)]
+        works = [lambda: pooled_policy.pool.pop(audit), lambda: issue_license(policy=pooled_policy, audit=audit)]
 
         results = race_of(works * 6)
 
         assert texts_of(results) == numbered(10)
         assert len(results_of((PoolEmpty, ValidationError), results)) == 2
 
-    def test_and_withdrawing_take_different_ways(self, pooled_policy, origin):
+    def test_and_withdrawing_take_different_ways(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
         popped, withdrawn = race_of(
             [
-                lambda: pooled_policy.pool.pop(origin),
-                lambda: withdraw_key(policy=pooled_policy, text="KEY-0001", origin=origin),
+                lambda: pooled_policy.pool.pop(audit),
+                lambda: withdraw_key(policy=pooled_policy, text="KEY-0001", audit=audit),
             ]
         )
 
@@ -56,49 +56,49 @@ class TestPop:
         assert KeyEvent.objects.count() == 1
 
     @pytest.mark.postgresql
-    def test_passes_over_a_key_that_is_held(self, pooled_policy, origin):
+    def test_passes_over_a_key_that_is_held(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(2))
 
-        with Holder(lambda: pooled_policy.pool.pop(origin)):
-            assert pooled_policy.pool.pop(origin).key == "KEY-0002"
+        with Holder(lambda: pooled_policy.pool.pop(audit)):
+            assert pooled_policy.pool.pop(audit).key == "KEY-0002"
 
-        assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+        assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
 
 @pytest.mark.postgresql
 class TestEmptyMeansEmpty:
     """While the last key is held by a transaction that may roll back, nobody is told that the pool is empty."""
 
-    def test_waits_and_gets_what_comes_back(self, pooled_policy, origin):
+    def test_waits_and_gets_what_comes_back(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
-        with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+        with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:
             Timer(0.2, holder.let_go).start()
-            assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+            assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_waits_and_is_empty_when_the_key_is_gone(self, pooled_policy, origin):
+    def test_waits_and_is_empty_when_the_key_is_gone(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
-        with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+        with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:
             Timer(0.2, lambda: holder.let_go(commit=True)).start()
             with pytest.raises(PoolEmpty):
-                pooled_policy.pool.pop(origin)
+                pooled_policy.pool.pop(audit)
 
-    def test_waits_for_each_of_several(self, pooled_policy, origin):
+    def test_waits_for_each_of_several(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(4))
 
-        with Holder(lambda: [pooled_policy.pool.pop(origin) for _ in range(4)]) as holder:
+        with Holder(lambda: [pooled_policy.pool.pop(audit) for _ in range(4)]) as holder:
             Timer(0.2, holder.let_go).start()
-            results = race(6, lambda: pooled_policy.pool.pop(origin))
+            results = race(6, lambda: pooled_policy.pool.pop(audit))
 
         assert texts_of(results) == numbered(4)
         assert len(results_of(PoolEmpty, results)) == 2
 
-    def test_says_busy_when_it_takes_too_long(self, api, acme, origin):
+    def test_says_busy_when_it_takes_too_long(self, api, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
 
-        with Holder(lambda: acme.policy.pool.pop(origin)):
+        with Holder(lambda: acme.policy.pool.pop(audit)):
             with connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = '100ms'")
             response = admin.delete(f"policies/{acme.policy.pk}/pool")
@@ -108,11 +108,11 @@ class TestEmptyMeansEmpty:
         assert acme.policy.pool.available().exists()
         connection.close()  # with its short patience
 
-    def test_of_a_license_too(self, api, acme, origin):
+    def test_of_a_license_too(self, api, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
 
-        with Holder(lambda: acme.policy.pool.pop(origin)) as holder:
+        with Holder(lambda: acme.policy.pool.pop(audit)) as holder:
             Timer(0.2, holder.let_go).start()
             response = admin.post("licenses", license_document(acme.policy))
 
@@ -120,10 +120,10 @@ class TestEmptyMeansEmpty:
 
 
 class TestManyAtOnce:
-    def test_take_all_or_none_each(self, pooled_policy, origin):
+    def test_take_all_or_none_each(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(10))
 
-        results = race(4, lambda: pop_keys(policy=pooled_policy, count=4, origin=origin))
+        results = race(4, lambda: pop_keys(policy=pooled_policy, count=4, audit=audit))
 
         taken = [key.key for keys in results_of(list, results) for key in keys]
         assert (len(taken), len(set(taken))) == (8, 8)
@@ -140,11 +140,11 @@ class TestOneText:
         assert len(results_of(ValidationError, results)) == 5
         assert Key.objects.count() == 1
 
-    def test_is_a_key_or_a_license(self, acme, origin):
+    def test_is_a_key_or_a_license(self, acme, audit):
         results = race_of(
             [
                 lambda: add_keys(acme.policy, "KEY-0001"),
-                lambda: issue_license(policy=acme.unpooled, origin=origin, key="KEY-0001"),
+                lambda: issue_license(policy=acme.unpooled, audit=audit, key="KEY-0001"),
             ]
             * 4
         )
@@ -174,7 +174,7 @@ class TestTwins:
         admin = api(acme.admin)
         row = {"account_id": acme.account.pk, "bearer_id": acme.admin.pk, "name": "twin", "fingerprint": b""}
 
-        with Holder(lambda: StoredAnswer.objects.create(**row)):
+        with Holder(lambda: IdempotentResponse.objects.create(**row)):
             with connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = '100ms'")
             response = admin.delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="twin")
@@ -190,14 +190,14 @@ class TestTwins:
         assert admin.delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="twin").status_code == 200
 
 
-def test_changing_a_key_that_is_being_popped_does_not_change_what_was_handed_out(api, acme, origin):
+def test_changing_a_key_that_is_being_popped_does_not_change_what_was_handed_out(api, acme, audit):
     key = add_keys(acme.policy, "KEY-0001")[0]
     token = api(acme.admin).token
     document = {"data": {"type": "keys", "attributes": {"key": "KEY-0002"}}}
 
     popped, changed, deleted = race_of(
         [
-            lambda: acme.policy.pool.pop(origin),
+            lambda: acme.policy.pool.pop(audit),
             lambda: api(token).patch(f"keys/{key.pk}", document),
             lambda: api(token).delete(f"keys/{key.pk}"),
         ]
@@ -212,9 +212,9 @@ def test_changing_a_key_that_is_being_popped_does_not_change_what_was_handed_out
 
 
 @pytest.mark.sqlite
-def test_on_sqlite_waits_for_the_writer(pooled_policy, origin):
+def test_on_sqlite_waits_for_the_writer(pooled_policy, audit):
     add_keys(pooled_policy, "KEY-0001")
 
-    with Holder(lambda: pooled_policy.pool.pop(origin)) as holder:
+    with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:
         Timer(0.2, holder.let_go).start()
-        assert pooled_policy.pool.pop(origin).key == "KEY-0001"
+        assert pooled_policy.pool.pop(audit).key == "KEY-0001"

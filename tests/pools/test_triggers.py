@@ -11,18 +11,18 @@ from django.core.exceptions import ValidationError
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from accounts.bearers import Origin
-from keygen_site.models import digest
+from accounts.audit import AuditContext
+from keygen_site.db.fields import digest
 from licensing.models import License
 from licensing.services import issue_license
 from pools import checks
 from pools.models import Key, KeyEvent, UsedText
-from pools.services import pop_keys, reveal_key
+from pools.services.keys import pop_keys, reveal_key
 from pools.triggers import TRIGGERS, create_triggers, drop_triggers, missing_triggers
 from tests.cast import add_keys, make_license, numbered
 
 pytestmark = pytest.mark.django_db
-CONSOLE = Origin(operator="ann@acme.test")
+CONSOLE = AuditContext(operator="ann@acme.test")
 
 
 def used():
@@ -88,18 +88,18 @@ class TestCheck:
 
 
 class TestTriggers:
-    def test_keep_the_texts_of_all_rows_of_a_statement(self, acme, origin):
+    def test_keep_the_texts_of_all_rows_of_a_statement(self, acme, audit):
         add_keys(acme.policy, *numbered(4))
-        pop_keys(policy=acme.policy, count=2, origin=origin)
+        pop_keys(policy=acme.policy, count=2, audit=audit)
         Key.objects.with_key("KEY-0003").update(withdrawn=timezone.now())
 
         Key.objects.all().delete()
 
         assert used() == [("key", text) for text in numbered(3)]
 
-    def test_keep_nothing_of_what_is_rolled_back(self, acme, origin):
+    def test_keep_nothing_of_what_is_rolled_back(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
 
         with transaction.atomic():
             acme.policy.delete()
@@ -108,9 +108,9 @@ class TestTriggers:
 
         assert used() == []
 
-    def test_make_a_text_of_a_license_one_of_a_key_and_never_the_other_way(self, acme, origin):
+    def test_make_a_text_of_a_license_one_of_a_key_and_never_the_other_way(self, acme, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
-        license = issue_license(policy=acme.policy, origin=origin)
+        license = issue_license(policy=acme.policy, audit=audit)
 
         license.delete()
         assert used() == [("license", "KEY-0001")]
@@ -119,9 +119,9 @@ class TestTriggers:
         make_license(acme.unpooled, "KEY-0001").delete()
         assert used() == [("key", "KEY-0001")]
 
-    def test_do_not_mind_other_changes(self, acme, origin):
+    def test_do_not_mind_other_changes(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        key = acme.policy.pool.pop(origin)
+        key = acme.policy.pool.pop(audit)
         license = make_license(acme.unpooled, "LICENSE-0001")
 
         key.save()
@@ -136,9 +136,9 @@ class TestTriggers:
 
         assert abs(UsedText.objects.get().created - timezone.now()) < timedelta(minutes=1)
 
-    def test_do_not_keep_an_account_from_being_deleted(self, acme, origin):
+    def test_do_not_keep_an_account_from_being_deleted(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        issue_license(policy=acme.policy, origin=origin)
+        issue_license(policy=acme.policy, audit=audit)
 
         acme.account.delete()
 
@@ -157,14 +157,14 @@ class TestLedgerOfEarlierVersions:
     def use(self):
         import_module("pools.migrations.0010_use_the_ledger_of_earlier_versions").use_ledger(apps, None)
 
-    def test_gives_the_texts_of_used_keys_that_are_gone(self, acme, origin):
+    def test_gives_the_texts_of_used_keys_that_are_gone(self, acme, audit):
         keys = add_keys(acme.policy, *numbered(6))
-        acme.policy.pool.pop(origin)
-        issue_license(policy=acme.policy, origin=origin)
-        reveal_key(keys[2], origin)
+        acme.policy.pool.pop(audit)
+        issue_license(policy=acme.policy, audit=audit)
+        reveal_key(keys[2], audit)
         for event in ("popped", "returned"):
-            KeyEvent.about(event, keys[3], origin).save()
-        KeyEvent.about("deleted", keys[4], origin).save()
+            KeyEvent.about(event, keys[3], audit).save()
+        KeyEvent.about("deleted", keys[4], audit).save()
         Key.objects.exclude(key="KEY-0001").delete()
 
         self.use()
@@ -175,9 +175,9 @@ class TestLedgerOfEarlierVersions:
             add_keys(acme.policy, "KEY-0002")
         assert add_keys(acme.policy, "KEY-0005")
 
-    def test_says_which_keys_were_shown(self, acme, origin):
+    def test_says_which_keys_were_shown(self, acme, audit):
         keys = add_keys(acme.policy, *numbered(4))
-        for event, by in (("popped", origin), ("popped", CONSOLE), ("revealed", CONSOLE), ("withdrawn", CONSOLE)):
+        for event, by in (("popped", audit), ("popped", CONSOLE), ("revealed", CONSOLE), ("withdrawn", CONSOLE)):
             KeyEvent.about(event, keys.pop(0), by).save()
 
         self.use()
@@ -186,9 +186,9 @@ class TestLedgerOfEarlierVersions:
         assert set(shown.values_list("key", flat=True)) == {"KEY-0002", "KEY-0003"}
         assert shown.first().disclosed == KeyEvent.objects.get(event="revealed").created
 
-    def test_is_read_once_more_without_harm(self, acme, origin):
+    def test_is_read_once_more_without_harm(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(origin)
+        acme.policy.pool.pop(audit)
         Key.objects.all().delete()
         UsedText.objects.create(account_id=acme.account.pk, digest=digest("KEY-0001"), kind="license")
 

@@ -12,9 +12,9 @@ from django.db import connection
 
 from licensing.models import License
 from licensing.services import issue_license
-from pools.formats import Line, Reason
+from pools.key_files import Line, Reason
 from pools.models import Key
-from pools.services import import_keys, importing
+from pools.services.imports import import_keys, stage_import
 from tests.cast import add_keys, make_license, make_policy
 from tests.licensing.test_issue_license import license_document
 from tests.races import Holder, race, race_of
@@ -70,23 +70,23 @@ def attempt(delete, come, number):
     return result if before.seen >= number else None
 
 
-def popped_key(acme, origin, text):
+def popped_key(acme, audit, text):
     """A popped key of a pool of its own; deletes its policy."""
     policy = make_policy(acme.product, use_pool=True)
     add_keys(policy, text)
-    policy.pool.pop(origin)
+    policy.pool.pop(audit)
     return policy.delete
 
 
-def popped_keys_row(acme, origin, text):
+def popped_keys_row(acme, audit, text):
     """A popped key; deletes its row."""
     policy = make_policy(acme.product, use_pool=True)
     add_keys(policy, text)
-    key = policy.pool.pop(origin)
+    key = policy.pool.pop(audit)
     return lambda: Key.objects.filter(pk=key.pk).delete()
 
 
-def license_of_its_own(acme, origin, text):
+def license_of_its_own(acme, audit, text):
     """A license with a key of its own; deletes it."""
     license = make_license(acme.unpooled, text)
     return lambda: License.objects.filter(pk=license.pk).delete()
@@ -102,11 +102,11 @@ def came(response):
     return response.status_code != 422
 
 
-class Attempts:
+class RateLimitCounter:
     """How a text comes back into Acme's pool; each says whether it did."""
 
-    def __init__(self, api, acme, origin):
-        self.acme, self.origin, self.api, self.token = acme, origin, api, api(acme.admin).token
+    def __init__(self, api, acme, audit):
+        self.acme, self.audit, self.api, self.token = acme, audit, api, api(acme.admin).token
 
     def by_new_key(self, text):
         return came(self.api(self.token).post("keys", key_document(self.acme.policy, text)))
@@ -124,7 +124,7 @@ class Attempts:
     def by_import(self, text):
         lines = [Line(number, each) for number, each in enumerate([OTHERS[0], text, OTHERS[1]], 1)]
         Key.objects.filter(key__in=OTHERS).delete()
-        report = import_keys(policy=self.acme.policy, files=[lines], origin=self.origin, skip_invalid=True)
+        report = import_keys(policy=self.acme.policy, files=[lines], audit=self.audit, skip_invalid=True)
         assert Key.objects.filter(key__in=OTHERS).count() == 2
         return report.added != 2
 
@@ -136,13 +136,13 @@ class Attempts:
         *((license_of_its_own, way) for way in WAYS),  # another license may have its text
     ],
 )
-def test_a_text_does_not_come_back_while_its_row_is_being_deleted(api, acme, origin, use, way):
-    attempts = Attempts(api, acme, origin)
+def test_a_text_does_not_come_back_while_its_row_is_being_deleted(api, acme, audit, use, way):
+    attempts = RateLimitCounter(api, acme, audit)
     came_back = []
 
     for number in count(1):
         text = TEXT.format(number)
-        delete = use(acme, origin, text)
+        delete = use(acme, audit, text)
         is_back = attempt(delete, lambda text=text: getattr(attempts, way)(text), number)
         if is_back is None:
             break
@@ -153,12 +153,12 @@ def test_a_text_does_not_come_back_while_its_row_is_being_deleted(api, acme, ori
     assert number > 5
 
 
-def test_a_license_that_came_and_went_while_an_import_ran_keeps_its_text_out(acme, origin):
+def test_a_license_that_came_and_went_while_an_import_ran_keeps_its_text_out(acme, audit):
     def come_and_go():
-        issue_license(policy=acme.unpooled, origin=origin, key="KEY-0002").delete()
+        issue_license(policy=acme.unpooled, audit=audit, key="KEY-0002").delete()
 
     lines = [Line(number, TEXT.format(number)) for number in (1, 2, 3)]
-    with importing(policy=acme.policy, files=[lines], origin=origin, skip_invalid=True) as unpublished:
+    with stage_import(policy=acme.policy, files=[lines], audit=audit, skip_invalid=True) as unpublished:
         race(1, come_and_go)
         unpublished.publish()
 

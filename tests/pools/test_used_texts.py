@@ -7,17 +7,17 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from uuid_utils.compat import uuid7
 
-from accounts.bearers import Origin
-from keygen_site.models import digest
+from accounts.audit import AuditContext
+from keygen_site.db.fields import digest
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
-from pools.formats import Line
+from pools.key_files import Line
 from pools.models import Key
-from pools.services import import_keys
+from pools.services.imports import import_keys
 from tests.cast import add_keys, make_policy, make_product
 from tests.console import act, page, signed_in, staff
 
-ORIGIN = Origin(operator="tests")
+ORIGIN = AuditContext(operator="tests")
 
 
 class Scene:
@@ -193,12 +193,12 @@ ROW_GOES = [
 
 def by_service(scene):
     lines = [Line(1, scene.text)]
-    return import_keys(policy=scene.target, files=[lines], origin=ORIGIN, skip_invalid=True).added == 1
+    return import_keys(policy=scene.target, files=[lines], audit=ORIGIN, skip_invalid=True).added == 1
 
 
 def by_dry_run(scene):
     lines = [Line(1, scene.text)]
-    return import_keys(policy=scene.target, files=[lines], origin=ORIGIN, dry_run=True).good == 1
+    return import_keys(policy=scene.target, files=[lines], audit=ORIGIN, dry_run=True).good == 1
 
 
 def by_import_action(scene):
@@ -332,20 +332,20 @@ def test_another_account_may_have_the_text(scene, rival):
     product_is_deleted(one)
 
     assert add_keys(rival.policy, one.text)
-    assert issue_license(policy=rival.unpooled, origin=ORIGIN, key=f"RIVAL-{one.text}")
+    assert issue_license(policy=rival.unpooled, audit=ORIGIN, key=f"RIVAL-{one.text}")
 
 
 def test_a_signed_key_is_taken_like_a_given_one(acme):
     """A license under a policy with a scheme that makes the same key from the same text each time."""
     signed = make_policy(acme.product, scheme="ED25519_SIGN")
-    license = issue_license(policy=signed, origin=ORIGIN, key="ORDER-0001")
+    license = issue_license(policy=signed, audit=ORIGIN, key="ORDER-0001")
     text = license.key
     license.delete()
-    assert issue_license(policy=signed, origin=ORIGIN, key="ORDER-0001").key == text
+    assert issue_license(policy=signed, audit=ORIGIN, key="ORDER-0001").key == text
     License.objects.all().delete()
     Key.objects.create(account=acme.account, policy=acme.policy, key=text)
     acme.policy.pool.pop(ORIGIN)
     acme.policy.delete()
 
     with pytest.raises(ValidationError, match="has already been taken"):
-        issue_license(policy=signed, origin=ORIGIN, key="ORDER-0001")
+        issue_license(policy=signed, audit=ORIGIN, key="ORDER-0001")

@@ -3,7 +3,7 @@ from datetime import timedelta
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from keygen_site.models import StoredAnswer
+from keygen_site.models import IdempotentResponse
 
 BATCH = 5_000
 LEAST_HOURS = 24
@@ -18,12 +18,12 @@ class Command(BaseCommand):
         parser.add_argument("--hours", type=int, default=LEAST_HOURS, help="how long they are kept, 24 at least")
 
     def handle(self, *, hours, **options):
-        old = StoredAnswer.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, LEAST_HOURS)))
+        old = IdempotentResponse.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, LEAST_HOURS)))
         pruned = 0
         while True:
             batch = list(old.values_list("pk", flat=True)[:BATCH])
             if not batch:
                 break
-            StoredAnswer.objects.filter(pk__in=batch).delete()
+            IdempotentResponse.objects.filter(pk__in=batch).delete()
             pruned += len(batch)
         self.stderr.write(f"{pruned} answers forgotten")

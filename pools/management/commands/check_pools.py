@@ -6,12 +6,12 @@ from django.core.management.base import CommandError, CommandParser
 
 from keygen_site.management.monitoring import end_unknown, say
 from licensing.models import Policy
-from pools.management.policies import PolicyCommand
+from pools.management.pool_command import PoolCommand
 
 STATES = ("OK", "WARNING", "CRITICAL")
 
 
-class Command(PolicyCommand):
+class Command(PoolCommand):
     """Says whether a pool runs low, in a line and an exit code as monitoring systems expect them.
 
     0: each has more keys than --warn; 1: one has so many or fewer; 2: one has no more than --critical; 3: it could not

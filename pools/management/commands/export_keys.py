@@ -6,14 +6,14 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from keygen_site.ids import as_uuid
+from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name, path
-from pools.formats import FORMATS, escaped, written
-from pools.management.policies import PolicyCommand
-from pools.services import STATES, export_keys
+from pools.key_files import FORMATS, escaped, serialize_keys
+from pools.management.pool_command import PoolCommand
+from pools.services.exports import STATES, export_keys
 
 
-class Command(PolicyCommand):
+class Command(PoolCommand):
     """Writes the keys of a pool as text, CSV or NDJSON. What it writes, import_keys reads.
 
     The ledger says that keys were exported.
@@ -41,7 +41,7 @@ class Command(PolicyCommand):
         policy = self.find_policy(policy=policy, account=account)
         keys = export_keys(
             policy=policy,
-            origin=self.origin,
+            audit=self.audit,
             state=state,
             key_import=None if key_import is None else self.find_import(policy, key_import),
             since=since,
@@ -55,11 +55,13 @@ class Command(PolicyCommand):
                 except OSError as error:
                     raise CommandError(f"{escaped(output)}: {error.strerror}") from None
                 stack.enter_context(out)
-            for lines in written(keys, format, formula_safe):
+            for lines in serialize_keys(keys, format, formula_safe):
                 out.write(lines)
 
     def find_import(self, policy, text):
-        imports = policy.key_imports.filter(pk=as_uuid(text)) if as_uuid(text) else policy.key_imports.filter(name=text)
+        imports = (
+            policy.key_imports.filter(pk=parse_uuid(text)) if parse_uuid(text) else policy.key_imports.filter(name=text)
+        )
         found = list(imports[:2])
         if len(found) != 1:
             raise CommandError(f"{'Several imports are' if found else 'No import is'} called {text!r}.", returncode=2)

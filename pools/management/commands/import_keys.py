@@ -10,16 +10,16 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from keygen_site.errors import DomainError
+from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
-from pools.formats import FORMATS, FileUnreadable, Line, escaped, format_of, read_keys
-from pools.management.policies import PolicyCommand
-from pools.services import import_keys
+from pools.key_files import FORMATS, FileUnreadable, Line, escaped, format_of, read_keys
+from pools.management.pool_command import PoolCommand
+from pools.services.imports import import_keys
 
 REJECTED = 3
 
 
-class Command(PolicyCommand):
+class Command(PoolCommand):
     """Adds files of keys to the pool of a policy: text with a key a line, CSV or NDJSON, each also gzipped.
 
     All keys are added or, if a line is rejected, none; --skip-invalid adds the good ones. The pool hands them out in
@@ -64,7 +64,7 @@ class Command(PolicyCommand):
                 report = import_keys(
                     policy=policy,
                     files=readings,
-                    origin=self.origin,
+                    audit=self.audit,
                     name=name,
                     source=", ".join(os.path.basename(file) for file in names)[:255],
                     skip_invalid=skip_invalid,

@@ -4,15 +4,14 @@ from rich.console import Console
 from rich.table import Table
 
 from licensing.models import Policy
-from pools.management.policies import PolicyCommand
-from pools.services import count_pools
-from pools.services.counts import days_left
+from pools.management.pool_command import PoolCommand
+from pools.services.statistics import count_pools, days_left
 
 NUMBERS = ("available", "popped", "withdrawn", "day", "week")
 HEADS = ("available", "popped", "withdrawn", "24 hours", "7 days", "days left")
 
 
-class Command(PolicyCommand):
+class Command(PoolCommand):
     """Lists the pools: what is left in each, what has left it, lately too, and for how long it will do at that pace."""
 
     help = __doc__

@@ -3,15 +3,15 @@ import json
 
 from django.core.management.base import CommandError
 
-from keygen_site.errors import DomainError
+from keygen_site.jsonapi.errors import DomainError
 from licensing.models import PoolEmpty
-from pools.management.policies import PolicyCommand
-from pools.services import pop_keys
+from pools.management.pool_command import PoolCommand
+from pools.services.keys import pop_keys
 
 EMPTY = 4
 
 
-class Command(PolicyCommand):
+class Command(PoolCommand):
     """Takes the next key out of a pool and prints it, and nothing else. Nobody gets it again.
 
     Ends with 4 when the pool is empty, or holds fewer keys than --count asks for; then none is taken.
@@ -31,8 +31,8 @@ class Command(PolicyCommand):
         self.check_label("--reference", reference)
         policy = self.find_policy(policy=policy, account=account)
         try:
-            origin = dataclasses.replace(self.origin, reference=reference)
-            keys = pop_keys(policy=policy, count=count, origin=origin)
+            audit = dataclasses.replace(self.audit, reference=reference)
+            keys = pop_keys(policy=policy, count=count, audit=audit)
         except PoolEmpty as error:
             raise CommandError(error.detail, returncode=EMPTY) from None
         except DomainError as error:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *, address, new_password, **options):
-        account = Account.objects.named("demo").first()
+        account = Account.objects.by_identifier("demo").first()
         if account is None:
             account, _, _ = create_account(slug="demo", name="Demo", email="admin@demo.test")
         password = self.operator_password(new_password)

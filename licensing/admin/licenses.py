@@ -1,0 +1,221 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+
+from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
+from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
+from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.models import User
+from keygen_site.db.uuids import parse_uuid
+from licensing.models import License, Policy
+from licensing.services import issue_license
+
+
+class Suspend(ConfirmedAction):
+    name, label, done, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
+
+    def applies_to(self, license):
+        return not license.suspended
+
+    def consequences(self, licenses):
+        return ["It is not valid, and its key no credential, until it is reinstated."]
+
+    def apply(self, license, audit, values):
+        license.suspend()
+
+
+class Reinstate(ConfirmedAction):
+    name, label, done, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
+
+    def applies_to(self, license):
+        return license.suspended
+
+    def consequences(self, licenses):
+        return ["The suspension ends."]
+
+    def apply(self, license, audit, values):
+        license.reinstate()
+
+
+class Renew(ConfirmedAction):
+    name, label, done, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
+
+    def applies_to(self, license):
+        return bool(license.policy.duration and license.expiry)
+
+    def consequences(self, licenses):
+        return ["The expiry is put off by the duration of the policy."]
+
+    def apply(self, license, audit, values):
+        license.renew()
+
+
+class Revoke(ConfirmedAction):
+    name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
+
+    def consequences(self, licenses):
+        return [
+            "The license is deleted, with its tokens. This cannot be undone.",
+            "A key from a pool does not go back: it stays popped, and its life stays in the ledger.",
+        ]
+
+    def apply(self, license, audit, values):
+        license.delete()
+
+    def next_page(self, admin, rows):
+        return reverse("admin:licensing_license_changelist")
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title, parameter_name = "status", "status"
+    STATUSES = ("ACTIVE", "INACTIVE", "EXPIRING", "EXPIRED", "SUSPENDED", "BANNED")
+
+    def lookups(self, request, model_admin):
+        return [(status, status.capitalize()) for status in self.STATUSES]
+
+    def queryset(self, request, licenses):
+        return licenses.with_status(self.value()) if self.value() else licenses
+
+
+class IssueForm(ReferenceForm):
+    """What a license is issued with."""
+
+    policy = forms.ModelChoiceField(Policy.objects.none(), help_text="Where it has a pool, the next key is taken.")
+    name = forms.CharField(max_length=1024, required=False)
+    owner = forms.EmailField(required=False, help_text="The e-mail of a user of the account.")
+
+    field_order = ["policy", "name", "owner", "reference"]
+
+    def __init__(self, *args, policies, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["policy"].queryset = policies.select_related("account", "product")
+        self.fields["policy"].label_from_instance = lambda policy: f"{policy.product} · {policy}"
+
+    def clean(self):
+        values = super().clean()
+        if values.get("owner") and values.get("policy"):
+            owner = User.objects.filter(account=values["policy"].account, email=values["owner"].lower()).first()
+            if owner is None:
+                self.add_error("owner", "Nobody in the account has this e-mail.")
+            values["owner"] = owner
+        return values
+
+
+@admin.register(License)
+class LicenseAdmin(ReadOnlyAdmin):
+    """What somebody may use. What can be done with a license are acts; its key stays masked."""
+
+    hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
+    acts = [Suspend(), Reinstate(), Renew(), Revoke()]
+    list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
+    list_select_related = ["policy", "owner"]
+    list_filter = [StatusFilter, ("policy", AccountScoped), ("product", AccountScoped)]
+    search_fields = ["name"]
+    search_help_text = "The whole key, an id, the owner's e-mail, or part of the name"
+    fieldsets = [
+        (None, {"fields": ["label", "masked", "life", "state", "policy", "product", "owner", "expires", "since"]}),
+        ("Use", {"fields": ["uses", "last_validated", "last_check_in", "last_check_out"]}),
+        ("More", {"fields": ["id", "protected", "version", "metadata"], "classes": ["collapse"]}),
+    ]
+    readonly_fields = ["label", "masked", "life", "state", "expires", "since", "id"]
+
+    def has_add_permission(self, request):
+        return request.user.has_perm("licensing.add_license")
+
+    def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
+        # No index has the licenses of all accounts by their creation. Their ids follow it, unless clients chose them.
+        of_all = request.user.is_superuser and "account__id__exact" not in request.GET
+        return ["-id"] if of_all else super().get_ordering(request)
+
+    def get_search_results(self, request, licenses, text):
+        text = text.strip()
+        if not text:
+            return licenses, False
+        # Each question by its own index: one OR of all could use none.
+        if uuid := parse_uuid(text):
+            return licenses.filter(pk=uuid), False
+        for found in (licenses.with_key(text), licenses.filter(owner__email=text.lower())):
+            if found.exists():
+                return found, False
+        return licenses.filter(name__icontains=text), False
+
+    def add_view(self, request, form_url="", extra_context=None):
+        """Issue a license: a form of its own, for the service decides what comes of it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if answer := sent_before(request):
+            return answer
+        policies = self.of_account(Policy.objects.all(), request, "account")
+        form = IssueForm(
+            request.POST if request.method == "POST" else None,
+            policies=policies,
+            initial={"policy": parse_uuid(request.GET.get("policy", ""))},
+        )
+        if request.method == "POST" and form.is_valid():
+            try:
+                return once(request, lambda: self._issue(request, form.cleaned_data))
+            except ValidationError as error:
+                for problem in error.messages:
+                    form.add_error(None, problem)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Issue a license",
+            "form": form,
+            "button": "Issue",
+            "consequences": ["The key is shown on the next page."],
+            "back": reverse("admin:licensing_license_changelist"),
+            "once": form_id(request),
+        }
+        return TemplateResponse(request, "admin/act.html", context)
+
+    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
+        terms = {name: values[name] or None for name in ("policy", "name", "owner")}
+        license = issue_license(audit=audit_context_of(request, values["reference"]), **terms)
+        self.log_addition(request, license, "Issued")
+        return Shown(
+            title="A license was issued",
+            text=license.revealed or license.key,
+            section=str(self.opts.verbose_name_plural),
+            back=self._page_of(license),
+            again=not license.revealed,
+        )
+
+    @admin.display(description="license", ordering="name")
+    def label(self, license):
+        return license.name or f"…{str(license.pk)[-12:]}"
+
+    @admin.display(description="policy", ordering="policy")
+    def of_policy(self, license):
+        return license.policy
+
+    @admin.display(description="state")
+    def state(self, license):
+        return format_html('<span class="state state-{0}">{0}</span>', license.status.lower())
+
+    @admin.display(description="expires", ordering="expiry")
+    def expires(self, license):
+        return moment(license.expiry) if license.expiry else "never"
+
+    @admin.display(description="issued", ordering="created")
+    def since(self, license):
+        return moment(license.created)
+
+    @admin.display(description="key")
+    def masked(self, license):
+        if license.policy.encrypted:
+            return "kept as a digest only"
+        return license.masked
+
+    @admin.display(description="life of the key")
+    def life(self, license):
+        if not license.policy.use_pool:
+            return "–"
+        address = f"{reverse('admin:pools_key_changelist')}?q={license.pk}"
+        return format_html('<a href="{}">What happened to its key</a>', address)

@@ -1,0 +1,102 @@
+from django.contrib import admin
+
+from accounts.admin.base import AccountScoped, ConsoleAdmin, ConsoleForm, moment
+from licensing.models import Policy
+
+
+@admin.register(Policy)
+class PolicyAdmin(ConsoleAdmin):
+    """The terms of licenses. Whether a policy has a pool is settled when it is made; `pools` shows more of it."""
+
+    class Form(ConsoleForm):
+        def account_of(self, values):
+            return values["product"].account if values.get("product") else None
+
+    form = Form
+    hint = "There is no policy yet. It belongs to a product: add that first, then a policy with a pool."
+    list_display = ["name", "product", "has_pool", "duration", "since"]
+    list_select_related = ["product"]
+    list_filter = ["use_pool", ("product", AccountScoped)]
+    search_fields = ["name"]
+    fieldsets = [
+        (None, {"fields": ["name", "product"]}),
+        ("Pool", {"fields": ["use_pool", "low_stock_threshold"]}),
+        (
+            "Time",
+            {
+                "fields": [
+                    "duration",
+                    "expiration_strategy",
+                    "expiration_basis",
+                    "renewal_basis",
+                    "transfer_strategy",
+                ]
+            },
+        ),
+        ("Use", {"fields": ["max_uses", "max_users", "protected", "authentication_strategy"]}),
+        ("Check-in", {"fields": ["require_check_in", "check_in_interval", "check_in_interval_count"]}),
+        (
+            "Validation asks for",
+            {"fields": ["require_product_scope", "require_policy_scope", "require_user_scope"]},
+        ),
+        ("Keys of its own making", {"fields": ["scheme", "encrypted"], "classes": ["collapse"]}),
+        (
+            "Machines, processes, components: kept, without effect here",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "strict",
+                    "floating",
+                    "max_machines",
+                    "max_processes",
+                    "max_cores",
+                    "max_memory",
+                    "max_disk",
+                    "machine_uniqueness_strategy",
+                    "machine_matching_strategy",
+                    "component_uniqueness_strategy",
+                    "component_matching_strategy",
+                    "machine_leasing_strategy",
+                    "process_leasing_strategy",
+                    "overage_strategy",
+                    "require_machine_scope",
+                    "require_fingerprint_scope",
+                    "require_components_scope",
+                    "require_checksum_scope",
+                    "require_version_scope",
+                    "require_heartbeat",
+                    "heartbeat_duration",
+                    "heartbeat_cull_strategy",
+                    "heartbeat_resurrection_strategy",
+                    "heartbeat_basis",
+                ],
+            },
+        ),
+        ("Metadata", {"fields": ["metadata"], "classes": ["collapse"]}),
+    ]
+
+    def get_readonly_fields(self, request, policy=None):
+        return ["product", "use_pool", "scheme", "encrypted"] if policy else []
+
+    def get_changeform_initial_data(self, request):
+        return {"use_pool": True, "protected": True, **super().get_changeform_initial_data(request)}
+
+    def formfield_for_dbfield(self, field, request, **options):
+        formfield = super().formfield_for_dbfield(field, request, **options)
+        if formfield and field.name in self.EXPLAINED:
+            formfield.help_text = self.EXPLAINED[field.name]
+        return formfield
+
+    EXPLAINED = {
+        "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
+        "low_stock_threshold": "At so many waiting keys the admins of the account are told, once until the pool is filled again.",
+        "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",
+    }
+
+    @admin.display(description="pool", boolean=True, ordering="use_pool")
+    def has_pool(self, policy):
+        return policy.use_pool
+
+    @admin.display(description="since", ordering="id")
+    def since(self, policy):
+        return moment(policy.created)

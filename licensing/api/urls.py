@@ -1,0 +1,57 @@
+from keygen_site.jsonapi.routers import Router
+from keygen_site.jsonapi.viewsets import NamedRouter
+from licensing.api.viewsets.license_base import ANY_TEXT
+from licensing.api.viewsets.license_relationships import LicenseTokenViewSet, LicenseUserViewSet
+from licensing.api.viewsets.licenses import LicenseViewSet, UserLicenseViewSet
+from licensing.api.viewsets.policies import PolicyLicenseViewSet, PolicyViewSet
+from licensing.api.viewsets.products import (
+    ProductLicenseViewSet,
+    ProductPolicyViewSet,
+    ProductTokenViewSet,
+    ProductUserViewSet,
+    ProductViewSet,
+    UserProductViewSet,
+)
+
+
+class LicenseRouter(NamedRouter):
+    """A key may look like anything, so what can be said of a license is looked for before the license itself."""
+
+    def __init__(self):
+        super().__init__()
+        collection, of_collection, member, of_member = self.routes
+        self.routes = [collection, of_collection, of_member, member]
+
+
+class LicenseUserRouter(NamedRouter):
+    """Users are not made below a license, but attached to it and detached from it, many at once."""
+
+    collection = {"get": "list", "post": "attach", "delete": "detach"}
+    member = {"get": "retrieve"}
+
+
+router = Router()
+router.register("products", ProductViewSet)
+router.register(r"products/(?P<product>[^/]+)/policies", ProductPolicyViewSet, basename="product-policies")
+router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, basename="product-tokens")
+router.register("policies", PolicyViewSet)
+router.register(r"users/(?P<user>[^/]+)/products", UserProductViewSet, basename="user-products")
+
+named_router = NamedRouter()
+named_router.register(r"products/(?P<product>[^/]+)/licenses", ProductLicenseViewSet, basename="product-licenses")
+named_router.register(r"products/(?P<product>[^/]+)/users", ProductUserViewSet, basename="product-users")
+named_router.register(r"policies/(?P<policy>[^/]+)/licenses", PolicyLicenseViewSet, basename="policy-licenses")
+named_router.register(r"users/(?P<user>[^/]+)/licenses", UserLicenseViewSet, basename="user-licenses")
+
+below = rf"licenses/(?P<license>{ANY_TEXT})"
+user_router = LicenseUserRouter()
+user_router.register(f"{below}/users", LicenseUserViewSet, basename="license-users")
+token_router = Router()
+token_router.register(f"{below}/tokens", LicenseTokenViewSet, basename="license-tokens")
+license_router = LicenseRouter()
+license_router.register("licenses", LicenseViewSet)
+
+# Licenses are issued and validated most often. What names one comes last: a key may look like any of the others.
+of_all = [url for url in license_router.urls if "pk" not in url.pattern.regex.groupindex]
+of_one = [url for url in license_router.urls if url not in of_all]
+urlpatterns = [*of_all, *router.urls, *named_router.urls, *user_router.urls, *token_router.urls, *of_one]

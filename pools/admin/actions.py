@@ -1,0 +1,105 @@
+"""What operators do with keys and imports; each writes its line of the ledger."""
+
+from django import forms
+from django.http import HttpResponseRedirect
+from django.urls import reverse
+
+from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
+from accounts.admin.form_once import Shown
+from pools.services.keys import return_key, reveal_key, withdraw_import, withdraw_key
+from pools.services.statistics import MOST_COUNTED, left_of
+
+
+class Reveal(ConfirmedAction):
+    """Show a key in clear, for a few minutes and to the operator who asked for it only."""
+
+    name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
+    for_many = False
+    form_class = ReferenceForm
+
+    def consequences(self, keys):
+        if keys[0].popped:
+            return [
+                "The key is shown on the next page.",
+                "You will have seen it, so it cannot be returned to its pool.",
+            ]
+        return [
+            "The key is shown on the next page.",
+            "It stays in its pool and will be handed out to a customer: withdraw it if it shall not.",
+        ]
+
+    def do(self, admin, request, keys, values):
+        return Shown(
+            title="A key, in clear",
+            text=reveal_key(keys[0], audit_context_of(request, values["reference"])),
+            section=str(admin.opts.verbose_name_plural),
+            back=admin._page_of(keys[0]),
+            again=True,
+        )
+
+
+class ReturnForm(ReferenceForm):
+    """The operator's word that a key may be handed out again."""
+
+    undelivered = forms.BooleanField(
+        label="Nobody received this key", help_text="It must be true of each key that is listed above."
+    )
+
+    field_order = ["undelivered", "reference"]
+
+
+class Return(ConfirmedAction):
+    name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
+    form_class = ReturnForm
+
+    def applies_to(self, key):
+        return key.popped is not None and key.disclosed is None
+
+    def consequences(self, keys):
+        return [
+            "It is available again, in its old place: it is the next to be handed out.",
+            "Only a key that the API or a command popped, and that reached nobody, can be returned. "
+            "A key that was issued, shown in the console or exported stays popped: pop another one instead.",
+        ]
+
+    def apply(self, key, audit, values):
+        return_key(policy=key.policy, text=key.key, undelivered=values["undelivered"], audit=audit)
+
+
+class Withdraw(ConfirmedAction):
+    name, label, done, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
+    form_class = ReferenceForm
+
+    def applies_to(self, key):
+        return key.popped is None and key.withdrawn is None
+
+    def consequences(self, keys):
+        return [
+            "It is never handed out, and its text never enters a pool of the account again, "
+            "not even after the policy is deleted. This cannot be undone."
+        ]
+
+    def apply(self, key, audit, values):
+        withdraw_key(policy=key.policy, text=key.key, audit=audit)
+
+
+class WithdrawRest(ConfirmedAction):
+    """Take what is left of an import out of circulation. It takes several transactions; done again, it goes on."""
+
+    name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
+    for_many = False
+    once = False
+    form_class = ReferenceForm
+
+    def consequences(self, imports):
+        left = left_of(imports[0])
+        some = f"{left:,} or more" if left >= MOST_COUNTED else f"{left:,}"
+        return [
+            f"{some} keys of this import still wait. None of them is handed out any more. This cannot be undone.",
+            "Keys that were popped before are not touched.",
+        ]
+
+    def do(self, admin, request, imports, values):
+        withdrawn = withdraw_import(key_import=imports[0], audit=audit_context_of(request, values["reference"]))
+        admin.message_user(request, f"{withdrawn:,} keys were withdrawn.")
+        return HttpResponseRedirect(reverse("admin:pools_keyimport_change", args=[imports[0].pk]))

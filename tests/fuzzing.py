@@ -1,0 +1,47 @@
+"""What the tests of hostile input share."""
+
+from urllib.parse import quote
+
+import orjson
+from jsonschema import Draft202012Validator
+
+from keygen_site.jsonapi.openapi.responses import ERRORS
+from keygen_site.jsonapi.openapi.routes import endpoints
+from tests.cast import add_keys, make_license
+from tests.conftest import JSON_API
+
+ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
+STATUSES = {400, 401, 403, 404, 409, 413, 422, 429}
+# Method and path of every operation.
+CASES = [(endpoint.method, endpoint.path) for endpoint in endpoints()]
+
+
+def assert_answered(response):
+    """It is a success, or the contract's error document with a status of the contract."""
+    if response.status_code < 300:
+        return
+    assert response.status_code in STATUSES, (response.status_code, response.content[:500])
+    assert response["Content-Type"] in (f"{JSON_API}; charset=utf-8", "application/json; charset=utf-8")
+    Draft202012Validator(ERRORS).validate(orjson.loads(response.content))
+
+
+def world_of(acme):
+    """A row of each kind, by the name that an address has for it; `id` is its id below each collection."""
+    add_keys(acme.policy, "KEY-0001")
+    return {
+        "account": "acme",
+        "products": acme.product.pk,
+        "policies": acme.policy.pk,
+        "licenses": make_license(acme.unpooled).pk,
+        "users": acme.user().pk,
+        "keys": acme.policy.pool.first().pk,
+        "pool": acme.policy.pool.first().pk,
+    }
+
+
+def address(path, world, **parts):
+    """An address that fits a path; what `parts` do not say is of rows that there are."""
+    collection = path.partition("{id}")[0].rstrip("/").rpartition("/")[2]
+    known = {"policy": world["policies"]} | {name.removesuffix("s"): pk for name, pk in world.items()}
+    known |= {"id": world.get(collection, ID), "entitlement": ID, "machine": ID} | parts
+    return path.format(**{name: quote(str(value), safe="") for name, value in known.items()})

@@ -1,0 +1,142 @@
+"""Low marks: one message for each refill."""
+
+from threading import Thread
+
+import pytest
+from django.core import mail
+
+from licensing.models import Policy
+from licensing.services import issue_license
+from pools.key_files import Line
+from pools.models import Key
+from pools.services.imports import import_keys
+from pools.services.low_stock import forget_stock_checks
+from tests.cast import add_keys, numbered
+
+pytestmark = pytest.mark.django_db(transaction=True)  # who is told is decided after the commit
+
+
+class AtOnce(Thread):
+    start = Thread.run
+
+
+@pytest.fixture
+def mailbox(settings, monkeypatch):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    monkeypatch.setattr("accounts.services.Thread", AtOnce)
+    mail.outbox = []
+    return mail.outbox
+
+
+def marked(policy, mark):
+    policy.low_stock_threshold = mark
+    policy.save_changes("low_stock_threshold")
+    return policy
+
+
+def pop(policy, audit):
+    """Pop as a request does: with the policy as it is now, and a second after the last one."""
+    forget_stock_checks()
+    return Policy.objects.get(pk=policy.pk).pool.pop(audit)
+
+
+def test_tells_the_admins_once(acme, audit, mailbox, caplog):
+    add_keys(marked(acme.policy, 2), *numbered(5))
+    acme.user("admin", email="second@acme.test")
+    acme.user("admin", email="gone@acme.test").ban()
+    acme.user("developer")
+
+    told = []
+    for _ in range(5):
+        pop(acme.policy, audit)
+        told.append(len(mailbox))
+
+    assert told == [0, 0, 2, 2, 2]
+    assert {message.to[0] for message in mailbox} == {"admin@acme.test", "second@acme.test"}
+    assert mailbox[0].subject == "Pooled: 2 license keys left"
+    assert (
+        caplog.messages.count(f"pool is low: 2 keys left, mark 2, policy {acme.policy.pk}, account {acme.account.pk}")
+        == 1
+    )
+
+
+def test_tells_again_after_an_import(acme, audit, mailbox):
+    add_keys(marked(acme.policy, 1), *numbered(2))
+    pop(acme.policy, audit)
+    lines = [Line(number, text) for number, text in enumerate(["NEXT-0001", "NEXT-0002"], 1)]
+
+    import_keys(policy=acme.policy, files=[lines], audit=audit)
+    told = []
+    for _ in range(3):
+        pop(acme.policy, audit)
+        told.append(len(mailbox))
+
+    assert told == [1, 2, 2]
+
+
+def test_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
+    add_keys(marked(acme.policy, 1), *numbered(2))
+    pop(acme.policy, audit)
+
+    for text in ("ADDED-0001", "ADDED-0002"):
+        api(acme.admin).post(
+            "keys",
+            {
+                "data": {
+                    "type": "keys",
+                    "attributes": {"key": text},
+                    "relationships": {"policy": {"data": {"type": "policies", "id": str(acme.policy.pk)}}},
+                }
+            },
+        )
+    told = []
+    for _ in range(2):
+        pop(acme.policy, audit)
+        told.append(len(mailbox))
+
+    assert told == [1, 2]
+
+
+def test_tells_of_licenses_too(acme, audit, mailbox):
+    add_keys(marked(acme.policy, 0), "KEY-0001")
+
+    issue_license(policy=acme.policy, audit=audit)
+
+    assert [message.subject for message in mailbox] == ["Pooled: 0 license keys left"]
+
+
+def test_looks_at_a_pool_once_a_second(acme, audit, mailbox):
+    add_keys(marked(acme.policy, 1), *numbered(4))
+    pop(acme.policy, audit)
+
+    Policy.objects.get(pk=acme.policy.pk).pool.pop(audit)
+    Policy.objects.get(pk=acme.policy.pk).pool.pop(audit)
+
+    assert mailbox == []
+
+
+def test_a_policy_without_a_mark_costs_no_statement(acme, audit, django_assert_max_num_queries):
+    add_keys(acme.policy, *numbered(2))
+    policy = Policy.objects.get(pk=acme.policy.pk)
+
+    with django_assert_max_num_queries(4) as statements:
+        policy.pool.pop(audit)
+
+    assert not any("low_" in statement["sql"] for statement in statements.captured_queries)
+
+
+def test_a_message_that_fails_takes_no_key_back(acme, audit, monkeypatch):
+    add_keys(marked(acme.policy, 5), *numbered(2))
+    monkeypatch.setattr("pools.services.low_stock._tell", lambda *args: 1 / 0)
+
+    pop(acme.policy, audit)
+
+    assert Key.objects.filter(popped__isnull=False).count() == 1
+
+
+def test_sends_nothing_where_no_mail_is_set_up(acme, audit):
+    add_keys(marked(acme.policy, 5), *numbered(2))
+
+    pop(acme.policy, audit)
+
+    assert Policy.objects.get(pk=acme.policy.pk).low_stock_alerted is not None

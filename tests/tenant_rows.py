@@ -1,0 +1,114 @@
+"""Requests of every route, about rows that there are."""
+
+import json
+import re
+from functools import cache
+from uuid import uuid4
+
+from accounts.audit import AuditContext
+from accounts.models import Token, User
+from keygen_site.jsonapi.openapi.examples import ID as EXAMPLE_ID
+from keygen_site.jsonapi.openapi.generator import build
+from pools.models import KeyEvent
+from tests.cast import add_keys, make_license, make_policy
+
+# There are none of these, whosoever they would be.
+NOTHING = {"entitlement", "machine"}
+_LINKAGE = re.compile(rf'"type": "(\w+)", "id": "{EXAMPLE_ID}"')
+
+
+class Belongings:
+    """A row of each kind, of one product and one user of an account."""
+
+    def __init__(self, account, product, name):
+        policy = make_policy(product, f"Policy of {name}", use_pool=True)
+        popped, key = add_keys(policy, f"KEY-1-OF-{name}", f"KEY-2-OF-{name}")
+        policy.pool.pop(AuditContext(reference=f"reference of {name}"))
+        user = User.objects.create_user(account=account, email=f"person@{name}.test", role="user")
+        license = make_license(make_policy(product, f"Unpooled of {name}"), key=f"LICENSE-OF-{name}", owner=user)
+        attached = User.objects.create_user(account=account, email=f"attached@{name}.test", role="user")
+        license.license_users.create(account=account, user=attached)
+        self.rows = {
+            "product": product,
+            "policy": policy,
+            "key": key,
+            "event": KeyEvent.objects.get(key=popped),
+            "license": license,
+            "user": user,
+            "attached": attached,
+            "token of product": Token.generate(product)[0],
+            "token of license": Token.generate(license)[0],
+            "token of user": Token.generate(user)[0],
+        }
+        # What else an address may name them by.
+        self.names = {"license": [license.key], "user": [user.email], "product": [product.code]}
+        self.secrets = [key.key, popped.key, f"reference of {name}"]
+
+    def id_of(self, kind):
+        return str(self.rows[kind].pk)
+
+    def all_of(self, kind):
+        """The id of a row, and its other names."""
+        return [self.id_of(kind), *self.names.get(kind, [])]
+
+    def texts(self, visible):
+        """All that tells of them, but of the kinds that are visible."""
+        return {text for kind in self.rows.keys() - visible for text in self.all_of(kind)}.union(self.secrets)
+
+
+@cache
+def examples():
+    """The document that each operation takes, as the description of the API shows it, by path and method."""
+    return {
+        (path, method.upper()): next(iter(operation["requestBody"]["content"].values()))["example"]
+        for path, methods in build()["paths"].items()
+        for method, operation in methods.items()
+        if isinstance(operation, dict) and "requestBody" in operation
+    }
+
+
+def kind_of(endpoint, parameter):
+    """What a variable part of an address names."""
+    if parameter != "id":
+        return parameter
+    before, collection = re.search(r"(?:{(\w+)}/)?([\w-]+)/{id}", endpoint.path).groups()
+    if collection == "tokens":
+        return f"token of {before if before in ('product', 'license') else 'user'}"
+    if collection == "users" and before == "license":
+        return "attached"
+    return {"pool": "key", "key-events": "event", "policies": "policy"}.get(collection) or collection.removesuffix("s")
+
+
+def linked(endpoint):
+    """The kinds of rows that the document of an operation names."""
+    return [_one_of(types) for types in _LINKAGE.findall(json.dumps(examples().get((endpoint.path, endpoint.method))))]
+
+
+def request_of(endpoint, account, own, place="", named=""):
+    """Path, document and media type of a request about rows of one's own.
+
+    Args:
+        place: where it is to name another row instead: a variable part of the address, `document`, or `?` and the
+            name of a filter.
+        named: what names that row.
+    """
+    parts = {name: _uuid_of(own, endpoint, name) for name in endpoint.parameters if name != "account"}
+    query = f"{place}={named}" if place.startswith("?") else ""
+    path = endpoint.path.format(account=account, **(parts | ({place: named} if place in parts else {})))
+    document = examples().get((endpoint.path, endpoint.method))
+    if isinstance(document, str):
+        return path, document.encode(), "text/plain"
+
+    def link(found):
+        pk = named if place == "document" else own.id_of(_one_of(found[1]))
+        return f'"type": "{found[1]}", "id": "{pk}"'
+
+    return path + query, document and json.loads(_LINKAGE.sub(link, json.dumps(document))), "application/vnd.api+json"
+
+
+def _uuid_of(own, endpoint, parameter):
+    return str(uuid4()) if parameter in NOTHING else own.id_of(kind_of(endpoint, parameter))
+
+
+def _one_of(types):
+    return {"policies": "policy"}.get(types, types.removesuffix("s"))

@@ -1,0 +1,32 @@
+"""What the project is built on may be used in it."""
+
+import pytest
+
+from tests.dependency_licenses import PERMITTED_IN_TESTS, ROOT, document, is_permitted, license_of, packages
+
+
+@pytest.mark.parametrize("package", packages("requirements.txt"))
+def test_of_what_the_server_runs_with_is_known(package):
+    assert is_permitted(license_of(package)), f"{package}: {license_of(package)}"
+
+
+@pytest.mark.parametrize("package", packages("requirements-dev.txt"))
+def test_of_what_tests_run_with_is_known(package):
+    assert is_permitted(license_of(package), PERMITTED_IN_TESTS), f"{package}: {license_of(package)}"
+
+
+def test_are_listed():
+    assert (ROOT / "docs" / "licenses.md").read_text() == document(), "run: make licenses"
+
+
+@pytest.mark.parametrize("expression", ["MIT", "MPL-2.0 AND (Apache-2.0 OR MIT)", "GPL-3.0-only OR MIT"])
+def test_that_are_known_are_permitted(expression):
+    assert is_permitted(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["UNKNOWN", "", "GPL-3.0-only", "AGPL-3.0-only AND MIT", "MIT AND (GPL-2.0-only OR SSPL-1.0)", "Proprietary"],
+)
+def test_that_are_not_known_are_not(expression):
+    assert not is_permitted(expression)
