@@ -15,3 +15,9 @@ class ConsoleConfig(admin.AdminConfig):
 
     default_site = "accounts.admin.site.Console"
     default = False  # of this module
+
+    def ready(self) -> None:
+        super().ready()
+        # Autodiscovery imports `accounts.admin`, but that package contains the site: what registers with the site can
+        # only be imported after it was created.
+        from accounts.admin import accounts, tokens, users  # noqa: F401

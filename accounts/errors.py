@@ -135,7 +135,7 @@ class TooManyRequests(DomainError):
 
     status = 429
     title = "Too many requests"
-    detail = "RateLimit limit has been reached for your IP address. Please slow down."
+    detail = "Throttle limit has been reached for your IP address. Please slow down."
     code = "TOO_MANY_REQUESTS"
     early = True
 

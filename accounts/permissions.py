@@ -109,15 +109,11 @@ def rank_of(bearer: Model | None) -> int:
 
 
 class HoldsPermission(BasePermission):
-    """Looks the action up in the viewset's `permissions`; an action missing from it is refused."""
+    """Requires the permission of the action's operation. Only an anonymous operation gets here without a bearer."""
 
     def has_permission(self, request, view):
-        permission = view.permissions.get(view.action)
-        if permission is None:
-            raise Forbidden
-        # Nobody in particular gets here only in the viewset's `anonymous` actions, which look for themselves.
         if request.user is not None:
-            require(permission, request.user)
+            require(view.operation.permission, request.user)
         return True
 
 

@@ -1,6 +1,6 @@
 """How fast the server is, as ratios within one run: `make bench`, shorter with `make bench ARGS=--quick`.
 
-Two servers stand side by side on one database, the real one and one with bare views (`benchmarks.baseline_wsgi`). A load
+Two servers run on one database, the real one and one with bare views (`benchmarks.baseline_wsgi`). A load
 generator asks each subject in turn, several rounds over, so that a noisy moment hits all of them; printed are the
 medians of the rounds. The floor is a bare Django view with one `SELECT 1`.
 """

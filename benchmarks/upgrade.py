@@ -3,10 +3,10 @@
     python -m benchmarks.upgrade [--keys 1000000] [--clients 4] [--json FILE]
 
 PostgreSQL with a pool of so many keys, some of them popped. An index is made on the table of keys while clients pop:
-as a migration of ours makes it (`keygen_site.db.migration_operations`), with a transaction open that is older than it and lasts
-longer than LOCK_TIMEOUT; then, to compare, as Django makes one by itself. Printed are how long it took, the pops
-meanwhile and the longest of them; and how long a scrape of /metrics counts. Ends with 1 if a pop was refused while the
-index was made as ours are, or waited for longer than half a second.
+as a migration of ours makes it (`keygen_site.db.migration_operations`), with a transaction open that is older than
+it and lasts longer than LOCK_TIMEOUT; then, to compare, as Django makes one by itself. Printed are how long it took,
+the pops meanwhile and the longest of them; and how long a scrape of /metrics counts. Ends with 1 if a pop was refused
+while the index was made as ours are, or waited for longer than half a second.
 """
 
 import argparse

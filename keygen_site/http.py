@@ -117,13 +117,13 @@ class APIHeadersMiddleware:
             response[name] = value
         response["Report-To"] = report_to(request.get_host())
         if "HTTP_ORIGIN" in sent:
-            response["Access-Control-Allow-AuditContext"] = "*"
+            response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = CORS_METHODS
             response["Access-Control-Expose-Headers"] = EXPOSED
             response["Access-Control-Max-Age"] = "86400"
             if wanted := sent.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"):
                 response["Access-Control-Allow-Headers"] = wanted
-        patch_vary_headers(response, ["AuditContext"])
+        patch_vary_headers(response, ["Origin"])
         return response
 
 

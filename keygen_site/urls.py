@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
+from accounts.api.urls import account_urlpatterns
 from keygen_site.jsonapi.openapi import views
 from keygen_site.observability import health
 
@@ -24,7 +25,7 @@ urlpatterns = [
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("metrics", health.metrics_view),
-    path("v1/", include("accounts.api.account_urls")),
+    path("v1/", include(account_urlpatterns)),
     path("v1/", include(api)),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.signing import algorithms
 from accounts.signing.key_cache import current
-from keygen_site.jsonapi.serializers import timestamp
+from keygen_site.jsonapi.text import timestamp
 
 ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
 # Those that sign the seed itself. The others sign it as it stands in the key, prefix and encoding included.

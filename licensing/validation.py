@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
+from accounts.bearers import Bearer
+from accounts.models import Account
+from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes, sample_uuid
+from keygen_site.db.fields import digest
 from keygen_site.db.uuids import parse_uuid
+from licensing.models import License
+from licensing.models.license_queries import HIDDEN
 from licensing.models.licenses import allows_overage
 
 KEEPS_ACCESS = ("MAINTAIN_ACCESS", "ALLOW_ACCESS")
@@ -28,6 +34,32 @@ NOT_FOUND = Verdict(False, "does not exist", "NOT_FOUND")
 BANNED = Verdict(False, "is banned", "BANNED")
 SUSPENDED = Verdict(False, "is suspended", "SUSPENDED")
 OVERDUE = Verdict(False, "is overdue for check in", "OVERDUE")
+
+
+_VISIBLE: CompiledQuery[License] = CompiledQuery(
+    lambda bearer, key_digest: License.objects.with_api_fields().visible_to(bearer).filter(digest=key_digest),
+    sample_bytes(),
+)
+_OF_ACCOUNT: CompiledQuery[License] = CompiledQuery(
+    lambda account_id, key_digest: License.objects.with_api_fields().filter(account=account_id, digest=key_digest),
+    sample_uuid(),
+    sample_bytes(),
+)
+
+
+def find_license(key: str, *, account: Account, bearer: Bearer | None = None, hidden: bool = False) -> License | None:
+    """The license with exactly this key, with the fields that the API shows, or None.
+
+    Args:
+        account: the account of the license.
+        bearer: if given, only a license that the bearer may see is found.
+        hidden: whether to look among the licenses of which only the key's digest is stored, instead of the others.
+    """
+    if hidden or key.startswith(HIDDEN):
+        licenses = License.objects.with_api_fields().filter(account=account)
+        licenses = licenses.visible_to(bearer) if bearer else licenses
+        return (licenses.with_hidden_key if hidden else licenses.with_key)(key).first()
+    return _VISIBLE.first(digest(key), bearer=bearer) if bearer else _OF_ACCOUNT.first(account.pk, digest(key))
 
 
 def verdict_on(license, scope, now):

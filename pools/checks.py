@@ -8,7 +8,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from pools.triggers import missing_triggers
 
-MADE_BY = ("pools", "0009_remember_used_texts")
+MADE_BY = ("pools", "0003_used_text_triggers")
 
 
 @register(Tags.database)

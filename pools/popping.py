@@ -157,8 +157,8 @@ def _remember(policy_id, key_id, seconds):
     known, until = _hints.get(policy_id, (None, 0.0))
     now = time.monotonic()
     if now >= until:
-        # RateLimitState from the first pop of a row of them, which began at the start of the pool and took so many seconds:
-        # under a steady load too, each pool is looked at from its start now and then.
+        # Measured from the first pop of a series, which began at the start of the pool and took so many seconds: under
+        # a steady load, too, each pool is scanned from its start now and then.
         known, until = None, now + max(HINT_SECONDS, min(LOOK_SHARE * seconds, MOST_HINT_SECONDS))
     if len(_hints) >= MOST_HINTS and policy_id not in _hints:
         _hints.clear()

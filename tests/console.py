@@ -16,7 +16,7 @@ GROUPS = ["Operator", "Support", "Auditor"]
 def group(name):
     """A group of the console. Tests with real transactions empty the tables, also what migrations have filled."""
     if not Group.objects.filter(name=name).exists():
-        import_module("pools.migrations.0004_console_groups").make_groups(apps, None)
+        import_module("pools.migrations.0002_console_groups").make_groups(apps, None)
     return Group.objects.get(name=name)
 
 

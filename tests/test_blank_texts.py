@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.api.base import VERSIONS
-from licensing.api.operations import LICENSES
+from keygen_site.jsonapi.versions import VERSIONS
+from licensing.api.viewsets.licenses import LicenseViewSet
 from licensing.models import License
 from licensing.models.policies import SCHEMES
 from pools.models import KeyEvent
@@ -99,7 +99,7 @@ class TestOtherTexts:
 
     def test_of_a_scope(self, api, acme):
         license = make_license(acme.unpooled)
-        scopes = LICENSES["validate"].takes["meta"].members["scope"].members
+        scopes = LicenseViewSet.operations["validate"].takes["meta"].members["scope"].members
 
         answers = []
         for name, member in scopes.items():

@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db import transaction
 
 from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.operations import File
 from tests.conftest import JSON_API
 from tests.errors import BAD, assert_refused, bad_request
 from tests.pools.documents import key_object
@@ -52,7 +53,7 @@ def writing_endpoints():
     return [
         endpoint
         for endpoint in endpoints()
-        if endpoint.method in WRITES and endpoint.action not in getattr(endpoint.view, "reading_actions", ())
+        if endpoint.method in WRITES and not isinstance(endpoint.view.operations[endpoint.action].takes, File)
     ]
 
 

@@ -78,7 +78,7 @@ def forms(acme, audit):
             repeatable=False,
         ),
         "pools.key reveal": form("pools_key_reveal", keys[5], "KEY-0006", reference="Ticket 1"),
-        "pools.key return": form("pools_key_return", popped[0], repeatable=False),
+        "pools.key return": form("pools_key_return", popped[0], repeatable=False, undelivered="on"),
         "pools.key withdraw": form("pools_key_withdraw", keys[7], repeatable=False),
         "pools.keyimport withdraw": form("pools_keyimport_withdraw", key_import),
     }

@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from keygen_site.observability import metrics
+from keygen_site.observability import health, metrics
 from pools.metrics import PoolCollector
 from tests.cast import add_keys, numbered
 from tests.conftest import API
@@ -211,8 +211,8 @@ def test_processes_add_their_numbers_up(tmp_path):
     program = """
 import django
 django.setup()
-from keygen_site import metrics, observation
-observation.REQUESTS.labels("GET", "/v1/ping", 200).inc()
+from keygen_site.observability import access_log, metrics
+access_log.REQUESTS.labels("GET", "/v1/ping", 200).inc()
 metrics._collectors.clear()
 print(metrics.exposition().decode())
 """

@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 import pytest
 
 from benchmarks.testbed.live_server import live_server
-from keygen_site.jsonapi.negotiation import MOST
+from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 
 pytestmark = pytest.mark.sqlite  # it brings its own database
 MIB = 1 << 20
@@ -130,7 +130,7 @@ class TestTooMuch:
     @pytest.mark.parametrize("known", [True, False], ids=["of known length", "in chunks"])
     def test_is_answered_to_a_client_that_waits(self, server, known):
         length = f"Content-Length: {HUGE}" if known else "Transfer-Encoding: chunked"
-        parts = blocks(MOST + 65_536)
+        parts = blocks(MAX_DOCUMENT_BYTES + 65_536)
         parts = parts if known else (part for part in chunked(parts) if part != b"0\r\n\r\n")
 
         answer, _ = pour(server, head(server, length, "Connection: close"), parts)

@@ -10,7 +10,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from keygen_site.jsonapi.negotiation import MOST
+from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
 from tests.fuzzing import CASES, ID, address, assert_answered, world_of
@@ -81,7 +81,7 @@ class TestDocument:
         assert response.json()["data"]["attributes"]["key"] == key_document(acme.policy)["data"]["attributes"]["key"]
 
     def test_beyond_the_limit_is_refused(self, api, acme):
-        body = b'{"data": "' + b"a" * MOST + b'"}'
+        body = b'{"data": "' + b"a" * MAX_DOCUMENT_BYTES + b'"}'
 
         response = api(acme.admin).post("keys", body)
 

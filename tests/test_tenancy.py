@@ -35,7 +35,8 @@ def places(endpoint):
     ]
     found += [("document", kind) for kind in linked(endpoint)]
     if endpoint.action == "list":
-        known = getattr(getattr(endpoint.view, "filterset_class", None), "parameters", {})
+        filterset = getattr(endpoint.view, "filterset_class", None)
+        known = filterset.described() if filterset else {}
         found += [(f"?{name}", kind) for name, kind in FILTERS.items() if name in known]
     return found
 

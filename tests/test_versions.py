@@ -3,8 +3,8 @@
 import pytest
 from django.db import transaction
 
-from accounts.api.base import VERSIONS
 from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.versions import VERSIONS
 from tests.fuzzing import assert_answered
 from tests.tenant_rows import Belongings, request_of
 

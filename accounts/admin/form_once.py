@@ -1,7 +1,7 @@
 """Forms of the console that act once, however often they are sent, and pages that show the result for a while.
 
-An open form has an id, a UUIDv7. With the act, in its transaction, a `IdempotentResponse` of the operator is written under
-this id: the same form sent again, or opened again by the browser's *Back*, is answered from there.
+An open form has an id, a UUIDv7. With the act, in its transaction, an `IdempotentResponse` of the operator is written
+under this id: the same form sent again, or opened again by the browser's *Back*, is answered from there.
 
 A secret, such as the text of a token, is shown by a page of its own to the operator who sent the form, for SHOWN_FOR.
 It is stored encrypted. The encryption key is derived from SECRET_KEY and the id of the form; the database has only the

@@ -1,14 +1,16 @@
+"""URLs of accounts, users and tokens."""
+
 from django.urls import re_path
 
+from accounts.api.viewsets.accounts import NewAccountViewSet, OwnAccountViewSet
 from accounts.api.viewsets.me import MeViewSet
 from accounts.api.viewsets.tokens import TokenViewSet
 from accounts.api.viewsets.users import PasswordViewSet, UserTokenViewSet, UserViewSet
-from keygen_site.jsonapi.routers import Router
-from keygen_site.jsonapi.viewsets import NamedRouter
+from keygen_site.jsonapi.routers import NamedRouter, Router
 
 
 class TokenRouter(Router):
-    """A token is never changed: PUT makes a new text for it, or, of all tokens, for the one in use."""
+    """PUT gives a token a new text; on the collection it does so for the token in use."""
 
     collection = {"get": "list", "post": "create", "put": "regenerate_current"}
     member = {"get": "retrieve", "put": "regenerate", "delete": "destroy"}
@@ -28,4 +30,13 @@ urlpatterns = [
     *router.urls,
     re_path(r"^me/?$", MeViewSet.as_view({"get": "me"})),
     re_path(r"^profile/?$", MeViewSet.as_view({"get": "profile"})),
+]
+
+# The accounts themselves; the URLs above lie below one.
+_own_account = OwnAccountViewSet.as_view(
+    {"get": "retrieve", "patch": "partial_update", "put": "partial_update", "delete": "destroy"}
+)
+account_urlpatterns = [
+    re_path(r"^accounts/?$", NewAccountViewSet.as_view({"post": "create"})),
+    re_path(r"^accounts/(?P<account>[^/]+)/?$", _own_account),
 ]

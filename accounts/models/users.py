@@ -1,7 +1,7 @@
 """People: those who work with an account, those who hold its licenses, and those who operate the server."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -79,9 +79,9 @@ class UserQuerySet(models.QuerySet):
         ]
         return self.filter(Q(pk__in=holders[0]) | Q(pk__in=holders[1]))
 
-    def with_activity(self):
-        """Users who know whether they are active, `has_recent_license`, without asking for each."""
-        since = timezone.now() - INACTIVE_AFTER
+    def with_activity(self, now: datetime) -> "UserQuerySet":
+        """Users with `has_recent_license`: whether one of their licenses was active recently, seen from `now`."""
+        since = now - INACTIVE_AFTER
         moments = ("created", "last_validated", "last_check_in", "last_check_out")
         recent = [
             Exists(
@@ -101,8 +101,9 @@ class UserQuerySet(models.QuerySet):
             return self.exclude(banned=None)
         if status not in ("ACTIVE", "INACTIVE"):
             return self.none()
-        users = self.filter(banned=None).with_activity()
-        active = Q(created__gte=timezone.now() - INACTIVE_AFTER) | Q(has_recent_license=True)
+        now = timezone.now()
+        users = self.filter(banned=None).with_activity(now)
+        active = Q(created__gte=now - INACTIVE_AFTER) | Q(has_recent_license=True)
         return users.filter(active if status == "ACTIVE" else ~active)
 
 
@@ -180,6 +181,7 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
 
     class JSONAPIMeta:
         resource_name = "users"
+        identifiers = "id or e-mail"
 
     def __str__(self):
         return self.email

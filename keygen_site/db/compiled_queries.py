@@ -1,115 +1,247 @@
-"""Queries that are compiled once, for what most requests ask.
+"""Querysets compiled to SQL once and run again with other parameters.
 
-Django compiles a query anew each time it runs, which costs several times what the database needs for it (the profile
-is in `benchmarks/README.md`). Here the SQL and the way from a row to objects are kept, for each thread.
+Django compiles a queryset anew each time it runs, which costs several times what the database needs for the query
+(profile in `benchmarks/README.md`). This is the only module that uses the ORM's compiler.
 """
 
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
+from uuid import UUID, uuid4
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models.query import get_related_populators
+from django.db.models.sql.compiler import SQLCompiler
+from django.utils import timezone
+
+from keygen_site.db.fields import digest
+from keygen_site.db.uuids import parse_uuid
 
 
-class CompiledQuery:
-    """`CompiledQuery(queryset_of, *fields)`: the query that `queryset_of(*values)` makes, with the values as parameters.
+class Bearer(Protocol):
+    """Whom a credential speaks for; a dataclass."""
 
-    Each field says how its value, an id or bytes, is given to the database; the query must not depend on a value in
-    any other way.
-    With `bearer=`, `queryset_of(bearer, *values)` may depend on the bearer's role as it likes, and has their id and
-    their account's as parameters.
+    @property
+    def account_id(self) -> UUID: ...
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def role(self) -> str: ...
+
+
+M = TypeVar("M", bound=models.Model)
+# How a parameter of the SQL is made from the values of a call.
+Source = Callable[[Sequence[Any]], Any]
+# Sample timestamps lie so far from the clock that a `timezone.now()` in a queryset cannot be taken for one.
+_SAMPLE_TIME = datetime(2525, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+_NEAR = timedelta(days=3650)
+
+
+class UnsafeQuery(Exception):
+    """The queryset depends on something that a compiled query would freeze or lose."""
+
+
+class CompiledQuery(Generic[M]):
+    """Compiles `build(*values)` to SQL once per thread and role, and runs it with new values.
+
+    The kinds of the values are those of the samples: a UUID, bytes, a timestamp, or a text (an identifier as a client
+    sends it). A parameter of the SQL is recognised by its value: as one of the samples, as the digest, the UUID or the
+    normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
+
+    With a bearer, `build(bearer, *values)` may depend on the bearer's role in any way; the bearer's id and account id
+    are parameters.
+
+    Raises:
+        UnsafeQuery: at the first use, when the SQL does not contain a value, or contains a timestamp that is not
+            derived from one: that would be the time of the first call for ever.
     """
 
-    def __init__(self, queryset_of, *fields):
-        self.queryset_of, self.fields = queryset_of, fields
-        self.local = threading.local()
+    def __init__(self, build: Callable[..., models.QuerySet[M]], *samples: Any, unused: Sequence[int] = ()) -> None:
+        """
+        Args:
+            build: makes the queryset from the values.
+            samples: a value of each kind, see `sample_uuid` and the others.
+            unused: indexes of values that the queryset may leave out.
+        """
+        self.build, self.samples, self.unused = build, samples, frozenset(unused)
+        self._compiled = threading.local()
 
-    def first(self, *values, bearer=None):
-        """The first row as a model instance, with all that the queryset selects, or None."""
+    def first(self, *values: Any, bearer: Bearer | None = None) -> M | None:
+        """The first row as a model instance with all that the queryset selects, or None."""
         return next(iter(self.rows(1, *values, bearer=bearer)), None)
 
-    def rows(self, most, *values, bearer=None):
-        """The first rows, `most` at most, in the same way: a list."""
-        sql, sources, build = self._compiled(bearer)
-        if sql is None:
-            return []
-        fields = self.fields
-        if bearer:
-            values = (bearer.account_id, bearer.id, *values)
-            fields = (_ID, _ID, *fields)
-        given = [field.get_db_prep_value(value, connection) for field, value in zip(fields, values, strict=True)]
-        with connection.cursor() as cursor:
-            # The limit is part of the text: a plan for an unknown one would be made for a tenth of the table.
-            cursor.execute(
-                f"{sql} LIMIT {most:d}", [source if place is None else given[place] for place, source in sources]
-            )
-            return [build(row) for row in cursor.fetchall()]
-
-    def _compiled(self, bearer):
-        """The SQL, where each of its parameters comes from (the place of a value, or a constant), and the builder."""
-        known = self.local.__dict__
+    def rows(self, limit: int, *values: Any, bearer: Bearer | None = None) -> list[M]:
+        """The first rows, at most `limit`."""
+        known: dict[Any, Any] = self._compiled.__dict__
         role = bearer and bearer.role
         if role not in known:
             known[role] = self._compile(bearer)
-        return known[role]
+        sql, sources, build_row = known[role]
+        if sql is None:
+            return []
+        if bearer:
+            values = (bearer.account_id, bearer.id, *values)
+        with connection.cursor() as cursor:
+            # The limit is part of the text: PostgreSQL would plan an unknown one for a tenth of the table.
+            cursor.execute(f"{sql} LIMIT {limit:d}", [source(values) for source in sources])
+            return [build_row(row) for row in cursor.fetchall()]
 
-    def _compile(self, bearer):
-        samples = [uuid4() if isinstance(field, models.UUIDField) else uuid4().bytes for field in self.fields]
-        fields = list(self.fields)
+    def _compile(self, bearer: Bearer | None) -> tuple[str | None, list[Source], Callable[[Sequence[Any]], M] | None]:
+        samples = list(self.samples)
         if bearer:
             account_id, bearer_id = uuid4(), uuid4()
-            queryset = self.queryset_of(replace(bearer, account_id=account_id, id=bearer_id), *samples)
-            samples, fields = [account_id, bearer_id, *samples], [_ID, _ID, *fields]
+            queryset = self.build(replace(cast(Any, bearer), account_id=account_id, id=bearer_id), *samples)
+            samples = [account_id, bearer_id, *samples]
         else:
-            queryset = self.queryset_of(*samples)
+            queryset = self.build(*samples)
         compiler = queryset.query.get_compiler(connection=connection)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:
-            return None, None, None
-        pairs = zip(fields, samples, strict=True)
-        given = [_plain(field.get_db_prep_value(sample, connection)) for field, sample in pairs]
-        plain = [_plain(value) for value in parameters]
-        sources = [(given.index(value), None) if value in given else (None, value) for value in plain]
-        return sql, sources, _builder(compiler)
+            return None, [], None
+        found: set[int] = set()
+        sources = [_source_of(_plain(parameter), samples, found) for parameter in parameters]
+        offset = 2 if bearer else 0
+        # A bearer's id is not in every queryset: staff see the whole account.
+        missing = [n - offset for n in range(offset, len(samples)) if n not in found and n - offset not in self.unused]
+        if missing or (bearer and 0 not in found):
+            raise UnsafeQuery(f"values {missing or 'of the account'} are not parameters of: {sql}")
+        return sql, sources, _row_builder(compiler)
 
 
-_ID = models.UUIDField()
+def sample_uuid() -> UUID:
+    """A sample for a value that is a UUID."""
+    return uuid4()
 
 
-def _plain(value):
-    return getattr(value, "obj", value)  # psycopg wraps bytes into an object that equals no other
+def sample_bytes() -> bytes:
+    """A sample for a value that is a digest."""
+    return uuid4().bytes * 2
 
 
-def row_builder(queryset, using):
-    """What makes a row, with the columns that a queryset selects, into an object.
+def sample_text() -> str:
+    """A sample for a text that is not a UUID, such as an e-mail or a key."""
+    return f"Sample-{uuid4().hex}"
 
-    Returns:
-        the columns' names, and a function of a row.
-    """
+
+def sample_uuid_text() -> str:
+    """A sample for a text that spells a UUID."""
+    return str(uuid4())
+
+
+def sample_time() -> datetime:
+    """A sample for a timestamp."""
+    return _SAMPLE_TIME + timedelta(microseconds=uuid4().int % 10**9)
+
+
+def _uuid_value(value: Any) -> UUID | None:
+    return parse_uuid(value) if isinstance(value, str) else value
+
+
+_UUID_FIELD, _TIME_FIELD, _BINARY_FIELD = models.UUIDField(), models.DateTimeField(), models.BinaryField()
+
+
+def _given(index: int, values: Sequence[Any]) -> Any:
+    return values[index]
+
+
+def _given_uuid(index: int, values: Sequence[Any]) -> Any:
+    return _UUID_FIELD.get_db_prep_value(_uuid_value(values[index]), connection)
+
+
+def _given_digest(index: int, values: Sequence[Any]) -> Any:
+    return _BINARY_FIELD.get_db_prep_value(digest(values[index]), connection)
+
+
+def _given_bytes(index: int, values: Sequence[Any]) -> Any:
+    return _BINARY_FIELD.get_db_prep_value(values[index], connection)
+
+
+def _given_email(index: int, values: Sequence[Any]) -> Any:
+    return values[index].strip().lower()
+
+
+def _given_time(index: int, distance: timedelta, values: Sequence[Any]) -> Any:
+    return _TIME_FIELD.get_db_prep_value(values[index] + distance, connection)
+
+
+def _source_of(parameter: Any, samples: Sequence[Any], found: set[int]) -> Source:
+    """Where a parameter of the SQL comes from; adds the index of the sample to `found`."""
+    for index, sample in enumerate(samples):
+        source: Source | None = None
+        match sample:
+            case UUID():
+                if parameter == _given_uuid(index, samples):
+                    source = partial(_given_uuid, index)
+            case bytes():
+                if parameter == sample:
+                    source = partial(_given_bytes, index)
+            case datetime():
+                moment = _as_time(parameter)
+                if moment is not None and abs(moment - sample) < _NEAR:
+                    source = partial(_given_time, index, moment - sample)
+            case str():
+                if parameter == sample:
+                    source = partial(_given, index)
+                elif parameter == digest(sample):
+                    source = partial(_given_digest, index)
+                elif parameter == sample.lower():
+                    source = partial(_given_email, index)
+                elif _uuid_value(sample) and parameter == _given_uuid(index, samples):
+                    source = partial(_given_uuid, index)
+        if source is not None:
+            found.add(index)
+            return source
+    if _as_time(parameter) is not None:
+        raise UnsafeQuery(f"the time {parameter!r} would be frozen in the compiled query")
+    return lambda values: parameter
+
+
+def _as_time(parameter: Any) -> datetime | None:
+    """A parameter that is a timestamp, as the database's adapter sees it (SQLite: a text)."""
+    if isinstance(parameter, datetime):
+        return parameter if timezone.is_aware(parameter) else parameter.replace(tzinfo=UTC)
+    if isinstance(parameter, str) and len(parameter) >= 19 and parameter[4] == parameter[7] == "-":
+        try:
+            return datetime.fromisoformat(parameter).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """A parameter without the wrapper that psycopg puts around bytes, which equals nothing else."""
+    value = getattr(value, "obj", value)
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def row_builder(queryset: models.QuerySet[M], using: str) -> tuple[list[str], Callable[[Sequence[Any]], M]]:
+    """The names of the columns that a queryset selects, and a function that makes an instance from a row of them."""
     compiler = queryset.query.get_compiler(using=using)
     compiler.as_sql()
-    return [column[0].target.column for column in compiler.select], _builder(compiler)
+    return [column[0].target.column for column in compiler.select], _row_builder(compiler)
 
 
-def _builder(compiler):
-    """What makes a row of a compiled query into an object, as Django's own `ModelIterable` does."""
+def _row_builder(compiler: SQLCompiler) -> Callable[[Sequence[Any]], Any]:
+    """A function that makes an instance from a row, as Django's `ModelIterable` does."""
     fields, annotations = compiler.klass_info["select_fields"], compiler.annotation_col_map
     first, last = fields[0], fields[-1] + 1
     names = [column[0].target.attname for column in compiler.select[first:last]]
     model, using = compiler.klass_info["model"], compiler.using
-    populators = get_related_populators(compiler.klass_info, compiler.select, using)
+    populators = get_related_populators(compiler.klass_info, compiler.select, using)  # type: ignore[call-arg, arg-type]
     converters = compiler.get_converters([column[0] for column in compiler.select[0 : compiler.col_count]])
 
-    def build(row):
+    def build(row: Sequence[Any]) -> Any:
         row = next(compiler.apply_converters([row], converters)) if converters else row
-        built = model.from_db(using, names, row[first:last])
+        instance = model.from_db(using, names, row[first:last])
         for populator in populators:
-            populator.populate(row, built)
+            populator.populate(row, instance)
         for name, position in annotations.items():
-            setattr(built, name, row[position])
-        return built
+            setattr(instance, name, row[position])
+        return instance
 
     return build

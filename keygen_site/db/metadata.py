@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Func, QuerySet
 from django.http import QueryDict
 
-from keygen_site.jsonapi.request_documents import camel, snake
+from keygen_site.jsonapi.text import camel, snake
 
 MAX_BYTES, MAX_DEPTH, MAX_KEYS = 16_384, 4, 64
 _PARAMETER = re.compile(r"metadata(?P<names>(?:\[[^\[\]]+\])+)(?P<list>\[\])?")

@@ -1,45 +1,52 @@
-"""What the domain says when it refuses. Plain Python: no HTTP framework, no Django.
+"""Errors of the domain. Plain Python: no HTTP framework, no Django.
 
-One handler, `keygen_site.jsonapi.exceptions.exception_handler`, turns these into JSON:API error documents; the
-console and the commands show the same `detail`.
+`keygen_site.jsonapi.exceptions.exception_handler` turns them into JSON:API error documents; the console and the
+commands show the same `detail`.
 
-A value that a *model* refuses is Django's own `ValidationError`, by field name, with the kind of
-failure as its code: `ValidationError({"key": ValidationError("is reserved", code="not_allowed")})`
-is answered 422 `KEY_NOT_ALLOWED` at `/data/attributes/key`.
+A value that a *model* refuses is Django's own `ValidationError`, by field name, with the kind of failure as its code:
+`ValidationError({"key": ValidationError("is reserved", code="not_allowed")})` becomes 422 `KEY_NOT_ALLOWED` at
+`/data/attributes/key`.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 DOCUMENTATION = "https://keygen.sh/docs/api"  # where errors are explained
 
 
 class DomainError(Exception):
-    """A rule that said no. Subclasses name the rule and stand beside what they protect.
+    """A rule refuses a request. Subclasses name the rule and are defined next to the model that it protects.
 
     Attributes:
-        status: the HTTP status that a REST client sees.
+        status: the HTTP status of the response.
         title, detail, code: the members of the error object; `code` may be None.
-        source: where the trouble is, one of `{"pointer": "/data/…"}`, `{"parameter": "page[size]"}`,
+        source: the origin of the error, one of `{"pointer": "/data/…"}`, `{"parameter": "page[size]"}`,
             `{"header": "Authorization"}`, or None.
-        about: address of a page that explains the error, or None.
+        about: the URL of a page that explains the error, or None.
         headers: response headers that belong to the error, e.g. `Retry-After`.
-        meta: more about it, for the `meta` of the document.
+        meta: further members of the document's `meta`.
         early: whether it is raised before the request reaches its resource; such a document has no `meta`.
     """
 
-    status = 422
-    title = "Unprocessable entity"
-    detail = "The request could not be completed"
+    status: int = 422
+    title: str = "Unprocessable entity"
+    detail: str = "The request could not be completed"
     code: str | None = None
-    source: dict[str, str] | None = None
+    source: Mapping[str, str] | None = None
     about: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
     meta: Mapping[str, Any] = MappingProxyType({})
-    early = False
+    early: bool = False
 
-    def __init__(self, detail=None, *, pointer=None, parameter=None, header=None):
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        pointer: str | None = None,
+        parameter: str | None = None,
+        header: str | None = None,
+    ) -> None:
         if detail is not None:
             self.detail = detail
         for name, value in (("pointer", pointer), ("parameter", parameter), ("header", header)):
@@ -49,27 +56,27 @@ class DomainError(Exception):
 
 
 class BadRequest(DomainError):
-    """The request itself is malformed: its document, its query or a header (contract: keys 0.3, platform 4.2)."""
+    """The document, the query or a header of the request is malformed (contract: keys 0.3, platform 4.2)."""
 
     status = 400
     title = "Bad request"
 
 
 class NotFound(DomainError):
-    """There is no such thing, or the bearer may not know of it (contract: keys 0.4, platform 4.2)."""
+    """The resource does not exist, or the bearer may not know of it (contract: keys 0.4, platform 4.2)."""
 
     status = 404
     title = "Not found"
     code = "NOT_FOUND"
 
     @classmethod
-    def of(cls, noun, identifier):
-        """The error for a record looked up by `identifier`, shown as it was sent."""
+    def of(cls, noun: str, identifier: Any) -> Self:
+        """The error for a resource looked up by `identifier`, which is shown as it was sent."""
         return cls(f"The requested {noun} '{identifier}' was not found")
 
 
 class Conflict(DomainError):
-    """Something changed in the middle of the request; nothing has happened (contract: keys 0.4)."""
+    """Another request changed a row that this one needs; this one had no effect (contract: keys 0.4)."""
 
     status = 409
     title = "Conflict"
@@ -77,7 +84,7 @@ class Conflict(DomainError):
 
 
 class NullByte(BadRequest):
-    """A NUL, which no text here may hold: PostgreSQL cannot store it (contract: platform 2.3)."""
+    """A NUL in a text: PostgreSQL cannot store it (contract: platform 2.3)."""
 
     code = "ENCODING_INVALID"
     detail = "The request could not be completed because it contains an unexpected null byte (check encoding)"
@@ -91,7 +98,7 @@ class BytesInvalid(BadRequest):
 
 
 class JSONInvalid(BadRequest):
-    """The body is no JSON (contract: platform 2.3)."""
+    """The body is not JSON (contract: platform 2.3)."""
 
     code = "JSON_INVALID"
     detail = "The request could not be completed because it contains invalid JSON (check formatting/encoding)"
@@ -99,7 +106,7 @@ class JSONInvalid(BadRequest):
 
 
 class MimeTypeInvalid(BadRequest):
-    """Neither a known Accept nor a known Content-Type (contract: platform 2.1, 2.2; 400, not 406 or 415)."""
+    """Accept or Content-Type names no known media type (contract: platform 2.1, 2.2; 400, not 406 or 415)."""
 
     code = "MIME_TYPE_INVALID"
     detail = "The mime type of the request is not acceptable (check content-type and accept headers)"
@@ -107,14 +114,14 @@ class MimeTypeInvalid(BadRequest):
 
 
 class EndpointNotFound(NotFound):
-    """No such route, or no such method on it (contract: platform 4.2; 404, not 405)."""
+    """The URL has no route, or its route not this method (contract: platform 4.2; 404, not 405)."""
 
     detail = "The requested endpoint was not found (check your HTTP method, Accept header, and URL path)"
     early = True
 
 
 class Busy(DomainError):
-    """What is needed is held by another transaction for too long; nothing has happened, so try again."""
+    """The request waited too long for a lock. It had no effect and can be repeated."""
 
     status = 503
     title = "Service unavailable"
@@ -124,7 +131,7 @@ class Busy(DomainError):
 
 
 class Unavailable(DomainError):
-    """The database does not answer. Where it fell silent in the middle, nobody knows what has happened."""
+    """The database does not respond. If the connection broke during a commit, the effect is unknown."""
 
     status = 503
     title = "Service unavailable"
@@ -137,6 +144,8 @@ class Unavailable(DomainError):
 
 
 class InternalError(DomainError):
+    """An unexpected exception; its traceback is in the log."""
+
     status = 500
     title = "Internal server error"
     detail = "Something went wrong on this server. Its operator finds what happened in its log, under the request's id."
@@ -147,6 +156,6 @@ class Unprocessable(DomainError):
 
     title = "Unprocessable resource"
 
-    def __init__(self, detail, *, code, pointer, about):
+    def __init__(self, detail: str, *, code: str, pointer: str, about: str) -> None:
         super().__init__(detail, pointer=pointer)
         self.code, self.about = code, about

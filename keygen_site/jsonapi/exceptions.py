@@ -1,10 +1,14 @@
+"""Exceptions as JSON:API error documents (contract: platform 4)."""
+
 import logging
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from django.core.exceptions import ValidationError
 from django.db.utils import Error, IntegrityError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -24,11 +28,25 @@ from keygen_site.jsonapi.errors import (
     Unprocessable,
 )
 from keygen_site.jsonapi.negotiation import JSON_API, Document, accepted_media_type
-from keygen_site.jsonapi.request_documents import camel
+from keygen_site.jsonapi.serializers import ResourceSerializer
+from keygen_site.jsonapi.types import camel
+
+logger = logging.getLogger(__name__)
+
+# Django's codes of validation errors in the contract's words.
+_CODES = {
+    "unique": "taken",
+    "blank": "missing",
+    "null": "missing",
+    "invalid_choice": "not_allowed",
+    "max_length": "too_long",
+    "min_value": "invalid",
+    "max_value": "invalid",
+}
 
 
-def error_object(error):
-    """A `DomainError` as a member of `errors`; what it does not know is left out (contract: platform 4.1)."""
+def error_object(error: DomainError | type[DomainError]) -> dict[str, Any]:
+    """An error as a member of `errors`, without the members that it does not state (contract: platform 4.1)."""
     members = {
         "title": error.title,
         "detail": error.detail,
@@ -39,8 +57,8 @@ def error_object(error):
     return {name: value for name, value in members.items() if value}
 
 
-def error_response(request, error):
-    """The answer to a request that no viewset handles, in the client's media type if it named a known one."""
+def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """The response to a request that no viewset handles, in the accepted media type if that is a known one."""
     try:
         media_type = accepted_media_type(request.headers.get("Accept", ""))
     except MimeTypeInvalid:
@@ -50,24 +68,20 @@ def error_response(request, error):
     return HttpResponse(body, status=error.status, content_type=content_type, headers=dict(error.headers))
 
 
-logger = logging.getLogger(__name__)
-
-
-def exception_handler(exception, context):
-    """The one place where an exception becomes an error document; what nobody expected stays a 500."""
-    request, view = context["request"], context["view"]
-    errors = _errors_of(exception, view)
-    if errors is None:
+def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's `EXCEPTION_HANDLER`: the error document for an exception, or None for an unexpected one, which is a 500."""
+    errors = _errors_of(exception, context["view"])
+    if not errors:
         return None
     set_rollback()
     first = errors[0]
     document = Document(errors=[error_object(error) for error in errors])
     if not first.early:
-        document["meta"] = {"id": request.id, **first.meta}
+        document["meta"] = {"id": context["request"].id, **first.meta}
     return Response(document, status=first.status, headers=dict(first.headers))
 
 
-def _errors_of(exception, view):
+def _errors_of(exception: Exception, view: Any) -> list[DomainError]:
     match exception:
         case DomainError():
             return [exception]
@@ -78,78 +92,72 @@ def _errors_of(exception, view):
         case Error() if refusal := refusal_of(exception):
             return [refusal]
         case IntegrityError():
-            # Each rule was checked, so a row that this one needs has gone meanwhile, or its id is another account's.
+            # Each rule was checked before, so a row that this one refers to was deleted since, or its id is taken in
+            # another account.
             logger.warning("conflict in request %s: %s", view.request.id, type(exception.__cause__).__name__)
             return [Conflict()]
-    return None
+    return []
 
 
-def refusal_of(error):
-    """What to answer to an error of the database that is nobody's mistake, or None."""
+def refusal_of(error: Error) -> DomainError | None:
+    """The error to show for a database that is busy or unreachable; None for any other error."""
     if is_timeout(error):
         return Busy()
     return Unavailable() if is_unavailable(error) else None
 
 
-def endpoint_not_found(request, exception=None):
-    """Django's `handler404`: no route fits."""
+def validation_errors(exception: ValidationError, serializer: type[ResourceSerializer]) -> list[DomainError]:
+    """A model's `ValidationError` as errors of a document, those of equal code and source only once."""
+    resource_type = serializer.type_name()
+    attributes = {name for name, _, _ in serializer.attribute_table()}
+    errors: dict[tuple[str, str], DomainError] = {}
+    for name, problems in exception.error_dict.items():
+        # A product has both an attribute and a relationship `platforms`; the attribute counts.
+        related = name in serializer.relationships or name in serializer.aliases
+        folder = "relationships" if related and camel(name) not in attributes else "attributes"
+        if name in ("__all__", "id"):
+            pointer, anchor = "/data" if name == "__all__" else "/data/id", f"{resource_type}-object"
+        else:
+            group = "attrs" if folder == "attributes" else folder
+            pointer, anchor = f"/data/{folder}/{camel(name)}", f"{resource_type}-object-{group}-{camel(name)}"
+        prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
+        for problem in problems:
+            kind = str(problem.code)
+            code = f"{prefix}_{_CODES.get(kind, kind)}".upper()
+            message = str(problem.message)  # Django's own messages are lazy translations
+            detail = message % problem.params if problem.params else message
+            about = f"{DOCUMENTATION}/{resource_type}/#{anchor}"
+            errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
+    return list(errors.values())
+
+
+# Django's handlers of requests that reach no view, or whose view failed ---------------------------------------------
+
+
+def endpoint_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
-        return defaults.page_not_found(request, exception)
+        return defaults.page_not_found(request, exception)  # type: ignore[arg-type]
     return error_response(request, EndpointNotFound())
 
 
-def bad_request(request, exception):
-    """Django's `handler400`: it will not go on with a request, e.g. of another host or of thousands of parameters."""
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """`handler400`: Django refuses the request, e.g. for its host or for thousands of parameters."""
     if request.path.startswith("/v1/"):
         return error_response(request, BadRequest())
     return defaults.bad_request(request, exception)
 
 
-def internal_error(request):
-    """Django's `handler500`: what nobody expected, with its traceback in the log; or a database that does not answer.
+def internal_error(request: HttpRequest) -> HttpResponseBase:
+    """`handler500`: an unexpected exception, with its traceback in the log, or an unreachable database.
 
-    The API's own views never get here with the latter, but pages do, and what is around a view.
+    The API's views answer the latter themselves; pages and middleware do not.
     """
     error = sys.exception()
     refusal = refusal_of(error) if isinstance(error, Error) else None
     if request.path.startswith("/v1/"):
         return error_response(request, refusal or InternalError())
     if refusal:
-        return HttpResponse(refusal.detail, status=refusal.status, headers=refusal.headers, content_type="text/plain")
+        headers = dict(refusal.headers)
+        return HttpResponse(refusal.detail, status=refusal.status, headers=headers, content_type="text/plain")
     return defaults.server_error(request)
-
-
-def validation_errors(exception, serializer):
-    """A model's `ValidationError` as the errors of a document, those of equal code and source only once."""
-    topic = serializer.type_name()
-    attributes = {name for name, _, _ in serializer.table()}
-    errors = {}
-    for name, problems in exception.error_dict.items():
-        # A product has both: the attribute `platforms` and a link of that name.
-        related = name in serializer.relationships or name in serializer.aliases
-        kind = "relationships" if related and camel(name) not in attributes else "attrs"
-        if name in ("__all__", "id"):
-            pointer, anchor = "/data" if name == "__all__" else "/data/id", f"{topic}-object"
-        else:
-            folder = "relationships" if kind == "relationships" else "attributes"
-            pointer, anchor = f"/data/{folder}/{camel(name)}", f"{topic}-object-{kind}-{camel(name)}"
-        prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
-        for problem in problems:
-            code = f"{prefix}_{_KINDS.get(problem.code, problem.code)}".upper()
-            message = str(problem.message)  # those of the framework are translated late
-            detail = message % problem.params if problem.params else message
-            about = f"{DOCUMENTATION}/{topic}/#{anchor}"
-            errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
-    return list(errors.values())
-
-
-# Django's own codes in the contract's words.
-_KINDS = {
-    "unique": "taken",
-    "blank": "missing",
-    "null": "missing",
-    "invalid_choice": "not_allowed",
-    "max_length": "too_long",
-    "min_value": "invalid",
-    "max_value": "invalid",
-}

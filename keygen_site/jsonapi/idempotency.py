@@ -1,11 +1,13 @@
-"""Requests that may be sent twice and have their effect once: the header `Idempotency-Key`.
+"""Requests that can be repeated without repeating their effect: the header `Idempotency-Key`.
 
-The answer is stored in the transaction of the effect, so either both are there or neither is, and nothing stays
-"running" when a process dies. A twin of a request that is still running waits for its transaction to end. Only
-answers of success are stored: what failed had no effect, and may be tried again under the same name.
+The response is stored in the transaction of the effect, so either both exist or neither does, and a request is never
+left "running" when a process dies. A repeated request waits for the transaction of a first one that is still running.
+Only successful responses are stored: a failed request had no effect, and can be repeated under the same key.
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 from django.db import IntegrityError, OperationalError, transaction
@@ -14,23 +16,26 @@ from rest_framework.response import Response
 from keygen_site.db.fields import digest
 from keygen_site.jsonapi.errors import BadRequest, DomainError
 from keygen_site.jsonapi.negotiation import Document
+from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.models import IdempotentResponse
 from keygen_site.paths import address_of
 
 HEADER = "Idempotency-Key"
-# What a client may need of an answer besides its body. The rest is about the request that it answers.
+# The headers that belong to the stored response. All others are about the request that it answers.
 STORED_HEADERS = ("Location",)
-_NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class IdempotencyKeyInvalid(BadRequest):
+    """The header is empty, too long, or has a blank or a character outside of ASCII."""
+
     detail = "must be between 1 and 255 visible ASCII characters"
     code = "IDEMPOTENCY_KEY_INVALID"
     source = {"header": HEADER}
 
 
 class IdempotencyKeyReused(DomainError):
-    """Another request had this name before; answering with its answer, or having an effect, would both be wrong."""
+    """The key belongs to another request, so neither its response nor a new effect would be right."""
 
     detail = "was already used for another request"
     code = "IDEMPOTENCY_KEY_REUSED"
@@ -38,6 +43,8 @@ class IdempotencyKeyReused(DomainError):
 
 
 class IdempotencyKeyInUse(DomainError):
+    """The first request with the key is still running."""
+
     status = 409
     title = "Conflict"
     detail = "A request with the same Idempotency-Key is still running. Please try again."
@@ -46,41 +53,47 @@ class IdempotencyKeyInUse(DomainError):
     headers = {"Retry-After": "1"}
 
 
-def name_of(request):
-    """The name that a request was given, or None.
+def key_of(request: APIRequest) -> str | None:
+    """The idempotency key of a request, or None.
 
     Raises:
-        IdempotencyKeyInvalid: it is empty, too long, or has blanks or other characters in it.
+        IdempotencyKeyInvalid: the header is not a key.
     """
-    name = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if name is not None and not _NAME.fullmatch(name):
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is not None and not _KEY.fullmatch(key):
         raise IdempotencyKeyInvalid
-    return name
+    return key
 
 
-def once(name, request, act, is_busy, fingerprint=None):
-    """Do what a request asks for, unless a request of the same bearer and name has been answered already.
+def run_once(
+    key: str,
+    request: APIRequest,
+    act: Callable[[], Response],
+    is_busy: Callable[[OperationalError], bool],
+    fingerprint: bytes | None = None,
+) -> Response:
+    """Run an action, unless a request of the same bearer and key has succeeded before.
 
     Args:
-        name: what the client calls the request.
-        request: it belongs to the account and the bearer that it carries.
+        key: the idempotency key.
+        request: has the account and the bearer that the key belongs to.
         act: has the effect, and returns the response.
-        is_busy: whether an `OperationalError` says that a twin was waited for in vain.
-        fingerprint: what the request says, where its body is no document.
+        is_busy: whether an error is the timeout of a wait for the first request.
+        fingerprint: of the request, where its body is not a document.
 
     Returns:
-        The response, or the stored one, marked by the header `Idempotency-Replayed`.
+        The response, or the stored one with the header `Idempotency-Replayed`.
 
     Raises:
-        IdempotencyKeyReused: the other request said something else.
-        IdempotencyKeyInUse: the twin takes longer than the setting LOCK_TIMEOUT.
+        IdempotencyKeyReused: the first request was another one.
+        IdempotencyKeyInUse: the first request runs longer than the setting LOCK_TIMEOUT.
     """
-    scope = _scope(name, request)
+    scope = _scope(key, request)
     fingerprint = fingerprint or fingerprint_of(request)
     stored, is_first = IdempotentResponse(**scope, fingerprint=fingerprint), False
     try:
         with transaction.atomic():
-            # A twin holds its row until it ends: then this one is either the first, or not.
+            # Waits for a running first request, which holds the row of this key until its transaction ends.
             stored.save(force_insert=True)
             is_first = True
             response = act()
@@ -100,33 +113,37 @@ def once(name, request, act, is_busy, fingerprint=None):
     return response
 
 
-def answered(name, request, fingerprint):
-    """The stored answer, or None; to be asked before work that `once()` would find to be in vain.
+def stored_response(key: str, request: APIRequest, fingerprint: bytes) -> Response | None:
+    """The stored response, or None. Saves work before `run_once()` where a request takes much of it.
 
     Raises:
-        IdempotencyKeyReused: it is to another request.
+        IdempotencyKeyReused: it answers another request.
     """
-    stored = IdempotentResponse.objects.filter(**_scope(name, request)).first()
-    return stored and replay(stored, fingerprint)
+    stored = IdempotentResponse.objects.filter(**_scope(key, request)).first()
+    return replay(stored, fingerprint) if stored else None
 
 
-def _scope(name, request):
-    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": name}
+def _scope(key: str, request: APIRequest) -> dict[str, Any]:
+    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}  # type: ignore[attr-defined]
 
 
-def fingerprint_of(request, document=None):
-    """What a request says, in 32 bytes: method, address, document (or the bytes given for it), and what it is for."""
+def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
+    """The SHA-256 of a request: its method, URL, reference and document.
+
+    Args:
+        document: stands for the document where the body is not one.
+    """
     if document is None:
         document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
     reference = request.META.get("HTTP_KEYGEN_REFERENCE", "")
-    return digest("\n".join([request.method, address_of(request), reference, document.decode()]))
+    return digest("\n".join([request.method or "", address_of(request), reference, document.decode()]))
 
 
-def replay(stored, fingerprint):
-    """The answer once more.
+def replay(stored: IdempotentResponse, fingerprint: bytes) -> Response:
+    """A stored response, to be sent again.
 
     Raises:
-        IdempotencyKeyReused: it was for another request.
+        IdempotencyKeyReused: it answers another request.
     """
     if bytes(stored.fingerprint) != fingerprint:
         raise IdempotencyKeyReused

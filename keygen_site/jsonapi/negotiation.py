@@ -1,18 +1,21 @@
-"""From data to bytes: which media type an answer has, and how a document is written."""
+"""Media types of requests and responses, and the parser and the renderers of JSON:API documents."""
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
-from django.http import UnreadablePostError
+from django.http import HttpRequest, UnreadablePostError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework_json_api.renderers import JSONRenderer as PackageRenderer
 
 from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
-# What a client may name, and what it then gets (contract: platform 2.1).
+# Media types in Accept, and those of the responses (contract: platform 2.1).
 ACCEPTED = {
     JSON_API: JSON_API,
     "application/vnd.keygen+json": JSON_API,
@@ -22,24 +25,55 @@ ACCEPTED = {
     "*": JSON_API,
     JSON: JSON,
 }
+# Media types in Content-Type that are read as JSON (contract: platform 2.2). `curl -d` sends that of a form by default.
+JSON_TYPES = {
+    "",
+    "application/vnd.api+json",
+    "application/vnd.keygen+json",
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "text/plain",
+}
+# The longest document in practice, a license with all its metadata, has some 35,000 bytes.
+MAX_DOCUMENT_BYTES = 1 << 20
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 
 
-class Document(dict):
-    """A whole JSON:API document. Anything else that a viewset answers is rendered as its `data`."""
+class Document(dict[str, Any]):
+    """A whole JSON:API document. Any other data of a response is rendered as the document's `data`."""
+
+
+class DocumentTooLarge(DomainError):
+    """The body has more than MAX_DOCUMENT_BYTES. Raised when that many have arrived, whatever Content-Length says."""
+
+    status = 413
+    title = "Request entity too large"
+    detail = f"The body of the request is too large (maximum is {MAX_DOCUMENT_BYTES} bytes)"
+    code = "BODY_TOO_LARGE"
+    early = True
+
+
+# Responses -----------------------------------------------------------------------------------------------------------
 
 
 class JSONAPIRenderer(PackageRenderer):
     """Writes `data`, or a whole `Document`, as `application/vnd.api+json`.
 
-    The package would derive resource objects from serializer fields here, which costs most of a
-    request; ours come ready from `ResourceSerializer`.
+    The package would derive resource objects from serializer fields here, which costs most of a request;
+    `ResourceSerializer` has made them already.
     """
 
     media_type = JSON_API
     format = "jsonapi"
     charset = "utf-8"
 
-    def render(self, data, accepted_media_type=None, renderer_context=None):
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
         if renderer_context is not None and renderer_context["response"].status_code == 204:
             return b""
         return orjson.dumps(data if isinstance(data, Document) else {"data": data})
@@ -53,12 +87,14 @@ class JSONRenderer(JSONAPIRenderer):
 
 
 class ContentNegotiation(BaseContentNegotiation):
-    """Accept and Content-Type as the contract wants them (platform 2.1, 2.2)."""
+    """Accept and Content-Type in the contract's sense (platform 2.1, 2.2)."""
 
-    def select_parser(self, request, parsers):
-        return select_parser(request.content_type, parsers)
+    def select_parser(self, request: Any, parsers: Iterable[BaseParser]) -> BaseParser:
+        return select_parser(request.content_type, list(parsers))
 
-    def select_renderer(self, request, renderers, format_suffix=None):
+    def select_renderer(
+        self, request: Any, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
         if format_suffix:
             for renderer in renderers:
                 if renderer.format == format_suffix:
@@ -69,11 +105,11 @@ class ContentNegotiation(BaseContentNegotiation):
         return renderer, media_type
 
 
-def accepted_media_type(accept):
-    """The media type to answer with, by an Accept header: the one preferred, the first of equals.
+def accepted_media_type(accept: str) -> str:
+    """The media type of the response for an Accept header: the preferred one, the first of equals.
 
     Raises:
-        MimeTypeInvalid: none of those listed is known.
+        MimeTypeInvalid: the header names no known media type.
     """
     if not accept.strip() or accept == "*/*":
         return JSON_API
@@ -96,45 +132,21 @@ def accepted_media_type(accept):
     return best
 
 
-# Bytes of a document. The longest that anybody has reason to send, a license with all its metadata, has some 35,000.
-MOST = 1 << 20
-
-
-# Read as JSON (contract: platform 2.2). The forms are there because `curl -d` says so without being asked.
-JSON_TYPES = {
-    "",
-    "application/vnd.api+json",
-    "application/vnd.keygen+json",
-    "application/json",
-    "application/x-www-form-urlencoded",
-    "multipart/form-data",
-    "text/plain",
-}
-
-
-_MEDIA_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
-
-
-class DocumentTooLarge(DomainError):
-    """Said as soon as that many bytes have come, however many the client says, or does not say, are to follow."""
-
-    status = 413
-    title = "Request entity too large"
-    detail = f"The body of the request is too large (maximum is {MOST} bytes)"
-    code = "BODY_TOO_LARGE"
-    early = True
+# Requests ------------------------------------------------------------------------------------------------------------
 
 
 class DocumentParser(BaseParser):
-    """Reads a body as strict JSON: no comments, no bad escapes, no lone surrogates, no endless numbers."""
+    """Reads a body as strict JSON: no comments, invalid escapes, lone surrogates or infinite numbers."""
 
     media_type = "*/*"
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         try:
             body = _read(stream)
         except UnreadablePostError:
-            raise JSONInvalid from None  # the client is gone in the middle of it; nobody reads this answer
+            raise JSONInvalid from None  # the client has closed the connection, so the response is never read
         if not body.strip():
             return {}
         try:
@@ -144,29 +156,31 @@ class DocumentParser(BaseParser):
         return value if isinstance(value, dict) else {"data": value}
 
 
-def _read(stream):
+def _read(stream: Any) -> bytes:
     body = b""
-    while block := stream.read(MOST + 1 - len(body)):
+    while block := stream.read(MAX_DOCUMENT_BYTES + 1 - len(body)):
         body += block
-        if len(body) > MOST:
+        if len(body) > MAX_DOCUMENT_BYTES:
             raise DocumentTooLarge
     return body
 
 
 class UnreadParser(BaseParser):
-    """For a body of a type that is not JSON: the request goes on as if it had none."""
+    """Ignores a body of a type that is not JSON: the request is handled as if it had none."""
 
     media_type = "*/*"
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         return {}
 
 
-def select_parser(content_type, parsers):
+def select_parser(content_type: str | None, parsers: Sequence[BaseParser]) -> BaseParser:
     """The parser for a Content-Type header.
 
     Raises:
-        MimeTypeInvalid: the header is no media type at all.
+        MimeTypeInvalid: the header is not a media type.
     """
     name = (content_type or "").partition(";")[0].strip().lower()
     if name in JSON_TYPES:
@@ -176,20 +190,15 @@ def select_parser(content_type, parsers):
     return UnreadParser()
 
 
-def open_chunked(request):
-    """Have the body of a request that comes in chunks read to its end; it has no length that could be known before.
+def open_chunked(request: HttpRequest) -> bool:
+    """Make the body of a chunked request readable to its end, and return whether the request is one.
 
-    Django takes such a body for an empty one: a server need not say where it ends, but those that do say so.
-
-    Args:
-        request: Django's.
-
-    Returns:
-        whether it is such a request.
+    Such a request has no Content-Length, which Django takes for an empty body, unless the server says, as
+    `wsgi.input_terminated`, that reading stops at the end of the body.
     """
     environ = request.META
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not environ.get("CONTENT_LENGTH")
     if chunked and environ.get("wsgi.input_terminated"):
-        request._stream = environ["wsgi.input"]
+        request._stream = environ["wsgi.input"]  # type: ignore[attr-defined]
         return True
     return False

@@ -1,33 +1,43 @@
-"""What viewsets say of their actions for the description of the API (`keygen_site.jsonapi.openapi`).
+"""Everything about an action, declared on the action.
 
-Most of that description is read from tables that the API runs by: routes, the members of documents, attributes,
-relationships, permissions. The usual actions (list, retrieve, create, partial_update, destroy) need nothing more;
-any other states an `Operation` in its viewset's `operations`.
+    @action(detail=True, methods=["post"], url_path="actions/suspend")
+    @operation("Suspend a license", permission="license.suspend", locks=True, gives=LicenseSerializer)
+    def suspend(self, request: Request, license: License) -> License:
+        license.suspend()
+        return license
+
+DRF's `@action` keeps the route, `@operation` the rest. The viewset runs by it (`APIViewSet.perform`), and the OpenAPI
+description and the tests read the same object.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Flag, auto
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
 
-from keygen_site.jsonapi.request_documents import Member
+from keygen_site.jsonapi.request_documents import Members
 
-TEXT = {"type": "string"}
-FLAG = {"type": "boolean"}
-OBJECT = {"type": "object", "additionalProperties": {"type": "string"}}
+if TYPE_CHECKING:
+    from keygen_site.jsonapi.serializers import ResourceSerializer
+
+TEXT: Mapping[str, Any] = {"type": "string"}
+BOOLEAN: Mapping[str, Any] = {"type": "boolean"}
 
 
-def choice(*values):
-    """The schema of a parameter that is one of a few texts."""
+def choice(*values: str) -> Mapping[str, Any]:
+    """The JSON Schema of a parameter with a few permitted values."""
     return {"type": "string", "enum": list(values)}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter in the query.
+    """A query parameter.
 
     Attributes:
         description: what it does.
-        schema: what it may be, as JSON Schema.
+        schema: its JSON Schema.
         style: `deepObject` for `name[member]=value` with any members.
     """
 
@@ -38,42 +48,183 @@ class Parameter:
 
 @dataclass(frozen=True)
 class File:
-    """A body that is no document: the media types that it may have."""
+    """A body that is not a document: the media types that it may have."""
 
     media_types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Operation:
-    """What an action takes and gives.
+class Gives:
+    """The successful response of an action.
 
     Attributes:
-        summary: what it does, in a few words.
-        description: what else one must know.
-        takes: the members of its document, or a `File`, or None.
-        gives: the type of the resources that its answer's `data` is of, e.g. `keys`; several, where it depends; a
-            `File`; or nothing.
-        many, paged: whether `data` is a list, and one in pages. Without a type it is an empty one.
-        nullable: whether `data` may be null; `optional`: or not there.
-        data: the schema of `data` where it is no stored resource.
-        meta: the members of the answer's `meta`; whether they are `required` says whether they are always there.
-        included: the type of the resources that may be beside `data`.
-        status: of success; None: it only ever refuses.
-        parameters: in the query, by name.
-        deprecated: whether it is there for earlier versions of the API only.
+        serializer: of the resources in `data`; several where it depends; None where `data` is no stored resource.
+        many, paged: whether `data` is a list, and one in pages.
+        nullable: whether `data` may be null; `optional`: or absent.
+        data: the JSON Schema of `data` where it is no stored resource.
+        meta: the members of `meta`; those that are `required` are always there.
+        included: the serializer of the resources that may be in `included`.
+        status: of the response.
     """
 
-    summary: str
-    description: str = ""
-    takes: Mapping[str, Member] | File | None = None
-    gives: str | tuple[str, ...] | File = ()
+    serializer: "type[ResourceSerializer] | type[OWN] | tuple[type[ResourceSerializer], ...] | None" = None
     many: bool = False
     paged: bool = False
     nullable: bool = False
     optional: bool = False
     data: Mapping[str, Any] | None = None
-    meta: Mapping[str, Member] = field(default_factory=dict)
-    included: str = ""
-    status: int | None = 200
+    meta: Members = field(default_factory=dict)
+    included: "type[ResourceSerializer] | None" = None
+    status: int = 200
+
+    @property
+    def serializers(self) -> "tuple[type[ResourceSerializer], ...]":
+        if self.serializer is None or self.serializer is OWN:
+            return ()
+        return (
+            self.serializer
+            if isinstance(self.serializer, tuple)
+            else (cast("type[ResourceSerializer]", self.serializer),)
+        )
+
+
+class Access(Flag):
+    """Who may call an action besides a bearer of an active account with a credential."""
+
+    DEFAULT = 0
+    ANONYMOUS = auto()  # needs no credential; an invalid one is refused all the same
+    INACTIVE_ACCOUNT = auto()  # also while the account is paused or canceled
+    PASSWORD = auto()  # takes an e-mail and a password as credential
+
+
+class OWN:
+    """Stands for the viewset's own serializer where `Gives` wants one."""
+
+
+class _Resource(dict[str, Any]):
+    """Stands for the document that the viewset's own serializer reads."""
+
+
+RESOURCE: Members = _Resource()
+REFUSES = Gives(status=0)  # the action only ever refuses
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is true of an action; the arguments of `operation`."""
+
+    summary: str
+    description: str = ""
+    permission: str | None = None
+    takes: Members | File | None = None
+    gives: Gives | File | None = None
+    locks: bool | None = None
+    idempotent: bool | None = None
+    document_first: bool = False
+    access: Access = Access.DEFAULT
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     deprecated: bool = False
+
+    def is_idempotent(self, method: str) -> bool:
+        """Whether the base viewset stores and replays the response under an `Idempotency-Key`."""
+        return method == "POST" if self.idempotent is None else self.idempotent
+
+
+def operation(
+    summary: str,
+    *,
+    permission: str | None = None,
+    takes: Members | File | None = None,
+    gives: "Gives | File | type[ResourceSerializer] | type[OWN] | None" = None,
+    locks: bool | None = None,
+    idempotent: bool | None = None,
+    document_first: bool = False,
+    access: Access = Access.DEFAULT,
+    parameters: Mapping[str, Parameter] | None = None,
+    deprecated: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an action of a viewset.
+
+    The decorated method gets `(self, request)`, then the row for a detail action, then `document` when the action
+    takes one. It returns a row, a list of rows, None, a `Document`, or a response.
+
+    Args:
+        summary: what the action does, in a few words; the method's docstring is the rest of the description.
+        permission: the permission needed. None only for list, retrieve, create, partial_update and destroy, which need
+            `<noun>.read`, `.create`, `.update` and `.delete`.
+        takes: the members of the request document, or a `File`, which the method reads itself.
+        gives: the response: a serializer or `Gives`; None for 204.
+        locks: whether the row is locked for the transaction in which the method runs. Must be stated for a write.
+        idempotent: whether an `Idempotency-Key` replays the response; by default for POST. False where the response
+            contains a secret.
+        document_first: whether a malformed document is refused before permissions are checked.
+        access: who else may call it.
+        parameters: query parameters by name.
+        deprecated: whether it exists for earlier API versions only.
+    """
+    if inspect.isclass(gives):
+        gives = Gives(gives)  # type: ignore[arg-type]
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        declared = Operation(
+            summary,
+            " ".join((inspect.getdoc(method) or "").split()),
+            permission,
+            takes,
+            gives,  # type: ignore[arg-type]
+            locks,
+            idempotent,
+            document_first,
+            access,
+            parameters or {},
+            deprecated,
+        )
+
+        @wraps(method)
+        def handler(view: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+            return view.perform(method)
+
+        handler.operation = declared  # type: ignore[attr-defined]
+        return handler
+
+    return decorate
+
+
+_VERBS = {
+    "list": "read",
+    "retrieve": "read",
+    "create": "create",
+    "partial_update": "update",
+    "destroy": "delete",
+}
+_READS = frozenset({"list", "retrieve"})
+
+
+def operations_of(viewset: type) -> dict[str, Operation]:
+    """The operations of a viewset by the names of their actions, with the usual permissions filled in.
+
+    Raises:
+        TypeError: an action has no permission, a write does not state whether it locks, or an `@action` has no
+            `@operation`.
+    """
+    found = {}
+    for name in dir(viewset):
+        handler = inspect.getattr_static(viewset, name)
+        mapping = getattr(handler, "mapping", None)
+        declared = getattr(handler, "operation", None)
+        if declared is None:
+            if mapping is not None:
+                raise TypeError(f"{viewset.__name__}.{name} has no @operation")
+            continue
+        if declared.permission is None and name in _VERBS:
+            noun = viewset.serializer_class.Meta.model._meta.verbose_name.replace(" ", "-")  # type: ignore[attr-defined]
+            declared = replace(declared, permission=f"{noun}.{_VERBS[name]}")
+        if declared.permission is None:
+            raise TypeError(f"{viewset.__name__}.{name} has no permission")
+        is_read = name in _READS or (mapping is not None and dict(mapping).get("get") == name)
+        if declared.locks is None and not is_read:
+            raise TypeError(f"{viewset.__name__}.{name} does not state whether it locks its row")
+        if isinstance(declared.gives, Gives) and declared.gives.serializer is OWN:
+            declared = replace(declared, gives=replace(declared.gives, serializer=viewset.serializer_class))  # type: ignore[attr-defined]
+        found[name] = declared
+    return found

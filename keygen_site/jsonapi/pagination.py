@@ -2,32 +2,38 @@
 
 | the query has | the page | `links` |
 |---|---|---|
-| no `page` | the first `limit` | none |
-| `page[number]` | that page of `page[size]` | self, prev, next, first, last, and how many there are |
-| `page[cursor]`, or `page[size]` alone | what follows the cursor | self, next |
+| no `page` | the first `limit` rows | none |
+| `page[number]` | that page of `page[size]` rows | self, prev, next, first, last, and the number of pages and rows |
+| `page[cursor]`, or `page[size]` alone | the rows after the cursor | self, next |
 
-Order is by id: ids are UUIDv7, so it is the order of creation, with no ties. Where clients may choose ids, the model's
-own order says so: `-created`, then `-id`. A queryset that is in another order, which has to come to the same, keeps it.
+Rows are in the order of their ids: ids are UUIDv7, so that is the order of creation, without ties. A model whose ids
+clients may choose is ordered by `-created`, then `-id`. A queryset with an order of its own keeps it; it must be
+equivalent.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
+from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.paths import path_of
 
 DEFAULT_SIZE = 10
 MAX_SIZE = 100
-# An offset beyond this is past the end of any table, and PostgreSQL's bigint is not much larger.
+# Beyond the end of any table, and within PostgreSQL's bigint.
 MAX_OFFSET = 2**62
-# Milliseconds since 1970: an id may name a later one, but the calendar ends here.
+# In milliseconds since 1970. The id of a cursor may name a later moment, but Python's calendar ends here.
 LAST_MOMENT = 253_402_300_799_999
 _CREDENTIALS = ("token", "auth")
 
@@ -35,17 +41,19 @@ _CREDENTIALS = ("token", "auth")
 class Pagination(BasePagination):
     """One page of a queryset, as the query string asks for it."""
 
-    def paginate_queryset(self, queryset, request, view=None):
-        """The rows of the page, a list.
+    request: APIRequest
+    links: dict[str, Any] | None
+
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any]:
+        """The rows of the page.
 
         Raises:
-            BadRequest: a size, number, cursor or order that cannot be.
+            BadRequest: an invalid size, number, cursor or order.
         """
         self.request = request
         query = request.query_params
         descending = _order(query) == "desc"
-        names = [name.lstrip("-") for name in queryset.query.order_by or queryset.model._meta.ordering]
-        queryset = queryset.order_by(*(f"-{name}" if descending else name for name in names))
+        queryset = newest_first(queryset) if descending else oldest_first(queryset)
         pages = {name: query[name] for name in query if name == "page" or name.startswith("page[")}
         if not pages:
             self.links = None
@@ -56,24 +64,24 @@ class Pagination(BasePagination):
             return self._numbered(queryset)
         return self._after_cursor(queryset, pages.get("page[cursor]", ""), descending)
 
-    def first(self, queryset, most):
-        """The first rows of a queryset that is in order and begins where the page does."""
-        return list(queryset[:most])
+    def first(self, queryset: QuerySet[Any], limit: int) -> list[Any]:
+        """The first rows of a queryset that is in order and starts where the page does. Override it to speed it up."""
+        return list(queryset[:limit])
 
-    def _size(self):
+    def _size(self) -> int:
         query = self.request.query_params
         if any(name.startswith("page[size]") for name in query):
             return _number(query, "page[size]", "page size", DEFAULT_SIZE, MAX_SIZE)
         return limit_of(query)
 
-    def _numbered(self, queryset):
+    def _numbered(self, queryset: QuerySet[Any]) -> list[Any]:
         number = _number(self.request.query_params, "page[number]", "page number", 1, None)
         size = self._size()
         count = queryset.order_by().count()
         pages = -(-count // size)
         offset = (number - 1) * size
 
-        def link(to):
+        def link(to: int) -> str:
             return self._link(number=to, size=size)
 
         self.links = {
@@ -86,22 +94,22 @@ class Pagination(BasePagination):
         }
         return list(queryset[offset : offset + size]) if offset < min(count, MAX_OFFSET) else []
 
-    def _after_cursor(self, queryset, cursor, descending):
+    def _after_cursor(self, queryset: QuerySet[Any], cursor: str, descending: bool) -> list[Any]:
         size = self._size()
         self.links = {"self": self._link(cursor=cursor, size=size), "next": None}
         if cursor:
             uuid = parse_uuid(cursor)
             if uuid is None:
                 raise BadRequest(f'page cursor must be a valid UUID (got "{cursor}")', parameter="page[cursor]")
-            queryset = _behind(queryset, uuid, "lt" if descending else "gt")
+            queryset = _after(queryset, uuid, "lt" if descending else "gt")
         rows = self.first(queryset, size + 1)
         if len(rows) > size:
             rows.pop()
             self.links["next"] = self._link(cursor=rows[-1].pk, size=size)
         return rows
 
-    def _link(self, **page):
-        """The address of another page: this request's, with the other `page`, names sorted, credentials left out."""
+    def _link(self, **page: Any) -> str:
+        """The URL of another page: this request's with another `page`, sorted by name, without credentials."""
         query = self.request.query_params
         pairs = [
             (name, value)
@@ -110,32 +118,46 @@ class Pagination(BasePagination):
             for value in values
         ]
         pairs += [(f"page[{name}]", str(value)) for name, value in page.items()]
-        encoded = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sorted(pairs))
+        encoded = "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in sorted(pairs))
         return f"{path_of(self.request)}?{encoded}"
 
-    def get_paginated_response(self, data):
+    def get_paginated_response(self, data: Any) -> Response:
         document = Document(data=data)
         if self.links:
             document["links"] = self.links
         return Response(document)
 
 
-def limit_of(query):
-    """How many rows a list has that is not paged.
+def newest_first(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """The queryset in the descending order of its own ordering, or of its model's."""
+    return queryset.order_by(*(f"-{name}" for name in _ordering(queryset)))
+
+
+def oldest_first(queryset: QuerySet[Any]) -> QuerySet[Any]:
+    """The queryset in the ascending order of its own ordering, or of its model's."""
+    return queryset.order_by(*_ordering(queryset))
+
+
+def _ordering(queryset: QuerySet[Any]) -> list[str]:
+    return [str(name).lstrip("-") for name in queryset.query.order_by or queryset.model._meta.ordering]
+
+
+def limit_of(query: QueryDict) -> int:
+    """The number of rows of a list without pages.
 
     Raises:
-        BadRequest: that cannot be.
+        BadRequest: it is not a number within 1..MAX_SIZE.
     """
     return _number(query, "limit", "limit", DEFAULT_SIZE, MAX_SIZE)
 
 
-def _behind(queryset, uuid, beyond):
-    """The rows that follow the one of this id, or its place if it is gone by now, popped or deleted.
+def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any]:
+    """The rows after the one with this id, or after its place if it was popped or deleted meanwhile.
 
-    An id that neither is there nor can be one of this server's has no place: nothing follows it.
+    An id that neither exists nor can be one of this server's has no place: no row is after it.
     """
     if "-created" not in queryset.model._meta.ordering:
-        return queryset.filter(**{f"id__{beyond}": uuid}) if uuid.version == 7 else queryset.none()
+        return queryset.filter(**{f"id__{comparison}": uuid}) if uuid.version == 7 else queryset.none()
     created = queryset.model.objects.filter(pk=uuid).values_list("created", flat=True).first()
     if created is None and uuid.version != 7:
         return queryset.none()
@@ -143,34 +165,34 @@ def _behind(queryset, uuid, beyond):
     if created is None and milliseconds > LAST_MOMENT:
         return queryset.none()
     created = created or datetime.fromtimestamp(milliseconds / 1000, UTC)
-    # The first condition says nothing new, and lets SQLite use the index.
-    return queryset.filter(**{f"created__{beyond}e": created}).filter(
-        Q(**{f"created__{beyond}": created}) | Q(**{f"id__{beyond}": uuid})
+    # The second condition implies the first, which lets SQLite use the index.
+    return queryset.filter(**{f"created__{comparison}e": created}).filter(
+        Q(**{f"created__{comparison}": created}) | Q(**{f"id__{comparison}": uuid})
     )
 
 
-def _is_bad_size(pages):
-    """`page[size][]=1` and the like: a size, but not a number; its own error says so."""
+def _is_bad_size(pages: Iterable[str]) -> bool:
+    """Whether the query has a number that is an array, e.g. `page[size][]=1`, for which there is another error."""
     return any(re.match(r"page\[(size|number)\]\[", name) for name in pages)
 
 
-def _order(query):
+def _order(query: QueryDict) -> str:
     order = query.get("order", "desc").lower()
     if order not in ("asc", "desc"):
         raise BadRequest("order is invalid", parameter="order")
     return order
 
 
-def _number(query, parameter, name, default, most):
-    """A number of the query within 1..most; text that is no number counts as 0, an array too."""
+def _number(query: QueryDict, parameter: str, name: str, default: int, maximum: int | None) -> int:
+    """A number of the query within 1..maximum; an array, and a text that is not a number, count as 0."""
     if any(other.startswith(f"{parameter}[") for other in query):
         number = 0
     elif parameter not in query:
         return default
     else:
-        text = query[parameter].strip()
+        text = str(query[parameter]).strip()
         number = int(text) if re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII) else 0
-    if number < 1 or (most and number > most):
-        # Page numbers have no upper bound here; the words are the contract's.
+    if number < 1 or (maximum and number > maximum):
+        # Page numbers have no upper bound here; the wording is the contract's.
         raise BadRequest(f"{name} must be a number between 1 and {MAX_SIZE} (got {number})", parameter=parameter)
     return number

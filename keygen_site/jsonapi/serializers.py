@@ -1,55 +1,60 @@
-"""How a row looks on the wire, and what a client may send to make or change one.
+"""Resource objects and request schemas, built once per class from the declarations of a serializer.
 
-A serializer states its attributes, relationships and links as data. The resource object is built from
-these tables, and the schema of request documents too, both once per class: the package's way of asking
-every field of every row costs most of a request.
+djangorestframework-jsonapi is the language of the declarations: serializer, fields, related fields, resource names. Its
+rendering and validation are not used: reflection over the fields of every row costs most of a request, and the
+contract wants a single error in its own words. What is not honoured is refused when the class is created.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
+from uuid import UUID as UUIDType
 
 from django.core.exceptions import ValidationError
+from django.db import models
 from rest_framework import serializers
 from rest_framework_json_api import serializers as package
 
-from keygen_site.db.compiled_queries import CompiledQuery
-from keygen_site.jsonapi import request_documents
-from keygen_site.jsonapi.request_documents import Member, camel
+from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
+from keygen_site.jsonapi.request_documents import Schema, linkage, validate
+from keygen_site.jsonapi.types import STRING, UUID, ValueType, camel, type_of_field
 
 ACCOUNT_PATH = "/v1/accounts/{}"
+
+Getter = Callable[[Any], Any]
+NOT_HONOURED = ("included_serializers", "to_internal_value", "to_representation", "validate", "validators")
 
 
 @dataclass(frozen=True)
 class Relationship:
-    """One relationship of a resource object.
+    """A relationship of a resource object.
 
     Attributes:
-        type: the related resources' type, or None where only the link is shown.
-        source: path of attributes to the related id, e.g. `policy.product_id`; None: there can be none.
-        direct: whether the link is the related resource's own address rather than one below this resource.
-        meta: a function of the row that gives the relationship's `meta`, if it has one.
+        type: the related resources' type; None where only the link is shown.
+        source: the path of attributes to the related id, e.g. `policy.product_id`; None: always null.
+        direct: whether the link is the related resource's own URL rather than one below this resource.
+        meta: returns the relationship's `meta` for a row.
     """
 
     type: str | None = None
     source: str | None = None
     direct: bool = False
-    meta: Callable[[Any], dict] | None = None
+    meta: Callable[[Any], dict[str, Any]] | None = None
 
     @cached_property
-    def id_of(self):
+    def get_id(self) -> Getter:
         return attrgetter(self.source) if self.source else lambda row: None
 
 
-def to_one(type, source, direct=False):
+def to_one(type: str, source: str | None, direct: bool = False) -> Relationship:
     """A relationship with data and a link."""
     return Relationship(type, source, direct)
 
 
-def to_many(meta=None):
-    """A relationship of which only the link is shown, and its `meta`."""
+def to_many(meta: Callable[[Any], dict[str, Any]] | None = None) -> Relationship:
+    """A relationship of which only the link, and perhaps `meta`, is shown."""
     return Relationship(meta=meta)
 
 
@@ -60,76 +65,115 @@ class VisibleRelatedField(package.ResourceRelatedField):
     """A relationship that a client may set, to a row that the bearer may see."""
 
     @property
-    def model(self):
+    def model(self) -> type[models.Model]:
         return self.queryset.model
 
-    def find(self, uuid, bearer):
-        """The row with this id among those that the bearer may see, or None."""
-        return self.prepared.first(uuid, bearer=bearer)
+    def find(self, uuid: UUIDType, bearer: Bearer) -> models.Model | None:
+        """The row with this id if the bearer may see it."""
+        return self._visible.first(uuid, bearer=bearer)
 
     @cached_property
-    def prepared(self):
-        return CompiledQuery(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), self.model._meta.pk)
+    def _visible(self) -> CompiledQuery[Any]:
+        return CompiledQuery(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), sample_uuid())
+
+
+class EnumField(serializers.ChoiceField):
+    """A text of which a value outside of the choices is malformed (400), not a rule of the model (422)."""
+
+
+class NullableTextField(serializers.CharField):
+    """A text column in which an empty text means null."""
+
+    value_type = ValueType("string", STRING.read, lambda value: str(value or "") or None, STRING.schema)
+
+
+@dataclass
+class Values:
+    """What a request document says about a row.
+
+    Attributes:
+        values: by field name.
+        missing: relationships to rows that do not exist or that the bearer may not see.
+    """
+
+    values: dict[str, Any]
+    missing: list[str] = field(default_factory=list)
 
 
 class ResourceSerializer(package.ModelSerializer):
     """Base of all serializers.
 
     `Meta` of a subclass states:
-        model, fields: as in Django REST framework; the attributes in the order of the wire, then the
+        model, fields: as in Django REST framework; the attributes in the order of the response, then the
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
-        required: those that a create needs; `attributes` is the member that holds them all, even if it may be empty.
-        client_ids: whether a client may choose the id of a new row (then `id` is among the validated values).
+        required: those that a create needs; `attributes` is the member that holds them, even if it may be empty.
+        client_ids: whether a client may choose the id of a new row (then `values` has `id`).
+        examples: values of attributes for the OpenAPI description.
 
-    `relationships` states all that are shown, by name; `aliases`, other names that requests and errors have for them.
+    Of the options of fields these count: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
+    `relationships` states all that are shown, by name; `aliases` other names that requests and errors have for them.
     """
 
-    relationships: dict[str, Relationship] = {"account": ACCOUNT}
-    aliases: frozenset[str] = frozenset()
+    relationships: ClassVar[Mapping[str, Relationship]] = {"account": ACCOUNT}
+    aliases: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, *args, **options):
-        # Past the package's own, which refuses a query that says `include`: that is ignored (contract: platform 10).
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refused = [name for name in vars(cls) if name in NOT_HONOURED or name.startswith("validate_")]
+        refused += [
+            f"Meta.{name}" for name in ("read_only_fields", "validators") if hasattr(vars(cls).get("Meta"), name)
+        ]
+        if refused:
+            raise TypeError(f"{cls.__name__}: {', '.join(refused)} would have no effect")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Skips the package's own __init__, which refuses a query with `include`: here it is ignored (platform 10).
         super(package.IncludedResourcesValidationMixin, self).__init__(*args, **options)
 
-    # Writing a resource object ---------------------------------------------------------------------------------------
+    # Resource objects ------------------------------------------------------------------------------------------------
 
     @classmethod
     @cache
-    def type_name(cls):
-        """The resource type on the wire, e.g. `keys`."""
+    def type_name(cls) -> str:
+        """The resource type, e.g. `keys`."""
         return cls.Meta.model.JSONAPIMeta.resource_name
 
     @classmethod
     @cache
-    def table(cls):
-        """`(name on the wire, how to get it, how to write it)` of each attribute."""
-        rows = []
-        for name, member in cls().fields.items():
-            if isinstance(member, VisibleRelatedField):
-                continue
-            rows.append((camel(name), cls.getter(name, member.source), _writer(member)))
-        return rows
+    def declared_fields(cls) -> dict[str, serializers.Field]:
+        """The fields by name, without the relationships."""
+        return {name: each for name, each in cls().fields.items() if not isinstance(each, VisibleRelatedField)}
 
     @classmethod
-    def getter(cls, name, source):
-        """How an attribute is had from a row; for subclasses where that is not a path of attributes."""
+    @cache
+    def attribute_table(cls) -> list[tuple[str, Getter, Callable[[Any], Any]]]:
+        """Name in the response, getter and writer of each attribute."""
+        return [
+            (camel(name), cls.getter(name, each.source or name), type_of_field(each).write)
+            for name, each in cls.declared_fields().items()
+            if not each.write_only
+        ]
+
+    @classmethod
+    def getter(cls, name: str, source: str) -> Getter:
+        """How an attribute is read from a row. Override it where that is not a path of attributes."""
         return attrgetter(source)
 
     @classmethod
-    def path_of(cls, row):
-        """The address of a row; always with the account's UUID, also when the request said its slug."""
+    def path_of(cls, row: Any) -> str:
+        """The URL path of a row, always with the account's UUID."""
         return f"{ACCOUNT_PATH.format(row.account_id)}/{cls.type_name()}/{row.pk}"
 
     @classmethod
-    def resource_object(cls, row):
-        """A row as a JSON:API resource object (contract: keys 0.5, 2.1; member order: seed)."""
+    def resource_object(cls, row: Any) -> dict[str, Any]:
+        """A row as a JSON:API resource object (contract: keys 0.5, 2.1; order of members: seed)."""
         path = cls.path_of(row)
         return {
             "id": str(row.pk),
             "type": cls.type_name(),
             "links": {"self": path},
-            "attributes": {name: write(get(row)) for name, get, write in cls.table()},
+            "attributes": {name: write(get(row)) for name, get, write in cls.attribute_table()},
             "relationships": {
                 camel(name): cls._relationship_object(row, path, name, relationship)
                 for name, relationship in cls.relationships.items()
@@ -137,12 +181,12 @@ class ResourceSerializer(package.ModelSerializer):
         }
 
     @classmethod
-    def _relationship_object(cls, row, path, name, relationship):
+    def _relationship_object(cls, row: Any, path: str, name: str, relationship: Relationship) -> dict[str, Any]:
         account_path = ACCOUNT_PATH.format(row.account_id)
-        related = account_path if name == "account" else f"{path}/{name.replace('_', '-')}"
-        members = {"links": {"related": related}}
+        related: str | None = account_path if name == "account" else f"{path}/{name.replace('_', '-')}"
+        members: dict[str, Any] = {"links": {"related": related}}
         if relationship.type:
-            uuid = relationship.id_of(row)
+            uuid = relationship.get_id(row)
             members["data"] = None if uuid is None else {"type": relationship.type, "id": str(uuid)}
             if relationship.direct:
                 related = None if uuid is None else f"{account_path}/{relationship.type}/{uuid}"
@@ -152,96 +196,88 @@ class ResourceSerializer(package.ModelSerializer):
         return members
 
     @classmethod
-    def describe(cls, members):
-        """Put into the schema of the resource object what the tables do not say; for subclasses.
+    def extend_schema(cls, members: dict[str, Any]) -> None:
+        """Hook: add to the JSON Schema of the resource object what the declarations do not express."""
 
-        Args:
-            members: the JSON Schema of each member, by name.
-        """
-
-    def to_representation(self, instance):
-        return self.resource_object(instance)
-
-    # Reading a request document --------------------------------------------------------------------------------------
+    # Request documents -----------------------------------------------------------------------------------------------
 
     @classmethod
     @cache
-    def schema(cls, creating):
-        """The members that a document may have that makes (`creating`) or changes a row."""
+    def schema(cls, creating: bool) -> dict[str, Schema]:
+        """The members of a document that creates or changes a row."""
         writable = cls.Meta.on_create if creating else cls.Meta.on_update
         required = set(cls.Meta.required) if creating else set()
         attributes, relationships = {}, {}
-        for name, member in cls().fields.items():
+        for name, each in cls().fields.items():
             if name not in writable:
                 continue
-            if isinstance(member, VisibleRelatedField):
-                types = _spellings(member.model)
-                relationships[name] = request_documents.linkage(
-                    *types, required=name in required, nullable=member.allow_null
-                )
+            if isinstance(each, VisibleRelatedField):
+                types = type_spellings(each.model)
+                relationships[name] = linkage(*types, required=name in required, nullable=each.allow_null)
             else:
-                attributes[name] = _member(member, required=name in required)
-        data = {"type": Member("string", required=True, one_of=_spellings(cls.Meta.model))}
+                attributes[name] = _schema_of(each, required=name in required)
+        data = {"type": Schema(STRING, required=True, one_of=type_spellings(cls.Meta.model))}
         if not creating:
-            data["id"] = Member("string")  # ignored
+            data["id"] = Schema(STRING)  # ignored
         elif getattr(cls.Meta, "client_ids", False):
-            data["id"] = Member("uuid")
+            data["id"] = Schema(UUID)
         needed = not creating or bool(required & {"attributes", *attributes})
-        data["attributes"] = Member(required=needed, members=attributes)
+        data["attributes"] = Schema(required=needed, members=attributes)
         if relationships:
-            data["relationships"] = Member(required=bool(required & set(relationships)), members=relationships)
-        return {"data": Member(required=True, members=data)}
+            data["relationships"] = Schema(required=bool(required & set(relationships)), members=relationships)
+        return {"data": Schema(required=True, members=data)}
 
-    def is_valid(self, *, raise_exception=False):
-        """Check the shape of the document; `validated_data` then holds the values by field name.
+    @classmethod
+    def read(
+        cls, body: dict[str, Any], *, creating: bool, bearer: Any, version: str, withheld: Iterable[str] = ()
+    ) -> Values:
+        """What a document says about a row.
 
-        A relationship to a row that does not exist, or not for this bearer, is listed in `missing`: whether
-        that is 422 or 403 depends on the bearer, and other values may be wrong as well.
+        A relationship to a row that the bearer cannot see is listed as missing: whether that is 422 or 403 depends on
+        the bearer, and other values may be wrong as well.
 
         Raises:
-            BadRequest: the first problem of shape. Whether the values make sense, the model says.
+            BadRequest: the first violation of the schema. Whether the values make sense, the model decides.
         """
-        creating = self.instance is None
-        data = request_documents.read(self.initial_data, self.schema(creating), self.context.get("withheld", ()))[
-            "data"
-        ]
-        values = dict(data.get("attributes", {}))
+        data = validate(body, cls.schema(creating), withheld)["data"]
+        found = Values(dict(data.get("attributes", {})))
         if creating and "id" in data:
-            values["id"] = data["id"]
-        self.missing = []
+            found.values["id"] = data["id"]
         for name, relationship in data.get("relationships", {}).items():
-            linkage = relationship["data"]
-            row = linkage and self._declared_fields[name].find(linkage["id"], self.context["request"].user)
-            if linkage and row is None:
-                self.missing.append(name)
+            identifier = relationship["data"]
+            row = identifier and cls._declared_fields[name].find(identifier["id"], bearer)
+            if identifier and row is None:
+                found.missing.append(name)
             else:
-                values[name] = row
-        self._validated_data = values
-        self._errors = {}
-        return True
+                found.values[name] = row
+        return found
 
-    def create(self, validated_data):
-        row = self.Meta.model(**validated_data)
+    @classmethod
+    def create_row(cls, values: dict[str, Any]) -> Any:
+        """Save a new row with these values."""
+        row = cls.Meta.model(**values)
         row.validate_and_save()
         return row
 
-    def update(self, instance, validated_data):
-        changed = [name for name, value in validated_data.items() if getattr(instance, name) != value]
+    @classmethod
+    def update_row(cls, row: Any, values: dict[str, Any]) -> None:
+        """Save the values that differ from the row's."""
+        changed = [name for name, value in values.items() if getattr(row, name) != value]
         for name in changed:
-            setattr(instance, name, validated_data[name])
+            setattr(row, name, values[name])
         if changed:
-            instance.save_changes(*changed)
-        return instance
+            row.save_changes(*changed)
 
-    def explain_missing(self, values):
-        """All that is wrong with a new row of which some relationships could not be found.
+    @classmethod
+    def refuse_missing(cls, missing: Iterable[str], values: dict[str, Any]) -> None:
+        """Refuse a new row with missing relationships, and name everything else that is wrong with it.
 
         Raises:
-            ValidationError: always; what was missing first, then what else is wrong.
+            ValidationError: always; the missing relationships first.
         """
-        errors = {name: [ValidationError("must exist", code="not_found")] for name in self.missing}
+        errors = {name: [ValidationError("must exist", code="not_found")] for name in missing}
         try:
-            self.Meta.model(**values).check_rules()
+            cls.Meta.model(**values).check_rules()
         except ValidationError as error:
             for name, more in error.error_dict.items():
                 errors.setdefault(name, []).extend(more)
@@ -249,54 +285,20 @@ class ResourceSerializer(package.ModelSerializer):
 
 
 @cache
-def _spellings(model):
+def type_spellings(model: type[models.Model]) -> tuple[str, str]:
     """The names of a resource type in a request: plural and singular (contract: keys 0.3)."""
-    return model.JSONAPIMeta.resource_name, model._meta.model_name
+    return model.JSONAPIMeta.resource_name, model._meta.model_name  # type: ignore[attr-defined, return-value]
 
 
-def _member(field, required=False):
-    """What a document may say for a serializer field."""
-    options = {"required": required, "nullable": field.allow_null}
-    match field:
-        case serializers.BooleanField():
-            return Member("boolean", **options)
-        case serializers.IntegerField():
-            return Member("integer", **options)
-        case serializers.FloatField():
-            return Member("float", **options)
-        case serializers.DateTimeField():
-            return Member("time", **options)
-        case serializers.ListField():
-            return Member("array", blank=True, items=_member(field.child, required=True), **options)
-        case serializers.JSONField():
-            return Member("object", blank=True, **options)
-        case _:  # a choice too: which values are permitted, the model says
-            return Member("string", blank=getattr(field, "allow_blank", False), **options)
-
-
-def timestamp(moment):
-    """A moment as ISO 8601 in UTC with three fractional digits, cut off, e.g. `2017-01-02T20:26:53.464Z`."""
-    # Not by `strftime`, which writes the year 204 with three digits.
-    return moment and f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
-
-
-def _recased(value):
-    """Metadata with names in camelCase where they were sent in snake_case; others stay as sent."""
-    if isinstance(value, dict):
-        return {
-            camel(name) if request_documents.snake(name) == name else name: _recased(content)
-            for name, content in value.items()
-        }
-    return [_recased(item) for item in value] if isinstance(value, list) else value
-
-
-def _as_is(value):
-    return value
-
-
-def _writer(field):
-    if isinstance(field, serializers.DateTimeField):
-        return timestamp
-    if isinstance(field, serializers.JSONField):
-        return _recased
-    return _as_is
+def _schema_of(each: serializers.Field, required: bool = False) -> Schema:
+    """The schema of a field in a request document. Which choices are permitted, the model decides."""
+    items = _schema_of(each.child, required=True) if isinstance(each, serializers.ListField) else None
+    container = isinstance(each, serializers.ListField | serializers.JSONField)
+    return Schema(
+        type_of_field(each),
+        required=required,
+        nullable=each.allow_null,
+        blank=container or getattr(each, "allow_blank", False),
+        one_of=tuple(each.choices) if isinstance(each, EnumField) else (),
+        items=items,
+    )

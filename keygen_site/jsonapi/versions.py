@@ -1,56 +1,86 @@
-"""Earlier versions of the API: what attributes were called then, and what an answer looked like.
+"""The API versions 1.0 to 1.8, and how earlier ones differ from the current one.
 
-A serializer states as data what was different; everything else is written for the current version. Versions are
-compared as text: each part is a single digit.
+A serializer declares its differences as data; everything else is written for the current version. Versions are compared
+as text, because each part is a single digit.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any, ClassVar
 
-from keygen_site.jsonapi.request_documents import Member, camel, snake
-from keygen_site.jsonapi.serializers import ResourceSerializer
+from keygen_site.jsonapi.errors import DOCUMENTATION, BadRequest
+from keygen_site.jsonapi.request_documents import Schema
+from keygen_site.jsonapi.serializers import ResourceSerializer, Values
+from keygen_site.jsonapi.types import BOOLEAN, camel, snake
 
-# The last version that showed the names within a value of the metadata in snake_case (contract: platform 2.4).
-SNAKE_METADATA = "1.4"
+VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
+CURRENT_VERSION = VERSIONS[-1]
+
+# The last version in which each of these held.
+LAST_WITH_CONSTANTS = "1.1"  # a validation had `constant` instead of `code` (contract: licenses 2.4)
+LAST_WITH_ID_HEADERS = "1.3"  # `Keygen-Account-Id` instead of `Keygen-Account`
+LAST_WITH_SNAKE_METADATA = "1.4"  # names within a value of the metadata in snake_case (contract: platform 2.4)
+LAST_WITH_USER = "1.5"  # the owner of a license was called its user
+LAST_WITH_UNIFORM_ERRORS = "1.7"  # a failed sign-in did not say why
+
 _SERIALIZERS: dict[str, type["VersionedSerializer"]] = {}
+
+
+class VersionInvalid(BadRequest):
+    code = "INVALID_API_VERSION"
+    detail = "unsupported API version requested"
+    about = f"{DOCUMENTATION}/versioning/"
+
+
+def parse_version(header: str, default: str) -> str:
+    """The API version that a `Keygen-Version` header names; the default when it is empty.
+
+    Raises:
+        VersionInvalid: there is no such version.
+    """
+    version = header.strip().removeprefix("v") or default
+    if version not in VERSIONS:
+        raise VersionInvalid
+    return version
 
 
 @dataclass(frozen=True)
 class RenamedAttribute:
-    """An attribute as it was up to some version.
+    """An attribute that had another name up to some version.
 
     Attributes:
-        name: what it was called.
-        now: the attribute that it is today; a client of any version may send that one too, and then it counts.
-        until: the last version that had it.
-        flag: of a boolean, the values of today that it stands for when true and when false. It was shown beside
-            the attribute of today; any other was shown in its place.
+        name: the earlier name.
+        now: the current name, which a client of any version may send as well; then it counts.
+        until: the last version with the earlier name.
+        boolean_of: for an earlier boolean, the current values that true and false stand for. It was shown beside the
+            current attribute; any other earlier attribute is shown instead of it.
     """
 
     name: str
     now: str
     until: str
-    flag: tuple[str, str] | None = None
+    boolean_of: tuple[str, str] | None = None
 
-    def read(self, value):
-        """What a client of then said, as we say it today."""
-        if self.flag is None:
+    def read(self, value: Any) -> Any:
+        """The current value for a value that a client sent under the earlier name."""
+        if self.boolean_of is None:
             return value
-        true, false = self.flag
+        true, false = self.boolean_of
         return true if value else false
 
-    def show(self, attributes):
+    def show(self, attributes: dict[str, Any]) -> dict[str, Any]:
         """The attributes of a resource object as they were then."""
         name, now = camel(self.name), camel(self.now)
-        if self.flag:
-            _, false = self.flag
+        if self.boolean_of:
+            _, false = self.boolean_of
             return attributes | {name: attributes[now] != false}
         return {name if other == now else other: value for other, value in attributes.items()}
 
 
 @dataclass(frozen=True)
 class ChangedDefault:
-    """What a new resource had for an attribute, up to some version, where the client did not say."""
+    """The default that an attribute of a new resource had up to some version."""
 
     name: str
     value: str
@@ -59,17 +89,17 @@ class ChangedDefault:
 
 @dataclass(frozen=True)
 class RenamedRelationship:
-    """A relationship as it was called, and where its link led, up to some version."""
+    """A relationship that had another name and link up to some version."""
 
     name: str
     now: str
     until: str
 
-    def show(self, relationships):
+    def show(self, relationships: dict[str, Any]) -> dict[str, Any]:
         """The relationships of a resource object as they were then."""
         return dict(self._renamed(name, shown) for name, shown in relationships.items())
 
-    def _renamed(self, name, shown):
+    def _renamed(self, name: str, shown: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if name != self.now:
             return name, shown
         related = shown["links"]["related"].removesuffix(self.now) + self.name
@@ -77,49 +107,51 @@ class RenamedRelationship:
 
 
 class VersionedSerializer(ResourceSerializer):
-    """A serializer whose resource has changed: `former`, `changed_defaults` and `renamed_relationships` say how."""
+    """A serializer of a resource that differs between versions."""
 
-    former: tuple[RenamedAttribute, ...] = ()
-    changed_defaults: tuple[ChangedDefault, ...] = ()
-    renamed_relationships: tuple[RenamedRelationship, ...] = ()
+    renamed_attributes: ClassVar[tuple[RenamedAttribute, ...]] = ()
+    changed_defaults: ClassVar[tuple[ChangedDefault, ...]] = ()
+    renamed_relationships: ClassVar[tuple[RenamedRelationship, ...]] = ()
 
-    def __init_subclass__(cls, **options):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         _SERIALIZERS[cls.type_name()] = cls
 
-    @property
-    def version(self):
-        return self.context["request"].version
-
     @classmethod
     @cache
-    def schema(cls, creating):
-        schema = super().schema(creating)
-        data = schema["data"]
-        attributes = dict(data.members["attributes"].members)
-        for then in cls.former:
-            attributes[then.name] = Member("boolean") if then.flag else attributes[then.now]
-        members = data.members | {"attributes": replace(data.members["attributes"], members=attributes)}
-        return {"data": replace(data, members=members)}
+    def schema(cls, creating: bool) -> dict[str, Schema]:
+        data = super().schema(creating)["data"]
+        assert data.members is not None
+        current = data.members["attributes"].members or {}
+        earlier = {
+            then.name: Schema(BOOLEAN) if then.boolean_of else current[then.now] for then in cls.renamed_attributes
+        }
+        attributes = replace(data.members["attributes"], members={**current, **earlier})
+        return {"data": replace(data, members={**data.members, "attributes": attributes})}
 
-    def is_valid(self, *, raise_exception=False):
-        gone = [f"/data/attributes/{camel(then.name)}" for then in self.former if self.version > then.until]
-        self.context["withheld"] = [*self.context.get("withheld", ()), *gone]
-        super().is_valid(raise_exception=raise_exception)
-        values = self._validated_data
-        for then in self.former:
-            if then.name in values:
-                values.setdefault(then.now, then.read(values.pop(then.name)))
-        if self.instance is None:
-            for default in self.changed_defaults:
-                if self.version <= default.until:
-                    values.setdefault(default.name, default.value)
-        return True
+    @classmethod
+    def read(
+        cls, body: dict[str, Any], *, creating: bool, bearer: Any, version: str, withheld: Iterable[str] = ()
+    ) -> Values:
+        gone = [f"/data/attributes/{camel(then.name)}" for then in cls.renamed_attributes if version > then.until]
+        found = super().read(body, creating=creating, bearer=bearer, version=version, withheld=[*withheld, *gone])
+        for then in cls.renamed_attributes:
+            if then.name in found.values:
+                found.values.setdefault(then.now, then.read(found.values.pop(then.name)))
+        if creating:
+            for default in cls.changed_defaults:
+                if version <= default.until:
+                    found.values.setdefault(default.name, default.value)
+        return found
 
 
-def downgrade(answer, version):
-    """Turn what a viewset answers into what it was in an earlier version: a resource object, a list or a document."""
-    data = answer if isinstance(answer, list) else answer.get("data", answer)
+def downgrade(data: Any, version: str) -> None:
+    """Change the data of a response, in place, to what it was in an earlier version.
+
+    Args:
+        data: a resource object, a list of them, or a document with one of these.
+    """
+    data = data if isinstance(data, list) else data.get("data", data)
     for resource_object in data if isinstance(data, list) else [data]:
         if resource_object and "attributes" in resource_object:
             resource_object["attributes"] = _attributes(version, resource_object)
@@ -129,19 +161,19 @@ def downgrade(answer, version):
                     resource_object["relationships"] = then.show(resource_object["relationships"])
 
 
-def _attributes(version, resource_object):
+def _attributes(version: str, resource_object: dict[str, Any]) -> dict[str, Any]:
     attributes = resource_object["attributes"]
     serializer = _SERIALIZERS.get(resource_object["type"])
-    for then in serializer.former if serializer else ():
+    for then in serializer.renamed_attributes if serializer else ():
         if version <= then.until:
             attributes = then.show(attributes)
-    if version <= SNAKE_METADATA and "metadata" in attributes:
-        metadata = {name: _snaked(value) for name, value in attributes["metadata"].items()}
+    if version <= LAST_WITH_SNAKE_METADATA and "metadata" in attributes:
+        metadata = {name: _with_snake_names(value) for name, value in attributes["metadata"].items()}
         attributes = attributes | {"metadata": metadata}
     return attributes
 
 
-def _snaked(value):
+def _with_snake_names(value: Any) -> Any:
     if isinstance(value, dict):
-        return {snake(name): _snaked(content) for name, content in value.items()}
-    return [_snaked(item) for item in value] if isinstance(value, list) else value
+        return {snake(name): _with_snake_names(content) for name, content in value.items()}
+    return [_with_snake_names(item) for item in value] if isinstance(value, list) else value

@@ -1,207 +1,327 @@
-"""What every JSON:API resource does the same way: the base viewset, its mixins, its routes and its errors."""
+"""The pipeline of a request, and the mixins of the usual actions."""
 
-from django.db import transaction
-from rest_framework import status
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from datetime import datetime
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django.db import models, transaction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_time, sample_uuid
 from keygen_site.db.session_limits import is_timeout
-from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi import idempotency, request_documents
+from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import EndpointNotFound, NotFound
-from keygen_site.jsonapi.negotiation import open_chunked
-from keygen_site.jsonapi.operations import Operation
-from keygen_site.jsonapi.routers import Router
+from keygen_site.jsonapi.lookups import Lookup, Parent, Rows
+from keygen_site.jsonapi.negotiation import Document, open_chunked
+from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
+from keygen_site.jsonapi.pagination import limit_of, newest_first
+from keygen_site.jsonapi.request_documents import validate
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.serializers import ResourceSerializer, Values
 from keygen_site.paths import identifiers_of
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-class ResourceViewSet(GenericViewSet):
+class BaseViewSet(GenericViewSet[Any]):
     """Base of all viewsets. Compose it with the mixins below, so that no route exists by accident.
 
-    Order of checks (contract: keys 0.2): media types and JSON, then `begin()` (whose account, which
-    version), who is asking, then for a member its visibility (404), then permission (403) and the shape
-    of the document (400): for a create the shape comes first.
+    `accounts.api.base.APIViewSet` fills in whose account it is, who is asking, and what they may do.
+
+    A subclass states `queryset`, `serializer_class`, and `parent` if its URL lies below another resource.
     """
 
+    request: APIRequest
+    serializer_class: type[ResourceSerializer]
+    parent: ClassVar[Parent | None] = None
+    operations: ClassVar[dict[str, Operation]] = {}
     lookup_value_regex = "[^/]+?"
-    # What the actions that are not usual take and give, for the description of the API.
-    operations: dict[str, Operation] = {}
-    # Actions that answer a malformed document before they ask for permission; they call `authorize()` themselves.
-    shape_before_permission = frozenset({"create"})
-    # Actions besides POST that may be sent twice under an Idempotency-Key and have their effect once.
-    once_by_name: frozenset[str] = frozenset()
-    # Actions whose answer holds a secret that is not to be stored; they take no notice of an Idempotency-Key.
-    secret_answers: frozenset[str] = frozenset()
-    # Actions whose body is no document; they read it themselves, and see to an Idempotency-Key.
-    reading_actions: frozenset[str] = frozenset()
-    # Whether the address ends with what names the resource; its route says so.
-    ends_with_identifier = False
+    ends_with_identifier = False  # whether the URL ends with the identifier of the resource; set by its route
 
-    def initialize_request(self, request, *args, **kwargs):
-        chunked = open_chunked(request)
-        wrapped = super().initialize_request(request, *args, **kwargs)
-        if chunked:
-            wrapped._stream = request  # without a length the framework would look no further
-        return wrapped
+    _lookups: ClassVar[dict[str, Lookup]]
+    _first_page: ClassVar[CompiledQuery[Any]]
 
-    def initial(self, request, *args, **kwargs):
-        if self.action not in self.action_map.values():
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if getattr(cls, "serializer_class", None) is not None:
+            cls.operations = operations_of(cls)
+            cls._lookups = {}
+            optional = (1,) if cls.parent else (0, 1)
+            cls._first_page = CompiledQuery(
+                lambda bearer, parent_id, now: newest_first(cls.visible("list", bearer, parent_id, now)),
+                sample_uuid(),
+                sample_time(),
+                unused=optional,
+            )
+
+    # The pipeline ----------------------------------------------------------------------------------------------------
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """The order of checks (contract: keys 0.2). Then the action: 404, 403, 400 for its row and its document."""
+        self.check_route()  # 404
+        self.negotiate(request)  # 400 MIME_TYPE_INVALID
+        self.read_body(request)  # 400 JSON_INVALID, 413
+        self.resolve_account(request)  # 404, 429
+        self.resolve_version(request)  # 400
+        self.check_headers(request)  # 400
+        self.check_account(request)  # 403
+        self.perform_authentication(request)  # 401
+        self.resolve_parent(request)  # 404
+        if not self.detail and not self.operation.document_first:
+            self.authorize()  # 403
+
+    @property
+    def operation(self) -> Operation:
+        return self.operations[self.action]
+
+    def check_route(self) -> None:
+        if self.action not in self.operations:
             raise EndpointNotFound
-        self.kwargs = identifiers_of(request, self.kwargs, at_end=self.ends_with_identifier)
-        self.format_kwarg = self.get_format_suffix(**self.kwargs)
+        self.kwargs = identifiers_of(self.request, self.kwargs, at_end=self.ends_with_identifier)
+
+    def negotiate(self, request: APIRequest) -> None:
+        self.format_kwarg = self.kwargs.get(self.settings.FORMAT_SUFFIX_KWARG)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
-        if request.method in WRITES and self.action not in self.reading_actions:
-            # Reads the body, also where the action ignores it: malformed JSON is refused before anything happens.
-            request.data  # noqa: B018
-        self.begin(request)
-        self.perform_authentication(request)
-        self.find_parent()
-        if not self.detail and self.action not in self.shape_before_permission:
-            self.authorize()
-        self.act_once()
 
-    def act_once(self):
-        """Have the handler of a request that its client gave a name run once, whatever it is."""
-        request = self.request
-        named = request.method == "POST" or self.action in self.once_by_name
-        if not named or self.action in self.secret_answers | self.reading_actions or request.user is None:
-            return
-        name = idempotency.name_of(request)
-        if name is None:
-            return
-        verb = request.method.lower()
-        handler = getattr(self, verb)
+    def read_body(self, request: APIRequest) -> None:
+        if request.method in WRITES and not isinstance(self.operation.takes, File):
+            request.data  # noqa: B018 parses the body
 
-        def once(request, *args, **kwargs):
-            response = idempotency.once(name, request, lambda: handler(request, *args, **kwargs), is_timeout)
-            if "Idempotency-Replayed" in response:
-                self.authorize()
-            return response
+    def resolve_account(self, request: APIRequest) -> None:
+        """Find the account that the URL names, and the credential."""
 
-        # `dispatch()` looks its handler up after `initial()`, where this is called.
-        setattr(self, verb, once)
+    def resolve_version(self, request: APIRequest) -> None:
+        """Find the API version of the response."""
 
-    def begin(self, request):
-        """What has to be known before who is asking; for subclasses."""
+    def check_headers(self, request: APIRequest) -> None:
+        """Refuse headers that cannot be honoured."""
 
-    def authorize(self):
-        """Refuse whoever may not do this (contract: keys 0.4, 403)."""
+    def check_account(self, request: APIRequest) -> None:
+        """Refuse requests of an inactive account."""
+
+    def resolve_parent(self, request: APIRequest) -> None:
+        """Look up the parent of a nested URL."""
+        if self.parent:
+            setattr(self, self.parent.name, self.parent.find(self.kwargs[self.parent.name], request.user))
+
+    def authorize(self, row: Any = None) -> None:
+        """Refuse a bearer who may not do this (contract: keys 0.4), or not to this row."""
         self.check_permissions(self.request)
         self.request.authorized = True
 
-    def document(self):
-        """What the document of the request says, which has the members that the viewset's `operations` name."""
-        return request_documents.read(self.request.data, self.operations[self.action].takes)
+    # The action ------------------------------------------------------------------------------------------------------
 
-    @classmethod
-    def who_may(cls, action):
-        """What the description of the API says of who may do this; for subclasses."""
-        return ""
+    def perform(self, method: Callable[..., Any]) -> HttpResponseBase:
+        """Run an action as its operation says; a request with a known Idempotency-Key gets the stored response."""
+        request, declared = self.request, self.operation
+        if declared.is_idempotent(request.method or "") and not isinstance(declared.takes, File) and request.user:
+            key = idempotency.key_of(request)
+            if key is not None:
+                response = idempotency.run_once(key, request, lambda: self._run(method, declared), is_timeout)
+                if "Idempotency-Replayed" in response:
+                    self.authorize()
+                return response
+        return self._run(method, declared)
 
-    def find_parent(self):
-        """Look up what a nested address is below of, so that it is 404 before it is 403; for subclasses."""
+    def _run(self, method: Callable[..., Any], declared: Operation) -> Any:
+        with transaction.atomic() if declared.locks else nullcontext():
+            arguments, row = [self.request], None
+            if self.detail:
+                row = self.find_row(locked=bool(declared.locks))
+                arguments.append(row)
+            document = self.read_document(row) if declared.document_first else None
+            if self.detail or declared.document_first:
+                self.authorize(row)
+            if not declared.document_first:
+                document = self.read_document(row)
+            named = {} if document is None else {"document": document}
+            return self._response(method(self, *arguments, **named))
 
-    def find(self, queryset, identifier):
-        """The row of a queryset that an address names: by its id, or by what the queryset's verb `named` reads.
+    def read_document(self, row: Any) -> Any:
+        """The document of the request as the action takes it, or None.
 
         Raises:
-            NotFound: there is none, in the words of the contract, with the id as it was sent.
+            BadRequest: the first violation of its schema.
         """
-        if hasattr(queryset, "by_identifier"):
-            row = queryset.by_identifier(identifier).first()
-        else:
-            uuid = parse_uuid(identifier)
-            row = uuid and queryset.filter(pk=uuid).first()
+        takes = self.operation.takes
+        if takes is None or isinstance(takes, File):
+            return None
+        if takes is not RESOURCE:
+            return validate(self.document, takes)
+        return self.serializer_class.read(
+            self.document,
+            creating=self.action == "create",
+            bearer=self.request.user,
+            version=self.request.version,
+            withheld=self.withheld(),
+        )
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The parsed body."""
+        return cast("dict[str, Any]", self.request.data)
+
+    def withheld(self) -> Iterable[str]:
+        """Pointers of members that this bearer may not send. Override it."""
+        return ()
+
+    def _response(self, result: Any) -> HttpResponseBase:
+        if isinstance(result, HttpResponseBase):
+            return result
+        gives = self.operation.gives
+        if gives is None:
+            return Response(status=204)
+        assert isinstance(gives, Gives)
+        if isinstance(result, Document):
+            return Response(result, status=gives.status)
+        serializer = gives.serializers[0] if gives.serializers else self.serializer_class
+        if isinstance(result, list):
+            return Response([serializer.resource_object(row) for row in result], status=gives.status)
+        headers = {}
+        if gives.status == 201:
+            headers["Location"] = self.request.build_absolute_uri(serializer.path_of(result))
+        shown = serializer.resource_object(result) if isinstance(result, models.Model) else result
+        return Response(shown, status=gives.status, headers=headers)
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def rows(cls, action: str, now: datetime) -> Rows:
+        """All rows, with what the action needs of them. Override it where that depends on the action or the time."""
+        return cls.queryset.all()  # type: ignore[union-attr]
+
+    @classmethod
+    def visible(cls, action: str, bearer: Bearer, parent_id: UUID | None, now: datetime) -> Rows:
+        """The rows that a bearer may see at this URL."""
+        rows = cls.rows(action, now).visible_to(bearer)  # type: ignore[attr-defined]
+        return cls.parent.narrow(rows, parent_id) if cls.parent else rows  # type: ignore[arg-type]
+
+    @property
+    def parent_id(self) -> UUID | None:
+        return getattr(self, self.parent.name).pk if self.parent else None
+
+    def get_queryset(self) -> Rows:
+        return self.visible(self.action, self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
+
+    def find_row(self, *, locked: bool) -> Any:
+        """The row that the URL names, locked until the transaction ends if the operation locks.
+
+        Raises:
+            NotFound: it does not exist, or the bearer may not see it.
+        """
+        row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
         if row is None:
-            raise NotFound.of(queryset.model._meta.verbose_name, identifier)
+            raise NotFound.of(self.serializer_class.Meta.model._meta.verbose_name, self.kwargs["pk"])
         return row
 
-    def get_object(self):
-        queryset = self.get_queryset()
-        if self.action in ("partial_update", "destroy"):
-            # Somebody else may be taking or changing it: wait for them, and then look whether it is still there.
-            queryset = queryset.select_for_update(of=("self",))
-        row = self.find(queryset, self.kwargs["pk"])
-        self.authorize()
-        return row
+    def lookup(self, locked: bool) -> Lookup:
+        cls, action = type(self), self.action
+        if action not in cls._lookups:
+            optional = (1,) if cls.parent else (0, 1)
+            cls._lookups[action] = Lookup(
+                lambda bearer, parent_id, now: cls.visible(action, bearer, parent_id, now),
+                sample_uuid(),
+                sample_time(),
+                unused=optional,
+                locked=locked,
+            )
+        return cls._lookups[action]
 
-    def check_relationships(self, serializer):
-        """Refuse relationships to rows that are not there, or not for this bearer."""
-        if serializer.missing:
-            serializer.explain_missing(self.defaults() | serializer.validated_data)
+    @classmethod
+    def describe_permission(cls, permission: str) -> str:
+        """Who has a permission, for the OpenAPI description. Override it."""
+        return f"Permission `{permission}`."
 
-    def defaults(self):
-        """Values of a new row that are not the client's to say."""
+    def defaults(self) -> dict[str, Any]:
+        """Values of a new row that the client does not choose."""
         return {}
 
-    def finalize_response(self, request, response, *args, **kwargs):
+    def check_relationships(self, document: Values) -> None:
+        """Refuse relationships to rows that do not exist, or that the bearer may not see."""
+        if document.missing:
+            self.serializer_class.refuse_missing(document.missing, self.defaults() | document.values)
+
+    # DRF's hooks -----------------------------------------------------------------------------------------------------
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> APIRequest:
+        chunked = open_chunked(request)
+        wrapped = cast(APIRequest, super().initialize_request(request, *args, **kwargs))
+        if chunked:
+            wrapped._stream = cast(Any, request)  # without a length DRF would look no further
+        return wrapped
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if response.status_code < 400 and not getattr(request, "authorized", False):
-            raise AssertionError(f"{type(self).__name__}.{self.action} answered without asking for permission")
+            raise AssertionError(f"{type(self).__name__}.{self.action} did not check permissions")
         return response
 
     @property
-    def default_response_headers(self):
+    def default_response_headers(self) -> dict[str, str]:
         return {}
 
 
-class ListMixin:
-    def list(self, request, *args, **kwargs):
+class ListMixin(BaseViewSet):
+    """`GET` of a collection."""
+
+    @operation("List {plural}", gives=Gives(OWN, paged=True))
+    def list(self, request: APIRequest) -> HttpResponseBase:
+        """The newest first."""
+        if self.is_plain_first_page(request):
+            limit = limit_of(request.query_params)
+            rows = self._first_page.rows(limit, self.parent_id, timezone.now(), bearer=request.user)  # type: ignore[arg-type]
+            return self._response(rows)
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([self.serializer_class.resource_object(row) for row in page])
+        return self.get_paginated_response([self.serializer_class.resource_object(row) for row in page or ()])
+
+    def is_plain_first_page(self, request: APIRequest) -> bool:
+        """Whether the request asks for the newest rows only, without filters: a compiled query answers that."""
+        filters = getattr(self, "filterset_class", None)
+        return request.query_params.keys() <= {"limit"} and not getattr(filters, "applies_by_default", False)
 
 
-class RetrieveMixin:
-    def retrieve(self, request, *args, **kwargs):
-        return Response(self.serializer_class.resource_object(self.get_object()))
+class RetrieveMixin(BaseViewSet):
+    """`GET` of a member."""
+
+    @operation("Show {a}", gives=OWN)
+    def retrieve(self, request: APIRequest, row: Any) -> Any:
+        return row
 
 
-class CreateMixin:
-    def create(self, request, *args, **kwargs):
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        self.authorize()
-        self.check_relationships(serializer)
-        self.perform_create(serializer)
-        return created(request, serializer)
+class CreateMixin(BaseViewSet):
+    """`POST` to a collection."""
 
-    def perform_create(self, serializer):
-        serializer.save(**self.defaults())
+    @operation("Make {a}", takes=RESOURCE, gives=Gives(OWN, status=201), locks=False, document_first=True)
+    def create(self, request: APIRequest, document: Values) -> Any:
+        self.check_relationships(document)
+        return self.create_row(document.values)
 
-
-class UpdateMixin:
-    @transaction.atomic
-    def partial_update(self, request, *args, **kwargs):
-        row = self.get_object()
-        serializer = self.get_serializer(row, data=request.data)
-        serializer.is_valid(raise_exception=True)
-        self.perform_update(serializer)
-        return Response(serializer.resource_object(serializer.instance))
-
-    def perform_update(self, serializer):
-        serializer.save()
+    def create_row(self, values: dict[str, Any]) -> Any:
+        return self.serializer_class.create_row(values | self.defaults())
 
 
-class DestroyMixin:
-    @transaction.atomic
-    def destroy(self, request, *args, **kwargs):
-        self.perform_destroy(self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+class UpdateMixin(BaseViewSet):
+    """`PATCH` and `PUT` of a member."""
 
-    def perform_destroy(self, row):
+    @operation("Change {a}", takes=RESOURCE, gives=OWN, locks=True)
+    def partial_update(self, request: APIRequest, row: Any, document: Values) -> Any:
+        """What is not in the document stays as it is."""
+        self.serializer_class.update_row(row, document.values)
+        return row
+
+
+class DestroyMixin(BaseViewSet):
+    """`DELETE` of a member."""
+
+    @operation("Delete {a}", locks=True)
+    def destroy(self, request: APIRequest, row: Any) -> None:
+        self.delete_row(row)
+
+    def delete_row(self, row: Any) -> None:
         row.delete()
-
-
-def created(request, serializer):
-    """201 with the new row and its absolute address."""
-    location = request.build_absolute_uri(serializer.path_of(serializer.instance))
-    resource_object = serializer.resource_object(serializer.instance)
-    return Response(resource_object, status=status.HTTP_201_CREATED, headers={"Location": location})
-
-
-class NamedRouter(Router):
-    """Routes of resources that have names besides their ids: a key or an e-mail may end in `.json`."""
-
-    ids_have_suffixes = False

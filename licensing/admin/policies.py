@@ -89,7 +89,7 @@ class PolicyAdmin(ConsoleAdmin):
 
     EXPLAINED = {
         "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
-        "low_stock_threshold": "At so many waiting keys the admins of the account are told, once until the pool is filled again.",
+        "low_stock_threshold": "At so few keys left, the admins of the account are told, once until it is refilled.",
         "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",
     }
 

@@ -1,29 +1,35 @@
 """Filters of the lists of policies and licenses (contract: keys 1.3, 1.4, 4; licenses 5.2).
 
-What is blank, or sent in another shape than the filter has, does not filter; what cannot be read matches nothing.
+A value that cannot be parsed matches nothing.
 """
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 from django.utils import timezone
-from django_filters import rest_framework as filters
 
 from accounts.models import User
-from keygen_site.db.metadata import METADATA, filter_metadata
+from keygen_site.db.metadata import METADATA
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
-from keygen_site.jsonapi.filters import IdFilter
-from keygen_site.jsonapi.operations import FLAG, OBJECT, Parameter, choice
-from keygen_site.jsonapi.request_documents import parse_time
+from keygen_site.jsonapi.filters import (
+    BooleanFilter,
+    EnumFilter,
+    FilterSet,
+    IdFilter,
+    MetadataFilter,
+    PartsFilter,
+    QueryFilter,
+    parse_boolean,
+)
+from keygen_site.jsonapi.lookups import Rows
+from keygen_site.jsonapi.operations import BOOLEAN, Parameter
+from keygen_site.jsonapi.types import parse_time
 from licensing.durations import seconds_of
 from licensing.models import License, LicenseUser, Policy
 
-_PRODUCT = "Only those of this product."
-_POLICY = "Only those under this policy."
-_USER = "Only those that this user owns or is attached to, by id or e-mail."
-FALSE = ("0", "f", "F", "false", "FALSE", "off", "OFF")
 COMPARISONS = {
     "eq": int.__eq__,
     "gt": int.__gt__,
@@ -33,235 +39,129 @@ COMPARISONS = {
 }
 
 
-class FlagFilter(filters.CharFilter):
-    """Rows whose field is true, or false for one of `FALSE`; a blank value does not filter."""
-
-    def filter(self, queryset, value):
-        return queryset.filter(**{self.field_name: value not in FALSE}) if value else queryset
+# Filters by users -----------------------------------------------------------------------------------------------------
 
 
-class LicenseUserFilter(filters.CharFilter):
+def _users_named(identifier: str) -> Rows:
+    """The ids of the users with an id or e-mail."""
+    uuid = parse_uuid(identifier)
+    # Users of other accounts have no licenses here, so the account does not matter.
+    return User.objects.filter(Q(pk=uuid) if uuid else Q(email=identifier.lower())).values("pk")
+
+
+class OwnerFilter(QueryFilter):
+    """Licenses that a user, named by id or e-mail, owns."""
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        return queryset.filter(owner__in=_users_named(value))
+
+
+class LicenseUserFilter(QueryFilter):
     """Licenses that a user, named by id or e-mail, owns or is attached to."""
 
-    def filter(self, queryset, value):
-        if not value:
-            return queryset
-        users = _named(value)
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        users = _users_named(value)
         attached = LicenseUser.objects.filter(user__in=users).values("license")
         return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
 
 
-class OwnerFilter(filters.CharFilter):
-    """Licenses that a user, named by id or e-mail, owns."""
+class AssignedFilter(BooleanFilter):
+    """Licenses that have an owner or attached users, or have none.
 
-    def filter(self, queryset, value):
-        return queryset.filter(owner__in=_named(value)) if value else queryset
+    Args:
+        opposite: whether true stands for the licenses that have none.
+    """
 
+    def __init__(self, *, opposite: bool = False, help_text: str) -> None:
+        super().__init__(help_text=help_text)
+        self.opposite = opposite
 
-def _named(identifier):
-    uuid = parse_uuid(identifier)
-    # Another account's people have no licenses here, so theirs need not be told apart.
-    return User.objects.filter(Q(pk=uuid) if uuid else Q(email=identifier.lower())).values("pk")
-
-
-class NothingFilter(filters.CharFilter):
-    """Licenses that have something that there is not yet: none."""
-
-    def filter(self, queryset, value):
-        return queryset.none() if value else queryset
+    def matching(self, queryset: Rows, wanted: bool) -> Rows:
+        if wanted != self.opposite:
+            return queryset.assigned()  # type: ignore[attr-defined]
+        return queryset.exclude(pk__in=License.objects.assigned().values("pk"))
 
 
-class PolicyFilterSet(filters.FilterSet):
-    """Filters of `GET /policies`."""
-
-    product = IdFilter("product")
-    parameters = {"product": _PRODUCT}
-
-    class Meta:
-        model = Policy
-        fields = []
+# Filters by time ------------------------------------------------------------------------------------------------------
 
 
-class LicenseFilterSet(filters.FilterSet):
-    """Filters that every list of licenses has."""
+class ExpiringFilter(BooleanFilter):
+    """Licenses that expire soon, or do not."""
 
-    suspended = FlagFilter("suspended")
-    parameters: dict[str, Parameter | str] = {
-        "suspended": Parameter("Only those that are suspended, or are not.", FLAG),
-    }
-
-    class Meta:
-        model = License
-        fields = []
+    def matching(self, queryset: Rows, wanted: bool) -> Rows:
+        if wanted:
+            return queryset.expiring()  # type: ignore[attr-defined]
+        return queryset.exclude(pk__in=License.objects.expiring().values("pk"))
 
 
-class PolicyLicenseFilterSet(LicenseFilterSet):
-    """Filters of `GET /policies/:id/licenses`."""
+class ExpiryFilter(PartsFilter):
+    """Licenses that will expire, or have expired, at some time. Of several parts the first in `PARTS` counts."""
 
-    product = IdFilter("product")
-    user = LicenseUserFilter()
-    parameters = LicenseFilterSet.parameters | {"product": _PRODUCT, "user": _USER}
+    PARTS = ("within", "in", "before", "after", "on")
+    past = False
 
-
-class ProductLicenseFilterSet(LicenseFilterSet):
-    """Filters of `GET /products/:id/licenses`."""
-
-    policy = IdFilter("policy")
-    user = LicenseUserFilter()
-    parameters = LicenseFilterSet.parameters | {"policy": _POLICY, "user": _USER}
-
-
-class UserLicenseFilterSet(LicenseFilterSet):
-    """Filters of `GET /users/:id/licenses`."""
-
-    product = IdFilter("product")
-    policy = IdFilter("policy")
-    parameters = LicenseFilterSet.parameters | {"product": _PRODUCT, "policy": _POLICY}
-
-
-class AllLicenseFilterSet(LicenseFilterSet):
-    """Filters of `GET /licenses`."""
-
-    product = IdFilter("product")
-    policy = IdFilter("policy")
-    owner = OwnerFilter()
-    user = LicenseUserFilter()
-    group = NothingFilter()
-    machine = NothingFilter()
-    parameters = LicenseFilterSet.parameters | {
-        "product": _PRODUCT,
-        "policy": _POLICY,
-        "owner": "Only those that this user owns, by id or e-mail.",
-        "user": _USER,
-        "group": "Only those of this group: none, for there are no groups.",
-        "machine": "Only those of this machine: none, for there are no machines.",
-        "status": Parameter(
-            "Only those of this status.",
-            choice("active", "inactive", "expiring", "expired", "suspended", "banned"),
-        ),
-        "expired": Parameter("Only those that have expired, or have not.", FLAG),
-        "expiring": Parameter("Only those that expire within three days, or do not.", FLAG),
-        "assigned": Parameter("Only those that somebody owns or is attached to, or nobody.", FLAG),
-        "unassigned": Parameter("The opposite of `assigned`.", FLAG),
-        "activated": Parameter("Only those with machines, or without; there are none.", FLAG),
-        "expires[within]": "Only those that expire within this time from now, e.g. `30d` or `P1M`; also `[in]`.",
-        "expires[before]": "Only those that will expire before this moment; also `[after]`, `[on]`.",
-        "expired[within]": "Only those that expired within this time until now; also `[in]`.",
-        "expired[before]": "Only those that expired before this moment; also `[after]`, `[on]`.",
-        "activity[inside]": "Only those of which something was heard within this time until now; also `[outside]`.",
-        "activity[before]": "Only those of which nothing was heard since this moment; also `[after]`.",
-        "activations[gte]": "Only those with as many machines, of which there are none; also `[eq]`, `[gt]`, `[lt]`, …",
-        "metadata": Parameter(METADATA, OBJECT, "deepObject"),
-    }
-
-    def filter_queryset(self, queryset):
-        queryset = super().filter_queryset(queryset)
-        for name, apply in _FLAGS.items():
-            if value := self.data.get(name):
-                queryset = apply(queryset, value not in FALSE)
-        for name, apply in _MOMENTS.items():
-            queryset = apply(queryset, self._parts(name))
-        if status := self.data.get("status"):
-            queryset = queryset.with_status(status.upper())
-        return filter_metadata(queryset, self.data)
-
-    def _parts(self, name):
-        """What the query says of a filter with parts: `expires[within]=30d` is `{"within": "30d"}`."""
-        prefix = f"{name}["
-        return {key[len(prefix) : -1]: value for key, value in self.data.items() if key.startswith(prefix) and value}
-
-
-def _expired(queryset, wanted):
-    past = Q(expiry__isnull=False, expiry__lt=timezone.now())
-    return queryset.filter(past) if wanted else queryset.exclude(past)
-
-
-def _expiring(queryset, wanted):
-    expiring = License.objects.expiring()
-    return queryset.expiring() if wanted else queryset.exclude(pk__in=expiring.values("pk"))
-
-
-def _assigned(queryset, wanted):
-    return queryset.assigned() if wanted else queryset.exclude(pk__in=License.objects.assigned().values("pk"))
-
-
-# Filters that are true or false.
-_FLAGS = {
-    "expired": _expired,
-    "expiring": _expiring,
-    "assigned": _assigned,
-    "unassigned": lambda queryset, wanted: _assigned(queryset, not wanted),
-    "activated": lambda queryset, wanted: queryset.none() if wanted else queryset,  # there are no machines
-}
-
-
-def _expired_when(queryset, parts):
-    return _by_expiry(queryset, parts, until=timezone.now())
-
-
-def _expires_when(queryset, parts):
-    return _by_expiry(queryset, parts, since=timezone.now())
-
-
-def _by_expiry(queryset, parts, since=None, until=None):
-    """Licenses that expire `since` now, or did `until` now, as the first part says that there is."""
-    if not parts:
-        return queryset
-    kind = _first(parts, "within", "in", "before", "after", "on")
-    if kind in ("within", "in"):
-        lasting = _duration(parts[kind])
-        if lasting is None:
+    def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
+        now = timezone.now()
+        part = _first(self.PARTS, given)
+        if part in ("within", "in"):
+            duration = _parse_duration(given[part])
+            if duration is None:
+                return queryset.none()
+            start, end = (_shift(now, -duration), now) if self.past else (now, _shift(now, duration))
+            return queryset.filter(expiry__gte=start, expiry__lte=end)
+        moment = _parse_moment(given[part]) if part else None
+        if moment is None:
             return queryset.none()
-        moments = (since, _shifted(since, lasting)) if since else (_shifted(until, -lasting), until)
-        return queryset.filter(expiry__gte=moments[0], expiry__lte=moments[1])
-    moment = kind and _moment(parts[kind])
-    if not moment:
-        return queryset.none()
-    if kind == "on":
-        day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-        return queryset.filter(expiry__gte=day, expiry__lt=_shifted(day, timedelta(days=1)))
-    queryset = queryset.filter(expiry__gte=since) if since else queryset.filter(expiry__lt=until)
-    return queryset.filter(**{"expiry__lt" if kind == "before" else "expiry__gt": moment})
+        if part == "on":
+            day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+            return queryset.filter(expiry__gte=day, expiry__lt=_shift(day, timedelta(days=1)))
+        queryset = queryset.filter(expiry__lt=now) if self.past else queryset.filter(expiry__gte=now)
+        return queryset.filter(expiry__lt=moment) if part == "before" else queryset.filter(expiry__gt=moment)
 
 
-def _active_when(queryset, parts):
-    if not parts:
-        return queryset
-    kind = _first(parts, "inside", "outside", "before", "after")
-    if kind in ("inside", "outside"):
-        lasting = _duration(parts[kind])
-        moment = None if lasting is None else _shifted(timezone.now(), -lasting)
-    else:
-        moment = kind and _moment(parts[kind])
-    if not moment:
-        return queryset.none()
-    return queryset.active_since(moment) if kind in ("inside", "after") else queryset.inactive_since(moment)
+class ExpiredFilter(ExpiryFilter):
+    """Licenses that have expired at some time; as a boolean, licenses that have expired at all, or have not."""
+
+    past = True
+
+    def __init__(self, parts: dict[str, str], *, help_text: str) -> None:
+        super().__init__(parts, help_text=help_text)
+
+    def filter(self, queryset: Rows, value: str) -> Rows:
+        if value:
+            expired = Q(expiry__isnull=False, expiry__lt=timezone.now())
+            queryset = queryset.filter(expired) if parse_boolean(value) else queryset.exclude(expired)
+        return super().filter(queryset, value)
+
+    def described(self, name: str) -> dict[str, Parameter]:
+        return {name: Parameter(self.extra["help_text"], BOOLEAN)} | super().described(name)
 
 
-def _activated_times(queryset, parts):
-    """Licenses by the number of their machines; there are none, so it is about the number 0."""
-    if not parts:
-        return queryset
-    kind = _first(parts, *COMPARISONS)
-    number = parts.get(kind, "")
-    fits = re.fullmatch(r"-?\d{1,18}", number, re.ASCII) and COMPARISONS[kind](0, int(number))
-    return queryset if fits else queryset.none()
+class ActivityFilter(PartsFilter):
+    """Licenses by their last activity. Of several parts the first in `PARTS` counts."""
+
+    PARTS = ("inside", "outside", "before", "after")
+
+    def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
+        part = _first(self.PARTS, given)
+        moment = None
+        if part in ("inside", "outside"):
+            duration = _parse_duration(given[part])
+            moment = None if duration is None else _shift(timezone.now(), -duration)
+        elif part:
+            moment = _parse_moment(given[part])
+        if moment is None:
+            return queryset.none()
+        if part in ("inside", "after"):
+            return queryset.active_since(moment)  # type: ignore[attr-defined]
+        return queryset.inactive_since(moment)  # type: ignore[attr-defined]
 
 
-# Filters with parts in brackets, of which the first one counts.
-_MOMENTS = {
-    "expired": _expired_when,
-    "expires": _expires_when,
-    "activity": _active_when,
-    "activations": _activated_times,
-}
+def _first(parts: Iterable[str], given: dict[str, str]) -> str | None:
+    return next((part for part in parts if part in given), None)
 
 
-def _first(parts, *names):
-    return next((name for name in names if name in parts), None)
-
-
-def _duration(text):
+def _parse_duration(text: str) -> timedelta | None:
     seconds = seconds_of(text)
     try:
         return None if seconds is None else timedelta(seconds=seconds)
@@ -269,16 +169,145 @@ def _duration(text):
         return timedelta.max
 
 
-def _moment(text):
+def _parse_moment(text: str) -> datetime | None:
     try:
         return parse_time(text)
     except BadRequest:
         return None
 
 
-def _shifted(moment, lasting):
-    """A moment later or earlier, but within the calendar."""
+def _shift(moment: datetime, duration: timedelta) -> datetime:
+    """The sum, or the end of the calendar if it lies beyond."""
     try:
-        return moment + lasting
+        return moment + duration
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC) if lasting > timedelta() else datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC) if duration > timedelta() else datetime.min.replace(tzinfo=UTC)
+
+
+# Other filters --------------------------------------------------------------------------------------------------------
+
+
+class StatusFilter(EnumFilter):
+    """Licenses of a status. An unknown status matches nothing."""
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        return queryset.with_status(value.upper())  # type: ignore[attr-defined]
+
+
+class EmptyFilter(QueryFilter):
+    """Licenses that have something that is not built: none."""
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        return queryset.none()
+
+
+class ActivatedFilter(BooleanFilter):
+    """Licenses that have machines: none, as machines are not built."""
+
+    def matching(self, queryset: Rows, wanted: bool) -> Rows:
+        return queryset.none() if wanted else queryset
+
+
+class ActivationsFilter(PartsFilter):
+    """Licenses by the number of their machines, which is 0. Of several parts the first in `COMPARISONS` counts."""
+
+    def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
+        part = _first(COMPARISONS, given)
+        number = given[part] if part else ""
+        fits = part and re.fullmatch(r"-?\d{1,18}", number, re.ASCII) and COMPARISONS[part](0, int(number))
+        return queryset if fits else queryset.none()
+
+
+# Filter sets ----------------------------------------------------------------------------------------------------------
+
+_PRODUCT = "Only licenses of this product."
+_POLICY = "Only licenses under this policy."
+_USER = "Only licenses that this user owns or is attached to, by id or e-mail."
+
+
+class PolicyFilterSet(FilterSet):
+    """Filters of `GET /policies`."""
+
+    product = IdFilter("product", "Only policies of this product.")
+
+    class Meta:
+        model = Policy
+        fields: list[str] = []
+
+
+class LicenseFilterSet(FilterSet):
+    """Filters that every list of licenses has."""
+
+    suspended = BooleanFilter("suspended", "Only licenses that are suspended, or are not.")
+
+    class Meta:
+        model = License
+        fields: list[str] = []
+
+
+class PolicyLicenseFilterSet(LicenseFilterSet):
+    """Filters of `GET /policies/:id/licenses`."""
+
+    product = IdFilter("product", _PRODUCT)
+    user = LicenseUserFilter(help_text=_USER)
+
+
+class ProductLicenseFilterSet(LicenseFilterSet):
+    """Filters of `GET /products/:id/licenses`."""
+
+    policy = IdFilter("policy", _POLICY)
+    user = LicenseUserFilter(help_text=_USER)
+
+
+class UserLicenseFilterSet(LicenseFilterSet):
+    """Filters of `GET /users/:id/licenses`."""
+
+    product = IdFilter("product", _PRODUCT)
+    policy = IdFilter("policy", _POLICY)
+
+
+class AllLicenseFilterSet(LicenseFilterSet):
+    """Filters of `GET /licenses`."""
+
+    product = IdFilter("product", _PRODUCT)
+    policy = IdFilter("policy", _POLICY)
+    owner = OwnerFilter(help_text="Only licenses that this user owns, by id or e-mail.")
+    user = LicenseUserFilter(help_text=_USER)
+    group = EmptyFilter(help_text="Only licenses of this group: none, as groups are not supported.")
+    machine = EmptyFilter(help_text="Only licenses of this machine: none, as machines are not supported.")
+    status = StatusFilter(
+        "active",
+        "inactive",
+        "expiring",
+        "expired",
+        "suspended",
+        "banned",
+        help_text="Only licenses of this status.",
+    )
+    expired = ExpiredFilter(
+        {
+            "within": "Only licenses that expired within this time until now; also `[in]`.",
+            "before": "Only licenses that expired before this time; also `[after]`, `[on]`.",
+        },
+        help_text="Only licenses that have expired, or have not.",
+    )
+    expiring = ExpiringFilter(help_text="Only licenses that expire within three days, or do not.")
+    assigned = AssignedFilter(help_text="Only licenses that have an owner or attached users, or have none.")
+    unassigned = AssignedFilter(opposite=True, help_text="The opposite of `assigned`.")
+    activated = ActivatedFilter(help_text="Only licenses with machines, or without; machines are not supported.")
+    expires = ExpiryFilter(
+        {
+            "within": "Only licenses that expire within this time from now, e.g. `30d` or `P1M`; also `[in]`.",
+            "before": "Only licenses that will expire before this time; also `[after]`, `[on]`.",
+        }
+    )
+    activity = ActivityFilter(
+        {
+            "inside": "Only licenses that were active within this time until now; also `[outside]`.",
+            "before": "Only licenses that have not been active since this time; also `[after]`.",
+        }
+    )
+    activations = ActivationsFilter(
+        {"gte": "Only licenses with at least as many machines; also `[eq]`, `[gt]`, `[lt]`, `[lte]`."}
+    )
+    metadata = MetadataFilter(help_text=METADATA)

@@ -1,5 +1,4 @@
-from keygen_site.jsonapi.routers import Router
-from keygen_site.jsonapi.viewsets import NamedRouter
+from keygen_site.jsonapi.routers import NamedRouter, Router
 from licensing.api.viewsets.license_base import ANY_TEXT
 from licensing.api.viewsets.license_relationships import LicenseTokenViewSet, LicenseUserViewSet
 from licensing.api.viewsets.licenses import LicenseViewSet, UserLicenseViewSet

@@ -1,6 +1,5 @@
 from licensing.models.licenses import License, LicenseUser
-from licensing.models.lookups import find_license
 from licensing.models.policies import Policy, PoolEmpty, PoolNotSupported
 from licensing.models.products import Product
 
-__all__ = ["License", "LicenseUser", "Policy", "PoolEmpty", "PoolNotSupported", "Product", "find_license"]
+__all__ = ["License", "LicenseUser", "Policy", "PoolEmpty", "PoolNotSupported", "Product"]

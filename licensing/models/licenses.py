@@ -112,6 +112,7 @@ class License(Resource):
 
     class JSONAPIMeta:
         resource_name = "licenses"
+        identifiers = "id or key"
 
     def __str__(self):
         return self.name or str(self.pk)

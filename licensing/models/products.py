@@ -84,6 +84,7 @@ class Product(Resource):
 
     class JSONAPIMeta:
         resource_name = "products"
+        identifiers = "id or code"
 
     def __str__(self):
         return self.name

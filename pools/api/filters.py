@@ -1,45 +1,38 @@
-from django_filters import rest_framework as filters
+"""Filters of keys and the ledger."""
 
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.filters import IdFilter
-from keygen_site.jsonapi.operations import Parameter, choice
+from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, QueryFilter
+from keygen_site.jsonapi.lookups import Rows
 from pools.models import Key, KeyEvent
 
 
 class PoolFilter(IdFilter):
-    """Keys of a policy, along the index of its pool."""
+    """Keys of a policy, read along the index of its pool."""
 
-    def filter(self, queryset, value):
+    def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
-        return queryset.for_policy(uuid) if uuid else super().filter(queryset, value)
+        return queryset.for_policy(uuid) if uuid else queryset.none()  # type: ignore[attr-defined]
 
 
-class KeyFilterSet(filters.FilterSet):
+class KeyFilterSet(FilterSet):
     """Filters of `GET /keys` (contract: keys 4)."""
 
-    product = IdFilter("policy__product")
-    policy = PoolFilter("policy")
-    parameters = {"product": "Only those of this product.", "policy": "Only those of this policy."}
+    product = IdFilter("policy__product", "Only keys of this product.")
+    policy = PoolFilter("policy", "Only keys of this policy.")
 
     class Meta:
         model = Key
-        fields = []
+        fields: list[str] = []
 
 
-class KeyEventFilterSet(filters.FilterSet):
+class KeyEventFilterSet(FilterSet):
     """Filters of the ledger."""
 
-    policy = IdFilter("policy")
-    license = IdFilter("license")
-    reference = filters.CharFilter("reference")
-    event = filters.CharFilter("event")
-    parameters = {
-        "policy": "Only those of keys of this policy.",
-        "license": "Only those about this license.",
-        "reference": "Only those with this `Keygen-Reference`.",
-        "event": Parameter("Only those of this kind.", choice(*KeyEvent.Event.values)),
-    }
+    policy = IdFilter("policy", "Only events of keys of this policy.")
+    license = IdFilter("license", "Only events about this license.")
+    reference = QueryFilter("reference", "Only events with this `Keygen-Reference`.")
+    event = EnumFilter(*KeyEvent.Event.values, field_name="event", help_text="Only events of this kind.")
 
     class Meta:
         model = KeyEvent
-        fields = []
+        fields: list[str] = []

@@ -1,11 +1,18 @@
-from keygen_site.jsonapi.openapi.schemas import or_null
-from keygen_site.jsonapi.serializers import ACCOUNT, ResourceSerializer, VisibleRelatedField, to_one
+"""Keys and ledger events as resource objects."""
+
+from keygen_site.jsonapi.serializers import (
+    ACCOUNT,
+    NullableTextField,
+    ResourceSerializer,
+    VisibleRelatedField,
+    to_one,
+)
 from licensing.models import Policy
 from pools.models import Key, KeyEvent
 
 
 class KeySerializer(ResourceSerializer):
-    """A key on the wire (contract: keys 2)."""
+    """A key (contract: keys 2)."""
 
     policy = VisibleRelatedField(queryset=Policy.objects.all())
 
@@ -21,11 +28,18 @@ class KeySerializer(ResourceSerializer):
         on_create = ["key", "policy"]
         on_update = ["key"]
         required = ["key", "policy"]
+        examples = {"key": "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3"}
         extra_kwargs = {"key": {"allow_blank": False}}
 
 
 class KeyEventSerializer(ResourceSerializer):
-    """A line of the ledger. It never says the key: who has the key finds its lines, not the other way round."""
+    """An event of the ledger. It does not contain the key: a key leads to its events, not the other way round."""
+
+    reference = NullableTextField(allow_null=True)
+    bearer_type = NullableTextField(allow_null=True)
+    bearer_id = NullableTextField(allow_null=True)
+    operator = NullableTextField(allow_null=True)
+    request_id = NullableTextField(allow_null=True)
 
     relationships = {
         "account": ACCOUNT,
@@ -38,15 +52,7 @@ class KeyEventSerializer(ResourceSerializer):
     class Meta:
         model = KeyEvent
         fields = ["event", "reference", "bearer_type", "bearer_id", "operator", "request_id", "created"]
-
-    @classmethod
-    def getter(cls, name, source):
-        """What is not known is null; the columns hold an empty text then."""
-        get = super().getter(name, source)
-        return get if name == "created" else lambda event: str(get(event) or "") or None
-
-    @classmethod
-    def describe(cls, members):
-        attributes = members["attributes"]["properties"]
-        for name in ("reference", "bearerType", "bearerId", "operator", "requestId"):
-            attributes[name] = or_null(attributes[name] | {"type": "string"})
+        on_create: list[str] = []
+        on_update: list[str] = []
+        required: list[str] = []
+        examples = {"reference": "Order 4711"}

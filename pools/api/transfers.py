@@ -1,69 +1,121 @@
-"""Whole files of keys over HTTP, into a pool and out of it. Their bodies are no documents."""
+"""Files of keys over HTTP, into a pool and out of it. Their bodies are not JSON:API documents."""
 
 import hashlib
+from datetime import datetime
 from tempfile import TemporaryFile
+from typing import IO, Any
 
 from django.conf import settings
 from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from accounts.api.base import APIViewSet
 from keygen_site.db.session_limits import is_timeout
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import BadRequest, NotFound
 from keygen_site.jsonapi.negotiation import Document
-from keygen_site.jsonapi.request_documents import parse_time
+from keygen_site.jsonapi.operations import BOOLEAN, File, Gives, Parameter, choice, operation
+from keygen_site.jsonapi.request_documents import Schema
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
+from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
+from licensing.models import Policy
 from pools.key_files import FORMATS, FileTooLarge, read_keys, serialize_keys
 from pools.models import KeyImport
 from pools.services.exports import STATES, export_keys
 from pools.services.imports import stage_import
 
-# How a file is said to be: the format that it is read as, and the media type that it is sent as.
+# Media types and the format that each is read as.
 MEDIA_TYPES = {"text/plain": "text", "text/csv": "csv", "application/x-ndjson": "ndjson"}
 BLOCK = 1 << 20  # bytes
-MOMENTS = ("since", "until")
+
+_NUMBER = Schema(INTEGER, required=True)
+_TEXT = Schema(STRING, required=True)
+_REJECTION = Schema(
+    required=True, members={"line": Schema(INTEGER, required=True, nullable=True), "code": _TEXT, "detail": _TEXT}
+)
+_REPORT = {
+    "dry_run": Schema(BOOLEAN_TYPE, required=True),
+    "import": Schema(UUID, required=True, nullable=True),
+    "lines": _NUMBER,
+    "blank": _NUMBER,
+    "added": _NUMBER,
+    "rejected": _NUMBER,
+    "reasons": Schema(required=True, blank=True),
+    "rejections": Schema(ARRAY, required=True, blank=True, items=_REJECTION),
+}
 
 
-class TransferMixin:
+class TransferMixin(APIViewSet):
     """The actions `import` and `export` of a pool."""
 
+    policy: Policy
+
     @action(detail=False, methods=["post"], url_path="actions/import")
-    def import_keys(self, request, *args, **kwargs):
-        """Add a file of keys: all of them or, unless the query says `skip-invalid`, none."""
+    @operation(
+        "Add a file of keys to the pool",
+        permission="policy.pool.import",
+        takes=File(tuple(MEDIA_TYPES)),
+        gives=Gives(meta=_REPORT),
+        locks=False,
+        parameters={
+            "name": Parameter("The name of the import, at most 255 characters."),
+            "column": Parameter("The keys' column: for CSV its name or number, for NDJSON the member's name."),
+            "skip-invalid": Parameter("Add the good lines, and leave out the others.", BOOLEAN),
+            "dry-run": Parameter("Add nothing, and report what would be added.", BOOLEAN),
+        },
+    )
+    def import_keys(self, request: APIRequest) -> Response:
+        """Text with a key per line, CSV or NDJSON, each also gzipped. All of them or none, unless `skip-invalid`."""
         format = format_of(request)
         query = request.query_params
-        skip_invalid, dry_run = flag_of(query, "skip-invalid"), flag_of(query, "dry-run")
-        name, once = query.get("name", ""), idempotency.name_of(request)
+        skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
+        name, key = query.get("name", ""), idempotency.key_of(request)
         if len(name) > 255 or not name.isprintable():
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
         with TemporaryFile() as file:
-            # Nothing in the database waits for a slow client, and what is sent can be compared with what was.
+            # No database connection waits for a slow client, and a repeated request can be compared with the first.
             fingerprint = idempotency.fingerprint_of(request, spool(request, file).hexdigest().encode())
-            if once and (answer := idempotency.answered(once, request, fingerprint)):
-                return answer
-            lines = read_keys(file, format, query.get("column"), settings.MAX_IMPORT_BYTES)
-            keys = stage_import(
+            if key and (response := idempotency.stored_response(key, request, fingerprint)):
+                return response
+            staged_import = stage_import(
                 policy=self.policy,
-                files=[lines],
+                files=[read_keys(file, format, query.get("column"), settings.MAX_IMPORT_BYTES)],
                 audit=self.audit,
                 name=name,
                 skip_invalid=skip_invalid,
                 dry_run=dry_run,
             )
-            with keys as unpublished:
+            with staged_import as staged:
 
-                def publish():
-                    unpublished.publish()
-                    return Response(Document(meta=unpublished.report.as_dict()))
+                def publish() -> Response:
+                    staged.publish()
+                    return Response(Document(meta=staged.report.as_dict()))
 
-                if once:
-                    return idempotency.once(once, request, publish, is_timeout, fingerprint)
+                if key:
+                    return idempotency.run_once(key, request, publish, is_timeout, fingerprint)
                 return publish()
 
     @action(detail=False, url_path="actions/export")
-    def export_keys(self, request, *args, **kwargs):
-        """The keys of the pool as a file, sent while it is read."""
+    @operation(
+        "Get the keys of the pool as a file",
+        permission="policy.pool.export",
+        gives=File(tuple(MEDIA_TYPES)),
+        parameters={
+            "format": Parameter("The format of the file.", choice(*FORMATS)),
+            "state": Parameter("Only keys in this state.", choice(*STATES)),
+            "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
+            "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
+            "until": Parameter("Only keys before this time.", {"type": "string", "format": "date-time"}),
+            "formula-safe": Parameter("Keep spreadsheets from running a key as a formula.", BOOLEAN),
+        },
+    )
+    def export_keys(self, request: APIRequest) -> HttpResponseBase:
+        """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
+        their texts stay blocked when they are deleted."""
         query = request.query_params
         format = one_of(query, "format", FORMATS)
         key_import = None
@@ -77,20 +129,21 @@ class TransferMixin:
             state=one_of(query, "state", STATES),
             key_import=key_import,
             audit=self.audit,
-            **{name: moment_of(query, name) for name in MOMENTS},
+            since=time_of(query, "since"),
+            until=time_of(query, "until"),
         )
         media_type = next(known for known, name in MEDIA_TYPES.items() if name == format)
         return StreamingHttpResponse(
-            serialize_keys(keys, format, formula_safe=flag_of(query, "formula-safe")),
+            serialize_keys(keys, format, formula_safe=boolean_of(query, "formula-safe")),
             content_type=f"{media_type}; charset=utf-8",
         )
 
 
-def format_of(request):
+def format_of(request: APIRequest) -> str:
     """The format of the file in a request's body.
 
     Raises:
-        BadRequest: its Content-Type is none of MEDIA_TYPES.
+        BadRequest: the Content-Type is none of MEDIA_TYPES.
     """
     media_type = (request.content_type or "text/plain").partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
@@ -98,8 +151,8 @@ def format_of(request):
     return MEDIA_TYPES[media_type]
 
 
-def spool(request, file):
-    """Write the body of a request into a file, and go back to its beginning; the SHA-256 of it.
+def spool(request: APIRequest, file: IO[bytes]) -> Any:
+    """Write the body of a request into a file, rewind it, and return the SHA-256.
 
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
@@ -115,24 +168,36 @@ def spool(request, file):
     return sha256
 
 
-def flag_of(query, name):
-    """Whether a parameter of the query is there and true."""
+def boolean_of(query: Any, name: str) -> bool:
+    """A boolean parameter of the query; false when it is absent.
+
+    Raises:
+        BadRequest: it is neither true nor false.
+    """
     value = query.get(name, "false").lower()
     if value not in ("true", "false", "1", "0", ""):
         raise BadRequest("must be true or false", parameter=name)
     return value not in ("false", "0")
 
 
-def one_of(query, name, choices):
-    """A parameter of the query; the first choice where it is not there."""
+def one_of(query: Any, name: str, choices: tuple[str, ...]) -> str:
+    """A parameter of the query with a few permitted values; the first when it is absent.
+
+    Raises:
+        BadRequest: it has another value.
+    """
     value = query.get(name, choices[0])
     if value not in choices:
         raise BadRequest(f"must be one of: {', '.join(choices)}", parameter=name)
     return value
 
 
-def moment_of(query, name):
-    """A parameter of the query that is a time, or None."""
+def time_of(query: Any, name: str) -> datetime | None:
+    """A timestamp parameter of the query, or None.
+
+    Raises:
+        BadRequest: it is not a timestamp.
+    """
     try:
         return parse_time(query[name], "") if name in query else None
     except BadRequest as error:

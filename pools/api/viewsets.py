@@ -1,17 +1,23 @@
+"""Keys, pools and the ledger over HTTP."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
-from rest_framework.response import Response
 
 from accounts.api.base import APIViewSet
-from keygen_site.db.compiled_queries import CompiledQuery
-from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest, NotFound
+from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.negotiation import Document
-from keygen_site.jsonapi.pagination import limit_of
+from keygen_site.jsonapi.operations import Gives, operation
+from keygen_site.jsonapi.request_documents import Schema, meta
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, UUID
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.models import Policy
-from pools.api import operations
+from licensing.models import Policy, Product
 from pools.api.filters import KeyEventFilterSet, KeyFilterSet
 from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
@@ -20,163 +26,151 @@ from pools.models import Key, KeyEvent, KeyImport
 from pools.services.keys import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
 from pools.services.low_stock import reset_low_alert
 
-MOST_AT_ONCE = 100
+MAX_POPPED_TOGETHER = 100
 
-ID = Key._meta.pk
-WAITING_KEY = CompiledQuery(
-    lambda bearer, uuid: Key.objects.for_listing().visible_to(bearer).available().filter(pk=uuid), ID
-)
-NEWEST_KEYS = CompiledQuery(lambda bearer: Key.objects.for_listing().visible_to(bearer).available().order_by("-id"))
-POOLS_POLICY = CompiledQuery(
-    lambda bearer, uuid: (
-        Policy.objects.visible_to(bearer)
-        .only("account", "product", "use_pool", "low_stock_threshold", "low_stock_alerted")
-        .filter(pk=uuid)
-    ),
-    ID,
-)
-
-
-def found(prepared, noun, identifier, bearer):
-    """The row that an address names among those that a bearer may see, by a query that is compiled already."""
-    uuid = parse_uuid(identifier)
-    row = uuid and prepared.first(uuid, bearer=bearer)
-    if row is None:
-        raise NotFound.of(noun, identifier)
-    return row
+KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
 
 
 class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
-    """Keys that wait in the pools of an account (contract: keys 1.1, 2)."""
+    """The available keys of an account (contract: keys 1.1, 2)."""
 
-    queryset = Key.objects.with_api_fields()
+    queryset = Key.objects.all()
     serializer_class = KeySerializer
     filterset_class = KeyFilterSet
     pagination_class = KeyPagination
-    operations = operations.KEYS
-    permissions = {
-        "list": "key.read",
-        "retrieve": "key.read",
-        "create": "key.create",
-        "partial_update": "key.update",
-        "destroy": "key.delete",
-        "product": "product.read",
-        "policy": "policy.read",
-    }
 
-    def get_queryset(self):
-        return super().get_queryset().available()
+    @classmethod
+    def rows(cls, action: str, now: datetime) -> Rows:
+        read_only = action in ("list", "retrieve")
+        return (Key.objects.for_listing() if read_only else Key.objects.with_api_fields()).available()
 
-    def list(self, request, *args, **kwargs):
-        if request.query_params.keys() <= {"limit"} and request.user.is_staff:
-            page = NEWEST_KEYS.rows(limit_of(request.query_params), bearer=request.user)
-            return Response([KeySerializer.resource_object(key) for key in page])
-        return super().list(request, *args, **kwargs)
+    def is_plain_first_page(self, request: APIRequest) -> bool:
+        return request.user.is_staff and super().is_plain_first_page(request)
 
-    def get_object(self):
-        if self.action != "retrieve":
-            return super().get_object()
-        key = found(WAITING_KEY, "key", self.kwargs["pk"], self.request.user)
-        self.authorize()
+    def create_row(self, values: dict[str, Any]) -> Key:
+        key = super().create_row(values)
+        if key.policy.low_stock_alerted is not None:
+            reset_low_alert(key.policy)
         return key
 
-    def perform_create(self, serializer):
-        super().perform_create(serializer)
-        if serializer.instance.policy.low_stock_alerted is not None:
-            reset_low_alert(serializer.instance.policy)
-
-    def perform_destroy(self, key):
+    def delete_row(self, key: Key) -> None:
         delete_key(key, self.audit)
 
     @action(detail=True)
-    def product(self, request, *args, **kwargs):
-        return Response(ProductSerializer.resource_object(self.get_object().policy.product))
+    @operation("Show the product of a key", permission="product.read", gives=ProductSerializer)
+    def product(self, request: APIRequest, key: Key) -> Product:
+        return key.policy.product
 
     @action(detail=True)
-    def policy(self, request, *args, **kwargs):
-        return Response(PolicySerializer.resource_object(self.get_object().policy))
+    @operation("Show the policy of a key", permission="policy.read", gives=PolicySerializer)
+    def policy(self, request: APIRequest, key: Key) -> Policy:
+        return key.policy
 
 
 class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
     """The pool of a policy (contract: keys 1.2, 6)."""
 
-    once_by_name = frozenset({"pop"})
-    reading_actions = frozenset({"import_keys"})
-    operations = operations.POOL
-
     queryset = Key.objects.with_api_fields()
     serializer_class = KeySerializer
-    permissions = {
-        "list": "key.read",
-        "retrieve": "key.read",
-        "pop": "policy.pool.pop",
-        "pop_many": "policy.pool.pop",
-        "return_key": "policy.pool.return",
-        "withdraw": "policy.pool.withdraw",
-        "import_keys": "policy.pool.import",
-        "export_keys": "policy.pool.export",
-    }
+    parent = Parent(
+        "policy",
+        Policy.objects.only("account", "product", "use_pool", "low_stock_threshold", "low_stock_alerted"),
+        narrow=lambda keys, policy_id: keys.for_policy(policy_id).available(),
+    )
+    policy: Policy
 
-    def find_parent(self):
-        self.policy = found(POOLS_POLICY, "policy", self.kwargs["policy"], self.request.user)
+    def get_queryset(self) -> Rows:
+        return super().get_queryset() if self.policy.use_pool else Key.objects.none()
 
-    def get_queryset(self):
-        pool = super().get_queryset().for_policy(self.policy.pk).available()
-        return pool if self.policy.use_pool else pool.none()
+    def find_row(self, *, locked: bool) -> Key:
+        if not self.policy.use_pool:
+            raise NotFound.of("key", self.kwargs["pk"])
+        return super().find_row(locked=locked)
 
-    def pop(self, request, *args, **kwargs):
-        """Take the next key out of the pool. It is the answer, and nobody gets it again."""
-        key = self.policy.pool.pop(self.audit)
-        return Response(KeySerializer.resource_object(key))
+    def is_plain_first_page(self, request: APIRequest) -> bool:
+        return self.policy.use_pool and super().is_plain_first_page(request)
+
+    @operation(
+        "Take the next key out of the pool",
+        permission="policy.pool.pop",
+        gives=KeySerializer,
+        locks=False,
+        idempotent=True,
+    )
+    def pop(self, request: APIRequest) -> Key:
+        """First in, first out. The key is in no other response: send an `Idempotency-Key`, so that the request can be
+        repeated. An empty pool is `422`."""
+        return self.policy.pool.pop(self.audit)
 
     @action(detail=False, methods=["post"], url_path="actions/pop")
-    def pop_many(self, request, *args, **kwargs):
-        """Take the next n keys, all of them or none."""
-        count = self.document()["meta"]["count"]
-        if not 1 <= count <= MOST_AT_ONCE:
-            raise BadRequest(f"must be a number between 1 and {MOST_AT_ONCE} (got {count})", pointer="/meta/count")
-        keys = pop_keys(policy=self.policy, count=count, audit=self.audit)
-        return Response([KeySerializer.resource_object(key) for key in keys])
+    @operation(
+        "Take the next keys out of the pool",
+        permission="policy.pool.pop",
+        takes=meta(count=Schema(INTEGER, required=True)),
+        gives=Gives(KeySerializer, many=True),
+        locks=False,
+    )
+    def pop_many(self, request: APIRequest, document: dict[str, Any]) -> list[Key]:
+        """All of them or none: 1 to 100."""
+        count = document["meta"]["count"]
+        if not 1 <= count <= MAX_POPPED_TOGETHER:
+            detail = f"must be a number between 1 and {MAX_POPPED_TOGETHER} (got {count})"
+            raise BadRequest(detail, pointer="/meta/count")
+        return pop_keys(policy=self.policy, count=count, audit=self.audit)
 
     @action(detail=False, methods=["post"], url_path="actions/return")
-    def return_key(self, request, *args, **kwargs):
-        """Put back a key that was popped by mistake."""
-        meta = self.document()["meta"]
-        undelivered = meta.get("undelivered", False)
-        key = return_key(policy=self.policy, text=meta["key"], undelivered=undelivered, audit=self.audit)
-        return Response(KeySerializer.resource_object(key))
+    @operation(
+        "Put a popped key back into the pool",
+        permission="policy.pool.return",
+        takes=meta(key=Schema(STRING, required=True), undelivered=Schema(BOOLEAN)),
+        gives=KeySerializer,
+        locks=False,
+    )
+    def return_key(self, request: APIRequest, document: dict[str, Any]) -> Key:
+        """Only a key that the API or a command popped and that reached nobody: `undelivered` must be true, else it is
+        `422` with the code `UNDELIVERED_REQUIRED`. A key that was issued (`KEY_ISSUED`), or that was popped or revealed
+        in the console or exported (`KEY_DISCLOSED`), is never put back."""
+        named = document["meta"]
+        undelivered = named.get("undelivered", False)
+        return return_key(policy=self.policy, text=named["key"], undelivered=undelivered, audit=self.audit)
 
     @action(detail=False, methods=["post"], url_path="actions/withdraw")
-    def withdraw(self, request, *args, **kwargs):
-        """Take one key, or all that is left of an import, out of circulation."""
-        meta = self.document()["meta"]
-        if len(meta) != 1:
+    @operation(
+        "Withdraw keys permanently",
+        permission="policy.pool.withdraw",
+        takes=meta(key=Schema(STRING), **{"import": Schema(UUID)}),
+        gives=Gives(KeySerializer, optional=True, meta={"withdrawn": Schema(INTEGER)}),
+        locks=False,
+    )
+    def withdraw(self, request: APIRequest, document: dict[str, Any]) -> Key | Document:
+        """Either one available key, by its text, or the available keys of an import."""
+        named = document["meta"]
+        if len(named) != 1:
             raise BadRequest("must have a key or an import", pointer="/meta")
-        if "key" in meta:
-            key = withdraw_key(policy=self.policy, text=meta["key"], audit=self.audit)
-            return Response(KeySerializer.resource_object(key))
-        key_import = KeyImport.objects.filter(policy=self.policy, pk=meta["import"]).first()
+        if "key" in named:
+            return withdraw_key(policy=self.policy, text=named["key"], audit=self.audit)
+        key_import = KeyImport.objects.filter(policy=self.policy, pk=named["import"]).first()
         if key_import is None:
-            raise NotFound.of("import", meta["import"])
-        return Response(Document(meta={"withdrawn": withdraw_import(key_import=key_import, audit=self.audit)}))
+            raise NotFound.of("import", named["import"])
+        return Document(meta={"withdrawn": withdraw_import(key_import=key_import, audit=self.audit)})
 
 
 class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
-    """The ledger: what happened to keys, the latest first."""
+    """The ledger: the events of keys, the latest first."""
 
     queryset = KeyEvent.objects.all()
     serializer_class = KeyEventSerializer
     filterset_class = KeyEventFilterSet
-    operations = operations.KEY_EVENTS
-    permissions = {
-        "list": "key-event.read",
-        "retrieve": "key-event.read",
-        "search": "key-event.read",
-    }
 
     @action(detail=False, methods=["post"], url_path="actions/search")
-    def search(self, request, *args, **kwargs):
-        """What happened to the key of this text; in the body, so that keys stay out of addresses and logs."""
-        text = self.document()["meta"]["key"]
-        page = self.paginate_queryset(self.get_queryset().with_key(text))
-        return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page])
+    @operation(
+        "List the events of a key",
+        permission="key-event.read",
+        takes=KEY_DOCUMENT,
+        gives=Gives(KeyEventSerializer, paged=True),
+        locks=False,
+    )
+    def search(self, request: APIRequest, document: dict[str, Any]) -> HttpResponseBase:
+        """By the whole text of the key, in the body, so that keys stay out of URLs and logs."""
+        page = self.paginate_queryset(self.get_queryset().with_key(document["meta"]["key"]))
+        return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page or ()])

@@ -43,7 +43,7 @@ def quick_passwords(settings):
 def mailbox(settings, monkeypatch):
     """Messages that were sent, within the request instead of in a thread."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.services.Thread.start", Thread.run)
+    monkeypatch.setattr("accounts.mail.Thread.start", Thread.run)
     mail.outbox = []
     return mail.outbox
 

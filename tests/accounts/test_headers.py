@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from accounts.api.base import VERSIONS
+from keygen_site.jsonapi.versions import VERSIONS
 from tests.conftest import API
 from tests.errors import BAD, assert_refused
 
@@ -106,19 +106,19 @@ class TestOtherSites:
         ("path", "status"), [("keys", 200), ("nowhere", 404), ("/v1/accounts/nowhere/keys", 404), ("keys?limit=0", 400)]
     )
     def test_may_read_every_answer(self, acme, path, status):
-        response = API(acme.admin_token).get(path, AuditContext="https://shop.test")
+        response = API(acme.admin_token).get(path, Origin="https://shop.test")
 
         assert response.status_code == status
-        assert response["Access-Control-Allow-AuditContext"] == "*"
+        assert response["Access-Control-Allow-Origin"] == "*"
         assert "keygen-signature" in response["Access-Control-Expose-Headers"]
         assert "Access-Control-Allow-Credentials" not in response
-        assert response["Vary"] == "AuditContext"
+        assert response["Vary"] == "Origin"
 
     def test_may_ask_first(self, acme):
         response = API().request(
             "OPTIONS",
             "keys",
-            AuditContext="https://shop.test",
+            Origin="https://shop.test",
             Access_Control_Request_Method="POST",
             Access_Control_Request_Headers="authorization, content-type",
         )
@@ -129,9 +129,9 @@ class TestOtherSites:
         assert response["Access-Control-Max-Age"] == "86400"
 
     def test_are_not_meant_where_there_is_no_other_site(self, acme):
-        assert "Access-Control-Allow-AuditContext" not in API().get("keys")
+        assert "Access-Control-Allow-Origin" not in API().get("keys")
 
     def test_have_nothing_to_do_in_the_console(self, db):
-        response = API().get("/admin/login/", AuditContext="https://shop.test")
+        response = API().get("/admin/login/", Origin="https://shop.test")
 
-        assert "Access-Control-Allow-AuditContext" not in response
+        assert "Access-Control-Allow-Origin" not in response

@@ -112,7 +112,7 @@ def test_a_file_that_is_sent_while_it_is_read_is_logged_when_it_is_sent(acme, ap
 
 
 def test_a_mistake_of_ours_is_logged_with_the_request_and_without_its_path(acme, lines, monkeypatch):
-    monkeypatch.setattr("licensing.api.viewsets.licenses.LicenseViewSet.get_object", broken)
+    monkeypatch.setattr("licensing.api.viewsets.licenses.LicenseViewSet.find_row", broken)
     response = Client(raise_request_exception=False).get(
         f"/v1/accounts/acme/licenses/{LICENSE_KEY}", headers={"Authorization": f"Bearer {acme.admin_token}"}
     )
@@ -125,7 +125,7 @@ def test_a_mistake_of_ours_is_logged_with_the_request_and_without_its_path(acme,
     assert LICENSE_KEY not in json.dumps(lines())
 
 
-def broken(self):
+def broken(self, *, locked):
     raise ValueError(TOKEN)
 
 

@@ -13,7 +13,7 @@ from tests.cast import add_keys
 
 TOO_MANY = {
     "title": "Too many requests",
-    "detail": "RateLimit limit has been reached for your IP address. Please slow down.",
+    "detail": "Throttle limit has been reached for your IP address. Please slow down.",
     "code": "TOO_MANY_REQUESTS",
 }
 

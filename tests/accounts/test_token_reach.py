@@ -180,7 +180,7 @@ class TestNamed:
         product = api(acme.product)
         people = self.people(everyone)
 
-        named = {name for name, user in people.items() if undone(lambda: self.by_identifier(product, acme, user))}  # noqa: B023
+        named = {name for name, user in people.items() if undone(lambda: self.named(product, acme, user))}  # noqa: B023
 
         assert named == self.CUSTOMERS
 
@@ -188,7 +188,7 @@ class TestNamed:
         sales = api(everyone["sales-agent"])
         people = self.people(everyone)
 
-        named = {name for name, user in people.items() if undone(lambda: self.by_identifier(sales, acme, user))}  # noqa: B023
+        named = {name for name, user in people.items() if undone(lambda: self.named(sales, acme, user))}  # noqa: B023
 
         assert named == people.keys()
 
@@ -199,7 +199,7 @@ class TestNamed:
 
         for asking in ("customer", "Operator"):
             bearer = api(everyone[asking])
-            named = {name for name, user in people.items() if undone(lambda: self.by_identifier(bearer, acme, user))}  # noqa: B023
+            named = {name for name, user in people.items() if undone(lambda: self.named(bearer, acme, user))}  # noqa: B023
 
             assert named == {asking}
 

@@ -66,7 +66,7 @@ class TestStatus:
     OLD = timedelta(days=91)
 
     def of(self, joe):
-        return User.objects.with_activity().get(pk=joe.pk).status, User.objects.get(pk=joe.pk).status
+        return User.objects.with_activity(timezone.now()).get(pk=joe.pk).status, User.objects.get(pk=joe.pk).status
 
     def test_is_active_for_a_while(self, joe):
         assert self.of(joe) == ("ACTIVE", "ACTIVE")

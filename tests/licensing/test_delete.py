@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from accounts.models import Token, User
@@ -81,11 +82,15 @@ class TestPolicy:
             ("popped", acme.policy.pk),
         ]
 
-    def test_frees_the_texts_of_its_keys(self, acme, admin, sold):
+    def test_frees_the_texts_of_its_available_keys_only(self, acme, admin, sold):
         other = make_policy(acme.product, use_pool=True)
+        first, second, available = numbered(3)
         admin.delete(f"policies/{acme.policy.pk}")
 
-        assert add_keys(other, *numbered(3))
+        assert add_keys(other, available)
+        for used in (first, second):
+            with pytest.raises(ValidationError):
+                add_keys(other, used)
 
     def test_ends_the_tokens_of_its_licenses(self, acme, api, admin, sold):
         token = token_of(sold)
@@ -103,7 +108,7 @@ class TestPolicy:
             policy.delete()
             raise RuntimeError
 
-        monkeypatch.setattr(PolicyViewSet, "perform_destroy", delete_and_fail)
+        monkeypatch.setattr(PolicyViewSet, "delete_row", delete_and_fail)
         with pytest.raises(RuntimeError):
             admin.delete(f"policies/{acme.policy.pk}")
 

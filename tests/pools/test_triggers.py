@@ -2,12 +2,9 @@
 
 import re
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.core.checks import run_checks
-from django.core.exceptions import ValidationError
 from django.db import connection, models, transaction
 from django.utils import timezone
 
@@ -16,8 +13,8 @@ from keygen_site.db.fields import digest
 from licensing.models import License
 from licensing.services import issue_license
 from pools import checks
-from pools.models import Key, KeyEvent, UsedText
-from pools.services.keys import pop_keys, reveal_key
+from pools.models import Key, UsedText
+from pools.services.keys import pop_keys
 from pools.triggers import TRIGGERS, create_triggers, drop_triggers, missing_triggers
 from tests.cast import add_keys, make_license, numbered
 
@@ -141,58 +138,5 @@ class TestTriggers:
         issue_license(policy=acme.policy, audit=audit)
 
         acme.account.delete()
-
-        assert used() == [("key", "KEY-0001")]
-
-
-class TestLedgerOfEarlierVersions:
-    """A database that was filled before there were triggers."""
-
-    @pytest.fixture(autouse=True)
-    def no_triggers(self):
-        drop_triggers(connection)
-        yield
-        create_triggers(connection)
-
-    def use(self):
-        import_module("pools.migrations.0010_use_the_ledger_of_earlier_versions").use_ledger(apps, None)
-
-    def test_gives_the_texts_of_used_keys_that_are_gone(self, acme, audit):
-        keys = add_keys(acme.policy, *numbered(6))
-        acme.policy.pool.pop(audit)
-        issue_license(policy=acme.policy, audit=audit)
-        reveal_key(keys[2], audit)
-        for event in ("popped", "returned"):
-            KeyEvent.about(event, keys[3], audit).save()
-        KeyEvent.about("deleted", keys[4], audit).save()
-        Key.objects.exclude(key="KEY-0001").delete()
-
-        self.use()
-
-        # Of a key that was returned the ledger does not say that nobody received it.
-        assert used() == [("key", f"KEY-000{number}") for number in (2, 3, 4)]
-        with pytest.raises(ValidationError):
-            add_keys(acme.policy, "KEY-0002")
-        assert add_keys(acme.policy, "KEY-0005")
-
-    def test_says_which_keys_were_shown(self, acme, audit):
-        keys = add_keys(acme.policy, *numbered(4))
-        for event, by in (("popped", audit), ("popped", CONSOLE), ("revealed", CONSOLE), ("withdrawn", CONSOLE)):
-            KeyEvent.about(event, keys.pop(0), by).save()
-
-        self.use()
-
-        shown = Key.objects.exclude(disclosed=None)
-        assert set(shown.values_list("key", flat=True)) == {"KEY-0002", "KEY-0003"}
-        assert shown.first().disclosed == KeyEvent.objects.get(event="revealed").created
-
-    def test_is_read_once_more_without_harm(self, acme, audit):
-        add_keys(acme.policy, "KEY-0001")
-        acme.policy.pool.pop(audit)
-        Key.objects.all().delete()
-        UsedText.objects.create(account_id=acme.account.pk, digest=digest("KEY-0001"), kind="license")
-
-        self.use()
-        self.use()
 
         assert used() == [("key", "KEY-0001")]

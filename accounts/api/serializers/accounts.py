@@ -1,15 +1,17 @@
-from dataclasses import replace
-from functools import cache
+"""Accounts as resource objects, and the document of a sign-up."""
 
-from accounts.api.base import VERSIONS
+from dataclasses import replace
+from typing import Any
+
 from accounts.models import Account, SigningKey
 from accounts.signing import algorithms
-from keygen_site.jsonapi import request_documents
 from keygen_site.jsonapi.openapi.schemas import objects
-from keygen_site.jsonapi.request_documents import Member
-from keygen_site.jsonapi.serializers import ACCOUNT_PATH, ResourceSerializer, to_many
+from keygen_site.jsonapi.request_documents import Members, Schema
+from keygen_site.jsonapi.serializers import ACCOUNT_PATH, EnumField, ResourceSerializer, to_many
+from keygen_site.jsonapi.types import ARRAY, BOOLEAN, STRING, UUID
+from keygen_site.jsonapi.versions import CURRENT_VERSION, VERSIONS
 
-HAS = (
+LINKED = (
     "settings",
     "webhook_endpoints",
     "webhook_events",
@@ -31,92 +33,83 @@ HAS = (
 
 
 class AccountSerializer(ResourceSerializer):
-    """An account on the wire, with the public keys that verify what it signs (contract: platform 7.2)."""
+    """An account, with the public keys that verify its signatures (contract: platform 7.2)."""
 
-    relationships = {name: to_many() for name in HAS}
+    api_version = EnumField(VERSIONS)
+
+    relationships = {name: to_many() for name in LINKED}
 
     class Meta:
         model = Account
         fields = ["name", "slug", "api_version", "status", "protected", "created", "updated"]
-        on_create = []
+        on_create: list[str] = []
         on_update = ["name", "slug", "protected", "api_version"]
-        required = []
+        required: list[str] = []
+        examples = {"api_version": CURRENT_VERSION}
 
     @classmethod
-    def path_of(cls, row):
+    def path_of(cls, row: Account) -> str:
         return ACCOUNT_PATH.format(row.pk)
 
     @classmethod
-    def resource_object(cls, row):
+    def resource_object(cls, row: Account) -> dict[str, Any]:
         keys = {kind: SigningKey.objects.of(row.pk, kind).public for kind in algorithms.KINDS}
         return super().resource_object(row) | {"meta": {"publicKey": keys["rsa2048"], "keys": keys}}
 
     @classmethod
-    def describe(cls, members):
+    def extend_schema(cls, members: dict[str, Any]) -> None:
         keys = {kind: {"type": "string"} for kind in algorithms.KINDS}
         members["meta"] = objects({"publicKey": {"type": "string"}, "keys": objects(keys)})
 
-    @classmethod
-    @cache
-    def schema(cls, creating):
-        data = super().schema(creating)["data"]
-        attributes = dict(data.members["attributes"].members)
-        attributes["api_version"] = replace(attributes["api_version"], one_of=VERSIONS)
-        members = data.members | {"attributes": replace(data.members["attributes"], members=attributes)}
-        return {"data": replace(data, members=members)}
 
-
-_ADMIN = Member(
+_ADMIN = Schema(
     members={
-        "type": Member("string", required=True, one_of=("users", "user")),
-        "attributes": Member(
+        "type": Schema(STRING, required=True, one_of=("users", "user")),
+        "attributes": Schema(
             required=True,
             members={
-                "first_name": Member("string", blank=True),
-                "last_name": Member("string", blank=True),
-                "email": Member("string", required=True),
-                "password": Member("string", blank=True),
-                "metadata": Member(blank=True),
-                "role": Member("string", one_of=("admin",)),
+                "first_name": Schema(STRING, blank=True),
+                "last_name": Schema(STRING, blank=True),
+                "email": Schema(STRING, required=True),
+                "password": Schema(STRING, blank=True),
+                "metadata": Schema(blank=True),
+                "role": Schema(STRING, one_of=("admin",)),
             },
         ),
     },
 )
-_PLAN = Member(
-    members={"type": Member("string", required=True, one_of=("plans", "plan")), "id": Member("uuid", required=True)}
+_PLAN = Schema(
+    members={"type": Schema(STRING, required=True, one_of=("plans", "plan")), "id": Schema(UUID, required=True)}
 )
-NEW_ACCOUNT = {
-    "data": Member(
+NEW_ACCOUNT: Members = {
+    "data": Schema(
         required=True,
         members={
-            "type": Member("string", required=True, one_of=("accounts", "account")),
-            "attributes": Member(
-                members={"name": Member("string"), "slug": Member("string"), "protected": Member("boolean")}
+            "type": Schema(STRING, required=True, one_of=("accounts", "account")),
+            "attributes": Schema(
+                members={"name": Schema(STRING), "slug": Schema(STRING), "protected": Schema(BOOLEAN)}
             ),
-            "relationships": Member(
+            "relationships": Schema(
                 required=True,
                 members={
-                    "plan": Member(members={"data": _PLAN}),
-                    "admins": Member(
+                    "plan": Schema(members={"data": _PLAN}),
+                    "admins": Schema(
                         required=True,
-                        members={"data": Member("array", required=True, items=replace(_ADMIN, required=True))},
+                        members={"data": Schema(ARRAY, required=True, items=replace(_ADMIN, required=True))},
                     ),
                 },
             ),
         },
     ),
-    "meta": Member(members={"referral": Member("string")}),
+    "meta": Schema(members={"referral": Schema(STRING)}),
 }
 
 
-def read_new_account(body):
-    """What a request says that makes an account: its fields, and those of each of its admins.
+def parse_new_account(document: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The fields of a new account, and those of each of its admins.
 
-    A plan may be named, as the original API wants one; there is nothing to pay for here.
-
-    Raises:
-        BadRequest: the first problem of shape.
+    A plan may be named, as the original API requires one; it has no effect.
     """
-    data = request_documents.read(body, NEW_ACCOUNT)["data"]
+    data = document["data"]
     admins = [admin["attributes"] for admin in data["relationships"]["admins"]["data"]]
     return data.get("attributes", {}), admins

@@ -1,11 +1,15 @@
+"""Tokens as resource objects, and the documents that create them."""
+
+from typing import Any
+
 from accounts.models import Token
-from keygen_site.jsonapi import request_documents
-from keygen_site.jsonapi.openapi.schemas import LINK, UUID, objects
-from keygen_site.jsonapi.request_documents import Member, linkage
+from keygen_site.jsonapi.openapi.schemas import LINK, objects
+from keygen_site.jsonapi.request_documents import Members, Schema, linkage
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, ResourceSerializer
+from keygen_site.jsonapi.types import INTEGER, STRING, TIME, UUID_SCHEMA
 
 ONLY_OF_LICENSES = ("maxActivations", "activations", "maxDeactivations", "deactivations")
-# Whom a new token may be for, as a request names the type: plural or singular.
+# The types of bearers as a request names them: plural or singular.
 BEARER_TYPES = {
     "users": "accounts.User",
     "user": "accounts.User",
@@ -17,7 +21,7 @@ BEARER_TYPES = {
 
 
 class TokenSerializer(ResourceSerializer):
-    """A token on the wire (contract: platform 5.5); its text is shown by `with_text()` only."""
+    """A token (contract: platform 5.5), without its text."""
 
     class Meta:
         model = Token
@@ -32,10 +36,13 @@ class TokenSerializer(ResourceSerializer):
             "created",
             "updated",
         ]
-        on_create = on_update = required = []
+        on_create: list[str] = []
+        on_update: list[str] = []
+        required: list[str] = []
+        examples = {"kind": "admin-token", "token": "admin-8a3f…"}
 
     @classmethod
-    def resource_object(cls, row):
+    def resource_object(cls, row: Token) -> dict[str, Any]:
         shown = super().resource_object(row)
         if row.role != "license":
             for name in ONLY_OF_LICENSES:
@@ -48,46 +55,40 @@ class TokenSerializer(ResourceSerializer):
         return shown
 
     @classmethod
-    def describe(cls, members):
+    def extend_schema(cls, members: dict[str, Any]) -> None:
         attributes = members["attributes"]
         attributes["properties"]["token"] = {"type": "string"}
         attributes["required"] = [name for name in attributes["required"] if name not in ONLY_OF_LICENSES]
-        bearer = objects({"type": {"type": "string", "enum": ["users", "products", "licenses"]}, "id": UUID})
+        bearer = objects({"type": {"type": "string", "enum": ["users", "products", "licenses"]}, "id": UUID_SCHEMA})
         relationships = members["relationships"]
         relationships["properties"]["bearer"] = objects({"links": objects({"related": LINK}), "data": bearer})
         relationships["required"].append("bearer")
 
     @classmethod
-    def with_text(cls, row, text):
-        """A token as only the answer shows it that has just made its text."""
+    def with_text(cls, row: Token, text: str) -> dict[str, Any]:
+        """A token with its text, for the response that created the text."""
         shown = cls.resource_object(row)
         kind, *others = shown["attributes"].items()
         shown["attributes"] = dict([kind, ("token", text), *others])
         return shown
 
 
-def _schema(*relationships, **attributes):
-    attributes |= {"name": Member("string", nullable=True), "expiry": Member("time", nullable=True)}
-    members = {"type": Member("string", required=True, one_of=("tokens", "token"))}
-    members["attributes"] = Member(members=attributes)
+def _document(*relationships: tuple[str, Schema], **attributes: Schema) -> Members:
+    attributes |= {"name": Schema(STRING, nullable=True), "expiry": Schema(TIME, nullable=True)}
+    members = {"type": Schema(STRING, required=True, one_of=("tokens", "token"))}
+    members["attributes"] = Schema(members=attributes)
     if relationships:
-        members["relationships"] = Member(members=dict(relationships))
-    return {"data": Member(members=members), "meta": Member(members={"otp": Member("string")})}
+        members["relationships"] = Schema(members=dict(relationships))
+    return {"data": Schema(members=members), "meta": Schema(members={"otp": Schema(STRING)})}
 
 
-SIGN_IN = _schema(("bearer", linkage(*BEARER_TYPES, required=False)))
-OF_BEARER = _schema()
-OF_LICENSE = _schema(max_activations=Member("integer"), max_deactivations=Member("integer"))
+SIGN_IN = _document(("bearer", linkage(*BEARER_TYPES, required=False)))
+BEARER_TOKEN = _document()
+LICENSE_TOKEN = _document(max_activations=Schema(INTEGER), max_deactivations=Schema(INTEGER))
 
 
-def read_token(body, schema):
-    """What a request that makes a token says: its fields by name, and the type and id of its bearer or None.
-
-    All of it may be left out.
-
-    Raises:
-        BadRequest: the first problem of shape.
-    """
-    data = request_documents.read(body, schema).get("data", {})
+def parse_token(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The attributes of a new token by name, and the identifier of its bearer or None. All may be left out."""
+    data = document.get("data", {})
     bearer = data.get("relationships", {}).get("bearer")
     return data.get("attributes", {}), bearer and bearer["data"]

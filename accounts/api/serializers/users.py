@@ -1,13 +1,19 @@
-from dataclasses import replace
-from functools import cache
+"""Users as resource objects."""
+
+from typing import Any
+
+from rest_framework import serializers
 
 from accounts.models import User
-from keygen_site.jsonapi.openapi.schemas import or_null
-from keygen_site.jsonapi.serializers import ACCOUNT, ResourceSerializer, to_many, to_one
+from keygen_site.jsonapi.serializers import ACCOUNT, EnumField, ResourceSerializer, to_many, to_one
 
 
 class UserSerializer(ResourceSerializer):
-    """A user on the wire (contract: platform 8)."""
+    """A user (contract: platform 8)."""
+
+    full_name = serializers.CharField(read_only=True, allow_null=True)
+    password = serializers.CharField(write_only=True, allow_null=True)
+    role = EnumField(User.Role.values)
 
     relationships = {
         "account": ACCOUNT,
@@ -33,28 +39,11 @@ class UserSerializer(ResourceSerializer):
             "created",
             "updated",
         ]
-        on_create = on_update = ["first_name", "last_name", "email", "password", "role", "metadata"]
+        on_create = ["first_name", "last_name", "email", "password", "role", "metadata"]
+        on_update = on_create
         required = ["email"]
+        examples = {"first_name": "Ann", "last_name": "Example", "full_name": "Ann Example", "email": "ann@acme.test"}
 
     @classmethod
-    def describe(cls, members):
-        attributes = members["attributes"]["properties"]
-        attributes["fullName"] = or_null(attributes["fullName"])  # unless both names are known
-
-    @classmethod
-    @cache
-    def table(cls):
-        return [(name, get, write) for name, get, write in super().table() if name != "password"]
-
-    @classmethod
-    @cache
-    def schema(cls, creating):
-        data = super().schema(creating)["data"]
-        attributes = dict(data.members["attributes"].members)
-        attributes["password"] = replace(attributes["password"], nullable=True, blank=False)
-        attributes["role"] = replace(attributes["role"], one_of=tuple(User.Role.values))
-        members = data.members | {"attributes": replace(data.members["attributes"], members=attributes)}
-        return {"data": replace(data, members=members)}
-
-    def create(self, validated_data):
-        return User.objects.create_user(**validated_data)
+    def create_row(cls, values: dict[str, Any]) -> User:
+        return User.objects.create_user(**values)

@@ -1,14 +1,19 @@
-from django.conf import settings
-from rest_framework import status
-from rest_framework.response import Response
+"""Accounts over HTTP."""
 
-from accounts.api import operations
+from typing import Any
+
+from django.conf import settings
+
 from accounts.api.base import APIViewSet
-from accounts.api.serializers.accounts import AccountSerializer, read_new_account
+from accounts.api.serializers.accounts import NEW_ACCOUNT, AccountSerializer, parse_new_account
 from accounts.models import Account
 from accounts.permissions import Forbidden
 from accounts.services import name_from, sign_up
 from keygen_site.jsonapi.errors import EndpointNotFound
+from keygen_site.jsonapi.operations import OWN, REFUSES, RESOURCE, Access, Gives, operation
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.serializers import Values
+from keygen_site.jsonapi.versions import CURRENT_VERSION
 
 
 class OwnAccountViewSet(APIViewSet):
@@ -16,48 +21,52 @@ class OwnAccountViewSet(APIViewSet):
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
-    operations = operations.OWN_ACCOUNT
-    permissions = {"retrieve": "account.read", "partial_update": "account.update", "destroy": "account.delete"}
-    open_when_inactive = frozenset(permissions)
 
-    def retrieve(self, request, *args, **kwargs):
-        return Response(AccountSerializer.resource_object(request.account))
+    @operation("Show the account", gives=OWN, access=Access.INACTIVE_ACCOUNT)
+    def retrieve(self, request: APIRequest) -> Account:
+        return request.account
 
-    def partial_update(self, request, *args, **kwargs):
-        serializer = self.get_serializer(request.account, data=request.data)
-        serializer.is_valid(raise_exception=True)
-        serializer.save()
-        return Response(AccountSerializer.resource_object(serializer.instance))
+    @operation("Change the account", takes=RESOURCE, gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT)
+    def partial_update(self, request: APIRequest, document: Values) -> Account:
+        """What is not in the document stays as it is."""
+        AccountSerializer.update_row(request.account, document.values)
+        return request.account
 
-    def destroy(self, request, *args, **kwargs):
-        raise Forbidden  # for everybody; the permission says so already
+    @operation("Delete the account", gives=REFUSES, locks=False, access=Access.INACTIVE_ACCOUNT)
+    def destroy(self, request: APIRequest) -> None:
+        """Always refused: only the operator of the server may."""
+        raise Forbidden
 
 
 class NewAccountViewSet(APIViewSet):
-    """Accounts that people make themselves, where the operator of the server lets them (contract: platform 7.3)."""
+    """Sign-up, where the operator of the server allows it (contract: platform 7.3)."""
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
-    operations = operations.NEW_ACCOUNTS
-    permissions = {"create": "account.create"}
-    anonymous = frozenset(permissions)
 
-    def begin(self, request):
+    def resolve_account(self, request: APIRequest) -> None:
         if settings.ACCOUNT or not settings.SIGN_UP:
             raise EndpointNotFound
-        self.begin_without_account(request)
+        request.account = request.credential = None
+        request.version = CURRENT_VERSION
 
-    def create(self, request, *args, **kwargs):
-        fields, admins = read_new_account(request.data)
-        self.authorize()
+    def check_headers(self, request: APIRequest) -> None:
+        """There is no account yet that could sign the response."""
+
+    def check_account(self, request: APIRequest) -> None:
+        """There is no account yet."""
+
+    @operation(
+        "Make an account with its admins",
+        takes=NEW_ACCOUNT,
+        gives=Gives(OWN, status=201),
+        locks=False,
+        document_first=True,
+        access=Access.ANONYMOUS,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> Account:
+        """Where the operator of the server allows it (setting `SIGN_UP`)."""
+        fields, admins = parse_new_account(document)
         name, slug = name_from(admins[-1]["email"])
-        account = sign_up(
-            admins=admins,
-            **{"name": fields.get("slug", name), "slug": slug, "api_version": request.version, **fields},
-        )
-        location = request.build_absolute_uri(AccountSerializer.path_of(account))
-        return Response(
-            AccountSerializer.resource_object(account),
-            status=status.HTTP_201_CREATED,
-            headers={"Location": location},
-        )
+        defaults = {"name": fields.get("slug", name), "slug": slug, "api_version": request.version}
+        return sign_up(admins=admins, **(defaults | fields))

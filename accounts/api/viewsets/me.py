@@ -1,39 +1,60 @@
-from rest_framework.response import Response
+"""The bearer of the credential in use."""
 
-from accounts.api import operations
+from typing import Any
+
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.bearers import serializer_of
-from accounts.api.serializers.tokens import TokenSerializer
+from accounts.api.serializers.tokens import BEARER_TYPES, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.models import User
 from accounts.permissions import require
 from keygen_site.jsonapi.negotiation import Document
+from keygen_site.jsonapi.openapi.schemas import ref
+from keygen_site.jsonapi.operations import Access, Gives, operation
+from keygen_site.jsonapi.request_documents import Schema
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.types import UUID
+
+# The resource objects of the models in BEARER_TYPES, some of which belong to apps above this one.
+_BEARER = {"oneOf": [ref("schemas", label.partition(".")[2]) for label in dict.fromkeys(BEARER_TYPES.values())]}
 
 
 class MeViewSet(APIViewSet):
-    """Whom the credential speaks for (contract: platform 1.3)."""
+    """The bearer of the credential in use (contract: platform 1.3)."""
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    operations = operations.ME
-    permissions = {"me": "user.read", "profile": "user.read"}  # of a user; `authorize()` asks for the bearer's own
-    open_when_inactive = frozenset(permissions)
 
-    def authorize(self):
+    def authorize(self, row: Any = None) -> None:
+        """Require the permission to read the bearer's own type, rather than `user.read`."""
         bearer = self.request.user
         require(f"{bearer.model._meta.model_name}.read", bearer)
         self.request.authorized = True
 
-    def me(self, request, *args, **kwargs):
+    @operation(
+        "Show the bearer of the credential",
+        permission="user.read",
+        gives=Gives(data=_BEARER, included=TokenSerializer),
+        locks=False,
+        access=Access.INACTIVE_ACCOUNT,
+    )
+    def me(self, request: APIRequest) -> Document:
         document = Document(data=self._bearer())
         if request.auth:
             document["included"] = [TokenSerializer.resource_object(request.auth)]
-        return Response(document)
+        return document
 
-    def profile(self, request, *args, **kwargs):
+    @operation(
+        "Show the bearer of the credential, and the id of the token",
+        permission="user.read",
+        gives=Gives(data=_BEARER, meta={"token_id": Schema(UUID, required=True, nullable=True)}),
+        locks=False,
+        access=Access.INACTIVE_ACCOUNT,
+    )
+    def profile(self, request: APIRequest) -> Document:
         token_id = request.user.token_id
-        return Response(Document(data=self._bearer(), meta={"tokenId": token_id and str(token_id)}))
+        return Document(data=self._bearer(), meta={"tokenId": token_id and str(token_id)})
 
-    def _bearer(self):
+    def _bearer(self) -> dict[str, Any]:
         bearer = self.request.user
         return serializer_of(bearer.model).resource_object(bearer.model.objects.get(pk=bearer.id))

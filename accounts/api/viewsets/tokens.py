@@ -1,16 +1,20 @@
+"""Tokens over HTTP."""
+
+from typing import Any
+
 from django.apps import apps
-from django.db import transaction
-from rest_framework import status
+from django.db import models
 from rest_framework.response import Response
 
-from accounts.api import operations
 from accounts.api.base import APIViewSet
 from accounts.api.filters import TokenFilterSet
-from accounts.api.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, read_token
+from accounts.api.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, parse_token
 from accounts.models import Token, User
 from accounts.permissions import Change, Forbidden, require_change, require_token
 from accounts.roles import ADMINISTRATORS
 from keygen_site.jsonapi.errors import NotFound
+from keygen_site.jsonapi.operations import OWN, Access, Gives, operation
+from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.viewsets import DestroyMixin, ListMixin, RetrieveMixin
 
 
@@ -20,115 +24,101 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
     queryset = Token.objects.with_roles()
     serializer_class = TokenSerializer
     filterset_class = TokenFilterSet
-    operations = operations.TOKENS
-    permissions = {
-        "list": "token.read",
-        "retrieve": "token.read",
-        "create": "token.generate",
-        "regenerate": "token.regenerate",
-        "regenerate_current": "token.regenerate",
-        "destroy": "token.revoke",
-    }
-    open_when_inactive = frozenset({"create", "retrieve", "destroy"})
-    secret_answers = frozenset({"create"})
-    sign_in_actions = frozenset({"create"})
 
-    def create(self, request, *args, **kwargs):
-        fields, linkage = read_token(request.data, SIGN_IN)
-        self.authorize()
-        bearer = self._bearer_of(linkage)
-        token, text = Token.generate(bearer, **fields)
-        shown = TokenSerializer.with_text(token, text)
-        location = request.build_absolute_uri(TokenSerializer.path_of(token))
-        return Response(shown, status=status.HTTP_201_CREATED, headers={"Location": location})
-
-    def authorize(self):
+    def authorize(self, row: Token | None = None) -> None:
         user = self.request.auth
         if isinstance(user, User) and user.banned:
             raise Forbidden("user is banned")
-        super().authorize()
+        super().authorize(row)
 
-    def _bearer_of(self, linkage):
-        """Whom a new token is for: the one who asks, or one whose tokens they may make."""
-        asking = self.request.user
-        if linkage is None or linkage["id"] == asking.id:
-            if asking.role == "product":
+    @operation(
+        "Make a token; sign in by e-mail and password",
+        permission="token.generate",
+        takes=SIGN_IN,
+        gives=Gives(OWN, status=201),
+        locks=False,
+        idempotent=False,
+        document_first=True,
+        access=Access.INACTIVE_ACCOUNT | Access.PASSWORD,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> Response:
+        """With an e-mail and a password in Basic, a token for that user. The token's text is in this response only."""
+        attributes, identifier = parse_token(document)
+        token, text = Token.generate(self._bearer(identifier), **attributes)
+        location = request.build_absolute_uri(TokenSerializer.path_of(token))
+        return Response(TokenSerializer.with_text(token, text), status=201, headers={"Location": location})
+
+    def _bearer(self, identifier: dict[str, Any] | None) -> models.Model:
+        """The bearer of a new token: the caller, or one whose tokens the caller may make."""
+        caller = self.request.user
+        if identifier is None or identifier["id"] == caller.id:
+            if caller.role == "product":
                 raise Forbidden
-            return asking.model.objects.get(pk=asking.id)
-        model = apps.get_model(BEARER_TYPES[linkage["type"]])
-        bearer = model.objects.visible_to(asking).filter(pk=linkage["id"]).first()
+            return caller.model.objects.get(pk=caller.id)
+        model = apps.get_model(BEARER_TYPES[identifier["type"]])
+        bearer = model.objects.visible_to(caller).filter(pk=identifier["id"]).first()
         if bearer is None:
             raise Forbidden
-        require_token(asking, bearer)
-        if asking.is_staff and not isinstance(bearer, User):
-            raise Forbidden  # theirs are made at the address of the product or license
+        require_token(caller, bearer)
+        if caller.is_staff and not isinstance(bearer, User):
+            raise Forbidden  # these are made below the product or license
         return bearer
 
-    def regenerate(self, request, *args, **kwargs):
-        with transaction.atomic():
-            token = self.find(self.get_queryset().select_for_update(of=("self",)), self.kwargs["pk"])
-            self.authorize()
-            if not self._may_replace(token):
-                raise Forbidden
-            self._require_rank(token, Change.TOKENS)
-            text = token.regenerate()
-        return Response(TokenSerializer.with_text(token, text))
+    @operation("Show a token", gives=OWN, access=Access.INACTIVE_ACCOUNT)
+    def retrieve(self, request: APIRequest, token: Token) -> Token:
+        return token
 
-    def regenerate_current(self, request, *args, **kwargs):
-        """The same for the token in use, which a license key is not."""
+    @operation("Give a token a new text", permission="token.regenerate", gives=OWN, locks=True)
+    def regenerate(self, request: APIRequest, token: Token) -> dict[str, Any]:
+        """The old text stops working. The new text is in this response only."""
+        return self.regenerate_row(token)
+
+    @operation("Give the token in use a new text", permission="token.regenerate", gives=OWN, locks=True)
+    def regenerate_current(self, request: APIRequest) -> dict[str, Any]:
+        """The new text is in this response only."""
         if request.user.token_id is None:
             raise NotFound("The requested token was not found")
         self.kwargs["pk"] = str(request.user.token_id)
-        return self.regenerate(request, *args, **kwargs)
+        return self.regenerate_row(self.find_row(locked=True))
 
-    def perform_destroy(self, token):
-        asking = self.request.user
-        if asking.is_staff and asking.role not in ADMINISTRATORS and token.bearer_id != asking.id:
+    @operation("Delete a token", permission="token.revoke", locks=True, access=Access.INACTIVE_ACCOUNT)
+    def destroy(self, request: APIRequest, token: Token) -> None:
+        caller = request.user
+        if caller.is_staff and caller.role not in ADMINISTRATORS and token.bearer_id != caller.id:
             raise Forbidden
         self._require_rank(token, Change.REVOKE)
         token.delete()
 
     def _require_rank(self, token: Token, change: Change) -> None:
-        """Ask rank about the bearer of a token, although only visible tokens get here."""
+        """Check the rank of a token's bearer, although only visible tokens get here."""
         if token.bearer_id != self.actor.id:
             require_change(self.actor, token.bearer, change)
 
-    def _may_replace(self, token):
-        """Whether the one who asks may have the text of a token: staff not that of others on the staff."""
-        asking = self.request.user
-        if token.bearer_id == asking.id or asking.role == "product":
+    def regenerate_row(self, token: Token) -> dict[str, Any]:
+        if not self._may_replace(token):
+            raise Forbidden
+        self._require_rank(token, Change.TOKENS)
+        return TokenSerializer.with_text(token, token.regenerate())
+
+    def _may_replace(self, token: Token) -> bool:
+        """Whether the caller may have the text of a token: staff not that of other staff."""
+        caller = self.request.user
+        if token.bearer_id == caller.id or caller.role == "product":
             return True
-        return asking.role in ADMINISTRATORS and token.role in ("product", "license", "user")
+        return caller.role in ADMINISTRATORS and token.role in ("product", "license", "user")
 
 
 class BearerTokenViewSet(RetrieveMixin, ListMixin, APIViewSet):
-    """The tokens of one user, product or license (contract: platform 5.5): base of the three viewsets.
+    """Base of the tokens of one user, product or license (contract: platform 5.5).
 
-    A subclass says `find_parent()`, which sets `bearer`, and completes `permissions` by what `create` needs:
-
-        class ProductTokenViewSet(BearerTokenViewSet):
-            permissions = BearerTokenViewSet.permissions | {"create": "product.tokens.generate"}
-
-            def find_parent(self):
-                self.bearer = find_product(Product.objects.visible_to(self.request.user), self.kwargs["product"])
-
-        router.register(r"products/(?P<product>[^/]+)/tokens", ProductTokenViewSet, basename="product-tokens")
-
-    That of licenses has `operations` of its own, for such tokens have more attributes.
+    A subclass states `parent`, and declares `create`, which calls `create_token`.
     """
 
     queryset = Token.objects.with_roles()
     serializer_class = TokenSerializer
-    operations = operations.BEARER_TOKENS
-    permissions = {"list": "token.read", "retrieve": "token.read"}
-    secret_answers = frozenset({"create"})
 
-    def get_queryset(self):
-        return super().get_queryset().of(self.bearer)
-
-    def create(self, request, *args, **kwargs):
-        fields, _ = read_token(request.data, self.operations["create"].takes)
-        self.authorize()
-        require_token(self.actor, self.bearer)
-        token, text = Token.generate(self.bearer, **fields)
-        return Response(TokenSerializer.with_text(token, text))
+    def create_token(self, bearer: models.Model, document: dict[str, Any]) -> dict[str, Any]:
+        attributes, _ = parse_token(document)
+        require_token(self.actor, bearer)
+        token, text = Token.generate(bearer, **attributes)
+        return TokenSerializer.with_text(token, text)

@@ -1,63 +1,63 @@
-from collections.abc import Callable
+"""Users, their passwords and their tokens over HTTP."""
 
-from django.db import transaction
-from rest_framework import status
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
 from rest_framework.decorators import action
-from rest_framework.response import Response
 
-from accounts.api import operations
 from accounts.api.base import APIViewSet
 from accounts.api.filters import UserFilterSet
+from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.authentication import client_address
 from accounts.models import User
+from accounts.models.tokens import type_of
 from accounts.password_reset import is_valid_reset_token, may_reset, request_password_reset
 from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, require_change
 from accounts.rate_limits import CHANGED_PASSWORD
 from accounts.roles import ADMINISTRATORS
 from accounts.services import change_user, changes_of, update_password
 from keygen_site.jsonapi.errors import NotFound
+from keygen_site.jsonapi.lookups import Parent, Rows
+from keygen_site.jsonapi.operations import OWN, RESOURCE, Access, Gives, operation
+from keygen_site.jsonapi.request_documents import Schema, meta
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.serializers import Values
+from keygen_site.jsonapi.types import BOOLEAN, STRING
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin
 
 MAY_SET_PASSWORD = ADMINISTRATORS | {"product"}
 MAY_SET_METADATA = MAY_SET_PASSWORD | {"sales-agent"}
 
+_TEXT = Schema(STRING, required=True)
+
 
 class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
-    """The people of an account (contract: platform 8)."""
+    """The users of an account (contract: platform 8)."""
 
-    queryset = User.objects.with_activity()
+    queryset = User.objects.all()
     serializer_class = UserSerializer
     filterset_class = UserFilterSet
-    operations = operations.USERS
-    permissions = {
-        "list": "user.read",
-        "retrieve": "user.read",
-        "create": "user.create",
-        "partial_update": "user.update",
-        "destroy": "user.delete",
-        "ban": "user.ban",
-        "unban": "user.unban",
-        "update_password": "user.password.update",
-        "reset_password": "user.password.reset",
-    }
-    anonymous = frozenset({"create", "reset_password"})
-    open_when_inactive = frozenset({"retrieve", "partial_update", "ban", "unban", "update_password", "reset_password"})
 
-    def get_queryset(self):
-        if self.action == "reset_password":  # the token in the mail decides, not who sends it
-            return self.queryset.filter(account=self.request.account)
-        return super().get_queryset()
+    @classmethod
+    def rows(cls, action: str, now: datetime) -> Rows:
+        return User.objects.with_activity(now)
 
-    def find(self, queryset, identifier):
-        return find_user(queryset, identifier)
+    def find_row(self, *, locked: bool) -> User:
+        if self.action != "reset_password":
+            return super().find_row(locked=locked)
+        identifier = self.kwargs["pk"]
+        # Counted by the URL, before the look-up, so that an existing user is refused no sooner than an unknown one.
+        CHANGED_PASSWORD.hit(self.request.account.pk, client_address(self.request), identifier.lower())
+        user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()  # type: ignore[union-attr]
+        if user is None:
+            raise NotFound.of("user", identifier)
+        return user
 
-    def get_serializer_context(self):
-        return super().get_serializer_context() | {"withheld": self._withheld()}
-
-    def _withheld(self):
-        """Attributes that only some may send (contract: platform 8.3)."""
+    def withheld(self) -> Iterable[str]:
+        """Attributes that only some roles may send (contract: platform 8.3)."""
         role = self.request.user and self.request.user.role
         changing = self.action == "partial_update"
         withheld = {
@@ -67,59 +67,92 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         }
         return [f"/data/attributes/{name}" for name, refused in withheld.items() if refused]
 
-    def authorize(self):
-        if self.action == "reset_password":
+    def authorize(self, row: User | None = None) -> None:
+        if self.action == "reset_password":  # the token in the mail authorizes
             self.request.authorized = True
             return
-        super().authorize()
+        super().authorize(row)
+        if self.action == "update_password" and row is not None and row.pk != self.request.user.id:
+            raise Forbidden
         if self.action == "create" and self.request.user is None and self.request.account.protected:
             raise Forbidden(NO_CREDENTIAL)
 
-    @transaction.atomic
-    def partial_update(self, request, *args, **kwargs):
-        """Like any update, except that the shape of the document is looked at before permissions."""
-        user = self.find(self.get_queryset().select_for_update(of=("self",)), self.kwargs["pk"])
-        serializer = self.get_serializer(user, data=request.data)
-        serializer.is_valid(raise_exception=True)
-        self.authorize()
+    @operation(
+        "Make a user",
+        takes=RESOURCE,
+        gives=Gives(OWN, status=201),
+        locks=False,
+        document_first=True,
+        access=Access.ANONYMOUS,
+    )
+    def create(self, request: APIRequest, document: Values) -> User:
+        return self.create_row(document.values)
+
+    @operation(
+        "Show a user",
+        gives=OWN,
+        access=Access.INACTIVE_ACCOUNT,
+    )
+    def retrieve(self, request: APIRequest, user: User) -> User:
+        return user
+
+    @operation(
+        "Change a user",
+        takes=RESOURCE,
+        gives=OWN,
+        locks=True,
+        document_first=True,
+        access=Access.INACTIVE_ACCOUNT,
+    )
+    def partial_update(self, request: APIRequest, user: User, document: Values) -> User:
+        """What is not in the document stays as it is."""
         require_change(self.actor, user)
         if request.user.role not in ADMINISTRATORS and user.role != User.Role.USER:
             raise Forbidden  # a sales agent does not even change itself (contract: platform 8.4)
         if request.user.role == "user" and request.user.id != user.pk:
             raise Forbidden
-        changed = changes_of(user, serializer.validated_data)
+        changed = changes_of(user, document.values)
         for change in (Change.EMAIL, Change.PASSWORD):
             if change in changed:
                 require_change(self.actor, user, change)
-        change_user(user, serializer.validated_data, keep_token=request.user.token_id)
-        return Response(UserSerializer.resource_object(user))
+        change_user(user, document.values, keep_token=request.user.token_id)
+        return user
 
-    def perform_destroy(self, user):
+    def delete_row(self, user: User) -> None:
         require_change(self.actor, user, Change.DELETE)
         user.remove()
 
     @action(detail=True, methods=["post"], url_path="actions/ban")
-    def ban(self, request, *args, **kwargs):
-        return self._changed(User.ban, Change.BAN)
+    @operation("Ban a user", permission="user.ban", gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT)
+    def ban(self, request: APIRequest, user: User) -> User:
+        return self._changed(user, User.ban, Change.BAN)
 
     @action(detail=True, methods=["post"], url_path="actions/unban")
-    def unban(self, request, *args, **kwargs):
-        return self._changed(User.unban, Change.UNBAN)
+    @operation(
+        "Lift the ban of a user", permission="user.unban", gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT
+    )
+    def unban(self, request: APIRequest, user: User) -> User:
+        return self._changed(user, User.unban, Change.UNBAN)
 
-    def _changed(self, verb: Callable[[User], None], change: Change) -> Response:
-        user = self.get_object()
+    def _changed(self, user: User, verb: Callable[[User], None], change: Change) -> User:
         if user.role != User.Role.USER:
             raise Forbidden("must have a user role")
         require_change(self.actor, user, change)
         verb(user)
-        return Response(UserSerializer.resource_object(user))
+        return user
 
     @action(detail=True, methods=["post"], url_path="actions/update-password")
-    def update_password(self, request, *args, **kwargs):
-        user = self.get_object()
-        if user.pk != request.user.id:
-            raise Forbidden
-        passwords = self.document()["meta"]
+    @operation(
+        "Change one's own password",
+        permission="user.password.update",
+        takes=meta(old_password=_TEXT, new_password=_TEXT),
+        gives=OWN,
+        locks=False,
+        access=Access.INACTIVE_ACCOUNT,
+    )
+    def update_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
+        """All tokens of the user are revoked but the one in use."""
+        passwords = document["meta"]
         update_password(
             user,
             old=passwords["old_password"],
@@ -127,64 +160,75 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             address=client_address(request),
             keep_token=request.user.token_id,
         )
-        return Response(UserSerializer.resource_object(user))
+        return user
 
     @action(detail=True, methods=["post"], url_path="actions/reset-password")
-    def reset_password(self, request, *args, **kwargs):
-        # By what the address says, so that a user who is there is refused no sooner than one who is not.
-        CHANGED_PASSWORD.hit(request.account.pk, client_address(request), self.kwargs["pk"].lower())
-        user = self.get_object()
-        meta = self.document()["meta"]
-        if not is_valid_reset_token(meta["password_reset_token"], user):
-            raise NotFound.of("user", self.kwargs["pk"])  # who has none learns nothing of the user
+    @operation(
+        "Set a forgotten password",
+        permission="user.password.reset",
+        takes=meta(password_reset_token=_TEXT, new_password=_TEXT),
+        gives=OWN,
+        locks=False,
+        access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
+    )
+    def reset_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
+        """By the token in the mail."""
+        passwords = document["meta"]
+        if not is_valid_reset_token(passwords["password_reset_token"], user):
+            raise NotFound.of("user", self.kwargs["pk"])  # does not reveal whether the user exists
         if not may_reset(user):
             raise Forbidden(NO_CREDENTIAL)
-        change_user(user, {"password": meta["new_password"]})
-        return Response(UserSerializer.resource_object(user))
+        change_user(user, {"password": passwords["new_password"]})
+        return user
 
 
 class PasswordViewSet(APIViewSet):
-    """Passwords that were forgotten (contract: platform 8.6)."""
+    """Forgotten passwords (contract: platform 8.6)."""
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    operations = operations.PASSWORDS
-    permissions = {"create": "user.password.reset"}
-    anonymous = open_when_inactive = frozenset({"create"})
 
-    def authorize(self):
-        self.request.authorized = True  # whoever asks learns nothing
+    def authorize(self, row: Any = None) -> None:
+        self.request.authorized = True  # for everyone: the response reveals nothing
 
-    def create(self, request, *args, **kwargs):
-        """204 whether or not there is such a user: it is not for everybody to know."""
-        meta = self.document()["meta"]
-        self.authorize()
+    @operation(
+        "Mail a password reset token",
+        permission="user.password.reset",
+        takes=meta(email=_TEXT, deliver=Schema(BOOLEAN)),
+        locks=False,
+        document_first=True,
+        access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> None:
+        """The response does not reveal whether there is a user with this e-mail."""
         request_password_reset(
             account=request.account,
-            email=meta["email"],
+            email=document["meta"]["email"],
             address=client_address(request),
             site=request.build_absolute_uri("/").rstrip("/"),
-            deliver=meta.get("deliver", True),
+            deliver=document["meta"].get("deliver", True),
         )
-        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class UserTokenViewSet(BearerTokenViewSet):
     """The tokens of a user."""
 
-    permissions = BearerTokenViewSet.permissions | {"create": "user.tokens.generate"}
+    parent = Parent(
+        "user",
+        User.objects.all(),
+        narrow=lambda tokens, user_id: tokens.filter(bearer_type=type_of(User), bearer_id=user_id),
+    )
+    user: User
 
-    def find_parent(self):
-        self.bearer = find_user(User.objects.visible_to(self.request.user), self.kwargs["user"])
-
-
-def find_user(users, identifier):
-    """The user that an address names, by id or e-mail.
-
-    Raises:
-        NotFound: there is none among these.
-    """
-    user = users.by_identifier(identifier).first()
-    if user is None:
-        raise NotFound.of("user", identifier)
-    return user
+    @operation(
+        "Make a token for a user",
+        permission="user.tokens.generate",
+        takes=BEARER_TOKEN,
+        gives=TokenSerializer,
+        locks=False,
+        idempotent=False,
+        document_first=True,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> dict[str, Any]:
+        """The token's text is in this response only."""
+        return self.create_token(self.user, document)

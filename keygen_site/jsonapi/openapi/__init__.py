@@ -1,5 +1,5 @@
-"""The description of the API for machines and people: `/openapi.json` and `/docs`.
+"""The OpenAPI description of the API, at `/openapi.json`, and the reference made from it, at `/docs`.
 
-It is read from what the API runs by: Django's routes, the members of documents (`keygen_site.jsonapi.request_documents`), the tables
-of the serializers, the filters, the permissions, and the `operations` of the viewsets.
+It is read from the declarations that the API runs by: Django's routes, the operations and filters of the viewsets, the
+serializers, and the schemas of request documents.
 """

@@ -1,72 +1,66 @@
 """Examples of documents, made from their schemas."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keygen_site.jsonapi.text import snake
+
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
-MOMENT = "2026-01-02T20:26:53.464Z"
-# Values that say more than the first one that a schema allows.
-_BY_NAME = {
-    "key": "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3",
-    "name": "Rocket",
-    "email": "ann@acme.test",
-    "slug": "acme",
-    "apiVersion": "1.8",
-    "reference": "Order 4711",
-    "count": 10,
-    "ttl": 86400,
-    "duration": 31536000,
-    "url": "https://acme.test",
-    "token": "admin-8a3f…",
-    "metadata": {"order": "4711"},
-    "version": "1.0.0",
-    "status": "ACTIVE",
-    "fullName": "Ann Example",
-    "firstName": "Ann",
-    "lastName": "Example",
-    "password": "correct horse battery staple",
-    "oldPassword": "correct horse battery staple",
-    "newPassword": "battery staple correct horse",
-    "kind": "admin-token",
-    "detail": "is valid",
-    "code": "VALID",
-}
-# What a request need not have, and is clearer with.
-_SHOWN = ("attributes", "name", "usePool")
+TIME = "2026-01-02T20:26:53.464Z"
+_BY_FORMAT = {"uuid": ID, "date-time": TIME, "uri-reference": f"/v1/accounts/{ID}"}
+_PYTHON_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "object": dict}
 
 
-def example(schema, components, name="", request=False):
-    """A value that the schema allows; of a request only what it must have, and a few more."""
-    if "$ref" in schema:
-        return example(components[schema["$ref"].rpartition("/")[2]], components, name, request)
-    for alternatives in ("oneOf", "anyOf"):
-        if alternatives in schema:
-            return example(schema[alternatives][0], components, name, request)
-    kinds = schema.get("type", "string")
-    kind = kinds if isinstance(kinds, str) else kinds[0]
-    if kind == "object" and "properties" in schema:
-        return _members(schema, components, request)
-    if kind == "array":
-        return [example(schema["items"], components, name, request)] if schema.get("maxItems") != 0 else []
-    if "enum" in schema:
-        return True if name == "usePool" else schema["enum"][0]
-    if name in _BY_NAME and isinstance(_BY_NAME[name], _PYTHON.get(kind, object)):
-        return _BY_NAME[name]
-    return _plain(kind, schema)
+@dataclass(frozen=True)
+class Examples:
+    """Makes examples.
+
+    Attributes:
+        schemas: the components of the description that references lead to.
+        values: values by the name of a member, for schemas without an example.
+    """
+
+    schemas: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    def make(self, schema: Mapping[str, Any], *, name: str = "", request: bool = False) -> Any:
+        """A value that a schema allows.
+
+        Args:
+            name: of the member.
+            request: whether the value is part of a request: then optional members without an example are left out.
+        """
+        if "examples" in schema:
+            return schema["examples"][0]
+        if "$ref" in schema:
+            return self.make(self.schemas[schema["$ref"].rpartition("/")[2]], name=name, request=request)
+        if "oneOf" in schema:
+            return self.make(schema["oneOf"][0], name=name, request=request)
+        kinds = schema.get("type", "string")
+        kind = kinds if isinstance(kinds, str) else kinds[0]
+        if kind == "object" and "properties" in schema:
+            return self._object(schema, request)
+        if kind == "array":
+            return [self.make(schema["items"], name=name, request=request)] if schema.get("maxItems") != 0 else []
+        value = self.values.get(name)
+        if isinstance(value, _PYTHON_TYPES.get(kind, ())) and value in schema.get("enum", [value]):
+            return value
+        return schema["enum"][0] if "enum" in schema else _first(kind, schema, name)
+
+    def _object(self, schema: Mapping[str, Any], request: bool) -> dict[str, Any]:
+        properties = schema["properties"]
+        names = list(properties)
+        if request:
+            needed = {"attributes", *schema.get("required", ())}
+            names = [name for name in names if name in needed or "examples" in properties[name]] or names[:1]
+        found = {name: self.make(properties[name], name=name, request=request) for name in names}
+        if found.keys() >= {"type", "id"} and "self" in found.get("links", ()):
+            found["links"]["self"] = f"/v1/accounts/{ID}/{found['type']}/{found['id']}"
+        return found
 
 
-_PYTHON = {"string": str, "integer": int, "object": dict}
-
-
-def _members(schema, components, request):
-    properties, required = schema["properties"], schema.get("required", [])
-    names = [name for name in properties if not request or name in required or name in _SHOWN]
-    if request and not names:
-        names = list(properties)[:1]
-    shown = {name: example(properties[name], components, name, request) for name in names}
-    if shown.keys() >= {"type", "id"} and "self" in shown.get("links", ()):
-        shown["links"]["self"] = f"/v1/accounts/{ID}/{shown['type']}/{shown['id']}"
-    return shown
-
-
-def _plain(kind, schema):
+def _first(kind: str, schema: Mapping[str, Any], name: str) -> Any:
     match kind:
         case "boolean":
             return False
@@ -76,4 +70,4 @@ def _plain(kind, schema):
             return None
         case "object":
             return {}
-    return {"uuid": ID, "date-time": MOMENT, "uri-reference": f"/v1/accounts/{ID}"}.get(schema.get("format"), "text")
+    return _BY_FORMAT.get(schema.get("format", ""), snake(name).replace("_", " ") or "text")

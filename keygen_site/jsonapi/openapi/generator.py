@@ -1,29 +1,32 @@
-"""The description of the API, assembled: OpenAPI 3.1."""
+"""Makes the description: OpenAPI 3.1."""
 
-from functools import cache, partial
+from collections.abc import Mapping
+from typing import Any
 
 from keygen_site.jsonapi.openapi import parameters, responses
-from keygen_site.jsonapi.openapi.examples import example
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.examples import Examples
+from keygen_site.jsonapi.openapi.routes import Endpoint, endpoints
 from keygen_site.jsonapi.openapi.schemas import (
     LINK,
+    JSONSchema,
     objects,
-    of_member,
+    of_document,
     of_members,
     of_request,
     of_resource,
     or_null,
     ref,
 )
-from keygen_site.jsonapi.operations import File, Operation
-from keygen_site.jsonapi.request_documents import camel
+from keygen_site.jsonapi.operations import REFUSES, RESOURCE, Access, File, Gives
 from keygen_site.jsonapi.serializers import ResourceSerializer
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.versions import CURRENT_VERSION
 
 INTRODUCTION = """\
-Hands out license keys that were made beforehand, each one exactly once. The keys wait in pools, one for each pooled
-policy. Documents are JSON:API; member names may be written in camelCase, snake_case or kebab-case.
-A credential goes into `Authorization`. A document has at most 1 MiB, and may come in chunks.
-Every answer about an account is signed, and has the id of its request in `X-Request-Id`."""
+Hands out license keys made beforehand, each exactly once. The keys are in pools, one for each pooled policy.
+Documents are JSON:API. Members may be sent in camelCase, snake_case or kebab-case. A document has at most 1 MiB.
+Send a credential as `Authorization`.
+Responses about an account are signed. Every response has the id of its request as `X-Request-Id`."""
 _EVERYWHERE = (400, 401, 403, 404, 429, 503)
 _LINKS = objects(
     {name: or_null(LINK) for name in ("self", "prev", "next", "first", "last")}
@@ -34,48 +37,64 @@ _SECURITY = {
     "token": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A token of a user, product or license.",
+        "description": "The token of a user, a product or a license.",
     },
     "basic": {
         "type": "http",
         "scheme": "basic",
-        "description": "A token as the user name; `license` and a license's key; where one makes a token also an "
+        "description": "A token as the user name; or `license` and the key of a license; or, to create a token, an "
         "e-mail and a password.",
     },
     "license": {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": "`License` and the key, where the license's policy allows it.",
+        "description": "`License` and the key of a license, if its policy allows that.",
     },
     "query": {"type": "apiKey", "in": "query", "name": "token", "description": "A token."},
 }
+# Endpoints without an account, by the name of their view: the summary and the responses.
+_SERVICE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ping": (
+        "Check that the server responds",
+        {"200": {"description": "It responds.", "content": {"text/plain": {}}}},
+    ),
+    "health": (
+        "Check that the server can work",
+        {
+            "204": {"description": "The server can work."},
+            "503": {"description": "The database does not respond."},
+        },
+    ),
+}
+_FILES = {
+    "text/csv": "key\nKEY-000001\nKEY-000002\n",
+    "application/x-ndjson": '{"key": "KEY-000001"}\n{"key": "KEY-000002"}\n',
+    "text/plain": "KEY-000001\nKEY-000002\n",
+}
 
 
-def build(single_account=False):
-    """The description, ready to be written as JSON.
+def build(single_account: bool = False) -> dict[str, Any]:
+    """The description.
 
     Args:
-        single_account: whether addresses leave the account out.
+        single_account: whether its URLs leave out the account.
     """
-    found = endpoints(single_account)  # this loads what the rest is about
-    schemas = {"Errors": responses.ERRORS, "Links": _LINKS, **parameters.SCHEMAS} | {
-        _name(serializer): of_resource(serializer) for serializer in _serializers().values()
-    }
-    paths = {}
+    found = endpoints(single_account)
+    generator = Generator(found)
+    paths: dict[str, dict[str, Any]] = {}
     for endpoint in found:
-        described = _service(endpoint) if not endpoint.action else _described(endpoint, schemas)
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = described
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = generator.describe(endpoint)
     tags = sorted({operation["tags"][0] for path in paths.values() for operation in path.values()})
     return {
         "openapi": "3.1.0",
-        "info": {"title": "License-key pool server", "version": "1.8", "description": INTRODUCTION},
+        "info": {"title": "License-key pool server", "version": CURRENT_VERSION, "description": INTRODUCTION},
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in _SECURITY],
         "tags": [{"name": tag} for tag in tags],
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": generator.schemas,
             "parameters": parameters.COMPONENTS,
             "headers": responses.header_components(),
             "responses": responses.failure_components(),
@@ -84,32 +103,141 @@ def build(single_account=False):
     }
 
 
-@cache
-def _serializers():
-    """The serializers by the type of their resources."""
-    found, waiting = {}, [ResourceSerializer]
-    while waiting:
-        serializer = waiting.pop()
-        waiting += serializer.__subclasses__()
-        if hasattr(serializer, "Meta"):
-            found[serializer.type_name()] = serializer
-    return dict(sorted(found.items()))
+class Generator:
+    """Describes endpoints.
+
+    Attributes:
+        schemas: the components that the described endpoints refer to.
+    """
+
+    def __init__(self, found: list[Endpoint]):
+        self.schemas: dict[str, Any] = {"Errors": responses.ERRORS, "Links": _LINKS, **parameters.SCHEMAS}
+        values: dict[str, Any] = {}
+        for serializer in [endpoint.view.serializer_class for endpoint in found if endpoint.action]:
+            self._resource(serializer)
+            values = getattr(serializer.Meta, "examples", {}) | values
+        self.examples = Examples(self.schemas, {camel(name): value for name, value in values.items()})
+
+    def describe(self, endpoint: Endpoint) -> dict[str, Any]:
+        """The operation object of an endpoint."""
+        if not endpoint.action:
+            return _service(endpoint)
+        view, operation = endpoint.view, endpoint.operation
+        names = ["Version", "AcceptSignature"]
+        if operation.is_idempotent(endpoint.method):
+            names.append("IdempotencyKey")
+        if endpoint.method != "GET":
+            names.append("Reference")
+        if isinstance(operation.gives, Gives) and operation.gives.paged:
+            names += parameters.PAGES
+        query = dict(operation.parameters)
+        if endpoint.action == "list" and getattr(view, "filterset_class", None):
+            query |= view.filterset_class.described()
+        anonymous = Access.ANONYMOUS in operation.access
+        description = [operation.description, view.describe_permission(operation.permission)]
+        described: dict[str, Any] = {
+            "operationId": _id(endpoint),
+            "tags": [view.serializer_class.type_name()],
+            "summary": _summary(endpoint),
+            "description": " ".join(filter(None, [*description, "No credential is needed." if anonymous else ""])),
+            "parameters": [
+                *parameters.of_path(endpoint),
+                *parameters.of_query(query),
+                *parameters.references(*names),
+            ],
+            "responses": self._responses(endpoint),
+        }
+        if operation.takes is not None:
+            described["requestBody"] = self._body(endpoint)
+        if anonymous:
+            described["security"] = [{}, *({name: []} for name in _SECURITY)]
+        if operation.deprecated:
+            described["deprecated"] = True
+        return described
+
+    # Requests --------------------------------------------------------------------------------------------------------
+
+    def _body(self, endpoint: Endpoint) -> dict[str, Any]:
+        takes, serializer = endpoint.operation.takes, endpoint.view.serializer_class
+        if isinstance(takes, File):
+            return {"required": True, "content": _files(takes)}
+        if takes is RESOURCE:
+            creating = endpoint.action == "create"
+            name = f"{'New' if creating else 'Changed'}{_name(serializer)}"
+            schema = of_request(serializer, creating)
+        else:
+            name, schema = _component(endpoint, "Request"), of_document(takes or {})
+        self.schemas[name] = schema
+        example = self.examples.make(schema, request=True)
+        return {"required": "required" in schema, "content": responses.content(ref("schemas", name), example=example)}
+
+    # Responses -------------------------------------------------------------------------------------------------------
+
+    def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
+        operation, statuses = endpoint.operation, set(_EVERYWHERE)
+        if endpoint.action not in ("list", "retrieve"):
+            statuses.add(422)
+        if endpoint.method != "GET":
+            statuses.add(409)
+        if endpoint.method in ("POST", "PUT", "PATCH") or operation.takes is not None:
+            statuses.add(413)
+        failed = responses.failures(*statuses)
+        if operation.gives is REFUSES:
+            return failed
+        gives = operation.gives or Gives(status=204)
+        status = gives.status if isinstance(gives, Gives) else 200
+        return {str(status): self._success(endpoint, gives, status)} | failed
+
+    def _success(self, endpoint: Endpoint, gives: Gives | File, status: int) -> dict[str, Any]:
+        names = ["RequestId", "Version", "Signature"]
+        if status == 201:
+            names.append("Location")
+        if endpoint.operation.is_idempotent(endpoint.method):
+            names.append("Replayed")
+        response = {"description": "Success.", "headers": responses.headers(*names)}
+        if isinstance(gives, File):
+            return response | {"content": _files(gives)}
+        if status == 204:
+            return response
+        name = _shared_component(gives) or _component(endpoint, "Response")
+        schema = self._document(gives)
+        self.schemas[name] = schema | {"examples": [self.examples.make(schema)]}
+        return response | {"content": responses.content(ref("schemas", name))}
+
+    def _document(self, gives: Gives) -> JSONSchema:
+        data = self._data(gives)
+        properties = {} if data is None else {"data": data}
+        if gives.included:
+            properties["included"] = {"type": "array", "items": self._resource(gives.included)}
+        if gives.meta:
+            properties["meta"] = of_members(gives.meta)
+        if gives.paged:
+            properties["links"] = ref("schemas", "Links")
+        return objects(
+            properties, required=[name for name in ("data", "meta") if name in properties and not gives.optional]
+        )
+
+    def _data(self, gives: Gives) -> JSONSchema | None:
+        if gives.data:
+            return dict(gives.data)
+        resources = [self._resource(serializer) for serializer in gives.serializers]
+        one = resources[0] if len(resources) == 1 else {"oneOf": resources}
+        if gives.paged or gives.many:
+            return {"type": "array", "items": one} if resources else {"type": "array", "maxItems": 0, "items": {}}
+        if not resources:
+            return None
+        return or_null(one) if gives.nullable else one
+
+    def _resource(self, serializer: type[ResourceSerializer]) -> JSONSchema:
+        name = _name(serializer)
+        if name not in self.schemas:
+            self.schemas[name] = of_resource(serializer)
+        return ref("schemas", name)
 
 
-def _name(serializer):
-    return serializer.Meta.model.__name__
-
-
-def _service(endpoint):
-    """What is answered without an account: it is plain text, or nothing."""
+def _service(endpoint: Endpoint) -> dict[str, Any]:
     name = endpoint.view.__name__
-    summary, success = {
-        "ping": ("Say that somebody is there", {"200": {"description": "Yes.", "content": {"text/plain": {}}}}),
-        "health": (
-            "Say whether the server can do its work",
-            {"204": {"description": "Yes."}, "503": {"description": "No: the database does not answer."}},
-        ),
-    }[name]
+    summary, success = _SERVICE[name]
     return {
         "operationId": name,
         "tags": ["service"],
@@ -120,174 +248,43 @@ def _service(endpoint):
     }
 
 
-def _described(endpoint, schemas):
-    view, action = endpoint.view, endpoint.action
-    operation = view.operations.get(action) or _usual(endpoint)
-    safe = endpoint.method == "GET"
-    names = ["Version", "AcceptSignature"]
-    if (endpoint.method == "POST" or action in view.once_by_name) and action not in view.secret_answers:
-        names.append("IdempotencyKey")
-    if not safe:
-        names.append("Reference")
-    if operation.paged:
-        names += parameters.PAGES
-    query = parameters.of_filters(getattr(view, "filterset_class", None) if action == "list" else None) | dict(
-        operation.parameters
-    )
-    described = {
-        "operationId": _id(endpoint),
-        "tags": [view.serializer_class.type_name()],
-        "summary": operation.summary,
-        "description": " ".join(filter(None, [operation.description, view.who_may(action)])),
-        "parameters": [
-            *parameters.of_path(endpoint),
-            *parameters.of_query(query),
-            *parameters.references(*names),
-        ],
-        "responses": _responses(endpoint, operation, schemas),
-    }
-    if operation.takes:
-        described["requestBody"] = _body(endpoint, operation, schemas)
-    if action in view.anonymous:
-        described["security"] = [{}, *({name: []} for name in _SECURITY)]
-    if operation.deprecated:
-        described["deprecated"] = True
-    return {name: value for name, value in described.items() if value != ""}
-
-
-def _id(endpoint):
+def _id(endpoint: Endpoint) -> str:
     name = f"{endpoint.name.replace('-', '_')}_{endpoint.action}"
-    # PUT is another word for PATCH, and every operation has an id of its own.
-    both = endpoint.method == "PUT" and endpoint.action not in ("regenerate", "regenerate_current")
-    return f"{name}_by_put" if both else name
+    return f"{name}_by_put" if endpoint.is_put_for_patch else name
 
 
-def _component(endpoint, kind):
-    """The name of a document that only one operation has: generators name classes by it."""
+def _summary(endpoint: Endpoint) -> str:
+    """The summary with the nouns of the resource for `{a}` and `{plural}`, e.g. `a license of a product`."""
+    options, parent = endpoint.view.serializer_class.Meta.model._meta, endpoint.view.parent
+    of = f" of {_with_article(parent.rows.model._meta.verbose_name)}" if parent else ""
+    return endpoint.operation.summary.format(
+        a=f"{_with_article(options.verbose_name)}{of}", plural=f"{options.verbose_name_plural}{of}"
+    )
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
+def _name(serializer: type[ResourceSerializer]) -> str:
+    return serializer.Meta.model.__name__
+
+
+def _component(endpoint: Endpoint, kind: str) -> str:
+    """The name of a document that only one operation has, which generators name a class by."""
     words = f"{endpoint.name}-{endpoint.action}".replace("_", "-").split("-")
     return "".join(word.capitalize() for word in words) + kind
 
 
-def _usual(endpoint):
-    """What one of the usual actions takes and gives.
-
-    Raises:
-        KeyError: it is none of them, and its viewset does not say.
-    """
-    serializer = endpoint.view.serializer_class
-    type = serializer.type_name()
-    noun = str(serializer.Meta.model._meta.verbose_name)
-    plural = type.replace("-", " ")
-    below = [name for name in endpoint.parameters if name not in ("account", "id")]
-    of = f" of a {'pool' if '/pool' in endpoint.path else below[0]}" if below else ""
-    a = f"{'an' if noun[0] in 'aeio' else 'a'} {noun}{of}"
-    operations = {
-        "list": partial(Operation, f"List {plural}{of}", "The newest first.", gives=type, paged=True),
-        "retrieve": partial(Operation, f"Show {a}", gives=type),
-        "create": partial(Operation, f"Make {a}", gives=type, status=201),
-        "partial_update": partial(Operation, f"Change {a}", "What is not in the document stays as it is.", gives=type),
-        "destroy": partial(Operation, f"Delete {a}", status=204),
-    }
-    operation = operations[endpoint.action]
-    if endpoint.action in ("create", "partial_update"):
-        return operation(takes=serializer.schema(endpoint.action == "create"))
-    return operation()
+def _shared_component(gives: Gives) -> str:
+    """The name of a response that several operations have; empty if it has more than resources of one type."""
+    if len(gives.serializers) != 1 or gives.meta or gives.nullable or gives.optional or gives.included:
+        return ""
+    kind = "Page" if gives.paged else "List" if gives.many else "Document"
+    return f"{_name(gives.serializers[0])}{kind}"
 
 
-def _body(endpoint, operation, schemas):
-    if isinstance(operation.takes, File):
-        return {"required": True, "content": {name: _file(name) for name in operation.takes.media_types}}
-    serializer = endpoint.view.serializer_class
-    if endpoint.action in endpoint.view.operations:
-        name = _component(endpoint, "Request")
-        schema, required = of_members(operation.takes)
-    else:
-        creating = endpoint.action == "create"
-        name = f"{'New' if creating else 'Changed'}{_name(serializer)}"
-        schema, required = of_request(serializer, creating)
-    schemas[name] = schema
-    return {
-        "required": required,
-        "content": responses.content(ref("schemas", name), example(schema, schemas, request=True)),
-    }
-
-
-def _file(media_type):
-    """A body that is a file; keys as each media type has them."""
-    example = {
-        "text/csv": "key\nKEY-000001\nKEY-000002\n",
-        "application/x-ndjson": '{"key": "KEY-000001"}\n{"key": "KEY-000002"}\n',
-        "text/plain": "KEY-000001\nKEY-000002\n",
-    }
-    shown = {"example": example[media_type]} if media_type in example else {}
-    return {"schema": {"type": "string"}} | shown
-
-
-def _responses(endpoint, operation, schemas):
-    statuses = set(_EVERYWHERE)
-    if endpoint.method != "GET":
-        statuses |= {409, 422}
-    if endpoint.action in endpoint.view.operations and endpoint.method == "GET":
-        statuses.add(422)
-    if endpoint.method in ("POST", "PUT", "PATCH") or operation.takes:
-        statuses.add(413)
-    failed = responses.failures(*statuses)
-    if operation.status is None:
-        return failed
-    return {str(operation.status): _success(endpoint, operation, schemas)} | failed
-
-
-def _success(endpoint, operation, schemas):
-    names = ["RequestId", "Version", "Signature"]
-    if operation.status == 201:
-        names.append("Location")
-    if (endpoint.method == "POST" or endpoint.action in endpoint.view.once_by_name) and (
-        endpoint.action not in endpoint.view.secret_answers
-    ):
-        names.append("Replayed")
-    response = {"description": f"{operation.summary}: done.", "headers": responses.headers(*names)}
-    if isinstance(operation.gives, File):
-        return response | {"content": {name: _file(name) for name in operation.gives.media_types}}
-    if operation.status == 204:
-        return response
-    schema = _answer(operation)
-    if isinstance(operation.gives, str) and operation.gives and not (operation.meta or operation.nullable):
-        kind = "Page" if operation.paged else "List" if operation.many else "Document"
-        name = f"{_name(_serializers()[operation.gives])}{kind}"
-    else:
-        name = _component(endpoint, "Answer")
-    schemas[name] = schema | {"examples": [example(schema, schemas)]}
-    return response | {"content": responses.content(ref("schemas", name))}
-
-
-def _answer(operation):
-    """The document of success."""
-    properties, required = {}, []
-    data = _data(operation)
-    if data:
-        properties["data"] = data
-        required += [] if operation.optional else ["data"]
-    if operation.included:
-        included = ref("schemas", _name(_serializers()[operation.included]))
-        properties["included"] = {"type": "array", "items": included}
-    if operation.meta:
-        meta = {camel(name): of_member(member) for name, member in operation.meta.items()}
-        always = [camel(name) for name, member in operation.meta.items() if member.required]
-        properties["meta"] = objects(meta, required=always)
-        required += [] if operation.optional else ["meta"]
-    if operation.paged:
-        properties["links"] = ref("schemas", "Links")
-    return objects(properties, required=required)
-
-
-def _data(operation):
-    if operation.data:
-        return operation.data
-    types = [operation.gives] if isinstance(operation.gives, str) and operation.gives else list(operation.gives)
-    each = [ref("schemas", _name(_serializers()[type])) for type in types]
-    data = each[0] if len(each) == 1 else {"oneOf": each}
-    if operation.paged or operation.many:
-        return {"type": "array", "items": data} if each else {"type": "array", "maxItems": 0, "items": {}}
-    if not each:
-        return None
-    return or_null(data) if operation.nullable else data
+def _files(file: File) -> dict[str, Mapping[str, Any]]:
+    """A file in each of its media types."""
+    shown = {media_type: {"example": _FILES[media_type]} for media_type in file.media_types if media_type in _FILES}
+    return {media_type: {"schema": {"type": "string"}, **shown.get(media_type, {})} for media_type in file.media_types}

@@ -1,112 +1,96 @@
-"""The description as chapters for the page: what a reader wants of each operation, references followed."""
+"""The description as chapters of a page, with references followed."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from keygen_site.jsonapi.negotiation import JSON_API
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One operation on the page.
-
-    Attributes:
-        id, method, path, summary, description, deprecated: as in the description.
-        parameters: name, place, description and what each may be, in words.
-        takes, gives: example documents as text, or empty.
-        members: of the document that it takes: pointer and what each may be, in words.
-        answers: status and description of each answer.
-    """
-
-    id: str
-    method: str
-    path: str
-    summary: str
-    description: str
-    deprecated: bool
-    parameters: list[dict[str, str]]
-    takes: str
-    gives: str
-    members: list[dict[str, str]]
-    answers: list[tuple[str, str]]
+# Limits of values, and their words. Those of 32 bits and more are not worth reading.
+_LIMITS = {"minimum": "at least", "maximum": "at most", "maxLength": "characters at most"}
+_LARGE = 2**31
 
 
-def chapters(document):
-    """(name, entries) of each group of operations."""
-    found: dict[str, list[Entry]] = {tag["name"]: [] for tag in document["tags"]}
+def chapters(document: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The name and the entries of each group of operations: the operation objects, changed as `Reader.entry` says."""
+    found: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            found[operation["tags"][0]].append(_entry(document, path, method.upper(), operation))
+            entry = Reader(document).entry(operation)
+            found[operation["tags"][0]].append({**operation, "path": path, "method": method.upper(), **entry})
     return list(found.items())
 
 
-def _entry(document, path, method, operation):
-    body = operation.get("requestBody", {}).get("content", {})
-    answers = {status: _followed(document, answer) for status, answer in operation["responses"].items()}
-    success = next((answer for status, answer in answers.items() if status < "300"), {})
-    return Entry(
-        id=operation["operationId"],
-        method=method,
-        path=path,
-        summary=operation["summary"],
-        description=operation.get("description", ""),
-        deprecated=operation.get("deprecated", False),
-        parameters=[_parameter(document, _followed(document, parameter)) for parameter in operation["parameters"]],
-        takes=_example(document, body),
-        gives=_example(document, success.get("content", {})),
-        members=list(_members(document, body.get(JSON_API, {}).get("schema", {}), "")),
-        answers=[(status, answer["description"]) for status, answer in answers.items()],
-    )
+@dataclass(frozen=True)
+class Reader:
+    """Reads operations of a description."""
+
+    document: Mapping[str, Any]
+
+    def entry(self, operation: Mapping[str, Any]) -> dict[str, Any]:
+        """Members for the page, which replace or join those of the operation object.
+
+        parameters: name, place, description and kind of each;
+        takes, gives: example documents as text, or empty;
+        members: pointer and kind of each member of the request document;
+        answers: status and description of each response.
+        """
+        body = operation.get("requestBody", {}).get("content", {})
+        responses = {status: self._followed(response) for status, response in operation["responses"].items()}
+        success = next((response for status, response in responses.items() if status < "300"), {})
+        return {
+            "parameters": [self._parameter(self._followed(parameter)) for parameter in operation["parameters"]],
+            "takes": self._example(body),
+            "gives": self._example(success.get("content", {})),
+            "members": list(self._members(body.get(JSON_API, {}).get("schema", {}), "")),
+            "answers": [(status, response["description"]) for status, response in responses.items()],
+        }
+
+    def _followed(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        while "$ref" in value:
+            _, *names = value["$ref"].split("/")
+            value = self.document
+            for name in names:
+                value = value[name]
+        return value
+
+    def _parameter(self, parameter: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "name": parameter["name"],
+            "place": parameter["in"],
+            "description": parameter["description"],
+            "kind": _kind(self._followed(parameter["schema"]), required=parameter.get("required", False)),
+        }
+
+    def _members(self, schema: Mapping[str, Any], pointer: str) -> Iterator[dict[str, str]]:
+        schema = self._followed(schema)
+        for name, inner in schema.get("properties", {}).items():
+            inner, path = self._followed(inner), f"{pointer}/{name}"
+            yield {"pointer": path, "kind": _kind(inner, required=name in schema.get("required", ()))}
+            yield from self._members(inner, path)
+            yield from self._members(inner.get("items", {}), f"{path}/0")
+
+    def _example(self, content: Mapping[str, Any]) -> str:
+        for described in content.values():
+            schema = self._followed(described.get("schema", {}))
+            for shown in [described.get("example"), *schema.get("examples", ())]:
+                if shown is not None:
+                    return shown if isinstance(shown, str) else json.dumps(shown, indent=2, ensure_ascii=False)
+        return ""
 
 
-def _followed(document, value):
-    while "$ref" in value:
-        _, *names = value["$ref"].split("/")
-        value = document
-        for name in names:
-            value = value[name]
-    return value
-
-
-def _parameter(document, parameter):
-    required = "required" if parameter.get("required") else ""
-    words = {"name": parameter["name"], "place": parameter["in"], "description": parameter["description"]}
-    return words | {"kind": ", ".join(filter(None, [_kind(_followed(document, parameter["schema"])), required]))}
-
-
-def _kind(schema):
-    """What a value may be, in words."""
+def _kind(schema: Mapping[str, Any], *, required: bool) -> str:
+    """The type and the limits of a value in words."""
     if "enum" in schema:
-        return " | ".join(json.dumps(value).strip('"') for value in schema["enum"])
-    kinds = schema.get("type", "any")
-    kind = " | ".join([kinds] if isinstance(kinds, str) else kinds)
-    if "format" in schema:
-        kind = kind.replace("string", schema["format"])
-    limits = [
-        f"{words} {schema[keyword]}"
-        for keyword, words in (("minimum", "at least"), ("maximum", "at most"), ("maxLength", "characters at most"))
-        if keyword in schema and abs(schema[keyword]) < 2**31
-    ]
-    return ", ".join([kind, *limits])
-
-
-def _members(document, schema, pointer):
-    schema = _followed(document, schema)
-    required = schema.get("required", ())
-    for name, inner in schema.get("properties", {}).items():
-        inner = _followed(document, inner)
-        words = [_kind(inner), "required" if name in required else ""]
-        yield {"pointer": f"{pointer}/{name}", "kind": ", ".join(filter(None, words))}
-        yield from _members(document, inner, f"{pointer}/{name}")
-        if "items" in inner:
-            yield from _members(document, inner["items"], f"{pointer}/{name}/0")
-
-
-def _example(document, content):
-    for described in content.values():
-        shown = described.get("example")
-        if shown is None:
-            shown = _followed(document, described.get("schema", {})).get("examples", [None])[0]
-        if shown is not None:
-            return shown if isinstance(shown, str) else json.dumps(shown, indent=2, ensure_ascii=False)
-    return ""
+        words = [" | ".join(json.dumps(value).strip('"') for value in schema["enum"])]
+    else:
+        kinds = schema.get("type", "any")
+        kind = " | ".join([kinds] if isinstance(kinds, str) else kinds)
+        words = [kind.replace("string", schema.get("format", "string"))]
+        words += [
+            f"{word} {schema[limit]}"
+            for limit, word in _LIMITS.items()
+            if limit in schema and abs(schema[limit]) < _LARGE
+        ]
+    return ", ".join([*words, *(["required"] if required else [])])

@@ -1,15 +1,22 @@
-"""What a request can say besides its document: in the address, the query and the header."""
+"""Parameters of requests: in the path, the query and the headers."""
 
-from keygen_site.jsonapi.openapi.schemas import ref
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import models
+
+from keygen_site.jsonapi.openapi.routes import Endpoint
+from keygen_site.jsonapi.openapi.schemas import JSONSchema, ref
 from keygen_site.jsonapi.operations import Parameter, choice
 from keygen_site.jsonapi.pagination import DEFAULT_SIZE, MAX_SIZE
+from keygen_site.jsonapi.versions import CURRENT_VERSION
 
 _SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
-# Generators make a class of each, so it should be one.
-SCHEMAS = {"Version": choice("1.8"), "Order": choice("desc", "asc")}
+# Components, so that client generators make one class of each.
+SCHEMAS: dict[str, Any] = {"Version": choice(CURRENT_VERSION), "Order": choice("desc", "asc")}
 
 
-def _parameter(place, name, description, schema, **more):
+def _parameter(place: str, name: str, description: str, schema: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     return {"name": name, "in": place, "description": description, "schema": schema, **more}
 
 
@@ -18,103 +25,79 @@ COMPONENTS = {
     "Version": _parameter(
         "header",
         "Keygen-Version",
-        "The version of the API that the client speaks. Earlier ones, 1.0 to 1.7, are understood too; some names of "
-        "attributes differ there. Without it, the account's.",
+        "The API version that the client speaks; by default the account's. In the earlier versions 1.0 to 1.7 some "
+        "attributes have other names.",
         ref("schemas", "Version"),
     ),
     "AcceptSignature": _parameter(
         "header",
         "Keygen-Accept-Signature",
-        "Which signature the answer is to have: `ed25519`, `rsa-pss-sha256`, `rsa-sha256` or `ecdsa-p256`.",
+        "The algorithm of the response's signature: `ed25519`, `rsa-pss-sha256`, `rsa-sha256` or `ecdsa-p256`.",
         {"type": "string", "pattern": '^algorithm="(ed25519|rsa-pss-sha256|rsa-sha256|ecdsa-p256)"$'},
         example='algorithm="ed25519"',
     ),
     "IdempotencyKey": _parameter(
         "header",
         "Idempotency-Key",
-        "A name for the request. It has its effect once, however often it is sent; every other one of this name gets "
-        "its answer. Kept for 24 hours at least.",
+        "A key of the client's choice, with which the request can be repeated safely: it has its effect once, and a "
+        "repeated request gets the response of the first. Kept for at least 24 hours.",
         {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
         example="order-4711",
     ),
     "Reference": _parameter(
         "header",
         "Keygen-Reference",
-        "What the request is for, e.g. an order number: written down in the ledger with whatever it does to keys.",
+        "The caller's reference, e.g. an order number. The ledger keeps it with every change to a key.",
         {"type": "string", "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]{0,253}[\\x21-\\x7e])?$"},
         example="Order 4711",
     ),
-    "Limit": _parameter("query", "limit", "How many at most.", _SIZE),
+    "Limit": _parameter("query", "limit", "The maximum number of resources.", _SIZE),
     "PageNumber": _parameter(
         "query",
         "page[number]",
-        "Which page, from 1; `links` then lead to the others.",
+        "The number of the page, from 1. `links` has the URLs of other pages.",
         {"type": "integer", "minimum": 1},
     ),
-    "PageSize": _parameter("query", "page[size]", "How many on a page.", _SIZE),
+    "PageSize": _parameter("query", "page[size]", "The number of resources on a page.", _SIZE),
     "PageCursor": _parameter(
         "query",
         "page[cursor]",
-        "What follows the row of this id, or all from the first one where it is empty. Stays right while rows come "
-        "and go; not together with `page[number]`.",
+        "The id of a resource: the page starts after it; empty: at the first. Stays right while resources are added "
+        "and deleted. Not together with `page[number]`.",
         {"type": "string", "pattern": "^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"},
     ),
-    "Order": _parameter("query", "order", "The newest first, or the oldest.", ref("schemas", "Order")),
+    "Order": _parameter("query", "order", "Newest first, or oldest first.", ref("schemas", "Order")),
 }
 PAGES = ("Limit", "PageNumber", "PageSize", "PageCursor", "Order")
-# How rows are named in addresses where that is not by id alone.
-_NAMED = {
-    "users": "The user, by id or e-mail.",
-    "user": "The user, by id or e-mail.",
-    "products": "The product, by id or code.",
-    "product": "The product, by id or code.",
-    "licenses": "The license, by id or key.",
-    "license": "The license, by id or key.",
-}
 
 
-def references(*names):
-    return [ref("parameters", name) for name in names]
+def references(*components: str) -> list[JSONSchema]:
+    """References to parameters."""
+    return [ref("parameters", component) for component in components]
 
 
-def of_path(endpoint):
-    """The variable parts of an address."""
+def of_path(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """The parameters in the path of an endpoint."""
     found = []
-    *_, before = endpoint.path.partition("{id}")[0].rstrip("/").split("/")
     for name in endpoint.parameters:
         if name == "account":
             found += references("Account")
         else:
-            named = before if name == "id" else name
-            singular = {"policies": "policy", "key-events": "key event"}.get(named, named.removesuffix("s"))
-            description = _NAMED.get(named, f"The {singular}, by id.")
+            description = _identified(name, endpoint.model_of(name))
             found.append(_parameter("path", name, description, {"type": "string", "minLength": 1}, required=True))
     return found
 
 
-def of_query(parameters):
-    """Parameters of the query as OpenAPI writes them."""
-    return [
-        _parameter("query", name, parameter.description, dict(parameter.schema), **_style(parameter))
-        for name, parameter in parameters.items()
-    ]
+def _identified(name: str, model: type[models.Model] | None) -> str:
+    """How a path parameter names a row. `JSONAPIMeta` of a model that has other identifiers than its id states them."""
+    noun = model._meta.verbose_name if model else name
+    return f"The {noun}, by {getattr(getattr(model, 'JSONAPIMeta', None), 'identifiers', 'id')}."
 
 
-def _style(parameter):
-    return {"style": parameter.style, "explode": True} if parameter.style else {}
-
-
-def of_filters(filterset):
-    """The filters of a list, by name.
-
-    Raises:
-        KeyError: the class has a filter that its `parameters` do not describe.
-    """
-    if filterset is None:
-        return {}
-    described = {
-        name: said if isinstance(said, Parameter) else Parameter(said) for name, said in filterset.parameters.items()
-    }
-    for name in filterset.base_filters:
-        described[name]
-    return described
+def of_query(parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    """The query parameters by name as OpenAPI writes them."""
+    found = []
+    for name, parameter in parameters.items():
+        style = {"style": parameter.style, "explode": True} if parameter.style else {}
+        found.append(_parameter("query", name, parameter.description, parameter.schema, **style))
+    return found

@@ -1,19 +1,21 @@
-"""What the description says of answers: errors by their status, headers, media types."""
+"""Responses of the description: their errors by status, their headers and media types."""
 
-from keygen_site.jsonapi import errors, idempotency, negotiation
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from keygen_site.jsonapi import errors
+from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.exceptions import error_object
 from keygen_site.jsonapi.negotiation import JSON, JSON_API
 from keygen_site.jsonapi.openapi.examples import ID
-from keygen_site.jsonapi.openapi.schemas import objects, ref
+from keygen_site.jsonapi.openapi.schemas import JSONSchema, objects, ref
 
-MEDIA_TYPES = (JSON_API, JSON)
-
-# A document with errors, never with data.
+# A document with errors, which has no data.
 ERRORS = objects(
     {
         "meta": {
             "type": "object",
-            "properties": {"id": {"type": "string", "description": "The request's, as in `X-Request-Id`."}},
+            "properties": {"id": {"type": "string", "description": "The id of the request, as in `X-Request-Id`."}},
             "additionalProperties": True,
         },
         "errors": {
@@ -25,7 +27,7 @@ ERRORS = objects(
                     "detail": {"type": "string"},
                     "code": {"type": "string", "pattern": "^[A-Z0-9_]+$"},
                     "source": {
-                        "description": "Where the trouble is: in the document, the query or the header.",
+                        "description": "The part of the document, the query parameter or the header with the error.",
                         "type": "object",
                         "properties": dict.fromkeys(("pointer", "parameter", "header"), {"type": "string"}),
                         "minProperties": 1,
@@ -40,122 +42,111 @@ ERRORS = objects(
     required=["errors"],
 )
 
-_UNAUTHORIZED = {
-    "title": "Unauthorized",
-    "detail": "You must be authenticated to complete the request",
-    "code": "TOKEN_MISSING",
-}
-_FORBIDDEN = {
-    "title": "Access denied",
-    "detail": "You do not have permission to complete the request (read only lacks permission to perform action)",
-}
-_TAKEN = {
-    "title": "Unprocessable resource",
-    "detail": "must be unique",
-    "code": "KEY_TAKEN",
-    "source": {"pointer": "/data/attributes/key"},
-    "links": {"about": f"{errors.DOCUMENTATION}/keys/#keys-object-attrs-key"},
-}
-_EMPTY = {
-    "title": "Unprocessable entity",
-    "detail": "pool is empty",
-    "source": {"pointer": "/data/relationships/pool"},
-}
-_TOO_MANY = {
-    "title": "Too many requests",
-    "detail": "RateLimit limit has been reached for your IP address. Please slow down.",
-    "code": "TOO_MANY_REQUESTS",
-}
 
-# Status: name of the component, what it means, examples of its errors.
+class Failure(NamedTuple):
+    """The response of a status: its component, its description, and examples besides the errors with a code."""
+
+    component: str
+    description: str
+    examples: tuple[DomainError, ...] = ()
+
+
 FAILURES = {
-    400: (
+    400: Failure(
         "BadRequest",
-        "The request is malformed: its document, its query, a header or its media types.",
-        [
-            error_object(errors.BadRequest("is missing", pointer="/data")),
-            error_object(errors.BadRequest("unpermitted parameter", pointer="/data/attributes/size")),
-            *(error_object(kind()) for kind in (errors.JSONInvalid, errors.MimeTypeInvalid, errors.NullByte)),
-        ],
+        "The document, the query, a header or a media type of the request is malformed.",
+        (errors.BadRequest("is missing", pointer="/data"),),
     ),
-    401: ("Unauthorized", "The credential is missing or no good.", [_UNAUTHORIZED]),
-    403: ("Forbidden", "In sight of whoever asks, but not for them.", [_FORBIDDEN]),
-    404: (
-        "NotFound",
-        "There is no such thing, or whoever asks may not know of it.",
-        [error_object(errors.NotFound.of("key", ID)), error_object(errors.EndpointNotFound())],
+    401: Failure("Unauthorized", "The credential is missing or invalid."),
+    403: Failure("Forbidden", "The bearer may not do this, or not to this resource."),
+    404: Failure(
+        "NotFound", "The resource does not exist, or the bearer may not see it.", (errors.NotFound.of("key", ID),)
     ),
-    409: (
-        "Conflict",
-        "Something changed in the middle of the request; nothing has happened.",
-        [error_object(errors.Conflict()), error_object(idempotency.IdempotencyKeyInUse())],
-    ),
-    413: ("TooLarge", "The body is too large.", [error_object(negotiation.DocumentTooLarge())]),
-    422: (
+    409: Failure("Conflict", "Another request got in the way; this one had no effect.", (errors.Conflict(),)),
+    413: Failure("TooLarge", "The body is too large."),
+    422: Failure(
         "Unprocessable",
-        "A rule says no: each value that is refused, or why the action is.",
-        [_TAKEN, _EMPTY, error_object(idempotency.IdempotencyKeyReused())],
+        "A rule refuses the action, or values of the document, each of which has an error.",
+        (
+            errors.Unprocessable(
+                "has already been taken",
+                code="KEY_TAKEN",
+                pointer="/data/attributes/key",
+                about=f"{errors.DOCUMENTATION}/keys/#keys-object-attrs-key",
+            ),
+        ),
     ),
-    429: ("TooManyRequests", "Too many attempts; the headers say when to try again.", [_TOO_MANY]),
-    503: (
+    429: Failure("TooManyRequests", "A rate limit is reached; the headers say when to try again."),
+    503: Failure(
         "Unavailable",
-        "What is needed is held by another request for too long, and nothing has happened; or the database does not "
-        "answer, and nobody knows. Ask again, under the same `Idempotency-Key`.",
-        [error_object(errors.Busy()), error_object(errors.Unavailable())],
+        "`BUSY`: the request waited too long for another one and had no effect. `UNAVAILABLE`: the database does not "
+        "respond, and the effect is unknown. Repeat the request with the same `Idempotency-Key`.",
     ),
 }
 
-HEADERS = {
+# Component: the header, its description and schema.
+HEADERS: dict[str, tuple[str, str, JSONSchema]] = {
     "RequestId": ("X-Request-Id", "The id of the request.", {"type": "string", "format": "uuid"}),
-    "Version": ("Keygen-Version", "The version of the API that the answer is of.", {"type": "string"}),
+    "Version": ("Keygen-Version", "The API version of the response.", {"type": "string"}),
     "Signature": (
         "Keygen-Signature",
-        "The signature of the answer by a key of the account, see `Keygen-Accept-Signature`.",
+        "The signature of the response by a key of the account, see `Keygen-Accept-Signature`.",
         {"type": "string"},
     ),
-    "Location": ("Location", "The address of what was made.", {"type": "string"}),
+    "Location": ("Location", "The URL of the new resource.", {"type": "string"}),
     "Replayed": (
         "Idempotency-Replayed",
-        "That the answer is a stored one.",
+        "Present if this is the stored response of an earlier request.",
         {"type": "string", "enum": ["true"]},
     ),
-    "RetryAfter": ("Retry-After", "In how many seconds to try again.", {"type": "string"}),
+    "RetryAfter": ("Retry-After", "The seconds to wait before the next attempt.", {"type": "string"}),
 }
 
 
-def content(schema, example=None):
-    """A document in all its media types; an example is the same in all of them."""
-    documents = {media_type: {"schema": schema} for media_type in MEDIA_TYPES}
-    if example is not None:
-        documents[JSON_API]["example"] = example
-    return documents
+def content(schema: JSONSchema, **more: Any) -> dict[str, Any]:
+    """A document in each of its media types.
+
+    Args:
+        more: `example` or `examples`, written once because they are the same in all media types.
+    """
+    return {JSON_API: {"schema": schema, **more}, JSON: {"schema": schema}}
 
 
-def headers(*names):
-    """References to the headers of these components."""
-    return {HEADERS[name][0]: ref("headers", name) for name in names}
+def headers(*components: str) -> dict[str, Any]:
+    """References to headers."""
+    return {HEADERS[component][0]: ref("headers", component) for component in components}
 
 
-def header_components():
+def header_components() -> dict[str, Any]:
+    """The headers by component."""
     return {name: {"description": description, "schema": schema} for name, (_, description, schema) in HEADERS.items()}
 
 
-def failure_components():
-    """The answers with errors, by name."""
-    return {name: _failure(status, description, shown) for status, (name, description, shown) in FAILURES.items()}
+def failures(*statuses: int) -> dict[str, Any]:
+    """References to responses with errors, by status."""
+    return {str(status): ref("responses", FAILURES[status].component) for status in sorted(statuses)}
 
 
-def _failure(status, description, shown):
-    examples = {}
-    for number, error in enumerate(shown):
-        name = error.get("code", error["detail"].partition(" (")[0])
-        examples[f"{number + 1} {name}"] = {"value": {"meta": {"id": ID}, "errors": [error]}}
-    names = ["RequestId"] + (["RetryAfter"] if status in (429, 503) else [])
-    body = content(ref("schemas", "Errors"))
-    body[JSON_API]["examples"] = examples
-    return {"description": description, "headers": headers(*names), "content": body}
+def failure_components() -> dict[str, Any]:
+    """The responses with errors by component."""
+    return {failure.component: _response(status, failure) for status, failure in FAILURES.items()}
 
 
-def failures(*statuses):
-    """References to answers with errors, by status as OpenAPI writes it."""
-    return {str(status): ref("responses", FAILURES[status][0]) for status in sorted(statuses)}
+def _response(status: int, failure: Failure) -> dict[str, Any]:
+    known = [kind for kind in _kinds_of(DomainError) if kind.status == status and kind.code and "detail" in vars(kind)]
+    shown = [*map(error_object, failure.examples), *map(error_object, known)]
+    examples = {
+        f"{number} {error.get('code', error['detail'])}": {"value": {"meta": {"id": ID}, "errors": [error]}}
+        for number, error in enumerate(shown, 1)
+    }
+    return {
+        "description": failure.description,
+        "headers": headers("RequestId", *(["RetryAfter"] if status in (429, 503) else [])),
+        "content": content(ref("schemas", "Errors"), examples=examples),
+    }
+
+
+def _kinds_of(error: type[DomainError]) -> Iterator[type[DomainError]]:
+    for kind in error.__subclasses__():
+        yield kind
+        yield from _kinds_of(kind)

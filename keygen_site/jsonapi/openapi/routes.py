@@ -1,29 +1,35 @@
-"""The addresses of the API, read from Django's routes."""
+"""The endpoints of the API, read from Django's routes."""
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.urls import URLPattern, get_resolver
+from django.contrib.admindocs.utils import replace_named_groups
+from django.db import models
+from django.urls import URLPattern, URLResolver, get_resolver
+
+if TYPE_CHECKING:
+    from keygen_site.jsonapi.operations import Operation
 
 BASE = "/v1/"
 _BASE_OF_ACCOUNT = f"{BASE}accounts/{{account}}/"
-# What ends an address without being part of it: a suffix that names the media type, and a slash.
+# The end of a route that is not part of the URL template: an optional suffix with the media type, and a slash.
 _END = re.compile(r"(?:\(\?:\\\.\(\?P<format>[^)]*\)\)\?)?/\?\$$")
-_CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
-_NAMED_GROUP = re.compile(r"\(\?P<(\w+)>")
+_PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What answers one method at one address.
+    """A method of a URL.
 
     Attributes:
-        path: the address as OpenAPI writes it, e.g. `/v1/accounts/{account}/keys/{id}`.
+        path: the URL template of OpenAPI, e.g. `/v1/accounts/{account}/keys/{id}`.
         method: e.g. `GET`.
         view: the viewset, or a function.
-        action: the viewset's; empty for a function.
-        name: what the viewset is called in its routes, e.g. `license-users`.
+        action: of the viewset; empty for a function.
+        name: the viewset's name in its routes, e.g. `license-users`.
+        is_put_for_patch: whether PATCH does the same.
     """
 
     path: str
@@ -31,20 +37,31 @@ class Endpoint:
     view: Any
     action: str = ""
     name: str = ""
+    is_put_for_patch: bool = False
 
     @property
-    def parameters(self):
-        """The names of the variable parts of the address."""
+    def parameters(self) -> list[str]:
+        """The names of the parameters in the path."""
         return re.findall(r"{(\w+)}", self.path)
 
+    @property
+    def operation(self) -> "Operation":
+        return self.view.operations[self.action]
 
-def endpoints(single_account=False):
-    """All that a client can ask for below /v1, in the order of the routes, without doubles.
+    def model_of(self, parameter: str) -> type[models.Model] | None:
+        """The model of the row that a path parameter names; None if the viewset does not look it up."""
+        if parameter == "id":
+            return self.view.queryset.model
+        parent = self.view.parent
+        return parent.rows.model if parent and parent.name == parameter else None
 
-    Most addresses are there with the account in front, and without. The former are meant to be used, except where
-    there is a single account; then the longer ones are understood too.
+
+def endpoints(single_account: bool = False) -> list[Endpoint]:
+    """The endpoints below /v1, in the order of the routes, each once.
+
+    Most have a URL with the account and one without. The former is returned, unless the server has a single account.
     """
-    found = {}
+    found: dict[tuple[str, str], Endpoint] = {}
     for path, pattern in _routes(get_resolver(), "/"):
         if path.startswith(BASE):
             for endpoint in _endpoints(path, pattern):
@@ -59,7 +76,7 @@ def endpoints(single_account=False):
     ]
 
 
-def _routes(resolver, prefix):
+def _routes(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, URLPattern]]:
     for entry in resolver.url_patterns:
         path = prefix + template_of(str(entry.pattern))
         if isinstance(entry, URLPattern):
@@ -68,32 +85,21 @@ def _routes(resolver, prefix):
             yield from _routes(entry, path)
 
 
-def _endpoints(path, pattern):
-    view = getattr(pattern.callback, "cls", None)
+def _endpoints(path: str, pattern: URLPattern) -> list[Endpoint]:
+    callback: Callable[..., Any] = pattern.callback
+    view = getattr(callback, "cls", None)
     if view is None:
-        return [Endpoint(path, "GET", pattern.callback)]
-    name = pattern.callback.initkwargs.get("basename") or view.queryset.model._meta.model_name
+        return [Endpoint(path, "GET", callback)]
+    actions: dict[str, str] = callback.actions  # type: ignore[attr-defined]
+    name = callback.initkwargs.get("basename") or view.queryset.model._meta.model_name  # type: ignore[attr-defined]
     return [
-        Endpoint(path, method.upper(), view, action, name)
-        for method, action in pattern.callback.actions.items()
+        Endpoint(path, method.upper(), view, action, name, method == "put" and actions.get("patch") == action)
+        for method, action in actions.items()
         if method != "head"
     ]
 
 
-def template_of(pattern):
-    """A route as OpenAPI writes it: `^keys/(?P<pk>[^/]+?)/?$` is `keys/{id}`."""
-    text = _END.sub("", pattern.removeprefix("^"))
-    while group := _NAMED_GROUP.search(text):
-        name = {"pk": "id"}.get(group[1], group[1])
-        text = f"{text[: group.start()]}{{{name}}}{text[_end_of(text, group.start()) :]}"
-    return _CONVERTER.sub(r"{\1}", text)
-
-
-def _end_of(text, start):
-    """Where the group that begins at `start` is over."""
-    depth = 0
-    for index in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[index], 0)
-        if depth == 0:
-            return index + 1
-    raise ValueError(text)
+def template_of(pattern: str) -> str:
+    """A route as a URL template: `^keys/(?P<pk>[^/]+?)/?$` is `keys/{id}`."""
+    route = replace_named_groups(_END.sub("", pattern.removeprefix("^")))
+    return _PARAMETER.sub(lambda found: "{id}" if found[1] == "pk" else f"{{{found[1]}}}", route)

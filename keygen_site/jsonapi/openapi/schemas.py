@@ -1,203 +1,171 @@
-"""Documents and resource objects as JSON Schema, read from the tables that the API itself runs by."""
+"""Request documents and resource objects as JSON Schema, from the declarations that the API runs by."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
+from django.db import models
 from rest_framework import serializers
-from rest_framework.fields import Field
 
-from keygen_site.jsonapi.request_documents import LARGEST_INTEGER, camel
-from keygen_site.jsonapi.serializers import VisibleRelatedField
+from keygen_site.jsonapi.request_documents import Members, Schema
+from keygen_site.jsonapi.serializers import Relationship, ResourceSerializer
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.types import OBJECT, UUID_SCHEMA, type_of_field
 
-UUID = {"type": "string", "format": "uuid"}
-MOMENT = {"type": "string", "format": "date-time"}
-LINK = {"type": "string", "format": "uri-reference"}
-_OBJECT = {"type": "object", "additionalProperties": True}
+JSONSchema = dict[str, Any]
 
-_TYPES = {
-    "string": {"type": "string"},
-    "integer": {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER},
-    "float": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "uuid": UUID,
-    "time": MOMENT,
+LINK: JSONSchema = {"type": "string", "format": "uri-reference"}
+
+# The rules of a value that may not be empty, by the name of its type.
+_NOT_BLANK: dict[str, JSONSchema] = {
+    "object": {"minProperties": 1},
+    "array": {"minItems": 1},
+    "string": {"minLength": 1, "pattern": r"\S"},
 }
+# Options of serializer fields, and the keywords of JSON Schema.
+_LIMITS = {"max_length": "maxLength", "min_value": "minimum", "max_value": "maximum"}
 
 
-def ref(kind, name):
+def ref(kind: str, name: str) -> JSONSchema:
     """A reference to a component of the description."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def objects(properties, *, required=None):
-    """The schema of an object with these properties, all of which it has unless `required` says which."""
+def objects(properties: Mapping[str, Any], *, required: Iterable[str] | None = None) -> JSONSchema:
+    """The schema of an object with these properties, all of them required by default."""
     names = list(properties if required is None else required)
-    return {"type": "object", "properties": properties} | ({"required": names} if names else {})
+    return {"type": "object", "properties": dict(properties)} | ({"required": names} if names else {})
 
 
-def or_null(schema):
-    """The same, or null."""
-    if "$ref" in schema:
+def or_null(schema: Mapping[str, Any]) -> JSONSchema:
+    """The schema, or null."""
+    if "type" not in schema:
         return {"oneOf": [schema, {"type": "null"}]}
-    schema = schema | {"type": [schema["type"], "null"]}
-    if "enum" in schema:
-        schema["enum"] = [*schema["enum"], None]
-    return schema
+    nullable = {**schema, "type": [schema["type"], "null"]}
+    return nullable | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
 
 
-# What a client sends ---------------------------------------------------------------------------------------------
+# Request documents ---------------------------------------------------------------------------------------------------
 
 
-def of_member(member):
-    """A member of a document that a client sends, as JSON Schema."""
+def of_members(members: Members) -> JSONSchema:
+    """The schema of an object with members of a document."""
+    properties = {camel(name): of_member(member) for name, member in members.items()}
+    return objects(properties, required=[camel(name) for name, member in members.items() if member.required])
+
+
+def of_member(member: Schema) -> JSONSchema:
+    """The schema of a member of a document."""
     if member.members is not None:
-        properties = {camel(name): of_member(inner) for name, inner in member.members.items()}
-        required = [camel(name) for name, inner in member.members.items() if inner.required]
-        schema = objects(properties, required=required) | {"additionalProperties": False}
-    elif member.type == "object":
-        schema = dict(_OBJECT) | ({} if member.blank else {"minProperties": 1})
-    elif member.type == "array":
-        schema = {"type": "array"} | ({"items": of_member(member.items)} if member.items else {})
-        if not member.blank:
-            schema["minItems"] = 1
+        schema = of_document(member.members)
     else:
-        schema = dict(_TYPES[member.type])
+        schema = dict(member.type.schema)
+        if member.items is not None:
+            schema["items"] = of_member(member.items)
         if member.one_of:
             schema["enum"] = list(member.one_of)
-        elif member.type == "string" and not member.blank:
-            schema |= {"minLength": 1, "pattern": r"\S"}
+        elif not member.blank:
+            schema |= _NOT_BLANK.get(member.type.name, {})
     return or_null(schema) if member.nullable else schema
 
 
-def of_members(members):
-    """A whole document that a client sends, and whether it must send one."""
-    schema = objects({camel(name): of_member(member) for name, member in members.items()}, required=[])
-    if required := [camel(name) for name, member in members.items() if member.required]:
-        schema["required"] = required
-    return schema | {"additionalProperties": False}, bool(required)
+def of_document(members: Members) -> JSONSchema:
+    """The schema of a request document, or of an object in one: it has no other members."""
+    return of_members(members) | {"additionalProperties": False}
 
 
-def of_request(serializer, creating):
-    """The document that makes or changes a row: its members, and what the model says of each value."""
-    schema, required = of_members(serializer.schema(creating))
-    data = schema["properties"]["data"]
-    attributes = data["properties"]["attributes"]["properties"]
-    fields = serializer().fields
-    former = {then.name for then in getattr(serializer, "former", ())}
-    for name in serializer.schema(creating)["data"].members["attributes"].members:
-        if name in former:
-            del attributes[camel(name)]
-        elif name in fields:
-            attributes[camel(name)] |= _limits(fields[name], attributes[camel(name)])
-    return schema, required
-
-
-def _limits(field: Field, schema):
-    limits = {}
-    if isinstance(field, serializers.ChoiceField) and "enum" not in schema:
-        limits["enum"] = [*_values(field), *([None] if "null" in schema["type"] else [])]
-    for option, keyword in (("max_length", "maxLength"), ("min_value", "minimum"), ("max_value", "maximum")):
-        if (value := getattr(field, option, None)) is not None:
-            limits[keyword] = value
-    return limits
-
-
-def _values(field):
-    return [value for value in field.choices if value not in ("", None)]
-
-
-# What the server answers -----------------------------------------------------------------------------------------
-
-
-def of_resource(serializer):
-    """A resource object as the serializer writes it."""
-    path_links = objects({"self": LINK})
-    fields = serializer().fields
-    attributes = {name: None for name, _, _ in serializer.table()}
-    for name, field in fields.items():
-        if camel(name) in attributes and not isinstance(field, VisibleRelatedField):
-            attributes[camel(name)] = _of_attribute(field, serializer.Meta.model)
-    relationships = {
-        camel(name): _of_relationship(relationship, serializer.Meta.model)
-        for name, relationship in serializer.relationships.items()
-    }
-    schema = objects(
-        {
-            "id": UUID,
-            "type": {"type": "string", "enum": [serializer.type_name()]},
-            "links": path_links,
-            "attributes": objects(attributes),
-            "relationships": objects(relationships),
-        }
-    )
-    serializer.describe(schema["properties"])
-    schema["required"] = list(schema["properties"])
+def of_request(serializer: type[ResourceSerializer], creating: bool) -> JSONSchema:
+    """The schema of the document that creates or changes a row, with the limits that the model sets to values."""
+    schema = of_document(serializer.schema(creating))
+    attributes = schema["properties"]["data"]["properties"]["attributes"]["properties"]
+    for earlier in getattr(serializer, "renamed_attributes", ()):
+        attributes.pop(camel(earlier.name), None)
+    for name, each in serializer.declared_fields().items():
+        if camel(name) in attributes:
+            attributes[camel(name)] |= _limits(each) | _example(serializer, name)
     return schema
 
 
-def _of_attribute(field, model):
-    if isinstance(field, serializers.ReadOnlyField):
-        field = _behind(field, model)
-    match field:
-        case serializers.BooleanField():
-            schema = {"type": "boolean"}
-        case serializers.IntegerField():
-            schema = {"type": "integer"}
-        case serializers.FloatField():
-            schema = {"type": "number"}
-        case serializers.DateTimeField():
-            schema = dict(MOMENT)
-        case serializers.UUIDField():
-            schema = dict(UUID)
-        case serializers.ListField():
-            schema = {"type": "array", "items": _of_attribute(field.child, model)}
-        case serializers.JSONField():
-            schema = dict(_OBJECT)
-        case serializers.ChoiceField():
-            schema = {"type": "string", "enum": _values(field)}
-        case _:
-            schema = {"type": "string"}
-    return or_null(schema) if getattr(field, "allow_null", False) or _is_null(field.source, model) else schema
+def _example(serializer: type[ResourceSerializer], name: str) -> JSONSchema:
+    examples = getattr(serializer.Meta, "examples", {})
+    return {"examples": [examples[name]]} if name in examples else {}
 
 
-def _behind(field, model):
-    """The field that a read-only path of attributes, e.g. `policy.scheme`, leads to."""
-    column = _column(field.source, model)
-    if column is None:
-        return field
-    inner = serializers.ModelSerializer().build_standard_field(column.name, column)
-    found = inner[0](**{name: value for name, value in inner[1].items() if name != "model_field"})
-    found.source = field.source
-    return found
+def _limits(each: serializers.Field) -> JSONSchema:
+    limits = {
+        keyword: getattr(each, option) for option, keyword in _LIMITS.items() if getattr(each, option, None) is not None
+    }
+    if choices := _choices(each):
+        limits["enum"] = [*choices, None] if each.allow_null else choices
+    return limits
 
 
-def _column(source, model):
-    """The column at the end of a path of attributes, or None where there is none."""
-    *way, last = (source or "").split(".")
+def _choices(each: serializers.Field) -> list[Any]:
+    return [value for value in getattr(each, "choices", ()) if value not in ("", None)]
+
+
+# Resource objects ----------------------------------------------------------------------------------------------------
+
+
+def of_resource(serializer: type[ResourceSerializer]) -> JSONSchema:
+    """The schema of the resource objects of a serializer."""
+    model = serializer.Meta.model
+    attributes = {
+        camel(name): _of_attribute(each, model) | _example(serializer, name)
+        for name, each in serializer.declared_fields().items()
+        if not each.write_only
+    }
+    relationships = {
+        camel(name): _of_relationship(relationship, model) for name, relationship in serializer.relationships.items()
+    }
+    members = {
+        "id": UUID_SCHEMA,
+        "type": {"type": "string", "enum": [serializer.type_name()]},
+        "links": objects({"self": LINK}),
+        "attributes": objects(attributes),
+        "relationships": objects(relationships),
+    }
+    serializer.extend_schema(members)
+    return objects(members)
+
+
+def _of_attribute(each: serializers.Field, model: type[models.Model]) -> JSONSchema:
+    column = _column(each.source, model)
+    if isinstance(each, serializers.ReadOnlyField) and column is not None:
+        # It has no type of its own: that of the column counts.
+        kind, options = serializers.ModelSerializer().build_standard_field(column.name, column)
+        each = kind(**{name: value for name, value in options.items() if name != "model_field"})
+    schema = dict(type_of_field(each).schema)
+    if isinstance(each, serializers.ListField):
+        schema["items"] = dict(type_of_field(each.child).schema)
+    if choices := _choices(each):
+        schema["enum"] = choices
+    return or_null(schema) if each.allow_null or (column is not None and column.null) else schema
+
+
+def _of_relationship(relationship: Relationship, model: type[models.Model]) -> JSONSchema:
+    members = {"links": objects({"related": LINK})}
+    if relationship.type:
+        column = _column(relationship.source, model)
+        may_be_empty = column is None or column.null
+        data = objects({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID_SCHEMA})
+        if relationship.source is None:
+            data = {"type": "null"}
+        members["data"] = or_null(data) if may_be_empty and relationship.source else data
+        if relationship.direct and may_be_empty:
+            members["links"] = objects({"related": or_null(LINK)})
+    if relationship.meta:
+        members["meta"] = dict(OBJECT.schema)
+    return objects(members)
+
+
+def _column(source: str | None, model: type[models.Model]) -> "models.Field[Any, Any] | None":
+    """The column that a path of attributes leads to, e.g. `policy.scheme`; None if it is not a column."""
+    *path, last = (source or "").split(".")
+    found: Any = model
     try:
-        for name in way:
-            model = model._meta.get_field(name).related_model
-        return next((f for f in model._meta.concrete_fields if last in (f.name, f.attname)), None)
+        for name in path:
+            found = found._meta.get_field(name).related_model
     except FieldDoesNotExist:
         return None
-
-
-def _is_null(source, model):
-    column = _column(source, model)
-    return column is not None and column.null
-
-
-def _of_relationship(relationship, model):
-    link = LINK
-    members = {}
-    if relationship.type:
-        linked = objects({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID})
-        column = _column(relationship.source, model)
-        empty = column is None or column.null
-        if relationship.source is None:
-            linked = {"type": "null"}
-        elif empty:
-            linked = or_null(linked)
-        members["data"] = linked
-        link = or_null(LINK) if relationship.direct and empty else LINK
-    if relationship.meta:
-        members["meta"] = _OBJECT
-    return objects({"links": objects({"related": link}), **members})
+    return next((column for column in found._meta.concrete_fields if last in (column.name, column.attname)), None)

@@ -1,35 +1,40 @@
-"""Check-out: what a client may wish for, and the license file that it gets (contract: licenses 7.6)."""
+"""Check-out: its request, and the license file that answers it (contract: licenses 7.6)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from accounts.api.serializers.users import UserSerializer
 from accounts.models import User
-from keygen_site.jsonapi import request_documents
 from keygen_site.jsonapi.errors import BadRequest
-from keygen_site.jsonapi.request_documents import Member
-from keygen_site.jsonapi.serializers import ACCOUNT_PATH, timestamp
-from licensing.api.filters import FALSE
+from keygen_site.jsonapi.filters import parse_boolean
+from keygen_site.jsonapi.openapi.schemas import LINK, objects, or_null
+from keygen_site.jsonapi.operations import BOOLEAN, Parameter
+from keygen_site.jsonapi.request_documents import Members, Schema
+from keygen_site.jsonapi.serializers import ACCOUNT_PATH
+from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.types import (
+    ARRAY,
+    INTEGER,
+    STRING,
+    TIME_SCHEMA,
+    UUID_SCHEMA,
+)
+from keygen_site.jsonapi.types import (
+    BOOLEAN as BOOLEAN_TYPE,
+)
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.durations import MONTH, later
 from licensing.license_files import ENCODINGS, PLAIN, SEALED, SIGNATURES, certificate
+from licensing.models import License
 from licensing.signed_keys import algorithm_of
 
-SHORTEST = 3600  # seconds
-SCHEMA = {
-    "meta": Member(
-        members={
-            "encrypt": Member("boolean"),
-            "algorithm": Member("string", nullable=True, blank=True),
-            "ttl": Member("integer", nullable=True),
-            "include": Member("array", blank=True, items=Member("string", required=True, blank=True)),
-        }
-    )
-}
-# What may be put beside the license, and what one has to be permitted for it. There are no groups, entitlements yet.
+MIN_TTL = 3600  # seconds
+# The resources that a file may include, and the permission that each needs. Groups and entitlements are not built.
 INCLUDES = {
     "entitlements": "license.read",
     "product": "product.read",
@@ -39,11 +44,52 @@ INCLUDES = {
     "users": "user.read",
 }
 
+CHECK_OUT: Members = {
+    "meta": Schema(
+        members={
+            "encrypt": Schema(BOOLEAN_TYPE),
+            "algorithm": Schema(STRING, nullable=True, blank=True),
+            "ttl": Schema(INTEGER, nullable=True),
+            "include": Schema(ARRAY, blank=True, items=Schema(STRING, required=True, blank=True)),
+        }
+    )
+}
+PARAMETERS = {
+    "encrypt": Parameter("Whether the file is encrypted with the license's key.", BOOLEAN),
+    "algorithm": Parameter("How the file is encoded and signed, e.g. `aes-256-gcm+ed25519`."),
+    "ttl": Parameter("For how many seconds the file is valid, at least 3600; empty: without end."),
+    "include": Parameter(f"Resources to include, separated by commas: {', '.join(INCLUDES)}."),
+}
+
+
+def _linked(type: str) -> dict[str, Any]:
+    data = objects({"type": {"type": "string", "enum": [type]}, "id": UUID_SCHEMA})
+    return objects({"links": objects({"related": LINK}), "data": data})
+
+
+LICENSE_FILE = objects(
+    {
+        "id": UUID_SCHEMA,
+        "type": {"type": "string", "enum": ["license-files"]},
+        "attributes": objects(
+            {
+                "certificate": {"type": "string"},
+                "algorithm": {"type": "string"},
+                "includes": {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
+                "ttl": {"type": ["integer", "null"]},
+                "expiry": or_null(TIME_SCHEMA),
+                "issued": TIME_SCHEMA,
+            }
+        ),
+        "relationships": objects({"account": _linked("accounts"), "license": _linked("licenses")}),
+    }
+)
+
 
 class TTLInvalid(BadRequest):
     code = "CHECKOUT_TTL_INVALID"
     source = {"parameter": "ttl"}
-    detail = f"must be greater than or equal to {SHORTEST} (1 hour)"
+    detail = f"must be greater than or equal to {MIN_TTL} (1 hour)"
 
 
 class IncludeInvalid(BadRequest):
@@ -59,11 +105,11 @@ class AlgorithmInvalid(BadRequest):
 
 @dataclass(frozen=True)
 class CheckOutOptions:
-    """What a license file is to be like.
+    """Parsed options of a check-out.
 
     Attributes:
-        issued, ttl, expiry: from when, for how many seconds and until when it counts; None: for ever.
-        encoding, signature: how it is written and signed.
+        issued, ttl, expiry: the start, the seconds and the end of the file's validity; None: without end.
+        encoding, signature: how the file is encoded and signed.
         includes: names out of `INCLUDES`.
     """
 
@@ -75,31 +121,28 @@ class CheckOutOptions:
     includes: tuple[str, ...]
 
     @property
-    def algorithm(self):
+    def algorithm(self) -> str:
         return f"{self.encoding}+{self.signature}"
 
 
-def parse_check_out(request, license, now):
-    """What a request says in its query and in its document, of which the latter counts more.
+def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -> CheckOutOptions:
+    """The options that a request gives by name, with defaults for the others.
 
     Raises:
-        BadRequest: it cannot be had.
+        BadRequest: the first option that is invalid.
     """
-    said = _in_query(request.query_params)
-    if request.method == "POST":
-        said |= request_documents.read(request.data, SCHEMA).get("meta", {})
-    ttl = said.get("ttl", MONTH)
-    if ttl is not None and ttl < SHORTEST:
+    ttl = given.get("ttl", MONTH)
+    if ttl is not None and ttl < MIN_TTL:
         raise TTLInvalid
     try:
         expiry = None if ttl is None else later(now, ttl)
     except OverflowError:
         raise TTLInvalid("is too far in the future") from None
-    includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in said.get("include", ())))
+    includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
     if not set(includes) <= set(INCLUDES):
         raise IncludeInvalid
-    encoding, signature = SEALED if said.get("encrypt") else PLAIN, algorithm_of(license.policy.scheme)
-    if algorithm := said.get("algorithm"):
+    encoding, signature = SEALED if given.get("encrypt") else PLAIN, algorithm_of(license.policy.scheme)
+    if algorithm := given.get("algorithm"):
         encoding, _, signature = algorithm.partition("+")
     if encoding not in ENCODINGS:
         raise AlgorithmInvalid("invalid encoding algorithm")
@@ -108,20 +151,25 @@ def parse_check_out(request, license, now):
     return CheckOutOptions(now, ttl, expiry, encoding, signature, includes)
 
 
-def _in_query(query):
-    said = {}
+def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
+    """The options in the query of a check-out, by name.
+
+    Raises:
+        BadRequest: `ttl` is not a number.
+    """
+    given: dict[str, Any] = {}
     if "encrypt" in query:
-        said["encrypt"] = query["encrypt"] not in ("", *FALSE)
+        given["encrypt"] = bool(query["encrypt"]) and parse_boolean(query["encrypt"])
     if "algorithm" in query:
-        said["algorithm"] = query["algorithm"]
+        given["algorithm"] = query["algorithm"]
     if "ttl" in query:
-        said["ttl"] = _number(query["ttl"])
+        given["ttl"] = _parse_ttl(query["ttl"])
     if query.get("include"):
-        said["include"] = query["include"].split(",")
-    return said
+        given["include"] = query["include"].split(",")
+    return given
 
 
-def _number(text):
+def _parse_ttl(text: str) -> int | None:
     if not text:
         return None
     try:
@@ -130,47 +178,49 @@ def _number(text):
         raise BadRequest("type mismatch (received string expected integer)", parameter="ttl") from None
 
 
-def render_license_file(license, wish):
-    """The text of the license file."""
-    document = {
+def render_license_file(license: License, options: CheckOutOptions) -> str:
+    """The text of a license file."""
+    document: dict[str, Any] = {
         "data": LicenseSerializer.resource_object(license),
-        "meta": {"issued": timestamp(wish.issued), "expiry": timestamp(wish.expiry), "ttl": wish.ttl},
+        "meta": {"issued": timestamp(options.issued), "expiry": timestamp(options.expiry), "ttl": options.ttl},
     }
-    included = [shown for name in INCLUDES if name in wish.includes for shown in _included(license, name)]
+    included = [
+        shown for name in INCLUDES if name in options.includes for shown in _included(license, name, options.issued)
+    ]
     if included:
-        # The owner is one of the users, and nobody is there twice.
+        # The owner is one of the users too: each resource is included once.
         document["included"] = list({shown["id"]: shown for shown in included}.values())
-    return certificate(document, license, encoding=wish.encoding, signature=wish.signature)
+    return certificate(document, license, encoding=options.encoding, signature=options.signature)
 
 
-def _included(license, name):
+def _included(license: License, name: str, now: datetime) -> list[dict[str, Any]]:
     match name:
         case "product":
             return [ProductSerializer.resource_object(license.product)]
         case "policy":
             return [PolicySerializer.resource_object(license.policy)]
         case "owner":
-            owners = User.objects.with_activity().filter(pk=license.owner_id)
+            owners = User.objects.with_activity(now).filter(pk=license.owner_id)
             return [UserSerializer.resource_object(owner) for owner in owners]
         case "users":
-            users = license.all_users().with_activity()
+            users = license.all_users().with_activity(now)
             return [UserSerializer.resource_object(user) for user in users]
     return []
 
 
-def license_file_object(license, wish, text):
-    """A license file as a resource object. It is kept nowhere, so its id is good for nothing."""
+def license_file_object(license: License, options: CheckOutOptions, text: str) -> dict[str, Any]:
+    """A license file as a resource object. It is not stored: its id names nothing."""
     account_path = ACCOUNT_PATH.format(license.account_id)
     return {
         "id": str(uuid4()),
         "type": "license-files",
         "attributes": {
             "certificate": text,
-            "algorithm": wish.algorithm,
-            "includes": list(wish.includes),
-            "ttl": wish.ttl,
-            "expiry": timestamp(wish.expiry),
-            "issued": timestamp(wish.issued),
+            "algorithm": options.algorithm,
+            "includes": list(options.includes),
+            "ttl": options.ttl,
+            "expiry": timestamp(options.expiry),
+            "issued": timestamp(options.issued),
         },
         "relationships": {
             "account": {

@@ -1,53 +1,70 @@
-from operator import methodcaller
+"""Licenses, and the users attached to them, as resource objects."""
 
+from collections.abc import Collection, Iterable
+from functools import cached_property
+from operator import methodcaller
+from typing import Any
+from uuid import UUID
+
+from django.db import models
 from rest_framework import serializers
 
 from accounts.models import User
+from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
 from keygen_site.jsonapi.openapi.schemas import LINK, objects, or_null
 from keygen_site.jsonapi.serializers import (
     ACCOUNT,
     ACCOUNT_PATH,
+    Getter,
     ResourceSerializer,
+    Values,
     VisibleRelatedField,
     to_many,
     to_one,
 )
-from keygen_site.jsonapi.versions import RenamedRelationship, VersionedSerializer
+from keygen_site.jsonapi.versions import LAST_WITH_USER, RenamedRelationship, VersionedSerializer
 from licensing.models import License, LicenseUser, Policy
 
 LIMITS = ("max_machines", "max_processes", "max_users", "max_cores", "max_memory", "max_disk", "max_uses")
 
 
-def users_meta(license):
-    """How many may use the license: those attached, and the owner (contract: licenses 2.3)."""
+def users_meta(license: License) -> dict[str, Any]:
+    """The number of users of a license: its owner and those attached (contract: licenses 2.3)."""
     return {"count": license.users_count}
 
 
-def no_machines(license):
-    """Machines are not built; a license has none."""
+def machines_meta(license: License) -> dict[str, Any]:
+    """Machines are not built: a license has none."""
     return {"cores": 0, "memory": 0, "disk": 0, "count": 0}
 
 
 class AccountField(VisibleRelatedField):
-    """A relationship to any row of the account, whether or not the bearer may look at it.
+    """A relationship to any row of the account, even one that the bearer cannot see.
 
-    `only_for`: the roles that it is so for; for all others only what they may see.
+    Args:
+        only_for: the roles for which this holds; other roles reach only rows that they see.
     """
 
-    def __init__(self, *, only_for, **options):
+    def __init__(self, *, only_for: Collection[str], **options: Any) -> None:
         self.only_for = only_for
         super().__init__(**options)
 
-    def find(self, uuid, bearer):
+    def find(self, uuid: UUID, bearer: Bearer) -> models.Model | None:
         if bearer.role not in self.only_for:
             return super().find(uuid, bearer)
-        return self.queryset.filter(account=bearer.account_id, pk=uuid).first()
+        return self._of_account.first(bearer.account_id, uuid)
+
+    @cached_property
+    def _of_account(self) -> CompiledQuery[Any]:
+        return CompiledQuery(
+            lambda account_id, uuid: self.queryset.filter(account=account_id, pk=uuid), sample_uuid(), sample_uuid()
+        )
 
 
 class LicenseSerializer(VersionedSerializer):
-    """A license on the wire (contract: licenses 2)."""
+    """A license (contract: licenses 2)."""
 
-    protected = serializers.BooleanField(required=False)  # null is no word for it: without one, it is the policy's
+    protected = serializers.BooleanField(required=False)  # not null: without a value the policy's holds
 
     scheme = serializers.ReadOnlyField(source="policy.scheme")
     encrypted = serializers.ReadOnlyField(source="policy.encrypted")
@@ -60,7 +77,7 @@ class LicenseSerializer(VersionedSerializer):
     policy = AccountField(queryset=Policy.objects.select_related("account", "product"), only_for=["user"])
     # Staff name anyone. A product sees, and names, the account's customers: the owner's tokens come into its reach.
     owner = VisibleRelatedField(queryset=User.objects.all(), allow_null=True)
-    user = VisibleRelatedField(queryset=User.objects.all(), allow_null=True, source="owner")  # as it was called before
+    user = VisibleRelatedField(queryset=User.objects.all(), allow_null=True, source="owner")  # its earlier name
 
     relationships = {
         "account": ACCOUNT,
@@ -69,12 +86,12 @@ class LicenseSerializer(VersionedSerializer):
         "group": to_one("groups", None),
         "owner": to_one("users", "owner_id"),
         "users": to_many(users_meta),
-        "machines": to_many(no_machines),
+        "machines": to_many(machines_meta),
         "tokens": to_many(),
         "entitlements": to_many(),
     }
     aliases = frozenset({"user"})
-    renamed_relationships = (RenamedRelationship("user", now="owner", until="1.5"),)
+    renamed_relationships = (RenamedRelationship("user", now="owner", until=LAST_WITH_USER),)
 
     class Meta:
         model = License
@@ -108,46 +125,54 @@ class LicenseSerializer(VersionedSerializer):
         on_create = ["name", "key", "protected", "expiry", "suspended", *LIMITS, "metadata", "policy", "owner", "user"]
         on_update = ["name", "expiry", "protected", "suspended", *LIMITS, "metadata"]
         required = ["policy"]
-        # A blank key is a mistake of the client, not a wish for a generated one (contract: keys 0.3).
+        # A blank key is a mistake of the client rather than a request for a generated one (contract: keys 0.3).
         extra_kwargs = {"key": {"allow_blank": False}}
+        examples = {"status": "ACTIVE", "metadata": {"order": "4711"}}
         client_ids = True
 
     @classmethod
-    def describe(cls, members):
+    def extend_schema(cls, members: dict[str, Any]) -> None:
         attributes = members["attributes"]
-        attributes["required"].remove("key")  # of one that is hidden only who made it knows it
+        attributes["required"].remove("key")  # a hidden key is shown only in the response that makes it
         attributes["properties"]["nextCheckIn"] = or_null(attributes["properties"]["nextCheckIn"])
 
     @classmethod
-    def getter(cls, name, source):
+    def getter(cls, name: str, source: str) -> Getter:
         """A license's own value where it has one, else its policy's (contract: licenses 2.1, 3.7)."""
         if name in LIMITS:
             return methodcaller("limit", name)
         return super().getter(name, "is_protected" if name == "protected" else source)
 
     @classmethod
-    def resource_object(cls, row):
+    def resource_object(cls, row: License) -> dict[str, Any]:
         shown = super().resource_object(row)
         if row.policy.encrypted:
-            # Nobody knows such a key but who was told when it was made.
+            # Only its digest is stored: the key is in the response that makes it, and in no other.
             if row.revealed:
                 shown["attributes"]["key"] = row.revealed
             else:
                 del shown["attributes"]["key"]
         return shown
 
-    def is_valid(self, *, raise_exception=False):
-        super().is_valid(raise_exception=raise_exception)
-        values = self._validated_data
-        if "user" in values:
-            values.setdefault("owner", values.pop("user"))
-        former = any(self.version <= then.until for then in self.renamed_relationships)
-        self.missing = [("user" if former else "owner") if name in ("owner", "user") else name for name in self.missing]
-        return True
+    @classmethod
+    def find_related(cls, name: str, uuid: UUID, bearer: Bearer) -> Any | None:
+        """The row with this id that a bearer may give to a license as its `policy` or `owner`."""
+        return cls._declared_fields[name].find(uuid, bearer)
+
+    @classmethod
+    def read(
+        cls, body: dict[str, Any], *, creating: bool, bearer: Any, version: str, withheld: Iterable[str] = ()
+    ) -> Values:
+        found = super().read(body, creating=creating, bearer=bearer, version=version, withheld=withheld)
+        if "user" in found.values:
+            found.values.setdefault("owner", found.values.pop("user"))
+        owner = "user" if version <= LAST_WITH_USER else "owner"
+        found.missing = [owner if name in ("owner", "user") else name for name in found.missing]
+        return found
 
 
 class LicenseUserSerializer(ResourceSerializer):
-    """That a user is attached to a license, on the wire (contract: licenses 8.5)."""
+    """The attachment of a user to a license (contract: licenses 8.5)."""
 
     relationships = {
         "account": ACCOUNT,
@@ -158,13 +183,15 @@ class LicenseUserSerializer(ResourceSerializer):
     class Meta:
         model = LicenseUser
         fields = ["created", "updated"]
-        on_create = on_update = required = []
+        on_create: list[str] = []
+        on_update: list[str] = []
+        required: list[str] = []
 
     @classmethod
-    def resource_object(cls, row):
+    def resource_object(cls, row: LicenseUser) -> dict[str, Any]:
         path = f"{ACCOUNT_PATH.format(row.account_id)}/licenses/{row.license_id}/users/{row.user_id}"
         return super().resource_object(row) | {"links": {"related": path}}
 
     @classmethod
-    def describe(cls, members):
+    def extend_schema(cls, members: dict[str, Any]) -> None:
         members["links"] = objects({"related": LINK})

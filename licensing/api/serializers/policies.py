@@ -1,3 +1,5 @@
+"""Policies as resource objects."""
+
 from keygen_site.jsonapi.serializers import ACCOUNT, VisibleRelatedField, to_many, to_one
 from keygen_site.jsonapi.versions import ChangedDefault, RenamedAttribute, VersionedSerializer
 from licensing.models import Policy, Product
@@ -48,11 +50,11 @@ ATTRIBUTES = [
     "require_heartbeat",
     "metadata",
 ]
-FINAL = ["use_pool", "scheme", "encrypted"]  # settled when a policy is made
+FINAL = ["use_pool", "scheme", "encrypted"]  # cannot change later
 
 
 class PolicySerializer(VersionedSerializer):
-    """A policy on the wire (contract: keys 7)."""
+    """A policy (contract: keys 7)."""
 
     product = VisibleRelatedField(queryset=Product.objects.all())
 
@@ -64,12 +66,12 @@ class PolicySerializer(VersionedSerializer):
         "entitlements": to_many(),
     }
     # Contract: keys 7.4.
-    former = (
+    renamed_attributes = (
         RenamedAttribute("leasing_strategy", now="process_leasing_strategy", until="1.6"),
         RenamedAttribute("fingerprint_uniqueness_strategy", now="machine_uniqueness_strategy", until="1.3"),
         RenamedAttribute("fingerprint_matching_strategy", now="machine_matching_strategy", until="1.3"),
         RenamedAttribute(
-            "concurrent", now="overage_strategy", until="1.1", flag=("ALWAYS_ALLOW_OVERAGE", "NO_OVERAGE")
+            "concurrent", now="overage_strategy", until="1.1", boolean_of=("ALWAYS_ALLOW_OVERAGE", "NO_OVERAGE")
         ),
     )
     changed_defaults = (
@@ -83,4 +85,5 @@ class PolicySerializer(VersionedSerializer):
         on_create = [*ATTRIBUTES, "product"]
         on_update = [name for name in ATTRIBUTES if name not in FINAL]
         required = ["attributes", "product"]
+        examples = {"name": "Yearly", "use_pool": True, "duration": 31536000}
         extra_kwargs = {name: {"allow_blank": False} for name in ("scheme", "check_in_interval", "heartbeat_basis")}

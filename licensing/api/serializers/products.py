@@ -1,14 +1,18 @@
+"""Products as resource objects."""
+
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from rest_framework import serializers
 
-from keygen_site.jsonapi.request_documents import Member
+from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.serializers import ACCOUNT, ResourceSerializer, to_many
 from licensing.models import Product
 
 
 class ProductSerializer(ResourceSerializer):
-    """A product on the wire (contract: keys 8)."""
+    """A product (contract: keys 8)."""
 
     platforms = serializers.ListField(child=serializers.CharField(), allow_null=True)
 
@@ -37,19 +41,22 @@ class ProductSerializer(ResourceSerializer):
             "created",
             "updated",
         ]
-        on_create = on_update = ["name", "code", "distribution_strategy", "url", "platforms", "metadata"]
+        on_create = ["name", "code", "distribution_strategy", "url", "platforms", "metadata"]
+        on_update = on_create
         required = ["name"]
+        examples = {"name": "Rocket", "url": "https://acme.test"}
         extra_kwargs = {name: {"allow_blank": False} for name in ("code", "url", "distribution_strategy")}
 
     @classmethod
     @cache
-    def schema(cls, creating):
-        schema = super().schema(creating)
+    def schema(cls, creating: bool) -> dict[str, Schema]:
+        data = super().schema(creating)["data"]
         if creating:
-            # None can be set, yet clients that always send some, even if empty, are not turned away.
-            schema["data"].members["relationships"] = Member(members={})
-        return schema
+            # No relationship can be set, but some clients always send the member, even if empty.
+            data = replace(data, members={**(data.members or {}), "relationships": Schema(members={})})
+        return {"data": data}
 
-    def create(self, validated_data):
-        # In a new product null is nothing said, so the defaults hold; later it clears a value.
-        return super().create({name: value for name, value in validated_data.items() if value is not None})
+    @classmethod
+    def create_row(cls, values: dict[str, Any]) -> Product:
+        # In a new product null stands for the default; later it clears a value.
+        return super().create_row({name: value for name, value in values.items() if value is not None})

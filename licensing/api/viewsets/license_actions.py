@@ -1,151 +1,257 @@
-"""What can be done to a license (contract: licenses 7)."""
+"""The actions of licenses (contract: licenses 7)."""
 
-from django.db import transaction
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
 from django.http import HttpResponse
 from django.utils import timezone
-from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.response import Response
 
 from accounts.authentication import client_address
 from accounts.permissions import Forbidden, require
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
-from keygen_site.jsonapi.serializers import timestamp
-from licensing.api.serializers.check_out import INCLUDES, license_file_object, parse_check_out, render_license_file
+from keygen_site.jsonapi.operations import Access, File, Gives, operation
+from keygen_site.jsonapi.request_documents import Members, Schema, meta
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.types import ARRAY, BOOLEAN, INTEGER, STRING, TIME
+from keygen_site.jsonapi.versions import LAST_WITH_CONSTANTS
+from licensing.api.serializers.check_out import (
+    CHECK_OUT,
+    INCLUDES,
+    LICENSE_FILE,
+    PARAMETERS,
+    CheckOutOptions,
+    license_file_object,
+    parse_check_out,
+    parse_check_out_query,
+    render_license_file,
+)
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.viewsets.license_base import LicenseBase
-from licensing.models import License, find_license
+from licensing.models import License
 from licensing.models.licenses import MOST_USES
 from licensing.rate_limits import GUESSES
 from licensing.services import validate_license
-from licensing.validation import NOT_FOUND
+from licensing.validation import NOT_FOUND, Verdict, find_license
 
-# Until then an answer said "constant" for "code", and was more often "no" (contract: licenses 2.4).
-LAST_WITH_CONSTANTS = "1.1"
+_TEXT = Schema(STRING)
+_TEXTS = Schema(ARRAY, blank=True, items=Schema(STRING, required=True))
+_SCOPE: Members = {
+    **dict.fromkeys(("product", "policy", "machine", "fingerprint", "checksum", "version"), _TEXT),
+    "user": Schema(STRING, nullable=True),
+    **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
+}
+_QUESTION: Members = {"nonce": Schema(INTEGER), "scope": Schema(members=_SCOPE)}
+_VERDICT: Members = {
+    "ts": Schema(TIME, required=True),
+    "valid": Schema(BOOLEAN, required=True),
+    "detail": Schema(STRING, required=True),
+    "code": Schema(STRING, required=True),
+}
 
 
 class LicenseActions(LicenseBase):
-    """Mixin of the viewset of licenses: what an address says after `actions/`."""
+    """Mixin of the viewset of licenses: the URLs that end in `actions/...`."""
+
+    # Validation ------------------------------------------------------------------------------------------------------
 
     @action(detail=True, url_path="actions/validate")
-    def quick_validate(self, request, *args, **kwargs):
-        license = self.get_object()
-        return self._answer(license, *validate_license(license, scope=None, quick=True))
+    @operation(
+        "Validate a license, without a scope",
+        permission="license.validate",
+        gives=Gives(LicenseSerializer, meta=_VERDICT),
+    )
+    def quick_validate(self, request: APIRequest, license: License) -> Document:
+        return self._verdict_document(license, *validate_license(license, scope=None, quick=True))
 
     @quick_validate.mapping.post
-    def validate(self, request, *args, **kwargs):
-        license = self.get_object()
-        asked = self.document().get("meta", {})
-        return self._answer(license, *validate_license(license, scope=asked.get("scope", {})), asked)
+    @operation(
+        "Validate a license",
+        permission="license.validate",
+        takes={"meta": Schema(members=_QUESTION)},
+        gives=Gives(LicenseSerializer, meta={**_VERDICT, **_QUESTION}),
+        locks=False,
+    )
+    def validate(self, request: APIRequest, license: License, document: dict[str, Any]) -> Document:
+        """A license that is not valid is no error: the response is `200` with `valid: false` and the reason as
+        `code`."""
+        question = document.get("meta", {})
+        return self._verdict_document(
+            license, *validate_license(license, scope=question.get("scope", {})), question=question
+        )
 
     @action(detail=False, methods=["post"], url_path="actions/validate-key")
-    def validate_key(self, request, *args, **kwargs):
-        """The same by the key alone; nobody has to say who they are, so guessing is made slow."""
-        asked = self.document()["meta"]
-        self.authorize()
-        guesser = (request.account.pk, client_address(request))
-        if request.user is None:
-            GUESSES.refuse_if_spent(*guesser)
-        hidden = bool(asked.get("encrypted") or asked.get("legacy_encrypted"))
-        license = find_license(asked["key"], account=request.account, bearer=request.user, hidden=hidden)
+    @operation(
+        "Validate a license key",
+        permission="license.validate",
+        takes=meta(
+            key=Schema(STRING, required=True),
+            **_QUESTION,
+            encrypted=Schema(BOOLEAN),
+            legacy_encrypted=Schema(BOOLEAN),
+        ),
+        gives=Gives(LicenseSerializer, nullable=True, meta={**_VERDICT, **_QUESTION}),
+        locks=False,
+        document_first=True,
+        access=Access.ANONYMOUS,
+    )
+    def validate_key(self, request: APIRequest, document: dict[str, Any]) -> Document:
+        """Without a credential, attempts with unknown keys are limited."""
+        question, bearer = document["meta"], request.user
+        caller = (request.account.pk, client_address(request))
+        if bearer is None:
+            GUESSES.refuse_if_spent(*caller)
+        key, hidden = question["key"], bool(question.get("encrypted") or question.get("legacy_encrypted"))
+        license = find_license(key, account=request.account, bearer=bearer, hidden=hidden)
         if license is None:
-            if request.user is None:
-                GUESSES.hit(*guesser)
-            elif find_license(asked["key"], account=request.account, hidden=hidden):
+            if bearer is None:
+                GUESSES.hit(*caller)
+            elif find_license(key, account=request.account, hidden=hidden):
                 raise Forbidden
-            return self._answer(None, NOT_FOUND, timezone.now(), asked)
-        return self._answer(license, *validate_license(license, scope=asked.get("scope", {})), asked)
+            return self._verdict_document(None, NOT_FOUND, timezone.now(), question=question)
+        return self._verdict_document(
+            license, *validate_license(license, scope=question.get("scope", {})), question=question
+        )
 
-    def _answer(self, license, verdict, moment, asked=()):
-        meta = {"ts": timestamp(moment), "valid": verdict.valid, "detail": verdict.detail, "code": verdict.code}
+    def _verdict_document(
+        self, license: License | None, verdict: Verdict, now: datetime, *, question: Mapping[str, Any] | None = None
+    ) -> Document:
+        members = {"ts": timestamp(now), "valid": verdict.valid, "detail": verdict.detail, "code": verdict.code}
         if self.request.version <= LAST_WITH_CONSTANTS:
-            meta["valid"] = verdict.valid and verdict.code in ("VALID", "EXPIRED")
-            meta["constant"] = meta.pop("code")
-        meta |= {name: asked[name] for name in ("nonce", "scope") if name in asked}
-        return Response(Document(data=license and LicenseSerializer.resource_object(license), meta=meta))
+            # Fewer licenses were valid then (contract: licenses 2.4).
+            members["valid"] = verdict.valid and verdict.code in ("VALID", "EXPIRED")
+            members["constant"] = members.pop("code")
+        members |= {name: content for name, content in (question or {}).items() if name in _QUESTION}
+        return Document(data=license and LicenseSerializer.resource_object(license), meta=members)
+
+    # State -----------------------------------------------------------------------------------------------------------
 
     @action(detail=True, methods=["post"], url_path="actions/suspend")
-    def suspend(self, request, *args, **kwargs):
-        return self._changed(License.suspend)
+    @operation("Suspend a license", permission="license.suspend", locks=True, gives=LicenseSerializer)
+    def suspend(self, request: APIRequest, license: License) -> License:
+        license.suspend()
+        return license
 
     @action(detail=True, methods=["post"], url_path="actions/reinstate")
-    def reinstate(self, request, *args, **kwargs):
-        return self._changed(License.reinstate)
+    @operation("Reinstate a suspended license", permission="license.reinstate", locks=True, gives=LicenseSerializer)
+    def reinstate(self, request: APIRequest, license: License) -> License:
+        license.reinstate()
+        return license
 
     @action(detail=True, methods=["post"], url_path="actions/renew")
-    def renew(self, request, *args, **kwargs):
-        return self._changed(License.renew)
+    @operation(
+        "Extend a license by its policy's duration", permission="license.renew", locks=True, gives=LicenseSerializer
+    )
+    def renew(self, request: APIRequest, license: License) -> License:
+        license.renew()
+        return license
 
     @action(detail=True, methods=["post"], url_path="actions/check-in")
-    def check_in(self, request, *args, **kwargs):
-        return self._changed(License.check_in)
-
-    @action(detail=True, methods=["post"], url_path="actions/reset-usage")
-    def reset_usage(self, request, *args, **kwargs):
-        return self._changed(License.reset_uses)
-
-    @transaction.atomic
-    def _changed(self, verb):
-        license = self.get_object()
-        verb(license)
-        return Response(LicenseSerializer.resource_object(license))
+    @operation("Check a license in", permission="license.check-in", locks=True, gives=LicenseSerializer)
+    def check_in(self, request: APIRequest, license: License) -> License:
+        license.check_in()
+        return license
 
     @action(detail=True, methods=["delete"], url_path="actions/revoke")
-    @transaction.atomic
-    def revoke(self, request, *args, **kwargs):
-        self.get_object().delete()
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    @operation("Delete a license", permission="license.revoke", locks=True)
+    def revoke(self, request: APIRequest, license: License) -> None:
+        """Its key does not go back into the pool."""
+        license.delete()
+
+    # Uses ------------------------------------------------------------------------------------------------------------
 
     @action(detail=True, methods=["post"], url_path="actions/increment-usage")
-    def increment_usage(self, request, *args, **kwargs):
-        license = self.get_object()
-        number = self._number("increment")
+    @operation(
+        "Add to the uses of a license",
+        permission="license.usage.increment",
+        takes={"meta": Schema(members={"increment": Schema(INTEGER)})},
+        gives=LicenseSerializer,
+        locks=False,
+    )
+    def increment_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        number = _number(document, "increment")
         if number < 0:
-            # Whoever counts their own uses up must not count them down by the same way.
+            # A bearer who may only add uses must not subtract them this way.
             require("license.usage.decrement", request.user)
-        return self._used(license, number)
+        license.add_uses(number)
+        return license
 
     @action(detail=True, methods=["post"], url_path="actions/decrement-usage")
-    def decrement_usage(self, request, *args, **kwargs):
-        license = self.get_object()
-        return self._used(license, -self._number("decrement"))
+    @operation(
+        "Subtract from the uses of a license",
+        permission="license.usage.decrement",
+        takes={"meta": Schema(members={"decrement": Schema(INTEGER)})},
+        gives=LicenseSerializer,
+        locks=False,
+    )
+    def decrement_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        license.add_uses(-_number(document, "decrement"))
+        return license
 
-    def _number(self, name):
-        number = self.document().get("meta", {}).get(name, 1)
-        if abs(number) > MOST_USES:
-            raise BadRequest("integer is too large", pointer=f"/meta/{name}")
-        return number
+    @action(detail=True, methods=["post"], url_path="actions/reset-usage")
+    @operation("Set the uses of a license to 0", permission="license.usage.reset", locks=True, gives=LicenseSerializer)
+    def reset_usage(self, request: APIRequest, license: License) -> License:
+        license.reset_uses()
+        return license
 
-    def _used(self, license, number):
-        license.add_uses(number)
-        return Response(LicenseSerializer.resource_object(license))
+    # Check-out -------------------------------------------------------------------------------------------------------
 
     @action(detail=True, methods=["post"], url_path="actions/check-out")
-    def check_out(self, request, *args, **kwargs):
-        license, wish = self._checked_out()
-        return Response(license_file_object(license, wish, render_license_file(license, wish)))
+    @operation(
+        "Get a license file as a resource object",
+        permission="license.check-out",
+        takes=CHECK_OUT,
+        gives=Gives(data=LICENSE_FILE),
+        locks=False,
+        document_first=True,
+        parameters=PARAMETERS,
+    )
+    def check_out(self, request: APIRequest, license: License, document: CheckOutOptions) -> dict[str, Any]:
+        """A member of the document overrides the query parameter of the same name."""
+        return license_file_object(license, document, self._check_out(license, document))
 
     @check_out.mapping.get
-    def check_out_file(self, request, *args, **kwargs):
-        license, wish = self._checked_out()
-        return LicenseFile(render_license_file(license, wish), filename=f"{license.pk}.lic")
+    @operation(
+        "Get a license file",
+        permission="license.check-out",
+        gives=File(("application/octet-stream",)),
+        locks=False,
+        document_first=True,
+        parameters=PARAMETERS,
+    )
+    def check_out_file(self, request: APIRequest, license: License, document: CheckOutOptions) -> HttpResponse:
+        return LicenseFile(self._check_out(license, document), filename=f"{license.pk}.lic")
 
-    def _checked_out(self):
-        license = self.look_up()
-        wish = parse_check_out(self.request, license, timezone.now())
-        self.authorize_for(license)
-        for name in wish.includes:
+    def _check_out(self, license: License, options: CheckOutOptions) -> str:
+        for name in options.includes:
             require(INCLUDES[name], self.request.user)
-        license.record_check_out(wish.issued)
-        return license, wish
+        license.record_check_out(options.issued)
+        return render_license_file(license, options)
+
+    def read_document(self, row: License | None) -> Any:
+        if row is None or self.action not in ("check_out", "check_out_file"):
+            return super().read_document(row)
+        given = parse_check_out_query(self.request.query_params)
+        if document := super().read_document(row):
+            given |= document.get("meta", {})
+        return parse_check_out(given, row, timezone.now())
+
+
+def _number(document: dict[str, Any], name: str) -> int:
+    number = document.get("meta", {}).get(name, 1)
+    if abs(number) > MOST_USES:
+        raise BadRequest("integer is too large", pointer=f"/meta/{name}")
+    return number
 
 
 class LicenseFile(HttpResponse):
-    """A license file to be stored as it is."""
+    """A license file as an attachment."""
 
-    data = None  # what answers with a document have here
+    data = None  # an attribute of the other responses
 
-    def __init__(self, text, *, filename):
+    def __init__(self, text: str, *, filename: str) -> None:
         disposition = f'attachment; filename="{filename}"'
         super().__init__(text, content_type="application/octet-stream", headers={"Content-Disposition": disposition})

@@ -1,59 +1,43 @@
-"""What the viewsets of licenses share."""
+"""Which licenses a URL names, and which bearers may act on them."""
 
 from accounts.api.base import APIViewSet
 from accounts.permissions import Forbidden
+from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.models import License
 
-# A license is named by its id or by its key, and a key may have any characters, slashes too.
+# A license is named by its id or its key, and a key may contain any characters, even slashes.
 ANY_TEXT = r"(?s:.+?)"
-# What users may do to licenses that they own, unless the terms, or the license itself, are protected (contract:
-# licenses 9).
+
+# The rules for bearers of the role user (contract: licenses 9). They may take these actions on licenses that they own:
 UNLESS_POLICY_IS_PROTECTED = frozenset({"destroy", "revoke", "renew"})
 UNLESS_LICENSE_IS_PROTECTED = frozenset({"check_in", "check_out", "check_out_file", "increment_usage", "change_policy"})
-# Of these, what users may do who do not own the license but are attached to it.
+# and these also on licenses that they are attached to.
 FOR_ATTACHED = frozenset({"check_out", "check_out_file"})
-# Actions that read a license, change it and write it back.
-HOLDING = frozenset(
-    {
-        "partial_update",
-        "destroy",
-        "revoke",
-        "suspend",
-        "reinstate",
-        "renew",
-        "check_in",
-        "reset_usage",
-        "change_policy",
-        "change_owner",
-        "change_former_owner",
-    }
-)
 
 
 class LicenseBase(APIViewSet):
-    """Finds the license that an address names."""
+    """Base of the viewset of licenses and of its mixins."""
 
     queryset = License.objects.with_api_fields()
+    serializer_class = LicenseSerializer
     lookup_value_regex = ANY_TEXT
 
-    def look_up(self):
-        """The license, held if the action changes it; whether the bearer may act is not asked here."""
-        queryset = self.get_queryset()
-        if self.action in HOLDING:
-            queryset = queryset.select_for_update(of=("self",))
-        return self.find(queryset, self.kwargs["pk"])
-
-    def get_object(self):
-        license = self.look_up()
-        self.authorize_for(license)
-        return license
-
-    def authorize_for(self, license):
-        """Refuse whoever may not do this, or not to this license."""
-        self.authorize()
+    def authorize(self, row: License | None = None) -> None:
+        super().authorize(row)
         bearer = self.request.user
-        if bearer.role != "user" or self.action not in UNLESS_POLICY_IS_PROTECTED | UNLESS_LICENSE_IS_PROTECTED:
+        if bearer is None:  # validates a key
             return
-        terms = license.policy.protected if self.action in UNLESS_POLICY_IS_PROTECTED else license.is_protected
-        if terms or (license.owner_id != bearer.id and self.action not in FOR_ATTACHED):
+        if bearer.role == "license" and self.action == "list":
+            raise Forbidden
+        if bearer.role == "user" and row is not None:
+            self._authorize_user(row)
+
+    def _authorize_user(self, license: License) -> None:
+        if self.action in UNLESS_POLICY_IS_PROTECTED:
+            protected = license.policy.protected
+        elif self.action in UNLESS_LICENSE_IS_PROTECTED:
+            protected = license.is_protected
+        else:
+            return
+        if protected or (license.owner_id != self.request.user.id and self.action not in FOR_ATTACHED):
             raise Forbidden

@@ -1,193 +1,268 @@
-"""What a license belongs to, and what belongs to it (contract: licenses 8)."""
+"""The relationships of licenses, and the users and tokens of a license (contract: licenses 8)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from rest_framework import status
+from django.http.response import HttpResponseBase
+from django.utils import timezone
 from rest_framework.decorators import action
-from rest_framework.response import Response
 
 from accounts.api.base import APIViewSet
+from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.models import User
+from accounts.models.tokens import type_of
 from accounts.permissions import Forbidden
+from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
 from keygen_site.jsonapi.errors import BadRequest, EndpointNotFound, NotFound
+from keygen_site.jsonapi.lookups import Parent, Rows
+from keygen_site.jsonapi.operations import REFUSES, Gives, operation
+from keygen_site.jsonapi.request_documents import Members, Schema, identifier
+from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.types import ARRAY
+from keygen_site.jsonapi.versions import LAST_WITH_USER
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
-from licensing.api import operations
 from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
-from licensing.models import License, Policy
+from licensing.models import License, Policy, Product
 from licensing.services import attach_users, change_owner, change_policy, detach_users
 
-MOST_AT_ONCE = 100
-LAST_WITH_USER = "1.5"  # the last version of the API that called the owner of a license its user
+MAX_USERS_TOGETHER = 100
+
+_LICENSES = License.objects.select_related("policy", "owner")
+_OWNER: CompiledQuery[User] = CompiledQuery(
+    lambda uuid, now: User.objects.with_activity(now).filter(pk=uuid), sample_uuid(), sample_time()
+)
+_POLICY = {"data": identifier("policies", "policy")}
+_USER = {"data": identifier("users", "user", nullable=True)}
+_USERS: Members = {"data": Schema(ARRAY, required=True, blank=True, items=identifier("users", "user"))}
 
 
 class LicenseRelationships(LicenseBase):
-    """Mixin of the viewset of licenses: to whom and to what one belongs, and what there is none of."""
+    """Mixin of the viewset of licenses: the resources that a license is related to."""
 
     @action(detail=True)
-    def product(self, request, *args, **kwargs):
-        return Response(ProductSerializer.resource_object(self.get_object().product))
+    @operation("Show the product of a license", permission="product.read", gives=ProductSerializer)
+    def product(self, request: APIRequest, license: License) -> Product:
+        return license.product
+
+    # The policy ------------------------------------------------------------------------------------------------------
 
     @action(detail=True)
-    def policy(self, request, *args, **kwargs):
-        return Response(PolicySerializer.resource_object(self.get_object().policy))
+    @operation("Show the policy of a license", permission="policy.read", gives=PolicySerializer)
+    def policy(self, request: APIRequest, license: License) -> Policy:
+        return license.policy
 
     @policy.mapping.put
     @policy.mapping.patch
-    @transaction.atomic
-    def change_policy(self, request, *args, **kwargs):
-        license = self.look_up()
-        policy_id = self.document()["data"]["id"]
-        self.authorize_for(license)
-        change_policy(license, self._new_policy(policy_id))
-        return Response(LicenseSerializer.resource_object(license))
-
-    def _new_policy(self, policy_id):
-        bearer = self.request.user
-        policies = Policy.objects.select_related("account", "product").filter(account=bearer.account_id)
-        if bearer.role != "user":  # who may choose terms that they do not see yet
-            policies = policies.visible_to(bearer)
-        policy = policies.filter(pk=policy_id).first()
+    @operation(
+        "Put a license under another policy",
+        permission="license.policy.update",
+        takes=_POLICY,
+        gives=LicenseSerializer,
+        locks=True,
+        document_first=True,
+    )
+    def change_policy(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        bearer = request.user
+        policy = LicenseSerializer.find_related("policy", document["data"]["id"], bearer)
         if policy is None and bearer.role == "product":
             raise Forbidden
         if policy is None:
             raise _missing("policy")
         if bearer.role == "user" and policy.protected:
             raise Forbidden
-        return policy
+        change_policy(license, policy)
+        return license
+
+    # The owner -------------------------------------------------------------------------------------------------------
 
     @action(detail=True)
-    def owner(self, request, *args, **kwargs):
-        owner = User.objects.with_activity().filter(pk=self.get_object().owner_id).first()
-        return Response(owner and UserSerializer.resource_object(owner))
+    @operation("Show the owner of a license", permission="user.read", gives=Gives(UserSerializer, nullable=True))
+    def owner(self, request: APIRequest, license: License) -> User | None:
+        return _owner_of(license)
 
     @owner.mapping.put
     @owner.mapping.patch
-    @transaction.atomic
-    def change_owner(self, request, *args, **kwargs):
-        license = self.get_object()
-        linked = self.document()["data"]
-        owner = linked and User.objects.visible_to(request.user).filter(pk=linked["id"]).first()
-        if linked and owner is None:
-            raise _missing("owner")
-        change_owner(license, owner)
-        return Response(LicenseSerializer.resource_object(license))
+    @operation(
+        "Give a license another owner, or none",
+        permission="license.owner.update",
+        takes=_USER,
+        gives=LicenseSerializer,
+        locks=True,
+    )
+    def change_owner(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        return self._change_owner(license, document)
 
     @action(detail=True, url_path="user")
-    def former_owner(self, request, *args, **kwargs):
-        """The owner, as it was called in earlier versions of the API."""
-        self._refuse_later_versions()
-        return self.owner(request)
+    @operation(
+        "Show the owner of a license",
+        permission="user.read",
+        gives=Gives(UserSerializer, nullable=True),
+        deprecated=True,
+    )
+    def former_owner(self, request: APIRequest, license: License) -> User | None:
+        """Up to version 1.5."""
+        return _owner_of(license)
 
     @former_owner.mapping.put
     @former_owner.mapping.patch
-    def change_former_owner(self, request, *args, **kwargs):
-        self._refuse_later_versions()
-        return self.change_owner(request)
+    @operation(
+        "Give a license another owner, or none",
+        permission="license.owner.update",
+        takes=_USER,
+        gives=LicenseSerializer,
+        locks=True,
+        deprecated=True,
+    )
+    def change_former_owner(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        """Up to version 1.5."""
+        return self._change_owner(license, document)
 
-    def _refuse_later_versions(self):
-        if self.request.version > LAST_WITH_USER:
+    def _change_owner(self, license: License, document: dict[str, Any]) -> License:
+        linked = document["data"]
+        owner = linked and LicenseSerializer.find_related("owner", linked["id"], self.request.user)
+        if linked and owner is None:
+            raise _missing("owner")
+        change_owner(license, owner)
+        return license
+
+    def find_row(self, *, locked: bool) -> License:
+        if self.action in ("former_owner", "change_former_owner") and self.request.version > LAST_WITH_USER:
             raise EndpointNotFound
+        return super().find_row(locked=locked)
+
+    # Relationships that are not built --------------------------------------------------------------------------------
 
     @action(detail=True)
-    def group(self, request, *args, **kwargs):
-        self.get_object()
+    @operation("Show the group of a license", permission="license.read", gives=REFUSES)
+    def group(self, request: APIRequest, license: License) -> None:
+        """Groups are not supported."""
         raise NotFound("The requested group was not found")
 
     @action(detail=True)
-    def entitlements(self, request, *args, **kwargs):
-        return self._nothing()
+    @operation("List the entitlements of a license", permission="license.read", gives=Gives(paged=True))
+    def entitlements(self, request: APIRequest, license: License) -> HttpResponseBase:
+        """Entitlements are not supported: the list is empty."""
+        return self._empty_page()
 
     @action(detail=True, url_path="entitlements/(?P<entitlement>[^/]+)")
-    def entitlement(self, request, *args, entitlement, **kwargs):
-        self.get_object()
-        raise NotFound.of("entitlement", entitlement)
+    @operation("Show an entitlement of a license", permission="license.read", gives=REFUSES)
+    def entitlement(self, request: APIRequest, license: License) -> None:
+        """Entitlements are not supported."""
+        raise NotFound.of("entitlement", self.kwargs["entitlement"])
 
     @action(detail=True)
-    def machines(self, request, *args, **kwargs):
-        return self._nothing()
+    @operation("List the machines of a license", permission="license.read", gives=Gives(paged=True))
+    def machines(self, request: APIRequest, license: License) -> HttpResponseBase:
+        """Machines are not supported: the list is empty."""
+        return self._empty_page()
 
     @action(detail=True, url_path="machines/(?P<machine>[^/]+)")
-    def machine(self, request, *args, machine, **kwargs):
-        self.get_object()
-        raise NotFound.of("machine", machine)
+    @operation("Show a machine of a license", permission="license.read", gives=REFUSES)
+    def machine(self, request: APIRequest, license: License) -> None:
+        """Machines are not supported."""
+        raise NotFound.of("machine", self.kwargs["machine"])
 
-    def _nothing(self):
-        """The list of what is not built: a page of it, so that what the query asks for is looked at."""
-        self.get_object()
+    def _empty_page(self) -> HttpResponseBase:
+        """A page without rows, for which the query is validated as for any other."""
         return self.get_paginated_response(self.paginate_queryset(License.objects.none()))
 
 
-def _missing(name):
+def _owner_of(license: License) -> User | None:
+    return _OWNER.first(license.owner_id, timezone.now()) if license.owner_id else None
+
+
+def _missing(name: str) -> ValidationError:
     return ValidationError({name: ValidationError("must exist", code="not_found")})
 
 
-class OfLicense:
-    """Mixin of what is below a license, which the address names by id or key."""
+class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
+    """The users of a license: its owner and those attached to it."""
 
-    def find_parent(self):
-        licenses = License.objects.select_related("policy", "owner").visible_to(self.request.user)
-        self.license = self.find(licenses, self.kwargs["license"])
-
-
-class LicenseUserViewSet(OfLicense, RetrieveMixin, ListMixin, APIViewSet):
-    """The users of a license: its owner, and those attached to it."""
-
-    queryset = User.objects.with_activity()
+    queryset = User.objects.all()
     serializer_class = UserSerializer
-    operations = operations.LICENSE_USERS
-    permissions = {
-        "list": "user.read",
-        "retrieve": "user.read",
-        "attach": "license.users.attach",
-        "detach": "license.users.detach",
-    }
-    shape_before_permission = frozenset({"attach", "detach"})
+    parent = Parent("license", _LICENSES, narrow=lambda users, license_id: users.for_license(license_id))
+    license: License
 
-    def get_queryset(self):
-        return super().get_queryset().for_license(self.license.pk)
+    @classmethod
+    def rows(cls, action: str, now: datetime) -> Rows:
+        return User.objects.with_activity(now)
 
-    @transaction.atomic
-    def attach(self, request, *args, **kwargs):
-        self.serializer_class = LicenseUserSerializer  # errors are of these
-        user_ids = self._user_ids()
-        self.authorize()
-        users = User.objects.visible_to(request.user).in_bulk(user_ids)
-        if not users.keys() >= set(user_ids):
+    @operation(
+        "Attach users to a license, 1 to 100",
+        permission="license.users.attach",
+        takes=_USERS,
+        gives=Gives(LicenseUserSerializer, many=True),
+        locks=True,
+        document_first=True,
+    )
+    def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
+        self.serializer_class = LicenseUserSerializer  # errors are about these
+        users = User.objects.visible_to(request.user).in_bulk(document)
+        if not users.keys() >= set(document):
             raise _missing("user")
-        added = attach_users(self._held(), [users[user_id] for user_id in user_ids])
-        return Response([LicenseUserSerializer.resource_object(each) for each in added])
+        return attach_users(self._lock_license(), [users[user_id] for user_id in document])
 
-    @transaction.atomic
-    def detach(self, request, *args, **kwargs):
-        user_ids = self._user_ids()
-        self.authorize()
-        detach_users(self._held(), user_ids)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    @operation(
+        "Detach users from a license, 1 to 100",
+        permission="license.users.detach",
+        takes=_USERS,
+        locks=True,
+        document_first=True,
+    )
+    def detach(self, request: APIRequest, document: list[UUID]) -> None:
+        detach_users(self._lock_license(), document)
 
-    def _held(self):
-        """The license, so that two who change its users are one after the other."""
-        return self.find(License.objects.with_api_fields().select_for_update(of=("self",)), str(self.license.pk))
+    def read_document(self, row: Any) -> list[UUID] | None:
+        """The ids of the users that the document names.
 
-    def _user_ids(self):
-        users = self.document()["data"]
-        if not 1 <= len(users) <= MOST_AT_ONCE:
-            detail = f"length must be between 1 and {MOST_AT_ONCE} (inclusive)"
+        Raises:
+            BadRequest: the document is malformed, or has too few or too many.
+        """
+        document = super().read_document(row)
+        if document is None:
+            return None
+        users = document["data"]
+        if not 1 <= len(users) <= MAX_USERS_TOGETHER:
+            detail = f"length must be between 1 and {MAX_USERS_TOGETHER} (inclusive)"
             raise BadRequest(detail, pointer="/data")
         return [user["id"] for user in users]
 
+    def _lock_license(self) -> License:
+        """The license, locked, so that changes of its users do not overlap."""
+        licenses = License.objects.with_api_fields().select_for_update(of=("self",))
+        license = licenses.filter(pk=self.license.pk).first()
+        if license is None:
+            raise NotFound.of("license", str(self.license.pk))
+        return license
 
-class LicenseTokenViewSet(OfLicense, StaffAndProductOnly, BearerTokenViewSet):
-    """The tokens that speak for a license."""
 
-    operations = operations.LICENSE_TOKENS
-    permissions = BearerTokenViewSet.permissions | {"create": "license.tokens.generate"}
+class LicenseTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
+    """The tokens of a license."""
 
-    def find_parent(self):
-        super().find_parent()
-        self.bearer = self.license
+    parent = Parent(
+        "license",
+        _LICENSES,
+        narrow=lambda tokens, license_id: tokens.filter(bearer_type=type_of(License), bearer_id=license_id),
+    )
+    license: License
+
+    @operation(
+        "Make a token for a license",
+        permission="license.tokens.generate",
+        takes=LICENSE_TOKEN,
+        gives=TokenSerializer,
+        locks=False,
+        idempotent=False,
+        document_first=True,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> dict[str, Any]:
+        """The token's text is in this response only."""
+        return self.create_token(self.license, document)

@@ -1,7 +1,8 @@
-"""What can be looked at below a policy, a product or a user."""
+"""Bases of the read-only viewsets below a policy, a product or a user."""
+
+from typing import Any
 
 from accounts.api.base import APIViewSet
-from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
 from licensing.api.serializers.licenses import LicenseSerializer
@@ -9,33 +10,25 @@ from licensing.api.viewsets.license_base import ANY_TEXT
 from licensing.models import License
 
 
-class StaffAndProductOnly:
-    """Mixin: only staff and the product that it is of may look.
+class StaffAndProductOnly(APIViewSet):
+    """Mixin: refuses licenses and users.
 
-    A license or user that may read licenses, say, does so at their own address (contract: keys 5.3, 5.4).
+    They may read the resources that they see, but at the resources' own URLs only (contract: keys 5.3, 5.4).
     """
 
-    def authorize(self):
-        super().authorize()
+    def authorize(self, row: Any = None) -> None:
+        super().authorize(row)
         if self.request.user.role in ("license", "user"):
             raise Forbidden
 
 
-class OfUser:
-    """Mixin of what is below a user, whom the address names by id or e-mail."""
-
-    def find_parent(self):
-        self.user = self.find(User.objects.visible_to(self.request.user), self.kwargs["user"])
-
-
-class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin, APIViewSet):
-    """What is below a policy, a product or a user, to be looked at."""
+class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
+    """Resources below another one, for staff and products to read."""
 
 
 class NestedLicenseViewSet(NestedViewSet):
-    """Licenses, each named by its id or its key."""
+    """Licenses below another resource, each named by its id or key."""
 
     queryset = License.objects.with_api_fields()
     serializer_class = LicenseSerializer
-    permissions = {"list": "license.read", "retrieve": "license.read"}
     lookup_value_regex = ANY_TEXT

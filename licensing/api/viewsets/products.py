@@ -1,14 +1,24 @@
+"""Products, and the resources below them, over HTTP."""
+
+from datetime import datetime
+from typing import Any
+
 from accounts.api.base import APIViewSet
 from accounts.api.filters import UserFilterSet
+from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.models import User
+from accounts.models.tokens import type_of
 from accounts.permissions import Forbidden
+from keygen_site.jsonapi.lookups import Parent, Rows
+from keygen_site.jsonapi.operations import operation
+from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.filters import ProductLicenseFilterSet
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.api.viewsets.nested import NestedLicenseViewSet, NestedViewSet, OfUser, StaffAndProductOnly
+from licensing.api.viewsets.nested import NestedLicenseViewSet, NestedViewSet, StaffAndProductOnly
 from licensing.models import Policy, Product
 
 
@@ -17,76 +27,73 @@ class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, List
 
     queryset = Product.objects.all()
     serializer_class = ProductSerializer
-    permissions = {
-        "list": "product.read",
-        "retrieve": "product.read",
-        "create": "product.create",
-        "partial_update": "product.update",
-        "destroy": "product.delete",
-    }
 
-    def authorize(self):
-        super().authorize()
-        # A product may read itself, but is no reader of lists of products (contract: keys 5.4).
+    def authorize(self, row: Product | None = None) -> None:
+        super().authorize(row)
+        # A product may read itself, but not list products (contract: keys 5.4).
         if self.action == "list" and self.request.user.role == "product":
             raise Forbidden
 
 
-class OfProduct:
-    """Mixin of what is below a product, which the address names by id or code."""
-
-    def find_parent(self):
-        self.product = self.find(Product.objects.visible_to(self.request.user), self.kwargs["product"])
-
-
-class ProductPolicyViewSet(OfProduct, NestedViewSet):
+class ProductPolicyViewSet(NestedViewSet):
     """The policies of a product."""
 
     queryset = Policy.objects.all()
     serializer_class = PolicySerializer
-    permissions = {"list": "policy.read", "retrieve": "policy.read"}
+    parent = Parent(
+        "product", Product.objects.all(), narrow=lambda policies, product_id: policies.filter(product=product_id)
+    )
 
-    def get_queryset(self):
-        return super().get_queryset().filter(product=self.product)
 
-
-class ProductLicenseViewSet(OfProduct, NestedLicenseViewSet):
+class ProductLicenseViewSet(NestedLicenseViewSet):
     """The licenses of a product."""
 
     filterset_class = ProductLicenseFilterSet
+    parent = Parent(
+        "product", Product.objects.all(), narrow=lambda licenses, product_id: licenses.filter(product=product_id)
+    )
 
-    def get_queryset(self):
-        return super().get_queryset().filter(product=self.product)
 
-
-class ProductUserViewSet(OfProduct, NestedViewSet):
+class ProductUserViewSet(NestedViewSet):
     """The users who hold a license of a product."""
 
-    queryset = User.objects.with_activity()
+    queryset = User.objects.all()
     serializer_class = UserSerializer
     filterset_class = UserFilterSet
-    permissions = {"list": "user.read", "retrieve": "user.read"}
+    parent = Parent("product", Product.objects.all(), narrow=lambda users, product_id: users.for_product(product_id))
 
-    def get_queryset(self):
-        return super().get_queryset().for_product(self.product.pk)
+    @classmethod
+    def rows(cls, action: str, now: datetime) -> Rows:
+        return User.objects.with_activity(now)
 
 
-class UserProductViewSet(OfUser, NestedViewSet):
+class UserProductViewSet(NestedViewSet):
     """The products of which a user holds a license."""
 
     queryset = Product.objects.all()
     serializer_class = ProductSerializer
-    permissions = {"list": "product.read", "retrieve": "product.read"}
-
-    def get_queryset(self):
-        return super().get_queryset().for_user(self.user.pk)
+    parent = Parent("user", User.objects.all(), narrow=lambda products, user_id: products.for_user(user_id))
 
 
-class ProductTokenViewSet(OfProduct, StaffAndProductOnly, BearerTokenViewSet):
-    """The tokens that speak for a product."""
+class ProductTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
+    """The tokens of a product."""
 
-    permissions = BearerTokenViewSet.permissions | {"create": "product.tokens.generate"}
+    parent = Parent(
+        "product",
+        Product.objects.all(),
+        narrow=lambda tokens, product_id: tokens.filter(bearer_type=type_of(Product), bearer_id=product_id),
+    )
+    product: Product
 
-    def find_parent(self):
-        super().find_parent()
-        self.bearer = self.product
+    @operation(
+        "Make a token for a product",
+        permission="product.tokens.generate",
+        takes=BEARER_TOKEN,
+        gives=TokenSerializer,
+        locks=False,
+        idempotent=False,
+        document_first=True,
+    )
+    def create(self, request: APIRequest, document: dict[str, Any]) -> dict[str, Any]:
+        """The token's text is in this response only."""
+        return self.create_token(self.product, document)

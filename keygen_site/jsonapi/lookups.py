@@ -1,0 +1,82 @@
+"""Looking up the row that an identifier in a URL names, by a compiled query."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_text, sample_uuid_text
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import NotFound
+
+Rows = Any  # a queryset, whose class depends on the model
+
+
+class Lookup:
+    """Finds the row that an identifier names among those that a bearer may see.
+
+    An identifier is what the queryset's `by_identifier` takes; without that method it is the id.
+    """
+
+    def __init__(self, visible: Callable[..., Rows], *samples: Any, unused: tuple[int, ...] = (), locked: bool = False):
+        """
+        Args:
+            visible: makes the queryset of a bearer and further values.
+            samples: a sample of each further value, see `CompiledQuery`.
+            unused: indexes of further values that the queryset may leave out.
+            locked: whether the row is locked until the transaction ends.
+        """
+        self._visible, self._locked = visible, locked
+        self._by_uuid = CompiledQuery(self._named, *samples, sample_uuid_text(), unused=unused)
+        self._by_text = CompiledQuery(self._named, *samples, sample_text(), unused=unused)
+
+    def find(self, identifier: str, bearer: Bearer, *values: Any) -> Any | None:
+        """The row, or None."""
+        if parse_uuid(identifier):
+            return self._by_uuid.first(*values, identifier, bearer=bearer)
+        rows = self._visible(bearer, *values)
+        if not hasattr(rows, "by_identifier"):
+            return None
+        if getattr(rows, "needs_own_query", None) and rows.needs_own_query(identifier):
+            return self._named(bearer, *values, identifier).first()
+        return self._by_text.first(*values, identifier, bearer=bearer)
+
+    def _named(self, bearer: Bearer, *values: Any) -> Rows:
+        *values, identifier = values  # type: ignore[assignment]
+        rows = self._visible(bearer, *values)
+        if hasattr(rows, "by_identifier"):
+            rows = rows.by_identifier(identifier)
+        else:
+            rows = rows.filter(pk=parse_uuid(identifier))
+        return rows.select_for_update(of=("self",)) if self._locked else rows
+
+
+@dataclass(frozen=True, eq=False)
+class Parent:
+    """The resource that a nested URL lies below.
+
+    Attributes:
+        name: the URL parameter, and the attribute of the viewset that holds the row.
+        rows: the queryset in which it is looked up; it has `visible_to`.
+        narrow: returns those rows of the viewset that lie below the parent with an id.
+    """
+
+    name: str
+    rows: Rows
+    narrow: Callable[[Rows, UUID], Rows]
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(lambda bearer: self.rows.visible_to(bearer))  # type: ignore[attr-defined]
+
+    def find(self, identifier: str, bearer: Bearer) -> Any:
+        """The parent.
+
+        Raises:
+            NotFound: it does not exist, or the bearer may not see it.
+        """
+        row = self._lookup.find(identifier, bearer)
+        if row is None:
+            raise NotFound.of(self.rows.model._meta.verbose_name, identifier)
+        return row

@@ -1,0 +1,32 @@
+"""The type of a request that the pipeline of the base viewset has completed."""
+
+from typing import TYPE_CHECKING, Any
+
+from rest_framework.request import Request
+
+
+class APIRequest(Request):
+    """A request of DRF, with the attributes that the pipeline and the middleware add to it.
+
+    Attributes:
+        id: of the request, as in the header X-Request-Id.
+        account: the account that the URL names; None for a sign-up.
+        user: the bearer, or None in an anonymous action.
+        auth: the token, or the user who signed in by password, or None.
+        version: the API version of the response.
+        credential: the credential that was sent, or None.
+        found_token: the token of that credential, not yet checked.
+        rate_limit: the state of the tightest rate limit, or None.
+        authorized: whether permissions have been checked.
+    """
+
+    if TYPE_CHECKING:
+        id: str
+        account: Any
+        user: Any
+        auth: Any
+        version: str
+        credential: Any
+        found_token: Any
+        rate_limit: Any
+        authorized: bool

@@ -1,0 +1,25 @@
+"""Member names and timestamps as JSON:API documents spell them. Plain Python: models and services use it too."""
+
+import re
+from datetime import datetime
+from functools import lru_cache
+
+
+@lru_cache(maxsize=2048)
+def snake(name: str) -> str:
+    """`usePool`, `use-pool` and `Use Pool` are all `use_pool`."""
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    return re.sub(r"[\W_]+", "_", words).strip("_").lower()
+
+
+@lru_cache(maxsize=2048)
+def camel(name: str) -> str:
+    """`use_pool` is `usePool`."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """ISO 8601 in UTC with three fractional digits, truncated, e.g. `2017-01-02T20:26:53.464Z`."""
+    # Not by `strftime`, which writes the year 204 with three digits.
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z" if moment else None

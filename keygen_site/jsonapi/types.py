@@ -1,0 +1,148 @@
+"""The kinds of values in documents: how each is read from a request, written into a response, and described.
+
+One row for each kind. A field of a serializer is of the kind that `type_of_field` gives for its class.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from django.utils.dateparse import parse_date, parse_datetime
+from rest_framework import serializers
+
+from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import BadRequest, NullByte
+from keygen_site.jsonapi.text import camel, snake, timestamp
+
+LARGEST_INTEGER = 2**63 - 1
+UUID_SCHEMA = {"type": "string", "format": "uuid"}
+TIME_SCHEMA = {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """A kind of value.
+
+    Attributes:
+        name: what a type mismatch calls it.
+        read: the Python value of a JSON value; raises `BadRequest` with the pointer it is given.
+        write: the JSON value of a Python value.
+        schema: the JSON Schema.
+    """
+
+    name: str
+    read: Callable[[Any, str | None], Any]
+    write: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+_JSON_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "object", list: "array"}
+
+
+def _mismatch(value: Any, expected: str, pointer: str | None) -> NoReturn:
+    received = _JSON_NAMES.get(type(value), "null")
+    raise BadRequest(f"type mismatch (received {received} expected {expected})", pointer=pointer)
+
+
+def _read_exactly(kind: type, name: str) -> Callable[[Any, str | None], Any]:
+    def read(value: Any, pointer: str | None) -> Any:
+        if type(value) is not kind:
+            _mismatch(value, name, pointer)
+        return value
+
+    return read
+
+
+def _read_string(value: Any, pointer: str | None) -> str:
+    if type(value) is not str:
+        _mismatch(value, "string", pointer)
+    if "\0" in value:
+        raise NullByte
+    return value
+
+
+def _read_integer(value: Any, pointer: str | None) -> int:
+    # The parser reads an integer beyond 64 bits as a float.
+    if type(value) in (int, float) and abs(value) > LARGEST_INTEGER:
+        raise BadRequest("integer is too large", pointer=pointer)
+    if type(value) is not int:
+        _mismatch(value, "integer", pointer)
+    return value
+
+
+def _read_float(value: Any, pointer: str | None) -> float:
+    if type(value) not in (int, float):
+        _mismatch(value, "float", pointer)
+    return float(value)
+
+
+def _read_uuid(value: Any, pointer: str | None) -> Any:
+    uuid = parse_uuid(value)
+    if uuid is None:
+        _mismatch(value, "UUID string", pointer)
+    return uuid
+
+
+def parse_time(value: Any, pointer: str | None = None) -> datetime:
+    """A timestamp: ISO 8601, in UTC unless it has an offset, or seconds since 1970 (contract: licenses 0.2).
+
+    Raises:
+        BadRequest: the value is not a timestamp.
+    """
+    if type(value) not in (str, int, float):
+        _mismatch(value, "time", pointer)
+    try:
+        if type(value) is not str or value.strip().isdecimal():
+            return datetime.fromtimestamp(float(value), UTC)
+        moment = parse_datetime(value) or datetime.combine(parse_date(value), datetime.min.time())  # type: ignore[arg-type]
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError, TypeError):
+        raise BadRequest("failed to coerce string to time", pointer=pointer) from None
+
+
+# Writing -------------------------------------------------------------------------------------------------------------
+
+
+def _camelize(value: Any) -> Any:
+    """Metadata with names in camelCase where they were sent in snake_case; other names stay as sent."""
+    if isinstance(value, dict):
+        return {camel(name) if snake(name) == name else name: _camelize(content) for name, content in value.items()}
+    return [_camelize(item) for item in value] if isinstance(value, list) else value
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+# The table -----------------------------------------------------------------------------------------------------------
+
+_INTEGERS = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}
+
+STRING = ValueType("string", _read_string, _unchanged, {"type": "string"})
+INTEGER = ValueType("integer", _read_integer, _unchanged, _INTEGERS)
+FLOAT = ValueType("float", _read_float, _unchanged, {"type": "number"})
+BOOLEAN = ValueType("boolean", _read_exactly(bool, "boolean"), _unchanged, {"type": "boolean"})
+UUID = ValueType("uuid", _read_uuid, _unchanged, UUID_SCHEMA)
+TIME = ValueType("time", parse_time, timestamp, TIME_SCHEMA)
+OBJECT = ValueType("object", _read_exactly(dict, "object"), _camelize, {"type": "object", "additionalProperties": True})
+ARRAY = ValueType("array", _read_exactly(list, "array"), _unchanged, {"type": "array"})
+
+_BY_FIELD: tuple[tuple[type[serializers.Field], ValueType], ...] = (
+    (serializers.BooleanField, BOOLEAN),
+    (serializers.IntegerField, INTEGER),
+    (serializers.FloatField, FLOAT),
+    (serializers.DateTimeField, TIME),
+    (serializers.UUIDField, UUID),
+    (serializers.ListField, ARRAY),
+    (serializers.JSONField, OBJECT),
+)
+
+
+def type_of_field(field: serializers.Field) -> ValueType:
+    """The kind of a serializer field; a choice is a string. A field class may state its own as `value_type`."""
+    if own := getattr(field, "value_type", None):
+        return own
+    return next((value_type for kind, value_type in _BY_FIELD if isinstance(field, kind)), STRING)
