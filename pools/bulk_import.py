@@ -322,7 +322,8 @@ class SQLiteImporter(BulkImporter):
     def _try(self, cursor):
         refused = self._elsewhere(cursor) | self._taken(cursor)
         cursor.execute("SELECT c.digest FROM pools_chunk c JOIN pools_tried t ON t.digest = c.digest")
-        refused |= {found: Reason.REPEATED for (found,) in cursor.fetchall()}
+        # All texts of earlier chunks are there: of one that was refused the reason is still the same.
+        refused = {found: Reason.REPEATED for (found,) in cursor.fetchall()} | refused
         cursor.execute("INSERT OR IGNORE INTO pools_tried SELECT digest FROM pools_chunk")
         return refused
 

@@ -46,7 +46,7 @@ class Reason(Enum):
     WITHDRAWN = "was withdrawn"
     LICENSE = "is already a license's key"
     LICENSE_ID = "is a license's identifier"
-    USED = "was used before: its key or license has been deleted"
+    USED = "was used before, by a key or license that has been deleted"
     RESERVED = "is reserved"
     TOO_SHORT = f"is too short (minimum is {MIN_LENGTH} characters)"
     TOO_LONG = f"is too long (maximum is {MAX_LENGTH} characters)"

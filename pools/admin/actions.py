@@ -39,7 +39,7 @@ class Reveal(ConfirmedAction):
 
 
 class ReturnForm(ReferenceForm):
-    """The operator's word that a key may be handed out again."""
+    """The operator's confirmation that a key may be handed out again."""
 
     undelivered = forms.BooleanField(
         label="Nobody received this key", help_text="It must be true of each key that is listed above."
@@ -58,7 +58,7 @@ class Return(ConfirmedAction):
     def consequences(self, keys):
         return [
             "It is available again, in its old place: it is the next to be handed out.",
-            "Only a key that the API or a command popped, and that reached nobody, can be returned. "
+            "Only a key that the API or a command popped, and that was not delivered, can be returned. "
             "A key that was issued, shown in the console or exported stays popped: pop another one instead.",
         ]
 

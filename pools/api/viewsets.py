@@ -127,9 +127,12 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         locks=False,
     )
     def return_key(self, request: APIRequest, document: dict[str, Any]) -> Key:
-        """Only a key that the API or a command popped and that reached nobody: `undelivered` must be true, else it is
-        `422` with the code `UNDELIVERED_REQUIRED`. A key that was issued (`KEY_ISSUED`), or that was popped or revealed
-        in the console or exported (`KEY_DISCLOSED`), is never put back."""
+        """Only a key that the API or a command popped and that was not delivered.
+
+        `undelivered` must be true to confirm this, else it is `422` with the code `UNDELIVERED_REQUIRED`. A key that
+        was issued (`KEY_ISSUED`), or was popped or revealed in the console or exported (`KEY_DISCLOSED`), is never put
+        back.
+        """
         named = document["meta"]
         undelivered = named.get("undelivered", False)
         return return_key(policy=self.policy, text=named["key"], undelivered=undelivered, audit=self.audit)

@@ -73,10 +73,10 @@ def _pages(keys, moment):
 
 
 def _disclosed(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
-    """The keys of a page, all marked as disclosed; those that were not are read again, for they may have changed.
+    """The keys of a page, all marked as disclosed.
 
-    A key that another transaction holds is waited for, but alone: an export that waited while it holds others could be
-    waited for in turn by a pop.
+    Those that were not marked before are read again under a lock, because they may have been popped, renamed or deleted
+    since. The export waits for a locked key only while it locks no other, for a pop of several keys may wait for it.
     """
     fresh = [key.pk for key in page if key.disclosed is None]
     marked = _mark(keys.filter(pk__in=fresh).select_for_update(of=("self",), skip_locked=True)) if fresh else {}
@@ -87,7 +87,7 @@ def _disclosed(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
 
 
 def _mark(keys: KeyQuerySet) -> dict[UUID, Key]:
-    """Mark keys as disclosed, in a transaction of its own; those that there are, by id."""
+    """Mark keys as disclosed, in a transaction of its own; returns those that are still there, by id."""
     with transaction.atomic(durable=True):
         held = {key.pk: key for key in keys}
         Key.objects.filter(pk__in=held).disclose()

@@ -56,11 +56,11 @@ class KeyDisclosed(KeyRefused):
 
 
 class UndeliveredRequired(KeyRefused):
-    """A popped key goes back only where the caller says that it reached nobody."""
+    """A popped key goes back only if the caller confirms that it was not delivered."""
 
     code = "UNDELIVERED_REQUIRED"
     source = {"pointer": "/meta/undelivered"}
-    detail = "must be true: say that nobody received the key, or pop another key instead"
+    detail = "must be true, to confirm that the key was not delivered; otherwise pop another key instead"
 
 
 @transaction.atomic
@@ -98,13 +98,13 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
     Other processes of the server may overtake it for a second (`pools.popping`).
 
     Args:
-        undelivered: whether the caller says that the key reached nobody; only then it is returned.
+        undelivered: whether the caller confirms that the key was not delivered; only then it is returned.
 
     Raises:
         KeyNotFound, KeyWaiting, KeyWithdrawn: there is nothing to return.
         KeyHeldByLicense, KeyIssued: a license has it, or had it.
         KeyDisclosed: a person has seen it.
-        UndeliveredRequired: the caller does not say that it reached nobody.
+        UndeliveredRequired: the caller does not confirm that it was not delivered.
     """
     key = _locked(policy, text)
     if key.withdrawn:

@@ -28,7 +28,9 @@ HELD = refused("is held by a license", "KEY_ISSUED")
 ISSUED = refused("was issued with a license: it stays popped, so pop another key instead", "KEY_ISSUED")
 DISCLOSED = refused("was shown to a person: it stays popped, so pop another key instead", "KEY_DISCLOSED")
 UNDELIVERED = refused(
-    "must be true: say that nobody received the key, or pop another key instead", "UNDELIVERED_REQUIRED", "undelivered"
+    "must be true, to confirm that the key was not delivered; otherwise pop another key instead",
+    "UNDELIVERED_REQUIRED",
+    "undelivered",
 )
 
 

@@ -76,6 +76,7 @@ def taken_texts(policy):
     withdraw_key(policy=policy, text="withdrawn-key", audit=ORIGIN)
     add_keys(other, "others-key")
     license = make_license(unpooled, "licenses-key")
+    add_used_texts(other, unpooled)
     return {
         "popped-key": Reason.POPPED,
         "issued-key": Reason.POPPED,
@@ -83,9 +84,18 @@ def taken_texts(policy):
         "withdrawn-key": Reason.WITHDRAWN,
         "others-key": Reason.ELSEWHERE,
         "licenses-key": Reason.LICENSE,
+        "deleted-key": Reason.USED,
+        "deleted-licenses-key": Reason.USED,
         str(license.pk): Reason.LICENSE_ID,
         license.pk.hex.upper(): Reason.LICENSE_ID,
     }
+
+
+def add_used_texts(policy, unpooled):
+    (key,) = add_keys(policy, "deleted-key")
+    Key.objects.filter(pk=key.pk).update(popped=timezone.now())
+    key.delete()
+    make_license(unpooled, "deleted-licenses-key").delete()
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -108,14 +118,33 @@ def test_says_why_a_key_cannot_be_added(pooled_policy, small_chunks, dry_run, sk
         on_rejected=heard.extend,
     )
 
-    expected = [*enumerate(taken.values(), 2), (11, Reason.REPEATED), (13, Reason.REPEATED)]
+    expected = [*enumerate(taken.values(), 2), (13, Reason.REPEATED), (15, Reason.REPEATED)]
     assert [(rejection.line, rejection.reason) for rejection in heard] == expected
     assert report.first == heard
-    assert (report.lines, report.good, report.rejected) == (13, 3, 10)
-    assert sum(report.reasons.values()) == 10
+    assert (report.lines, report.good, report.rejected) == (15, 3, 12)
+    assert sum(report.reasons.values()) == 12
     added = 3 if skip_invalid and not dry_run else 0
     assert (report.added, Key.objects.count() - before, KeyImport.objects.count()) == (added, added, bool(added))
     assert pooled_policy.pool.filter(key__startswith="KEY-").count() == added
+
+
+def test_says_the_same_of_used_texts_in_a_dry_run(acme, small_chunks):
+    add_used_texts(acme.policy, acme.unpooled)
+    texts = ["deleted-key", *numbered(3), "deleted-licenses-key", "deleted-key", "deleted-licenses-key"]
+
+    dry = add(acme.policy, *texts, skip_invalid=True, dry_run=True)
+    report = add(acme.policy, *texts, skip_invalid=True)
+
+    assert [(found.line, found.reason) for found in report.first] == [(line, Reason.USED) for line in (1, 5, 6, 7)]
+    assert dry.first == report.first
+    assert report.added == 3
+
+
+def test_says_that_a_license_has_a_key_that_an_earlier_one_had(acme):
+    make_license(acme.unpooled, "licenses-key").delete()
+    make_license(acme.unpooled, "licenses-key")
+
+    assert add(acme.policy, "licenses-key").reasons == {Reason.LICENSE: 1}
 
 
 def test_does_not_mind_the_keys_of_another_account(pooled_policy, rival):

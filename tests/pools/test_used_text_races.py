@@ -13,10 +13,12 @@ from django.db import connection
 from licensing.models import License
 from licensing.services import issue_license
 from pools.key_files import Line, Reason
-from pools.models import Key
+from pools.models import Key, UsedText
 from pools.services.imports import import_keys, stage_import
+from pools.services.keys import reveal_key
 from tests.cast import add_keys, make_license, make_policy
 from tests.licensing.test_issue_license import license_document
+from tests.pools.test_import_races import wait_for
 from tests.races import Holder, race, race_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
@@ -24,6 +26,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 TEXT = "KEY-{:04}"
 WAYS = ("by_new_key", "by_changed_key", "by_import")
 OTHERS = ["OTHER-0001", "OTHER-0002"]
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Before:
@@ -58,10 +63,8 @@ def attempt(delete, come, number):
         def release():
             with connection.cursor() as cursor:
                 while not over.wait(0.01):
-                    cursor.execute(
-                        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                    )
-                    if cursor.fetchone():
+                    cursor.execute(WAITING)
+                    if cursor.fetchone()[0]:
                         holder.let_go(commit=True)
 
         result, _ = race_of([run, release])
@@ -102,7 +105,7 @@ def came(response):
     return response.status_code != 422
 
 
-class RateLimitCounter:
+class Attempts:
     """How a text comes back into Acme's pool; each says whether it did."""
 
     def __init__(self, api, acme, audit):
@@ -137,7 +140,7 @@ class RateLimitCounter:
     ],
 )
 def test_a_text_does_not_come_back_while_its_row_is_being_deleted(api, acme, audit, use, way):
-    attempts = RateLimitCounter(api, acme, audit)
+    attempts = Attempts(api, acme, audit)
     came_back = []
 
     for number in count(1):
@@ -151,6 +154,23 @@ def test_a_text_does_not_come_back_while_its_row_is_being_deleted(api, acme, aud
 
     assert came_back == []
     assert number > 5
+
+
+@pytest.mark.parametrize("act", ["pop", "reveal"])
+def test_a_deletion_that_waits_for_the_use_of_a_key_keeps_its_text(acme, audit, act):
+    """The deletion began when the key was not used."""
+    (key,) = add_keys(acme.policy, "KEY-0001")
+    use = {"pop": lambda: acme.policy.pool.pop(audit), "reveal": lambda: reveal_key(key, audit)}[act]
+    with Holder(use) as holder:
+
+        def let_go():
+            wait_for(WAITING)
+            holder.let_go(commit=True)
+
+        race_of([acme.policy.delete, let_go])
+
+    assert not Key.objects.exists()
+    assert UsedText.objects.get().kind == "key"
 
 
 def test_a_license_that_came_and_went_while_an_import_ran_keeps_its_text_out(acme, audit):
