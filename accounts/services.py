@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Mapping
 from functools import partial
-from threading import Thread
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +14,7 @@ from django.db.models import Field
 from django.template.loader import render_to_string
 
 from accounts import rate_limits
-from accounts.mail import _send
+from accounts.mail import send_in_background
 from accounts.models import Account, Token, User
 from accounts.password_reset import OldPasswordInvalid
 from accounts.signing.key_cache import cached_private_key
@@ -103,7 +102,7 @@ def _tell_old_address(user: User, old_email: str) -> None:
     name = user.account.name if user.account else "the console"
     text = render_to_string("accounts/email_changed.txt", {"user": user, "name": name, "old_email": old_email})
     # In a thread: the request does not wait for the mail server.
-    Thread(target=_send, args=(f"Your email address for {name} was changed", text, old_email)).start()
+    send_in_background(f"Your email address for {name} was changed", text, old_email)
 
 
 def update_password(user, *, old, new, address, keep_token=None):

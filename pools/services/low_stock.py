@@ -46,7 +46,7 @@ def forget_stock_checks():
 def reset_low_alert(policy):
     """Keys have come into a pool: when it gets low again, that is new."""
     if policy.low_stock_threshold is not None:
-        Policy.objects.filter(pk=policy.pk, low_told__isnull=False).update(low_stock_alerted=None)
+        Policy.objects.filter(pk=policy.pk, low_stock_alerted__isnull=False).update(low_stock_alerted=None)
 
 
 def _tell(policy, waiting):

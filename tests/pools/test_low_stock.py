@@ -23,7 +23,7 @@ class AtOnce(Thread):
 @pytest.fixture
 def mailbox(settings, monkeypatch):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.services.Thread", AtOnce)
+    monkeypatch.setattr("accounts.mail.Thread", AtOnce)
     mail.outbox = []
     return mail.outbox
 
