@@ -3,11 +3,17 @@ from django.contrib.admin import apps as admin
 
 
 class AccountsConfig(AppConfig):
-    """Who is asking, and what they may do."""
+    """Accounts, users and tokens, and their permissions."""
 
     name = "accounts"
     verbose_name = "Access"
     default = True
+
+    def ready(self) -> None:
+        from accounts import bearers
+        from accounts.models import User
+
+        bearers.register(User)
 
 
 class ConsoleConfig(admin.AdminConfig):

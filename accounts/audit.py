@@ -1,16 +1,17 @@
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 
 @dataclass(frozen=True)
 class AuditContext:
-    """Whence an act comes: who did it and what for. The ledger keeps it.
+    """Who caused a change, through which interface, and the caller's reference. Stored with every ledger entry.
 
     Attributes:
-        bearer_type, bearer_id: who asked through the API, e.g. `products`.
-        operator: the e-mail of who acted in the console, or the name of a command.
+        bearer_type, bearer_id: the bearer of a request of the API, e.g. `products`.
+        operator: the email of the operator in the console, or the name of a command.
         request_id: the id of the request, as in the header `X-Request-Id`.
-        reference: what the caller says it is for, e.g. an order number.
+        reference: the caller's reference, e.g. an order number.
     """
 
     bearer_type: str = ""
@@ -19,6 +20,6 @@ class AuditContext:
     request_id: str = ""
     reference: str = ""
 
-    def as_dict(self):
-        """The attributes by name, as the ledger's columns are called."""
+    def as_dict(self) -> dict[str, Any]:
+        """The attributes by name; the ledger has columns of these names."""
         return dict(vars(self))

@@ -1,12 +1,16 @@
-"""Who is asking: credentials of the API, and e-mail and password for the console."""
+"""Authentication: credentials of the API, and email and password in the console."""
 
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 
+from accounts import bearers
+from accounts.bearers import Bearer
+from accounts.credentials import Credential
 from accounts.errors import (
     CredentialsInvalid,
     SignInRefused,
@@ -15,7 +19,7 @@ from accounts.errors import (
     TokenInvalid,
     UserBanned,
 )
-from accounts.models import User
+from accounts.models import Token, User
 from accounts.sign_in import sign_in, sign_in_to_console
 from keygen_site.db.uuids import parse_uuid
 
@@ -23,21 +27,22 @@ LAST_WITH_UNIFORM_ERRORS = "1.7"
 
 
 class BearerAuthentication(BaseAuthentication):
-    """By a credential of the account that the address names; the viewset's `begin()` has found both."""
+    """Authenticates the credential that `APIViewSet.resolve_account()` has found, in the account of the URL."""
 
-    def authenticate(self, request):
-        credential = request.credential
+    def authenticate(self, request: Any) -> tuple[Bearer, Token | User | None] | None:
+        credential: Credential | None = request.credential
         if credential is None:
             return None
-        match credential.kind:
-            case "license":
-                return licenses().bearer_of_key(request.account, credential.text), None
-            case "password":
-                return self._signed_in(request, credential)
-        return self._bearer_of(request), request.found_token
+        if credential.kind == "password":
+            return self._sign_in(request, credential)
+        if credential.kind == "token":
+            return self._bearer_of_token(request), request.found_token
+        by_key = bearers.types()[credential.kind].by_key
+        assert by_key is not None
+        return by_key(request.account, credential.text), None
 
-    def _bearer_of(self, request):
-        token = request.found_token
+    def _bearer_of_token(self, request: Any) -> Bearer:
+        token: Token | None = request.found_token
         if token is None or token.account_id != request.account.pk:
             raise TokenFormatInvalid if parse_uuid(request.credential.text) else TokenInvalid
         if token.is_expired:
@@ -45,17 +50,18 @@ class BearerAuthentication(BaseAuthentication):
         if token.bearer_banned:
             raise UserBanned
         bearer = token.as_bearer()
-        if bearer.role == "license":
-            licenses().check_token(bearer)
+        check = bearers.type_of(bearer.model).check
+        if check is not None:
+            check(bearer)
         return bearer
 
-    def _signed_in(self, request, credential):
+    def _sign_in(self, request: Any, credential: Credential) -> tuple[Bearer, User]:
         try:
             user = sign_in(
                 account=request.account,
                 email=credential.text,
                 password=credential.password,
-                address=client_address(request),
+                ip_address=client_ip(request),
             )
         except SignInRefused as error:
             if request.version <= LAST_WITH_UNIFORM_ERRORS or settings.UNIFORM_SIGN_IN_ERRORS:
@@ -64,17 +70,8 @@ class BearerAuthentication(BaseAuthentication):
         return user.as_bearer(), user
 
 
-def licenses():
-    """The module that knows about licenses as bearers: they are above accounts, so a setting names it.
-
-    It has `bearer_of_key(account, key)`, whom a license key speaks for, and `check_token(bearer)`, which refuses a
-    license's token that the license's terms do not allow.
-    """
-    return import_module(settings.LICENSE_AUTHENTICATION)
-
-
-def client_address(request):
-    """The network address that a request comes from: behind our own proxy, the one that the proxy saw."""
+def client_ip(request: HttpRequest | Request) -> str:
+    """The IP address of the client; behind our own proxy, the one that the proxy saw."""
     if settings.BEHIND_TLS_PROXY:
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
         if forwarded:
@@ -83,15 +80,22 @@ def client_address(request):
 
 
 class EmailBackend(ModelBackend):
-    """Signs people in to the console by e-mail and password, and by account where these do not say who it is."""
+    """Signs users in to the console by email and password, and by account where these match several users."""
 
-    def authenticate(self, request, username=None, password=None, account="", **kwargs):
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        account: str = "",
+        **kwargs: Any,
+    ) -> User | None:
         if not username or not password:
             return None
-        address = client_address(request) if request else ""
-        return sign_in_to_console(email=username, password=password, account=account, address=address)
+        ip_address = client_ip(request) if request else ""
+        return sign_in_to_console(email=username, password=password, account=account, ip_address=ip_address)
 
     def get_user(self, user_id: Any) -> User | None:
-        """The person of a session, with the account, which every page of the console names."""
+        """The user of a session, with the account, which every page of the console shows."""
         user = User.objects.select_related("account").filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None

@@ -1,9 +1,12 @@
-"""What a request says about who sends it (contract: platform 5.1). Whether it is true is not asked here."""
+"""Parses the credential of a request (contract: platform 5.1). It does not verify it."""
 
 import base64
 import binascii
 import re
 from dataclasses import dataclass, field
+
+from django.http import HttpRequest
+from rest_framework.request import Request
 
 from keygen_site.jsonapi.errors import BytesInvalid, NullByte
 
@@ -14,24 +17,24 @@ _NAMED_TOKEN = re.compile(r"token=", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Credential:
-    """A token, a license key, or an e-mail and a password.
+    """A token, a license key, or an email and a password.
 
     Attributes:
         kind: `token`, `license` or `password`.
-        text: the token, the key, or the e-mail.
+        text: the token, the key, or the email.
         password: the password.
     """
 
     kind: str
-    text: str = field(repr=False)  # so that no traceback or log shows a secret
+    text: str = field(repr=False)  # no traceback or log shows a secret
     password: str = field(default="", repr=False)
 
 
-def credential_of(request):
+def parse_credential(request: HttpRequest | Request) -> Credential | None:
     """The credential in the header `Authorization`, or else in the query, or None.
 
     Raises:
-        BytesInvalid, NullByte: what Basic encodes is no text.
+        BytesInvalid, NullByte: Basic encodes something that is not text.
     """
     scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     match scheme.lower():
@@ -40,32 +43,32 @@ def credential_of(request):
         case "license":
             return _credential("license", value.strip())
         case "basic":
-            return _basic(value)
-    # Asked for here and not through `request.GET`, which would parse the query of every request.
+            return _parse_basic(value)
+    # `request.GET` would parse the query of every request.
     if "token=" in request.META.get("QUERY_STRING", "") or "auth=" in request.META.get("QUERY_STRING", ""):
-        return _in_query(request.GET.get("token") or request.GET.get("auth") or "")
+        return _parse_query(request.GET.get("token") or request.GET.get("auth") or "")
     return None
 
 
-def challenge(request):
-    """The value of `WWW-Authenticate`: the scheme that the request used, if we know it."""
+def build_challenge(request: HttpRequest | Request) -> str:
+    """The value of the header `WWW-Authenticate`: the scheme that the request used, if it is one of ours."""
     scheme = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
     return f'{scheme.capitalize() if scheme in SCHEMES else "Bearer"} realm="keygen"'
 
 
-def _credential(kind, text):
+def _credential(kind: str, text: str) -> Credential | None:
     return Credential(kind, text) if text else None
 
 
-def _in_query(value):
+def _parse_query(value: str) -> Credential | None:
     kind, colon, text = value.partition(":")
     if colon and kind in ("token", "license"):
         return _credential(kind, text)
     return _credential("token", value)
 
 
-def _basic(value):
-    user, colon, password = _decoded(value).partition(":")
+def _parse_basic(value: str) -> Credential | None:
+    user, colon, password = _decode_basic(value).partition(":")
     if user in ("token", "license") and colon:
         return _credential(user, password)
     if "@" in user and colon:
@@ -73,8 +76,8 @@ def _basic(value):
     return _credential("token", user)
 
 
-def _decoded(value):
-    """What a Basic value encodes: whatever is not base64 in it is ignored, for clients wrap and quote it."""
+def _decode_basic(value: str) -> str:
+    """The text that a Basic value encodes. Other characters than base64's are ignored: clients wrap and quote it."""
     letters = _NOT_BASE64.sub("", value).replace("-", "+").replace("_", "/")
     try:
         text = base64.b64decode(letters + "=" * (-len(letters) % 4)).decode()

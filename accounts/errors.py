@@ -1,4 +1,6 @@
-"""What is said to those who are not let in (contract: platform 5.3, 5.4, 11.1)."""
+"""Errors of authentication and of rate limits (contract: platform 5.3, 5.4, 11.1)."""
+
+from collections.abc import Mapping
 
 from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
 
@@ -8,7 +10,7 @@ ABOUT_LICENSES = f"{ABOUT_AUTHENTICATION}#license-authentication"
 
 
 class Unauthorized(DomainError):
-    """A credential that is missing or no good; the header `WWW-Authenticate` comes with the answer."""
+    """The credential is missing or invalid. The response has the header `WWW-Authenticate`."""
 
     status = 401
     title = "Unauthorized"
@@ -21,7 +23,7 @@ class TokenMissing(Unauthorized):
 
 
 class TokenInvalid(Unauthorized):
-    """Unknown, revoked, or of another account."""
+    """The token is unknown, revoked, or of another account."""
 
     code = "TOKEN_INVALID"
     about = ABOUT_TOKENS
@@ -38,15 +40,8 @@ class TokenExpired(Unauthorized):
     detail = "Token is expired"
 
 
-class LicenseInvalid(Unauthorized):
-    """No license of the account has this key."""
-
-    code = "LICENSE_INVALID"
-    about = ABOUT_LICENSES
-
-
 class SignInRefused(Unauthorized):
-    """An e-mail and password that are no good."""
+    """The email and the password are invalid."""
 
     source = {"header": "Authorization"}
 
@@ -57,14 +52,14 @@ class EmailRequired(SignInRefused):
 
 
 class EmailInvalid(SignInRefused):
-    """Nobody in the account has it."""
+    """No user of the account has this email."""
 
     code = "EMAIL_INVALID"
     detail = "email must be valid"
 
 
 class PasswordNotSupported(SignInRefused):
-    """The user has none: somebody else gives them their tokens."""
+    """The user has no password: others make their tokens."""
 
     code = "PASSWORD_NOT_SUPPORTED"
     detail = "password is unsupported"
@@ -81,57 +76,28 @@ class PasswordInvalid(SignInRefused):
 
 
 class CredentialsInvalid(SignInRefused):
-    """Any of the above, without telling which."""
+    """Any of the above, without revealing which."""
 
     code = "CREDENTIALS_INVALID"
     detail = "email and password must be valid"
 
 
 class AccessDenied(DomainError):
-    """A good credential, of somebody who may do nothing at all."""
+    """The credential is valid, but its bearer may do nothing at all."""
 
     status = 403
     title = "Access denied"
 
 
 class UserBanned(AccessDenied):
-    """The user, or the owner of the license, that a token speaks for."""
+    """The bearer of the token, or the owner of the license that is, is banned."""
 
     code = "USER_BANNED"
     detail = "User is banned"
 
 
-class TokenNotAllowed(AccessDenied):
-    code = "TOKEN_NOT_ALLOWED"
-    detail = "Token authentication is not allowed by policy"
-    about = ABOUT_TOKENS
-
-
-class LicenseBanned(AccessDenied):
-    """Its owner is."""
-
-    code = "LICENSE_BANNED"
-    detail = "License is banned"
-
-
-class LicenseSuspended(AccessDenied):
-    code = "LICENSE_SUSPENDED"
-    detail = "License is suspended"
-
-
-class LicenseExpired(AccessDenied):
-    code = "LICENSE_EXPIRED"
-    detail = "License is expired"
-
-
-class LicenseNotAllowed(AccessDenied):
-    code = "LICENSE_NOT_ALLOWED"
-    detail = "License key authentication is not allowed by policy"
-    about = ABOUT_LICENSES
-
-
 class TooManyRequests(DomainError):
-    """Somebody tries too often; the headers say what, and when it makes sense to try again."""
+    """The client exceeded a rate limit. The headers say which, and when to try again."""
 
     status = 429
     title = "Too many requests"
@@ -139,6 +105,6 @@ class TooManyRequests(DomainError):
     code = "TOO_MANY_REQUESTS"
     early = True
 
-    def __init__(self, headers, *, seconds):
+    def __init__(self, headers: Mapping[str, str], *, seconds: int) -> None:
         super().__init__()
         self.headers = {**headers, "Retry-After": str(seconds)}

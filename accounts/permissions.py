@@ -1,32 +1,32 @@
-"""May the bearer do this? (contract: keys 0.4 and 5, platform 6.2)"""
+"""Permissions and rank: what a bearer may do (contract: keys 0.4 and 5, platform 6.2)."""
 
 from enum import StrEnum
 
 from django.db.models import Model
-from rest_framework.permissions import BasePermission
 
 from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.models.tokens import role_of
+from accounts.models.user_relations import user_relations
 from accounts.roles import ALLOWED_ROLES, CONSOLE_RANK, RANKS
 from keygen_site.jsonapi.errors import DomainError
 
 NOT_ALLOWED = "ensure the token or license is allowed to access all resources"
-NO_CREDENTIAL = "ensure a token or license is present and valid"  # said to those who sent no credential
+NO_CREDENTIAL = "ensure a token or license is present and valid"  # for requests without a credential
 
 
 class Forbidden(DomainError):
-    """In sight, but refused; `reason` says by which of the two questions of `accounts.roles`, or by another rule."""
+    """The bearer may see the resource, but not do this. `reason` names the rule, see `accounts.roles`."""
 
     status = 403
     title = "Access denied"
 
-    def __init__(self, reason=NOT_ALLOWED):
+    def __init__(self, reason: str = NOT_ALLOWED) -> None:
         super().__init__(f"You do not have permission to complete the request ({reason})")
 
 
-def require(permission, bearer):
-    """Refuse a bearer who does not hold a permission, or whose role may not use it.
+def require(permission: str, bearer: Bearer) -> None:
+    """Refuse a bearer whose role does not hold a permission, or may not use it.
 
     Raises:
         Forbidden: with the reason.
@@ -37,7 +37,7 @@ def require(permission, bearer):
         raise Forbidden
 
 
-def role_label(role):
+def role_label(role: str) -> str:
     """A role as an error names it, e.g. `sales agent`."""
     return role.replace("-", " ")
 
@@ -80,10 +80,10 @@ def why_not_change(actor: Bearer, bearer: Model | None, change: Change) -> str |
     Whether the actor sees the user and holds the permission is checked elsewhere.
 
     - Superusers change everyone, and everyone changes themselves.
-    - People who may use the console are changed by nobody else, but admins decide whether they get in (`ACCESS`).
+    - Users who may use the console are changed by themselves only, but admins decide whether they get in (`ACCESS`).
     - No one changes a user of a higher rank.
     - The email of another user is changed by admins, or by the user's product.
-    - A product leaves users alone who hold a license of another product, except for their profile.
+    - A product changes the profile only of a user who holds a license of another product.
     """
     if actor.is_superuser or (bearer is not None and bearer.pk == actor.id):
         return None
@@ -94,7 +94,7 @@ def why_not_change(actor: Bearer, bearer: Model | None, change: Change) -> str |
         return "only an admin may change the email of another user"
     if actor.role != "product" or change == Change.PROFILE or not isinstance(bearer, User):
         return None
-    return "user cannot belong to another product" if bearer.has_licenses_outside(actor.id) else None
+    return "user cannot belong to another product" if user_relations().belongs_to_others(bearer, actor.id) else None
 
 
 def rank_of(bearer: Model | None) -> int:
@@ -108,37 +108,28 @@ def rank_of(bearer: Model | None) -> int:
     return RANKS[role_of(bearer)]
 
 
-class HoldsPermission(BasePermission):
-    """Requires the permission of the action's operation. Only an anonymous operation gets here without a bearer."""
-
-    def has_permission(self, request, view):
-        if request.user is not None:
-            require(view.operation.permission, request.user)
-        return True
-
-
-def require_token(asking: Bearer, bearer: Model) -> None:
+def require_token(actor: Bearer, bearer: Model) -> None:
     """Refuse to make a token for a visible user, product or license that the actor may not speak for.
 
     Raises:
         Forbidden: by role (contract: platform 5.5), or by rank.
     """
-    if not _may_speak_for(asking, bearer):
+    if not _may_speak_for(actor, bearer):
         raise Forbidden
-    require_change(asking, bearer, Change.TOKENS)
+    require_change(actor, bearer, Change.TOKENS)
 
 
-def may_make_token(asking: Bearer, bearer: Model) -> bool:
+def may_make_token(actor: Bearer, bearer: Model) -> bool:
     """Whether `require_token()` permits it."""
-    return _may_speak_for(asking, bearer) and may_change(asking, bearer, Change.TOKENS)
+    return _may_speak_for(actor, bearer) and may_change(actor, bearer, Change.TOKENS)
 
 
-def _may_speak_for(asking: Bearer, bearer: Model) -> bool:
-    if bearer.pk == asking.id:
+def _may_speak_for(actor: Bearer, bearer: Model) -> bool:
+    if bearer.pk == actor.id:
         return True
-    match asking.role:
+    match actor.role:
         case "product":
-            return not isinstance(bearer, User) or User.objects.customers_of(asking).filter(pk=bearer.pk).exists()
+            return not isinstance(bearer, User) or User.objects.customers_of(actor).filter(pk=bearer.pk).exists()
         case "admin" | "developer":
             return not isinstance(bearer, User) or bearer.role == User.Role.USER
         case "sales-agent":

@@ -1,4 +1,4 @@
-"""How often somebody may try to get in (contract: platform 11.1)."""
+"""Rate limits of sign-ins, password changes and requests (contract: platform 11.1)."""
 
 import math
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from keygen_site.db.fields import digest
 
 @dataclass(frozen=True)
 class RateLimitState:
-    """How many attempts there were within a throttle's period.
+    """The state of a rate limit for one caller.
 
     Attributes:
-        window: the throttle's name.
-        count, limit: how many there were, and how many there may be.
-        until: when the period ends.
+        window: the name of the limit.
+        count, limit: the attempts so far, and how many are allowed.
+        until: the end of the window.
     """
 
     window: str
@@ -28,79 +28,76 @@ class RateLimitState:
     until: datetime
 
     @property
-    def left(self):
+    def remaining(self) -> int:
         return max(0, self.limit - self.count)
 
     @property
-    def headers(self):
-        """The headers that tell a client (contract: platform 3.3, 11.1)."""
+    def headers(self) -> dict[str, str]:
+        """The response headers (contract: platform 3.3, 11.1)."""
         return {
             "X-RateLimit-Window": self.window,
             "X-RateLimit-Count": str(self.count),
             "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.left),
+            "X-RateLimit-Remaining": str(self.remaining),
             "X-RateLimit-Reset": str(math.ceil(self.until.timestamp())),
         }
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most so many attempts in a period that begins with the first one.
+    """A number of attempts that a caller has in a window of time, which begins with the first one.
 
     Attributes:
-        window: its name, as the header `X-RateLimit-Window` says it.
-        attempts: how many, by the same caller.
-        period: how long they are counted.
+        window: the name of the limit, as in the header `X-RateLimit-Window`.
+        attempts: how many are allowed.
+        period: the length of the window.
     """
 
     window: str
     attempts: int
     period: timedelta
 
-    def hit(self, *caller):
-        """Count an attempt by a caller, who is whatever the parts are: an account, an address, an e-mail.
-
-        Returns:
-            How many there were: `RateLimitState`.
+    def hit(self, *caller: object) -> RateLimitState:
+        """Count an attempt of a caller, identified by e.g. an account, an IP address and an email.
 
         Raises:
-            TooManyRequests: it is one too many.
+            TooManyRequests: the attempt exceeds the limit.
         """
-        row = RateLimitCounter.objects.add(self._digest(caller), self.period)
-        counted = RateLimitState(self.window, row.number, self.attempts, row.until)
-        if counted.count > counted.limit:
-            seconds = (counted.until - timezone.now()).total_seconds()
-            raise TooManyRequests(counted.headers, seconds=max(1, math.ceil(seconds)))
-        return counted
+        row = RateLimitCounter.objects.hit(self._digest(caller), self.period)
+        state = RateLimitState(self.window, row.number, self.attempts, row.until)
+        if state.count > state.limit:
+            seconds = (state.until - timezone.now()).total_seconds()
+            raise TooManyRequests(state.headers, seconds=max(1, math.ceil(seconds)))
+        return state
 
-    def refund(self, *caller):
-        """Take an attempt back: it was no guess."""
+    def refund(self, *caller: object) -> None:
+        """Subtract an attempt, one that succeeded."""
         RateLimitCounter.objects.refund(self._digest(caller))
 
-    def _digest(self, caller):
+    def _digest(self, caller: tuple[object, ...]) -> bytes:
         return digest("\n".join(map(str, (self.window, self.attempts, *caller))))
 
 
-# Somebody who guesses one person's password.
-SIGN_IN = RateLimit("auth", 5, timedelta(minutes=1))
-# Somebody who guesses everybody's: only what failed counts, for a whole office may sit behind one address.
+# Per email, against guessing the password of one user.
+SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
+# Per IP address, against guessing the passwords of many users. Failures only: a whole office may share an IP address.
 FAILED_SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
-FORGOTTEN_PASSWORD = RateLimit("rstpwd", 5, timedelta(hours=1))
-CHANGED_PASSWORD = RateLimit("mutpwd", 5, timedelta(minutes=10))
+PASSWORD_RESETS = RateLimit("rstpwd", 5, timedelta(hours=1))
+PASSWORD_CHANGES = RateLimit("mutpwd", 5, timedelta(minutes=10))
 
 
-def count_request(*caller):
-    """Count any request of a caller, where the settings limit how many there may be.
+def count_request(*caller: object) -> RateLimitState | None:
+    """Count a request of a caller, where the settings limit their number.
 
     Returns:
-        What the headers of the answer shall say, of the period that is closest to its limit; None without limits.
+        The state of the tightest limit, for the headers of the response; None without limits.
 
     Raises:
-        TooManyRequests: it is one too many.
+        TooManyRequests: the request exceeds a limit.
     """
-    periods = (
+    limits = (
         ("1s", settings.REQUESTS_PER_SECOND, timedelta(seconds=1)),
         ("1m", settings.REQUESTS_PER_MINUTE, timedelta(minutes=1)),
     )
-    counted = [RateLimit(window, most, period).hit(*caller) for window, most, period in periods if most]
-    return min(counted, key=lambda each: each.left / each.limit, default=None)
+    states = [RateLimit(window, number, period).hit(*caller) for window, number, period in limits if number]
+    return min(states, key=lambda state: state.remaining / state.limit, default=None)

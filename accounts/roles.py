@@ -1,20 +1,19 @@
-"""What each role may do, to be read at a glance (contract: keys 5, platform 6.1, licenses 9).
+"""Roles and their permissions (contract: keys 5, platform 6.1, licenses 9).
 
-Two questions are asked, and the answer to a refused one says which:
+There are two checks, each with an error of its own:
 
-1. does the role *hold* the permission? (`ROLE_PERMISSIONS`; else "<role> lacks permission to perform action")
-2. may the role *use* it? (`ALLOWED_ROLES`: the administrative roles hold the same permissions, and differ here;
-   else "ensure the token or license is allowed to access all resources")
+1. The role *holds* the permission (`ROLE_PERMISSIONS`); else "<role> lacks permission to perform action".
+2. The role may *use* it (`ALLOWED_ROLES`); else "ensure the token or license is allowed to access all resources". The
+   administrative roles hold the same permissions and differ here.
 
-Whether the object is one that the bearer may see is a third question: `visible_to(bearer)`.
+Whether the bearer may see the object is checked separately, by `visible_to(bearer)`.
 """
 
 ADMINISTRATORS = frozenset({"admin", "developer"})
 STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
 
-# permission: the roles that may use it; without any, nobody: accounts are not deleted through the API, and made by
-# those who have none yet. A, D: admin, developer; Sa, Su: sales, support agent; R: read-only;
-# P: product; L: license; U: user.
+# Each permission, and the roles that may use it: A, D: admin, developer; Sa, Su: sales agent, support agent;
+# R: read-only; P: product; L: license; U: user. No role deletes an account, and a sign-up has no bearer.
 _TABLE = """
     account.create
     account.delete
@@ -72,7 +71,7 @@ _TABLE = """
     user.unban                     A D Sa Su P
     user.update                    A D Sa P U
 """
-_ROLES = {
+_ROLE_BY_LETTER = {
     "A": "admin",
     "D": "developer",
     "Sa": "sales-agent",
@@ -84,25 +83,26 @@ _ROLES = {
 }
 
 ALLOWED_ROLES = {
-    permission: frozenset(_ROLES[letter] for letter in letters)
+    permission: frozenset(_ROLE_BY_LETTER[letter] for letter in letters)
     for permission, *letters in (line.split() for line in _TABLE.strip().splitlines())
 }
 PERMISSIONS = frozenset(ALLOWED_ROLES)
 
 
-def _ending(*endings):
+def _ending_with(*endings: str) -> frozenset[str]:
     return frozenset(permission for permission in PERMISSIONS if permission.endswith(endings))
 
 
 _OWN_PASSWORD = frozenset({"user.password.reset", "user.password.update"})
 
-# What a role holds by default. Users and licenses may be *given* more (platform 6.1, "allowed"), never keys or pools.
+# The permissions that a role holds by default. The original API lets users and licenses be given more (platform 6.1,
+# "allowed"), but none for keys or pools.
 ROLE_PERMISSIONS = {
     "admin": PERMISSIONS,
     "developer": PERMISSIONS,
     "sales-agent": PERMISSIONS,
     "support-agent": PERMISSIONS,
-    "read-only": _ending(".read") | _OWN_PASSWORD | {"license.validate", "token.generate"},
+    "read-only": _ending_with(".read") | _OWN_PASSWORD | {"license.validate", "token.generate"},
     "product": PERMISSIONS
     - _OWN_PASSWORD
     - {
@@ -159,5 +159,5 @@ RANKS = {
     "license": 0,
     "user": 0,
 }
-# The rank of people who may use the console, whatever their role: the highest below superusers, who rank above all.
+# The rank of users who may use the console, whatever their role. Only superusers rank higher.
 CONSOLE_RANK = 8

@@ -1,48 +1,50 @@
-"""What happens across accounts, people and tokens."""
+"""Operations across accounts, users and tokens."""
 
-import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
+from uuid import UUID
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field
 from django.template.loader import render_to_string
 
 from accounts import rate_limits
-from accounts.mail import send_in_background
+from accounts.mail import can_send_mail, send_mail
 from accounts.models import Account, Token, User
 from accounts.password_reset import OldPasswordInvalid
 from accounts.signing.key_cache import cached_private_key
 
-logger = logging.getLogger(__name__)
-
 
 @transaction.atomic
-def create_account(*, slug, name, email, password=None, protected=True, **fields):
-    """An account with its first admin and a token for them: `(account, user, text of the token)`.
+def create_account(
+    *, slug: str, name: str, email: str, password: str | None = None, protected: bool = True, **fields: Any
+) -> tuple[Account, User, str]:
+    """Create an account with its first admin, and a token for the admin.
+
+    Returns:
+        The account, the admin, and the text of the token.
 
     Raises:
-        ValidationError: what is wrong, by field.
+        ValidationError: by field.
     """
     account = Account(slug=slug, name=name, protected=protected, **fields)
     account.validate_and_save()
-    cached_private_key(account.pk, "ed25519")  # made now, so that the first answer need not wait for it
+    cached_private_key(account.pk, "ed25519")  # now, so that the first response does not wait for it
     user = User.objects.create_user(email, password, account=account, role=User.Role.ADMIN)
     _, text = Token.generate(user)
     return account, user, text
 
 
 @transaction.atomic
-def sign_up(*, admins, name, slug, **fields):
-    """An account with some admins, none of whom gets a token: they sign in.
+def sign_up(*, admins: Iterable[Mapping[str, Any]], name: str, slug: str, **fields: Any) -> Account:
+    """Create an account with its admins. They get no tokens; they sign in.
 
     Raises:
-        ValidationError: what is wrong with the account, by field, or with its `admins`.
+        ValidationError: by field of the account, or for `admins`.
     """
     account = Account(name=name, slug=slug, **fields)
     account.validate_and_save()
@@ -61,16 +63,17 @@ def sign_up(*, admins, name, slug, **fields):
 
 
 @transaction.atomic
-def change_user(user, values, *, keep_token=None):
-    """Change a user's fields.
+def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | None = None) -> User:
+    """Change fields of a user.
 
-    Another role, email or password, or access to the console, revokes the user's tokens, except for the one with id
-    `keep_token`. Another email or password ends the sessions in the console too. The old address is told of a new one.
+    Another role, email or password, or another access to the console, revokes the user's tokens, except for the one
+    with id `keep_token`. Another email or password ends the sessions in the console too. A mail to the old email
+    announces that it was changed.
 
     Raises:
-        ValidationError: what is wrong, by field.
+        ValidationError: by field.
     """
-    changed, old_email = changes_of(user, values), user.email
+    changed, old_email = changed_fields(user, values), user.email
     for name in changed - {"password"}:
         setattr(user, name, values[name])
     if "password" in changed:
@@ -80,12 +83,12 @@ def change_user(user, values, *, keep_token=None):
     if changed & {"role", "is_staff", "email", "password"}:
         user.tokens.exclude(pk=keep_token).delete()
     if "email" in changed:
-        transaction.on_commit(partial(_tell_old_address, user, old_email), robust=True)
+        transaction.on_commit(partial(_notify_old_email, user, old_email), robust=True)
     return user
 
 
-def changes_of(user: User, values: Mapping[str, Any]) -> set[str]:
-    """The names of those values that differ from the user's; a password always counts as another one."""
+def changed_fields(user: User, values: Mapping[str, Any]) -> set[str]:
+    """The names of the values that differ from the user's. A password always counts as different."""
     changed = {"password"} & values.keys()
     for name in values.keys() - changed:
         field = User._meta.get_field(name)
@@ -95,42 +98,65 @@ def changes_of(user: User, values: Mapping[str, Any]) -> set[str]:
     return changed
 
 
-def _tell_old_address(user: User, old_email: str) -> None:
-    """Mail the former address of a user that mail goes elsewhere now. The new address is not named."""
-    if settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+def _notify_old_email(user: User, old_email: str) -> None:
+    """Mail to the old email of a user that it was changed. The mail does not contain the new one."""
+    if not can_send_mail():
         return
     name = user.account.name if user.account else "the console"
     text = render_to_string("accounts/email_changed.txt", {"user": user, "name": name, "old_email": old_email})
-    # In a thread: the request does not wait for the mail server.
-    send_in_background(f"Your email address for {name} was changed", text, old_email)
+    send_mail(f"Your email address for {name} was changed", text, old_email)
 
 
-def update_password(user, *, old, new, address, keep_token=None):
-    """Give somebody a new password who knows the old one. Their other tokens are revoked.
+def update_password(user: User, *, old: str, new: str, ip_address: str, keep_token: UUID | None = None) -> User:
+    """Replace a password by a user who knows it. The user's other tokens are revoked.
 
     Raises:
-        OldPasswordInvalid: they do not, or have none.
-        ValidationError: the new one is too short or too long.
-        TooManyRequests: they have tried too often.
+        OldPasswordInvalid: the old password is wrong, or the user has none.
+        ValidationError: the new password is too short or too long.
+        TooManyRequests: there were too many attempts.
     """
-    rate_limits.CHANGED_PASSWORD.hit(user.account_id, address, user.pk)
+    rate_limits.PASSWORD_CHANGES.hit(user.account_id, ip_address, user.pk)
     if not user.check_password(old):
         raise OldPasswordInvalid
     return change_user(user, {"password": new}, keep_token=keep_token)
 
 
-# Domains whose addresses say nothing about where somebody works.
-PERSONAL = (
-    "aol.com fastmail.com gmail.com gmx.com gmx.de gmx.net googlemail.com hey.com hotmail.com icloud.com live.com "
-    "mac.com mail.com mailinator.com me.com msn.com outlook.com proton.me protonmail.com qq.com web.de yahoo.com "
-    "yandex.com yandex.ru zoho.com"
+# Domains of mail providers: an email there says nothing about the user's company.
+PERSONAL_DOMAINS = frozenset(
+    [
+        "aol.com",
+        "fastmail.com",
+        "gmail.com",
+        "gmx.com",
+        "gmx.de",
+        "gmx.net",
+        "googlemail.com",
+        "hey.com",
+        "hotmail.com",
+        "icloud.com",
+        "live.com",
+        "mac.com",
+        "mail.com",
+        "mailinator.com",
+        "me.com",
+        "msn.com",
+        "outlook.com",
+        "proton.me",
+        "protonmail.com",
+        "qq.com",
+        "web.de",
+        "yahoo.com",
+        "yandex.com",
+        "yandex.ru",
+        "zoho.com",
+    ]
 )
 
 
-def name_from(email):
-    """A name and a free slug for the account of somebody: `keygen-sh` from a company's address, else from their own."""
+def propose_name(email: str) -> tuple[str, str]:
+    """A name and a free slug for an account: the domain of the admin's email, or the user part of a personal one."""
     person, _, domain = email.strip().lower().rpartition("@")
-    name = person if domain in PERSONAL.split() else domain
+    name = person if domain in PERSONAL_DOMAINS else domain
     slug = re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "account"
     if Account.objects.filter(slug=slug).exists():
         slug = f"{slug}-{secrets.token_hex(3)}"

@@ -170,8 +170,6 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W019",  # X-Frame-Options is as the contract has it; pages have `frame-ancestors` too
     "security.W021",  # whether browsers may have the host on their list is for whoever owns the domain to say
 ]
-# Knows licenses as bearers; `accounts`, below it, only knows this name.
-LICENSE_AUTHENTICATION = "licensing.authentication"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -189,6 +187,9 @@ if BEHIND_TLS_PROXY:
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_AGE = 10 * 60 * 60  # seconds since the sign-in: a working day
+
+# The apps in the order of the console's menu; others follow.
+CONSOLE_MENU = ["pools", "licensing", "accounts"]
 
 # Mail ----------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +223,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "keygen_site.jsonapi.pagination.Pagination",
     "DEFAULT_FILTER_BACKENDS": ["keygen_site.jsonapi.filters.FilterBackend"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HoldsPermission"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.api.permissions.HoldsPermission"],
     "EXCEPTION_HANDLER": "keygen_site.jsonapi.exceptions.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

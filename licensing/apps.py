@@ -2,7 +2,23 @@ from django.apps import AppConfig
 
 
 class LicensingConfig(AppConfig):
-    """What is licensed, on what terms, to whom."""
+    """Products, the policies under which they are sold, and licenses."""
 
     name = "licensing"
     verbose_name = "Licensing"
+
+    def ready(self) -> None:
+        from accounts import bearers
+        from accounts.models.user_relations import register_relations
+        from licensing.authentication import bearer_of_key, check_token
+        from licensing.models import License, Product
+        from licensing.models.holders import HolderRelations
+
+        bearers.register(Product)
+        bearers.register(
+            License,
+            by_key=bearer_of_key,
+            check=check_token,
+            of_product=lambda product_id: License.objects.filter(product=product_id),
+        )
+        register_relations(HolderRelations())

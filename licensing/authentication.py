@@ -1,26 +1,54 @@
-"""Licenses as bearers: by their key, or by a token. The setting LICENSE_AUTHENTICATION names this module."""
+"""Licenses as bearers: by their key, or by a token."""
 
 from django.utils import timezone
 
 from accounts.bearers import Bearer
-from accounts.errors import (
-    LicenseBanned,
-    LicenseExpired,
-    LicenseInvalid,
-    LicenseNotAllowed,
-    LicenseSuspended,
-    TokenInvalid,
-    TokenNotAllowed,
-    UserBanned,
-)
+from accounts.errors import ABOUT_LICENSES, ABOUT_TOKENS, AccessDenied, TokenInvalid, Unauthorized, UserBanned
+from accounts.models import Account
 from licensing.models import License
 
 BY_KEY = ("LICENSE", "MIXED")
 BY_TOKEN = ("TOKEN", "MIXED")
 
 
-def bearer_of_key(account, key):
-    """Whom a license key of an account speaks for (contract: licenses 9.1).
+class LicenseInvalid(Unauthorized):
+    """No license of the account has this key."""
+
+    code = "LICENSE_INVALID"
+    about = ABOUT_LICENSES
+
+
+class TokenNotAllowed(AccessDenied):
+    code = "TOKEN_NOT_ALLOWED"
+    detail = "Token authentication is not allowed by policy"
+    about = ABOUT_TOKENS
+
+
+class LicenseBanned(AccessDenied):
+    """The owner of the license is banned."""
+
+    code = "LICENSE_BANNED"
+    detail = "License is banned"
+
+
+class LicenseSuspended(AccessDenied):
+    code = "LICENSE_SUSPENDED"
+    detail = "License is suspended"
+
+
+class LicenseExpired(AccessDenied):
+    code = "LICENSE_EXPIRED"
+    detail = "License is expired"
+
+
+class LicenseNotAllowed(AccessDenied):
+    code = "LICENSE_NOT_ALLOWED"
+    detail = "License key authentication is not allowed by policy"
+    about = ABOUT_LICENSES
+
+
+def bearer_of_key(account: Account, key: str) -> Bearer:
+    """The license with a key, as a bearer (contract: licenses 9.1).
 
     Raises:
         LicenseInvalid, LicenseBanned, LicenseSuspended, LicenseExpired, LicenseNotAllowed: the first that applies.
@@ -40,8 +68,8 @@ def bearer_of_key(account, key):
     return Bearer(account_id=account.pk, id=license.pk, model=License, role="license")
 
 
-def check_token(bearer):
-    """Refuse a license's token that the license's terms do not allow. A suspended license may still use its tokens.
+def check_token(bearer: Bearer) -> None:
+    """Refuse a license's token if its policy does not allow tokens. A suspended license may still use its tokens.
 
     Raises:
         TokenInvalid, UserBanned, TokenNotAllowed: the first that applies.

@@ -10,12 +10,12 @@ from hashlib import sha256
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from accounts.signing.algorithms import ALGORITHMS
+from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from licensing.signed_keys import sign
 
 PLAIN, SEALED = "base64", "aes-256-gcm"
 ENCODINGS = (PLAIN, SEALED)
-SIGNATURES = tuple(ALGORITHMS)
+SIGNATURES = tuple(KEY_KIND_BY_ALGORITHM)
 _LINE = 60
 _TAG = 16  # bytes
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 from django.core.exceptions import ValidationError
 
 from accounts.signing import algorithms
-from accounts.signing.key_cache import current
+from accounts.signing.key_cache import private_key_in_transaction
 from keygen_site.jsonapi.text import timestamp
 
 ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
@@ -26,7 +26,7 @@ _TEMPLATE = re.compile(r"\{\{\s*(\w*)\s*\}\}")
 
 
 def algorithm_of(scheme):
-    """The signature algorithm of a scheme, or of what has none (`accounts.signing.algorithms.ALGORITHMS`)."""
+    """The signature algorithm of a scheme, or of what has none (`algorithms.KEY_KIND_BY_ALGORITHM`)."""
     if scheme and scheme.startswith("RSA"):
         return "rsa-pss-sha256" if "_PSS_" in scheme else "rsa-sha256"
     return "ecdsa-p256" if scheme == "ECDSA_P256_SIGN" else "ed25519"
@@ -34,7 +34,9 @@ def algorithm_of(scheme):
 
 def sign(account_id, algorithm, message):
     """The signature of some bytes by the account."""
-    return algorithms.sign(algorithm, current(account_id, algorithms.ALGORITHMS[algorithm]), message)
+    return algorithms.sign(
+        algorithm, private_key_in_transaction(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm]), message
+    )
 
 
 def signed_key(license, seed=None):
@@ -72,7 +74,7 @@ def _encrypted(account_id, seed):
         detail = f"key exceeds maximum byte length (max size of {MOST_ENCRYPTED} bytes)"
         raise ValidationError({"key": ValidationError(detail, code="byte_size_exceeded")})
     # "Encrypted" with the private key, that anybody may read with the public one: a signature of the bare bytes.
-    return _base64(current(account_id, "rsa2048").sign(seed, padding.PKCS1v15(), NoDigestInfo()))
+    return _base64(private_key_in_transaction(account_id, "rsa2048").sign(seed, padding.PKCS1v15(), NoDigestInfo()))
 
 
 def _jwt(account_id, seed):

@@ -18,7 +18,7 @@ def test_finds_what_the_queryset_finds(acme, django_assert_num_queries):
         found = find_token(text)
         assert found.account == acme.account
 
-    asked = Token.objects.authenticating(digest(text)).get()
+    asked = Token.objects.for_authentication(digest(text)).get()
     assert found == asked
     assert vars(found).keys() == vars(asked).keys()
     for name in ("bearer_role", "bearer_banned", "created", "bearer_id", "expiry"):

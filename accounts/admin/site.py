@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
@@ -13,9 +14,6 @@ from django.urls import URLPattern, URLResolver, path
 from accounts.admin.form_once import SHOWN_FOR, shown
 from accounts.errors import TooManyRequests
 from accounts.sign_in import AccountRequired
-
-# What is worked with daily comes first.
-MENU = ["pools", "licensing", "accounts"]
 
 
 class SignInForm(AdminAuthenticationForm):
@@ -111,7 +109,8 @@ class Console(AdminSite):
             for model in app["models"]:
                 model["name"] = getattr(self._registry[model["model"]], "menu_name", "") or model["name"]
             app["models"].sort(key=lambda model: order[model["model"]])
-        return sorted(apps, key=lambda app: MENU.index(app["app_label"]) if app["app_label"] in MENU else len(MENU))
+        menu = settings.CONSOLE_MENU
+        return sorted(apps, key=lambda app: menu.index(app["app_label"]) if app["app_label"] in menu else len(menu))
 
     def _in_order(self, app_label):
         """The models of an app, in the order in which they were registered."""

@@ -1,19 +1,19 @@
-"""The base viewset of the API: whose account a request is about, who is asking, and what they may do."""
+"""The base viewset of the API: finds the account, authenticates the bearer, and checks permissions."""
 
 from typing import Any, cast
 
 from django.conf import settings
 
 from accounts.audit import AuditContext
-from accounts.authentication import client_address
+from accounts.authentication import client_ip
 from accounts.bearers import Bearer
-from accounts.credentials import Credential, challenge, credential_of
+from accounts.credentials import Credential, build_challenge, parse_credential
 from accounts.errors import TokenMissing
 from accounts.models import Account, Token, find_token
 from accounts.permissions import Forbidden
 from accounts.rate_limits import count_request
 from accounts.roles import ALLOWED_ROLES
-from accounts.signing.algorithms import wanted_algorithm
+from accounts.signing.algorithms import parse_accept_signature
 from keygen_site.jsonapi.errors import BadRequest, DomainError, NotFound
 from keygen_site.jsonapi.operations import Access
 from keygen_site.jsonapi.requests import APIRequest
@@ -36,13 +36,13 @@ class EnvironmentNotSupported(BadRequest):
 
 
 class ReferenceInvalid(BadRequest):
-    """`Keygen-Reference`, by which a caller says what a change is for, is stored in the ledger as it is."""
+    """The header `Keygen-Reference`, the caller's reference for a change, is stored in the ledger as it is."""
 
     detail = "must be between 1 and 255 characters, without control characters"
     source = {"header": "Keygen-Reference"}
 
 
-def reference_of(request: APIRequest) -> str:
+def parse_reference(request: APIRequest) -> str:
     """The caller's reference, e.g. an order number; empty without the header.
 
     Raises:
@@ -76,14 +76,14 @@ class APIViewSet(BaseViewSet):
         request.account = self.find_account(request.found_token)
         cast(Any, request._request).account = request.account  # whose key signs the response: `SignatureMiddleware`
         credential_text = credential.text if credential else ""
-        request.rate_limit = count_request(request.account.pk, client_address(request), credential_text)
+        request.rate_limit = count_request(request.account.pk, client_ip(request), credential_text)
 
     def resolve_version(self, request: APIRequest) -> None:
         default = request.account.api_version if request.account else CURRENT_VERSION
         request.version = parse_version(request.META.get("HTTP_KEYGEN_VERSION", ""), default)
 
     def check_headers(self, request: APIRequest) -> None:
-        wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
+        parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
 
@@ -96,8 +96,8 @@ class APIViewSet(BaseViewSet):
             raise TokenMissing
 
     def find_credential(self, request: APIRequest) -> Credential | None:
-        """The credential of the request; an e-mail and a password only for an action that takes them."""
-        credential = credential_of(request)
+        """The credential of the request; an email and a password only for an action that takes them."""
+        credential = parse_credential(request)
         if credential and credential.kind == "password" and Access.PASSWORD not in self.operation.access:
             return Credential("token", credential.text)
         return credential
@@ -108,7 +108,7 @@ class APIViewSet(BaseViewSet):
         if not identifier:
             raise NotFound("account is required")
         if token and token.account.is_named(identifier):
-            account = token.account
+            account: Account | None = token.account
         else:
             account = Account.objects.by_identifier(identifier).first()
         if account is None or (settings.ACCOUNT and not account.is_named(settings.ACCOUNT)):
@@ -124,13 +124,13 @@ class APIViewSet(BaseViewSet):
 
     @property
     def audit(self) -> AuditContext:
-        """Who asks, and the caller's reference: for the ledger."""
+        """The bearer and the caller's reference, for the ledger."""
         bearer = self.request.user
         return AuditContext(
             bearer_type=bearer.type,
             bearer_id=bearer.id,
             request_id=self.request.id,
-            reference=reference_of(self.request),
+            reference=parse_reference(self.request),
         )
 
     @classmethod
@@ -163,7 +163,7 @@ class APIViewSet(BaseViewSet):
             for name, value in rate_limit.headers.items():
                 response.headers.setdefault(name, value)  # a narrower limit may have been reached
         if response.status_code == 401:
-            response["WWW-Authenticate"] = challenge(request)
+            response["WWW-Authenticate"] = build_challenge(request)
         if account:
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:

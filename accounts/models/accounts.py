@@ -1,5 +1,8 @@
 """Accounts: the tenants."""
 
+from typing import Self
+from uuid import UUID
+
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -10,18 +13,18 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 
 
-class AccountQuerySet(models.QuerySet):
-    def by_identifier(self, identifier):
-        """Accounts whose id or slug is `identifier`; no slug looks like a UUID, so there is one at most."""
+class AccountQuerySet(models.QuerySet["Account"]):
+    def by_identifier(self, identifier: str) -> Self:
+        """Accounts whose id or slug is `identifier`: at most one, as no slug looks like a UUID."""
         uuid = parse_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(slug=identifier))
 
 
 class Account(Resource):
-    """The tenant: everything else belongs to one."""
+    """A tenant. Everything else belongs to one."""
 
     class Status(models.TextChoices):
-        """Only a subscribed account is served; the operator of the server says which (contract: platform 7.5)."""
+        """Only a subscribed account is served; the operator of the server sets it (contract: platform 7.5)."""
 
         SUBSCRIBED = "SUBSCRIBED", "Active"
         PAUSED = "PAUSED", "Paused"
@@ -53,24 +56,24 @@ class Account(Resource):
     class JSONAPIMeta:
         resource_name = "accounts"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def clean(self):
+    def clean(self) -> None:
         if self.slug in ("action", "actions"):
             raise ValidationError({"slug": ValidationError("is reserved", code="not_allowed")})
         if parse_uuid(self.slug.replace("-", "")):
             raise ValidationError({"slug": ValidationError("cannot resemble a UUID", code="not_allowed")})
 
     @property
-    def account_id(self):
-        """What all resources have: the account that they belong to."""
+    def account_id(self) -> UUID:
+        """The account's own id: every resource has an `account_id`."""
         return self.pk
 
     @property
-    def is_active(self):
+    def is_active(self) -> bool:
         return self.status == self.Status.SUBSCRIBED
 
-    def is_named(self, identifier):
+    def is_named(self, identifier: str) -> bool:
         """Whether `identifier` is this account's id or slug, as in `Account.objects.by_identifier()`."""
         return identifier == self.slug or parse_uuid(identifier) == self.pk

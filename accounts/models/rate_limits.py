@@ -1,19 +1,19 @@
-"""How often something was tried."""
+"""The counters of rate limits."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-PRUNED_AT_ONCE = 100
+PRUNE_BATCH_SIZE = 100
 
 
-class RateLimitCounterManager(models.Manager):
-    def add(self, digest, period):
-        """Count one more attempt, and return how many there are: a row of `RateLimitCounter`.
+class RateLimitCounterManager(models.Manager["RateLimitCounter"]):
+    def hit(self, digest: bytes, period: timedelta) -> "RateLimitCounter":
+        """Count an attempt, and return the counter.
 
-        In the database rather than in a cache, so that all processes count together, and none counts twice.
+        In the database rather than in a cache, so that all processes share the count.
         """
         now = timezone.now()
         row = self.filter(digest=digest)
@@ -27,22 +27,22 @@ class RateLimitCounterManager(models.Manager):
                 with transaction.atomic():
                     return self.create(digest=digest, number=1, until=now + period)
             except IntegrityError:
-                continue  # somebody else was quicker: theirs is the row to count on
+                continue  # another process created the row first: count on that one
 
-    def refund(self, digest):
-        """Take one attempt back."""
+    def refund(self, digest: bytes) -> None:
+        """Subtract an attempt."""
         self.filter(digest=digest, number__gt=0).update(number=F("number") - 1)
 
-    def _prune(self, now):
-        # A few at a time, and not those that somebody may just be starting again.
+    def _prune(self, now: datetime) -> None:
+        # A few at a time, and none that another process may be restarting.
         old = self.filter(until__lt=now - timedelta(hours=1)).order_by("pk").values_list("pk", flat=True)
-        self.filter(pk__in=list(old[:PRUNED_AT_ONCE])).delete()
+        self.filter(pk__in=list(old[:PRUNE_BATCH_SIZE])).delete()
 
 
 class RateLimitCounter(models.Model):
-    """How often something was tried since the first time, until a moment after which it is counted anew.
+    """A fixed-window counter of attempts; the window ends at `until`.
 
-    What was tried, and by whom, is kept as a digest only.
+    The limit and the caller are stored as a digest only.
     """
 
     digest = models.BinaryField(max_length=32, unique=True)
@@ -51,5 +51,5 @@ class RateLimitCounter(models.Model):
 
     objects = RateLimitCounterManager()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.number} until {self.until}"

@@ -1,4 +1,6 @@
-"""The keys that an account signs with."""
+"""The private keys that an account signs with."""
+
+from uuid import UUID
 
 from django.db import models
 
@@ -7,21 +9,21 @@ from accounts.signing import algorithms
 from keygen_site.models import Resource
 
 
-class SigningKeyManager(models.Manager):
-    def of(self, account_id, kind):
-        """The key of an account, made when it is first needed; where two make it at once, the first one counts."""
-        key = self.filter(account=account_id, kind=kind).first()
+class SigningKeyManager(models.Manager["SigningKey"]):
+    def get_or_generate(self, account_id: UUID | str, kind: str) -> "SigningKey":
+        """The key of an account, generated at the first use. If two are generated concurrently, the first counts."""
+        key = self.filter(account_id=account_id, kind=kind).first()
         if key is None:
-            private = algorithms.generate(kind)
+            private = algorithms.generate_private_key(kind)
             key, _ = self.get_or_create(account_id=account_id, kind=kind, defaults={"private": private})
         return key
 
 
 class SigningKey(Resource):
-    """A private key of an account. It signs answers, and is shown to nobody; its public half is."""
+    """A private key of an account, which signs responses and license files. Only its public half is ever shown."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="signing_keys", editable=False)
-    kind = models.CharField(max_length=16, choices=[(kind, kind) for kind in algorithms.KINDS], editable=False)
+    kind = models.CharField(max_length=16, choices=[(kind, kind) for kind in algorithms.KEY_KINDS], editable=False)
     private = models.TextField(editable=False)
 
     objects = SigningKeyManager()
@@ -32,10 +34,10 @@ class SigningKey(Resource):
             models.UniqueConstraint(fields=["account", "kind"], name="accounts_signingkey_one_of_a_kind"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind} of {self.account_id}"
 
     @property
-    def public(self):
-        """The public half, as the wire shows it."""
-        return algorithms.public_text(self.kind, self.private)
+    def public(self) -> str:
+        """The public half, as the API shows it."""
+        return algorithms.serialize_public_key(self.kind, self.private)

@@ -1,15 +1,16 @@
-"""Tokens: what speaks for people, products and licenses."""
+"""Tokens: credentials that speak for users, products and licenses."""
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
-from django.apps import apps
 from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
+from accounts import bearers
 from accounts.bearers import Bearer
 from accounts.models.accounts import Account
 from accounts.models.users import User
@@ -17,41 +18,40 @@ from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes
 from keygen_site.db.fields import AtLeast, AtMost, ShortTextField, digest
 from keygen_site.models import Resource
 
-LIFETIME = timedelta(weeks=2)  # of users' tokens, and of any that expires and is regenerated
+# The lifetime of a user's token, and of any token that expires and is regenerated.
+TOKEN_LIFETIME = timedelta(weeks=2)
 
 
-class TokenQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
+class TokenQuerySet(models.QuerySet["Token"]):
+    def visible_to(self, bearer: Bearer) -> Self:
         """The tokens that a bearer may see: its own; a product also those of its users and licenses (platform 5.5)."""
         tokens = self.filter(account=bearer.account_id)
         if bearer.is_staff:
             return tokens
-        own = Q(bearer_type=type_of(bearer.model), bearer_id=bearer.id)
+        terms = Q(bearer_type=content_type_of(bearer.model), bearer_id=bearer.id)
         if bearer.role != "product":
-            return tokens.filter(own)
-        # By name: licenses are above accounts.
-        licenses = apps.get_model("licensing", "License")
-        users = User.objects.customers_of(bearer)
-        of_users = Q(bearer_type=type_of(User), bearer_id__in=users.values("pk"))
-        of_licenses = Q(
-            bearer_type=type_of(licenses), bearer_id__in=licenses.objects.filter(product=bearer.id).values("pk")
-        )
-        return tokens.filter(own | of_users | of_licenses)
+            return tokens.filter(terms)
+        customers = User.objects.customers_of(bearer)
+        terms |= Q(bearer_type=content_type_of(User), bearer_id__in=customers.values("pk"))
+        for each in bearers.types().values():
+            if each.of_product:
+                rows = each.of_product(bearer.id)
+                terms |= Q(bearer_type=content_type_of(each.model), bearer_id__in=rows.values("pk"))
+        return tokens.filter(terms)
 
-    def of(self, bearer):
+    def for_bearer(self, bearer: models.Model) -> Self:
         """The tokens that speak for a user, product or license."""
-        return self.filter(bearer_type=type_of(bearer), bearer_id=bearer.pk)
+        return self.filter(bearer_type=content_type_of(bearer), bearer_id=bearer.pk)
 
-    def with_roles(self):
-        """Tokens that know their bearer's role, `bearer_role`, without asking for each."""
+    def with_roles(self) -> Self:
+        """Annotate each token with the role of its bearer, if that is a user: `bearer_role`."""
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return self.annotate(bearer_role=Subquery(user.values("role")))
 
-    def authenticating(self, token_digest):
-        """The tokens of this digest, at most one, each with what decides about its bearer.
+    def for_authentication(self, token_digest: bytes) -> Self:
+        """The token with this digest, if any, with its account and, of a user, `bearer_role` and `bearer_banned`.
 
-        The account comes along, and for a user `bearer_role` and `bearer_banned`: one statement says
-        who is asking.
+        So one statement is enough to authenticate a user.
         """
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return (
@@ -62,15 +62,15 @@ class TokenQuerySet(models.QuerySet):
         )
 
 
-def _count(**options):
+def _count_field(**options: Any) -> Any:
     return models.IntegerField(validators=[AtLeast(0), AtMost(2**31 - 1)], **options)
 
 
 class Token(Resource):
-    """What a bearer authenticates with. Only the digest of its text is kept; the text is shown once."""
+    """A credential of a bearer. Only the digest of its text is stored; the text is shown once."""
 
-    # What a token begins with says whose it is, so that one that leaked can be recognised (contract: platform 5.2).
-    PREFIXES = {
+    # The beginning of a token, by the role of its bearer, so that a leaked one is recognised (contract: platform 5.2).
+    PREFIXES: ClassVar = {
         "admin": "admin",
         "developer": "dev",
         "sales-agent": "sales",
@@ -80,8 +80,8 @@ class Token(Resource):
         "license": "activ",
         "user": "user",
     }
-    # Those whose kind is not called as the bearer's role is.
-    KINDS = {"sales-agent": "sales-token", "support-agent": "support-token", "license": "activation-token"}
+    # The kinds that are not named after the role of the bearer.
+    KINDS: ClassVar = {"sales-agent": "sales-token", "support-agent": "support-token", "license": "activation-token"}
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="tokens")
     bearer_type = models.ForeignKey(ContentType, models.PROTECT, related_name="+")
@@ -90,13 +90,19 @@ class Token(Resource):
     digest = models.BinaryField(max_length=32, unique=True)
     name = ShortTextField(max_length=255, null=True, blank=True)
     expiry = models.DateTimeField(null=True, blank=True)
-    # Of a license's token: kept and shown, without effect until there are machines.
-    max_activations = _count(null=True, blank=True)
-    activations = _count(default=0)
-    max_deactivations = _count(null=True, blank=True)
-    deactivations = _count(default=0)
+    # Of a license's token: stored and shown, without effect until machines are supported.
+    max_activations = _count_field(null=True, blank=True)
+    activations = _count_field(default=0)
+    max_deactivations = _count_field(null=True, blank=True)
+    deactivations = _count_field(default=0)
 
     objects = TokenQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        bearer_type_id: int
+        # Annotations of `for_authentication()`.
+        bearer_role: str | None
+        bearer_banned: datetime | None
 
     class Meta:
         ordering = ["-id"]
@@ -108,81 +114,83 @@ class Token(Resource):
     class JSONAPIMeta:
         resource_name = "tokens"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name or str(self.pk)
 
     @classmethod
-    def generate(cls, bearer, **fields):
-        """Make a token for a user, product or license: `(token, text)`; the text can never be had again.
+    def generate(cls, bearer: Any, **fields: Any) -> tuple[Self, str]:
+        """Make a token for a user, product or license, and return it with its text, which is not stored.
 
-        A user's token expires after `LIFETIME`, unless `fields` name another `expiry`; None is never.
+        The token of a user of role `user` expires after `TOKEN_LIFETIME`, unless `fields` have an `expiry`; None is
+        never.
         """
         role = role_of(bearer)
         if role == "user":
-            fields.setdefault("expiry", timezone.now() + LIFETIME)
+            fields.setdefault("expiry", timezone.now() + TOKEN_LIFETIME)
         token = cls(account_id=bearer.account_id, bearer=bearer, **fields)
         text = token._renew_text(role)
         token.validate_and_save()
         return token, text
 
-    def regenerate(self):
-        """Give the token another text, and return it; the old one is dead at once.
+    def regenerate(self) -> str:
+        """Give the token a new text, and return it. The old text stops working.
 
-        One that expires now does so after `LIFETIME`, sooner or later than before (contract: platform 5.5).
+        A token that expires does so after another `TOKEN_LIFETIME`, sooner or later than before (contract: platform
+        5.5).
         """
         text = self._renew_text(self.role)
         if self.expiry is not None:
-            self.expiry = timezone.now() + LIFETIME
+            self.expiry = timezone.now() + TOKEN_LIFETIME
         self.save(update_fields=["digest", "expiry", "updated"])
         return text
 
-    def _renew_text(self, role):
+    def _renew_text(self, role: str) -> str:
         size = 16 if role == "license" else 32  # bytes
         text = f"{self.PREFIXES[role]}-{secrets.token_hex(size)}v3"
         self.digest = digest(text)
         return text
 
     @property
-    def bearer_model(self):
-        """The model of whom the token speaks for, without asking the database."""
-        return ContentType.objects.get_for_id(self.bearer_type_id).model_class()
+    def bearer_model(self) -> type[models.Model]:
+        """The model of the bearer, without a query."""
+        return cast("type[models.Model]", ContentType.objects.get_for_id(self.bearer_type_id).model_class())
 
     @property
-    def role(self):
-        """The role of whom the token speaks for; one statement, if it is a user and `with_roles()` was not said."""
+    def role(self) -> str:
+        """The role of the bearer. Costs a query for a user's token unless `with_roles()` annotated it."""
         if self.bearer_model is not User:
-            return self.bearer_model._meta.model_name
-        # A bearer that is gone can do nothing; its token is shown as that of a user.
-        return getattr(self, "bearer_role", None) or getattr(self.bearer, "role", User.Role.USER)
+            return cast(str, self.bearer_model._meta.model_name)
+        # A deleted bearer can do nothing; its token is shown as that of a user.
+        return cast(str, getattr(self, "bearer_role", None) or getattr(self.bearer, "role", User.Role.USER))
 
     @property
-    def kind(self):
-        """What the wire calls a token of this role, e.g. `product-token`."""
+    def kind(self) -> str:
+        """The API's name of a token of this role, e.g. `product-token`."""
         return self.KINDS.get(self.role, f"{self.role}-token")
 
     @property
-    def is_expired(self):
+    def is_expired(self) -> bool:
         return self.expiry is not None and self.expiry <= timezone.now()
 
-    def as_bearer(self):
-        """Whom the token speaks for. Only for a token read by `authenticating()`."""
+    def as_bearer(self) -> Bearer:
+        """The bearer. Only for a token read by `for_authentication()`."""
         return Bearer(
             account_id=self.account_id, id=self.bearer_id, model=self.bearer_model, role=self.role, token_id=self.pk
         )
 
 
-def role_of(bearer):
-    """The role of a user, product or license: of the latter two, what they are."""
-    return bearer.role if isinstance(bearer, User) else bearer._meta.model_name
+def role_of(bearer: models.Model) -> str:
+    """The role of a user, product or license; of a product or license, the name of its model."""
+    return bearer.role if isinstance(bearer, User) else cast(str, bearer._meta.model_name)
 
 
-def type_of(model):
+def content_type_of(model: models.Model | type[models.Model]) -> ContentType:
     return ContentType.objects.get_for_model(model)  # from its cache
 
 
-_TOKEN = CompiledQuery(Token.objects.authenticating, sample_bytes())
+_TOKEN: CompiledQuery[Token] = CompiledQuery(Token.objects.for_authentication, sample_bytes())
 
 
-def find_token(text):
-    """The token that a text is, with its account and what decides about its bearer, or None."""
+def find_token(text: str) -> Token | None:
+    """Look up a token by its text, with its account and, of a user, the role and the ban. None if unknown."""
     return _TOKEN.first(digest(text))

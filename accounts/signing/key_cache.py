@@ -1,35 +1,33 @@
-"""The private keys of accounts, ready to sign with. Nothing else hands them out."""
+"""Per-process caches of parsed signing keys."""
 
-from functools import lru_cache
 from threading import Lock
+from uuid import UUID
+
+from cachetools import LRUCache, cached
 
 from accounts.models import SigningKey
-from accounts.signing import algorithms
+from accounts.signing.algorithms import PrivateKey, load_private_key
 
-MOST = 4096
-_loaded = {}
-_lock = Lock()
+MAX_CACHED_ACCOUNT_KEYS = 4096
+MAX_CACHED_PEMS = 256
 
 
-def cached_private_key(account_id, kind):
-    """The private key of an account, of a kind; this process remembers it, for loading costs more than signing.
+def _account_and_kind(account_id: UUID | str, kind: str) -> tuple[str, str]:
+    return str(account_id), kind
 
-    Call it outside of transactions, or in that which makes the account: what it remembers must not be rolled back.
+
+@cached(LRUCache(MAX_CACHED_ACCOUNT_KEYS), key=_account_and_kind, lock=Lock())
+def cached_private_key(account_id: UUID | str, kind: str) -> PrivateKey:
+    """The private key of an account, cached because parsing it costs more than signing.
+
+    Call it outside of transactions, or in the one that creates the account: a cached key must not be rolled back.
     """
-    name = (str(account_id), kind)
-    key = _loaded.get(name)
-    if key is None:
-        key = algorithms.load(SigningKey.objects.of(account_id, kind).private)
-        with _lock:
-            if len(_loaded) >= MOST:
-                _loaded.clear()
-            _loaded[name] = key
-    return key
+    return load_private_key(SigningKey.objects.get_or_generate(account_id, kind).private)
 
 
-def current(account_id, kind):
-    """The same key for use within transactions: it is asked for each time, so nothing rolled back is remembered."""
-    return _load(SigningKey.objects.of(account_id, kind).private)
+def private_key_in_transaction(account_id: UUID | str, kind: str) -> PrivateKey:
+    """The private key of an account, read from the database at each call: it may be one that is rolled back."""
+    return _parse(SigningKey.objects.get_or_generate(account_id, kind).private)
 
 
-_load = lru_cache(maxsize=256)(algorithms.load)
+_parse = cached(LRUCache(MAX_CACHED_PEMS), lock=Lock())(load_private_key)

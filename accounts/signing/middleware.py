@@ -1,5 +1,10 @@
-"""The signature of every answer that is about an account (contract: platform 3.4)."""
+"""Signatures of the responses that are about an account (contract: platform 3.4)."""
 
+from collections.abc import Callable
+from typing import cast
+
+from django.http import HttpRequest
+from django.http.response import HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 from django.utils.http import http_date
 
@@ -8,46 +13,46 @@ from accounts.signing.key_cache import cached_private_key
 
 
 class SignatureMiddleware:
-    """Signs the answer, errors too, with a key of the account that the address named. An export is no answer to
-    verify: it is sent while it is read.
+    """Signs responses, errors included, with a key of the account that the URL names; not streamed ones, the exports.
 
-    It stands outside of whatever could change the body. An answer that cannot be signed is not sent: what fails here
-    is an error 500.
+    It comes before all middleware that could change the body. A response that cannot be signed is not sent: a failure
+    here is an error 500.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         account = getattr(request, "account", None)
         if account is not None and not response.streaming:
-            sign(request, response, str(account.pk))
+            sign_response(request, cast(HttpResponse, response), str(account.pk))
         return response
 
 
-def sign(request, response, account_id):
-    """Put date, digest and signature into the headers of a response, for a client who verifies them."""
-    date, digest = http_date(), algorithms.digest_header(response.content)
+def sign_response(request: HttpRequest, response: HttpResponse, account_id: str) -> None:
+    """Set the headers of a response by which a client verifies it: date, digest and signature."""
+    date, digest = http_date(), algorithms.format_digest(response.content)
     response["Date"] = response["Keygen-Date"] = date
     response["Digest"] = response["Keygen-Digest"] = digest
     try:
-        algorithm = algorithms.wanted_algorithm(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), account_id)
+        algorithm = algorithms.parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), account_id)
     except algorithms.SignatureNotAccepted:
-        return  # the answer says so
-    text = algorithms.signed_text(
-        method=request.method,
-        target=target_of(request),
-        host=request.get_host(),  # as it was sent, with a port that is not the usual one: so clients verify it
+        return  # the response is that error
+    data = algorithms.build_signing_data(
+        method=request.method or "",
+        target=request_target(request),
+        host=request.get_host(),  # as it was sent, with an unusual port: clients verify it so
         date=date,
         digest=digest,
     )
-    signature = algorithms.sign(algorithm, cached_private_key(account_id, algorithms.ALGORITHMS[algorithm]), text)
-    response["Keygen-Signature"] = algorithms.signature_header(account_id, algorithm, signature)
+    key = cached_private_key(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
+    signature = algorithms.sign(algorithm, key, data)
+    response["Keygen-Signature"] = algorithms.format_signature(account_id, algorithm, signature)
 
 
-def target_of(request):
-    """Path and query as they were received, if the server says so; else as a client normally spells them."""
+def request_target(request: HttpRequest) -> str:
+    """Path and query as they were received, if the server tells; else in their normal spelling."""
     received = request.META.get("RAW_URI") or request.META.get("REQUEST_URI")
     if received:
         return received

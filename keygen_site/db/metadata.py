@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Func, QuerySet
-from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 
 from keygen_site.jsonapi.text import camel, snake
 
@@ -45,7 +45,7 @@ def _measure(value):
     return 1 + max((depth for depth, _ in inner), default=0), keys + sum(count for _, count in inner)
 
 
-def filter_metadata(queryset: QuerySet, query: QueryDict) -> QuerySet:
+def filter_metadata(queryset: QuerySet, query: MultiValueDict[str, str]) -> QuerySet:
     """The rows whose metadata has every value that a query asks for (contract: licenses 5.2).
 
     `metadata[key]=value` compares a value with a text, and with the number, boolean or null that it spells. The key is

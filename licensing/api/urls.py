@@ -1,4 +1,6 @@
+from accounts.api.filters import UserFilterSet
 from keygen_site.jsonapi.routers import NamedRouter, Router
+from licensing.api.user_filters import HolderFilterSet
 from licensing.api.viewsets.license_base import ANY_TEXT
 from licensing.api.viewsets.license_relationships import LicenseTokenViewSet, LicenseUserViewSet
 from licensing.api.viewsets.licenses import LicenseViewSet, UserLicenseViewSet
@@ -28,6 +30,8 @@ class LicenseUserRouter(NamedRouter):
     collection = {"get": "list", "post": "attach", "delete": "detach"}
     member = {"get": "retrieve"}
 
+
+UserFilterSet.include(HolderFilterSet)
 
 router = Router()
 router.register("products", ProductViewSet)

@@ -16,6 +16,7 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 from licensing.durations import MONTH, YEAR, later
 from licensing.metadata import validate_metadata
+from licensing.models.holders import holders_of_license
 from licensing.models.license_queries import EXPIRES_SOON, INACTIVE_AFTER, MOMENTS, LicenseQuerySet, hidden
 from licensing.models.policies import DAY, LARGEST_BIGINT, Policy, limit, machines_problem
 from licensing.models.products import Product
@@ -327,7 +328,7 @@ class License(Resource):
 
     def all_users(self):
         """Its owner, and the users attached to it."""
-        return User.objects.for_license(self.pk)
+        return User.objects.filter(holders_of_license(self.pk))
 
     @property
     def users_count(self):

@@ -1,5 +1,3 @@
-from threading import Thread
-
 import pytest
 from django.core import mail
 
@@ -43,7 +41,7 @@ def quick_passwords(settings):
 def mailbox(settings, monkeypatch):
     """Messages that were sent, within the request instead of in a thread."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.mail.Thread.start", Thread.run)
+    monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
     mail.outbox = []
     return mail.outbox
 

@@ -166,7 +166,7 @@ class TestForgotten:
         assert len(mailbox) == 1
 
     def test_says_the_same_when_the_mail_server_is_down(self, api, joe, mailbox, caplog):
-        with mock.patch("accounts.mail.send_mail", side_effect=ConnectionRefusedError):
+        with mock.patch("django.core.mail.send_mail", side_effect=ConnectionRefusedError):
             response = forget(api)
 
         assert response.status_code == 204

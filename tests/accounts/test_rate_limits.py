@@ -136,10 +136,10 @@ class TestAttempts:
         assert all(len(bytes(row.digest)) == 32 for row in RateLimitCounter.objects.all())
 
     def test_are_cleared_away_some_time_after_they_count(self, acme):
-        rate_limits.SIGN_IN.hit("one")
+        rate_limits.SIGN_INS.hit("one")
         forget_a_while(2 * 60 * 60)
 
-        rate_limits.SIGN_IN.hit("two")
+        rate_limits.SIGN_INS.hit("two")
 
         assert RateLimitCounter.objects.count() == 1
 

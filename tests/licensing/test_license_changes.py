@@ -159,7 +159,7 @@ class TestDelete:
         assert (response.status_code, response.content) == (204, b"")
         assert not License.objects.exists()
         assert not LicenseUser.objects.exists()
-        assert not Token.objects.of(license).exists()
+        assert not Token.objects.for_bearer(license).exists()
         assert_refused(api(acme.admin).delete(path.format("x")), NOT_FOUND, not_found("license", "x"))
 
     def test_does_not_put_the_key_back(self, acme, api, audit):

@@ -188,7 +188,7 @@ class TestTokens:
             "licenses/LICENSE-KEY/tokens", {"data": {"type": "tokens", "attributes": attributes}}
         )
 
-        token = Token.objects.of(license).get()
+        token = Token.objects.for_bearer(license).get()
         shown_attributes = response.json()["data"]["attributes"]
         text = shown_attributes.pop("token")
         assert (response.status_code, len(text), text[:6], text[-2:]) == (200, 40, "activ-", "v3")

@@ -1,7 +1,5 @@
 """Low marks: one message for each refill."""
 
-from threading import Thread
-
 import pytest
 from django.core import mail
 
@@ -16,14 +14,10 @@ from tests.cast import add_keys, numbered
 pytestmark = pytest.mark.django_db(transaction=True)  # who is told is decided after the commit
 
 
-class AtOnce(Thread):
-    start = Thread.run
-
-
 @pytest.fixture
 def mailbox(settings, monkeypatch):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.mail.Thread", AtOnce)
+    monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
     mail.outbox = []
     return mail.outbox
 

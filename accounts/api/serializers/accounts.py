@@ -53,12 +53,12 @@ class AccountSerializer(ResourceSerializer):
 
     @classmethod
     def resource_object(cls, row: Account) -> dict[str, Any]:
-        keys = {kind: SigningKey.objects.of(row.pk, kind).public for kind in algorithms.KINDS}
+        keys = {kind: SigningKey.objects.get_or_generate(row.pk, kind).public for kind in algorithms.KEY_KINDS}
         return super().resource_object(row) | {"meta": {"publicKey": keys["rsa2048"], "keys": keys}}
 
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
-        keys = {kind: {"type": "string"} for kind in algorithms.KINDS}
+        keys = {kind: {"type": "string"} for kind in algorithms.KEY_KINDS}
         members["meta"] = objects({"publicKey": {"type": "string"}, "keys": objects(keys)})
 
 

@@ -2,22 +2,14 @@
 
 from typing import Any
 
+from accounts.bearers import models_by_type, resource_type, types
 from accounts.models import Token
 from keygen_site.jsonapi.openapi.schemas import LINK, objects
 from keygen_site.jsonapi.request_documents import Members, Schema, linkage
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, ResourceSerializer
 from keygen_site.jsonapi.types import INTEGER, STRING, TIME, UUID_SCHEMA
 
-ONLY_OF_LICENSES = ("maxActivations", "activations", "maxDeactivations", "deactivations")
-# The types of bearers as a request names them: plural or singular.
-BEARER_TYPES = {
-    "users": "accounts.User",
-    "user": "accounts.User",
-    "products": "licensing.Product",
-    "product": "licensing.Product",
-    "licenses": "licensing.License",
-    "license": "licensing.License",
-}
+ONLY_FOR_LICENSES = ("maxActivations", "activations", "maxDeactivations", "deactivations")
 
 
 class TokenSerializer(ResourceSerializer):
@@ -45,9 +37,9 @@ class TokenSerializer(ResourceSerializer):
     def resource_object(cls, row: Token) -> dict[str, Any]:
         shown = super().resource_object(row)
         if row.role != "license":
-            for name in ONLY_OF_LICENSES:
+            for name in ONLY_FOR_LICENSES:
                 del shown["attributes"][name]
-        bearer = {"type": row.bearer_model.JSONAPIMeta.resource_name, "id": str(row.bearer_id)}
+        bearer = {"type": resource_type(row.bearer_model), "id": str(row.bearer_id)}
         shown["relationships"]["bearer"] = {
             "links": {"related": f"{ACCOUNT_PATH.format(row.account_id)}/{bearer['type']}/{bearer['id']}"},
             "data": bearer,
@@ -58,8 +50,13 @@ class TokenSerializer(ResourceSerializer):
     def extend_schema(cls, members: dict[str, Any]) -> None:
         attributes = members["attributes"]
         attributes["properties"]["token"] = {"type": "string"}
-        attributes["required"] = [name for name in attributes["required"] if name not in ONLY_OF_LICENSES]
-        bearer = objects({"type": {"type": "string", "enum": ["users", "products", "licenses"]}, "id": UUID_SCHEMA})
+        attributes["required"] = [name for name in attributes["required"] if name not in ONLY_FOR_LICENSES]
+        bearer = objects(
+            {
+                "type": {"type": "string", "enum": [resource_type(each.model) for each in types().values()]},
+                "id": UUID_SCHEMA,
+            }
+        )
         relationships = members["relationships"]
         relationships["properties"]["bearer"] = objects({"links": objects({"related": LINK}), "data": bearer})
         relationships["required"].append("bearer")
@@ -82,7 +79,7 @@ def _document(*relationships: tuple[str, Schema], **attributes: Schema) -> Membe
     return {"data": Schema(members=members), "meta": Schema(members={"otp": Schema(STRING)})}
 
 
-SIGN_IN = _document(("bearer", linkage(*BEARER_TYPES, required=False)))
+SIGN_IN = _document(("bearer", linkage(*models_by_type(), required=False)))
 BEARER_TOKEN = _document()
 LICENSE_TOKEN = _document(max_activations=Schema(INTEGER), max_deactivations=Schema(INTEGER))
 

@@ -8,7 +8,7 @@ from accounts.api.base import APIViewSet
 from accounts.api.serializers.accounts import NEW_ACCOUNT, AccountSerializer, parse_new_account
 from accounts.models import Account
 from accounts.permissions import Forbidden
-from accounts.services import name_from, sign_up
+from accounts.services import propose_name, sign_up
 from keygen_site.jsonapi.errors import EndpointNotFound
 from keygen_site.jsonapi.operations import OWN, REFUSES, RESOURCE, Access, Gives, operation
 from keygen_site.jsonapi.requests import APIRequest
@@ -67,6 +67,6 @@ class NewAccountViewSet(APIViewSet):
     def create(self, request: APIRequest, document: dict[str, Any]) -> Account:
         """Where the operator of the server allows it (setting `SIGN_UP`)."""
         fields, admins = parse_new_account(document)
-        name, slug = name_from(admins[-1]["email"])
+        name, slug = propose_name(admins[-1]["email"])
         defaults = {"name": fields.get("slug", name), "slug": slug, "api_version": request.version}
         return sign_up(admins=admins, **(defaults | fields))

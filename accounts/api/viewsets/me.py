@@ -4,8 +4,9 @@ from typing import Any
 
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.bearers import serializer_of
-from accounts.api.serializers.tokens import BEARER_TYPES, TokenSerializer
+from accounts.api.serializers.tokens import TokenSerializer
 from accounts.api.serializers.users import UserSerializer
+from accounts.bearers import types
 from accounts.models import User
 from accounts.permissions import require
 from keygen_site.jsonapi.negotiation import Document
@@ -15,8 +16,7 @@ from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.types import UUID
 
-# The resource objects of the models in BEARER_TYPES, some of which belong to apps above this one.
-_BEARER = {"oneOf": [ref("schemas", label.partition(".")[2]) for label in dict.fromkeys(BEARER_TYPES.values())]}
+_BEARER = {"oneOf": [ref("schemas", each.model.__name__) for each in types().values()]}
 
 
 class MeViewSet(APIViewSet):

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.apps import apps
 from django.db import models
 from rest_framework.response import Response
 
 from accounts.api.base import APIViewSet
 from accounts.api.filters import TokenFilterSet
-from accounts.api.serializers.tokens import BEARER_TYPES, SIGN_IN, TokenSerializer, parse_token
+from accounts.api.serializers.tokens import SIGN_IN, TokenSerializer, parse_token
+from accounts.bearers import models_by_type
 from accounts.models import Token, User
 from accounts.permissions import Change, Forbidden, require_change, require_token
 from accounts.roles import ADMINISTRATORS
@@ -55,7 +55,7 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
             if caller.role == "product":
                 raise Forbidden
             return caller.model.objects.get(pk=caller.id)
-        model = apps.get_model(BEARER_TYPES[identifier["type"]])
+        model: Any = models_by_type()[identifier["type"]]
         bearer = model.objects.visible_to(caller).filter(pk=identifier["id"]).first()
         if bearer is None:
             raise Forbidden

@@ -11,14 +11,14 @@ from accounts.api.filters import UserFilterSet
 from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
-from accounts.authentication import client_address
+from accounts.authentication import client_ip
 from accounts.models import User
-from accounts.models.tokens import type_of
+from accounts.models.tokens import content_type_of
 from accounts.password_reset import is_valid_reset_token, may_reset, request_password_reset
 from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, require_change
-from accounts.rate_limits import CHANGED_PASSWORD
+from accounts.rate_limits import PASSWORD_CHANGES
 from accounts.roles import ADMINISTRATORS
-from accounts.services import change_user, changes_of, update_password
+from accounts.services import change_user, changed_fields, update_password
 from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import OWN, RESOURCE, Access, Gives, operation
@@ -50,7 +50,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             return super().find_row(locked=locked)
         identifier = self.kwargs["pk"]
         # Counted by the URL, before the look-up, so that an existing user is refused no sooner than an unknown one.
-        CHANGED_PASSWORD.hit(self.request.account.pk, client_address(self.request), identifier.lower())
+        PASSWORD_CHANGES.hit(self.request.account.pk, client_ip(self.request), identifier.lower())
         user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()  # type: ignore[union-attr]
         if user is None:
             raise NotFound.of("user", identifier)
@@ -111,7 +111,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             raise Forbidden  # a sales agent does not even change itself (contract: platform 8.4)
         if request.user.role == "user" and request.user.id != user.pk:
             raise Forbidden
-        changed = changes_of(user, document.values)
+        changed = changed_fields(user, document.values)
         for change in (Change.EMAIL, Change.PASSWORD):
             if change in changed:
                 require_change(self.actor, user, change)
@@ -157,7 +157,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             user,
             old=passwords["old_password"],
             new=passwords["new_password"],
-            address=client_address(request),
+            ip_address=client_ip(request),
             keep_token=request.user.token_id,
         )
         return user
@@ -204,7 +204,7 @@ class PasswordViewSet(APIViewSet):
         request_password_reset(
             account=request.account,
             email=document["meta"]["email"],
-            address=client_address(request),
+            ip_address=client_ip(request),
             site=request.build_absolute_uri("/").rstrip("/"),
             deliver=document["meta"].get("deliver", True),
         )
@@ -216,7 +216,7 @@ class UserTokenViewSet(BearerTokenViewSet):
     parent = Parent(
         "user",
         User.objects.all(),
-        narrow=lambda tokens, user_id: tokens.filter(bearer_type=type_of(User), bearer_id=user_id),
+        narrow=lambda tokens, user_id: tokens.filter(bearer_type=content_type_of(User), bearer_id=user_id),
     )
     user: User
 

@@ -1,24 +1,26 @@
+from typing import Any
+
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import create_account
 from keygen_site.management.options import name
 
 
 class Command(BaseCommand):
-    """Makes an account, its first admin and a token for them, which is shown once.
+    """Creates an account, its first admin, and a token for the admin, which is shown once.
 
-    Exit codes: 0 done, 1 it failed, 2 wrong usage.
+    Exit codes: 0 created, 1 failed, 2 wrong usage.
     """
 
     help = __doc__
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("slug", type=name, help="short name of the account, as in /v1/accounts/<slug>/…")
-        parser.add_argument("email", type=name, help="e-mail address of its first admin")
+        parser.add_argument("email", type=name, help="email address of its first admin")
         parser.add_argument("--name", type=name, help="full name of the account (default: the slug)")
 
-    def handle(self, *, slug, email, name, **options):
+    def handle(self, *, slug: str, email: str, name: str | None, **options: Any) -> None:  # type: ignore[override]
         try:
             account, _, token = create_account(slug=slug, name=name or slug, email=email)
         except ValidationError as error:

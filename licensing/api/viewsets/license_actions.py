@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.decorators import action
 
-from accounts.authentication import client_address
+from accounts.authentication import client_ip
 from accounts.permissions import Forbidden, require
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
@@ -101,7 +101,7 @@ class LicenseActions(LicenseBase):
     def validate_key(self, request: APIRequest, document: dict[str, Any]) -> Document:
         """Without a credential, attempts with unknown keys are limited."""
         question, bearer = document["meta"], request.user
-        caller = (request.account.pk, client_address(request))
+        caller = (request.account.pk, client_ip(request))
         if bearer is None:
             GUESSES.refuse_if_spent(*caller)
         key, hidden = question["key"], bool(question.get("encrypted") or question.get("legacy_encrypted"))

@@ -14,7 +14,7 @@ from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.models import User
-from accounts.models.tokens import type_of
+from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
 from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
 from keygen_site.jsonapi.errors import BadRequest, EndpointNotFound, NotFound
@@ -31,6 +31,7 @@ from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
 from licensing.models import License, Policy, Product
+from licensing.models.holders import holders_of_license
 from licensing.services import attach_users, change_owner, change_policy, detach_users
 
 MAX_USERS_TOGETHER = 100
@@ -188,7 +189,7 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    parent = Parent("license", _LICENSES, narrow=lambda users, license_id: users.for_license(license_id))
+    parent = Parent("license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_license(license_id)))
     license: License
 
     @classmethod
@@ -250,7 +251,7 @@ class LicenseTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
     parent = Parent(
         "license",
         _LICENSES,
-        narrow=lambda tokens, license_id: tokens.filter(bearer_type=type_of(License), bearer_id=license_id),
+        narrow=lambda tokens, license_id: tokens.filter(bearer_type=content_type_of(License), bearer_id=license_id),
     )
     license: License
 

@@ -9,7 +9,7 @@ from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.models import User
-from accounts.models.tokens import type_of
+from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import operation
@@ -20,6 +20,7 @@ from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.nested import NestedLicenseViewSet, NestedViewSet, StaffAndProductOnly
 from licensing.models import Policy, Product
+from licensing.models.holders import holders_of_product
 
 
 class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
@@ -60,7 +61,9 @@ class ProductUserViewSet(NestedViewSet):
     queryset = User.objects.all()
     serializer_class = UserSerializer
     filterset_class = UserFilterSet
-    parent = Parent("product", Product.objects.all(), narrow=lambda users, product_id: users.for_product(product_id))
+    parent = Parent(
+        "product", Product.objects.all(), narrow=lambda users, product_id: users.filter(holders_of_product(product_id))
+    )
 
     @classmethod
     def rows(cls, action: str, now: datetime) -> Rows:
@@ -81,7 +84,7 @@ class ProductTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
     parent = Parent(
         "product",
         Product.objects.all(),
-        narrow=lambda tokens, product_id: tokens.filter(bearer_type=type_of(Product), bearer_id=product_id),
+        narrow=lambda tokens, product_id: tokens.filter(bearer_type=content_type_of(Product), bearer_id=product_id),
     )
     product: Product
 
