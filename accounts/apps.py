@@ -25,5 +25,5 @@ class ConsoleConfig(admin.AdminConfig):
     def ready(self) -> None:
         super().ready()
         # Autodiscovery imports `accounts.admin`, but that package contains the site: what registers with the site can
-        # only be imported after it was created.
-        from accounts.admin import accounts, tokens, users  # noqa: F401
+        # only be imported after it was created. The menu has the order of the registrations.
+        from accounts.admin import users, tokens, accounts  # noqa: F401, I001

@@ -160,7 +160,7 @@ HEADERS = {
     "X-Forwarded-For": ["x", "\xff", "1.2.3.4" * 500],
     "X-Forwarded-Proto": ["x"],
     "Cookie": ["a", "=;=", "sessionid=x; csrftoken=\xff"],
-    "AuditContext": ["null", "x\xff"],
+    "Origin": ["null", "x\xff"],
     "Range": ["bytes=0-0", "x"],
     "If-Modified-Since": ["x"],
     "Host": ["", "x", "evil.test", "a b", "[::1", "localhost:99999", "\xff"],

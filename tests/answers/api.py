@@ -115,7 +115,7 @@ def versions(recorder: Recorder) -> None:
     for version in tables.VERSIONS:
         requests: list[tuple[str, Any]] = [(f"GET {path}", None) for path in READS]
         requests += [each for each in WRITES.items() if each[0].startswith("POST") and isinstance(each[1], dict)]
-        requests += [("POST policies", policy("RenamedAttribute", **attributes)) for attributes in former]
+        requests += [("POST policies", policy("Former", **attributes)) for attributes in former]
         for request, body in (*requests, ("POST licenses", by_user), ("GET me?token=x", None)):
             row(recorder, request, body, about=version, Keygen_Version=version)
         wrong = basic("joe@acme.test", "wrong")
@@ -150,7 +150,7 @@ def headers(recorder: Recorder) -> None:
         value = pattern.format(token, "LICENSE-OF-JOE", basic(token, "").partition(" ")[2])
         for request in ("GET me", "POST licenses/actions/validate-key"):
             row(recorder, request, WRITES.get(request), about=f"credential {pattern!r}", Authorization=value)
-    asked = {"AuditContext": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    asked = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
     for path in ("keys", "nothing", "/v1/nothing", "/healthz"):
         row(recorder, f"OPTIONS {path}", about="CORS", Access_Control_Request_Headers="authorization", **asked)
 

@@ -18,7 +18,7 @@ def load(path: str, renames: list[str]) -> dict[str, Any]:
 
 
 def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
-    """Each value that differs, a line for each, `headers/Vary: "AuditContext" -> "Accept"`."""
+    """Each value that differs, a line for each, `headers/Vary: "Origin" -> "Accept"`."""
     if type(old) is type(new) and isinstance(old, dict):
         if list(old) != list(new) and sorted(old) == sorted(new):
             yield f"{where}: the members have another order"

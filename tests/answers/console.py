@@ -156,9 +156,7 @@ class Person:
         page = page or self.get(address)
         filled = Form(page.text).fields | self.recorder.filled(fields)
         response = self.recorder.browse(self.client, f"POST {address}", filled, self.name)
-        return (
-            self.get(self.recorder.by_identifier(response.headers["Location"])) if response.status == 302 else response
-        )
+        return self.get(self.recorder.named(response.headers["Location"])) if response.status == 302 else response
 
     def sign_in(self, email: str, password: str = PASSWORD) -> None:
         self.send("/admin/login/", {"username": email, "password": password})
@@ -166,7 +164,7 @@ class Person:
     def upload(self, fields: dict[str, Any], choice: str) -> None:
         """Give keys to the page that imports them, look at what would happen, and confirm it."""
         policy = self.get("/admin/licensing/policy/{pooled}/change/")
-        address = self.recorder.by_identifier(re.findall(r'href="(/admin/[^"]*/import/[^"]*)"', policy.text)[0])
+        address = self.recorder.named(re.findall(r'href="(/admin/[^"]*/import/[^"]*)"', policy.text)[0])
         if "file" in fields:
             fields = fields | {"file": SimpleUploadedFile("keys.ndjson", fields["file"])}
         page = self.send(address, fields)

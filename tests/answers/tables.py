@@ -392,7 +392,7 @@ HEADERS: dict[str, list[str]] = {
     "Keygen-Reference": ["Order 1", "", " ", "x" * 255, "x" * 256, "tab\there"],
     "Keygen-Environment": ["production", ""],
     "Idempotency-Key": ["", " ", "a b", "x" * 255, "x" * 256, "order-1"],
-    "AuditContext": ["https://app.example.com", "null"],
+    "Origin": ["https://app.example.com", "null"],
     "Host": ["testserver:8080", "evil.example.com", "a b"],
     "X-Forwarded-Proto": ["https"],
 }
