@@ -83,7 +83,7 @@ class StatusFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [(status, status.capitalize()) for status in self.STATUSES]
 
-    def queryset(self, request: HttpRequest, licenses: LicenseQuerySet) -> LicenseQuerySet:
+    def queryset(self, request: HttpRequest, licenses: Any) -> LicenseQuerySet:
         status = self.value()
         return licenses.with_status(status) if status else licenses
 
@@ -99,8 +99,9 @@ class IssueForm(ReferenceForm):
 
     def __init__(self, *args: Any, policies: QuerySet[Policy], **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["policy"].queryset = policies.select_related("account", "product")
-        self.fields["policy"].label_from_instance = lambda policy: f"{policy.product} · {policy}"
+        field: Any = self.fields["policy"]
+        field.queryset = policies.select_related("account", "product")
+        field.label_from_instance = lambda policy: f"{policy.product} · {policy}"
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
@@ -138,9 +139,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         sees_all = request.user.is_superuser and "account__id__exact" not in request.GET
         return ["-id"] if sees_all else super().get_ordering(request)
 
-    def get_search_results(
-        self, request: HttpRequest, licenses: LicenseQuerySet, text: str
-    ) -> tuple[LicenseQuerySet, bool]:
+    def get_search_results(self, request: HttpRequest, licenses: Any, text: str) -> tuple[LicenseQuerySet, bool]:
         text = text.strip()
         if not text:
             return licenses, False
@@ -185,8 +184,10 @@ class LicenseAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/act.html", context)
 
     def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
-        terms = {name: values[name] or None for name in ("policy", "name", "owner")}
-        license = issue_license(audit=audit_context_of(request, values["reference"]), **terms)
+        audit = audit_context_of(request, values["reference"])
+        license = issue_license(
+            policy=values["policy"], audit=audit, name=values["name"] or None, owner=values["owner"] or None
+        )
         self.log_addition(request, license, "Issued")
         return Shown(
             title="A license was issued",

@@ -1,5 +1,4 @@
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -82,19 +81,19 @@ class PolicyAdmin(ConsoleAdmin):
         ("Metadata", {"fields": ["metadata"], "classes": ["collapse"]}),
     ]
 
-    def get_readonly_fields(self, request: HttpRequest, policy: Policy | None = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, policy: Policy | None = None) -> list[str]:
         return ["product", "use_pool", "scheme", "encrypted"] if policy else []
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"use_pool": True, "protected": True, **super().get_changeform_initial_data(request)}
 
-    def formfield_for_dbfield(self, field: Field, request: HttpRequest | None, **options: Any) -> forms.Field | None:
-        formfield = super().formfield_for_dbfield(field, request, **options)
-        if formfield and field.name in self.EXPLAINED:
-            formfield.help_text = self.EXPLAINED[field.name]
+    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **options: Any) -> forms.Field | None:
+        formfield = super().formfield_for_dbfield(db_field, request, **options)
+        if formfield and db_field.name in self.HELP_TEXTS:
+            formfield.help_text = self.HELP_TEXTS[db_field.name]
         return formfield
 
-    EXPLAINED = {
+    HELP_TEXTS: ClassVar = {
         "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
         "low_stock_threshold": "At so few keys left, the admins of the account are told, once until it is refilled.",
         "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -20,10 +19,10 @@ class ProductAdmin(ConsoleAdmin):
     search_fields = ["name", "code"]
     fields = ["account", "name", "code", "url", "distribution_strategy", "platforms", "metadata"]
 
-    def get_fields(self, request: HttpRequest, product: Product | None = None) -> Sequence[Any]:
+    def get_fields(self, request: HttpRequest, product: Product | None = None) -> list[Any]:
         return self.fields if request.user.is_superuser else self.fields[1:]
 
-    def get_readonly_fields(self, request: HttpRequest, product: Product | None = None) -> Sequence[Any]:
+    def get_readonly_fields(self, request: HttpRequest, product: Product | None = None) -> list[str]:
         return ["account"] if product else []
 
     @admin.display(description="since", ordering="id")

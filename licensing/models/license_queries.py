@@ -1,7 +1,7 @@
 """The queryset of licenses."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
 from django.db import models
@@ -15,7 +15,7 @@ from keygen_site.db.fields import digest
 from keygen_site.db.uuids import parse_uuid
 
 if TYPE_CHECKING:
-    pass
+    from licensing.models.licenses import License  # noqa: F401 named in a string
 
 EXPIRES_SOON = timedelta(days=3)
 HASHED_KEY_PREFIX = "sha-256:"  # a hashed key: what `key` holds instead of a key that is shown once
@@ -102,7 +102,7 @@ class LicenseQuerySet(models.QuerySet["License"]):
         return self.none()
 
     def _attachments(self) -> models.QuerySet:
-        return self.model.users.through.objects.all()
+        return cast(Any, self.model).users.through.objects.all()
 
 
 def _has_key(text: str) -> Q:
@@ -121,5 +121,5 @@ def _is_active_since(since: datetime) -> Q:
 
 
 def hash_key(key: str) -> str:
-    """The stored form of a key that is shown once. The key has so many random digits that its hash cannot be guessed."""
+    """The stored form of a key that is shown once. The key is too random to be guessed from its hash."""
     return f"{HASHED_KEY_PREFIX}{digest(key).hex()}"

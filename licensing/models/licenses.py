@@ -1,7 +1,7 @@
 """Licenses, and the users attached to them."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
@@ -189,7 +189,7 @@ class License(Resource):
         """Set a key that is shown in one response only: its hash is stored."""
         self.key, self.revealed = hash_key(key), key
 
-    # Changes. The caller locks the row, so that concurrent changes do not undo each other. -----------------------------
+    # Changes. The caller locks the row, so that concurrent changes do not undo each other. ---------------------------
 
     def suspend(self) -> None:
         """Make the license invalid, and its key no credential, until it is reinstated.
@@ -339,9 +339,8 @@ class License(Resource):
         policy = self.policy
         if not (policy.require_check_in and self.last_check_in):
             return None
-        return add_duration(
-            self.last_check_in, policy.check_in_interval_count * CHECK_IN_INTERVALS[policy.check_in_interval]
-        )
+        seconds = CHECK_IN_INTERVALS[cast(str, policy.check_in_interval)]  # `Policy.clean()` requires both
+        return add_duration(self.last_check_in, policy.check_in_interval_count * seconds)
 
     @property
     def status(self) -> str:
