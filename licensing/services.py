@@ -14,17 +14,12 @@ from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
 from licensing.models import License, LicenseUser, Policy, PoolEmpty
+from licensing.models.policies import UNIQUENESS_STRATEGIES
 from licensing.signed_keys import generate_legacy_key, generate_signed_key
 from licensing.validation import Scope, Verdict, check_license
 
 # From the narrowest scope to the widest: a wider one is stricter (contract: licenses 8.2).
-STRATEGIES_BY_STRICTNESS = (
-    "UNIQUE_PER_MACHINE",
-    "UNIQUE_PER_LICENSE",
-    "UNIQUE_PER_POLICY",
-    "UNIQUE_PER_PRODUCT",
-    "UNIQUE_PER_ACCOUNT",
-)
+STRATEGIES_BY_STRICTNESS = ("UNIQUE_PER_MACHINE", *reversed(UNIQUENESS_STRATEGIES))
 
 
 class PolicyNotCompatible(DomainError):

@@ -65,33 +65,7 @@ class LicenseUserFilter(QueryFilter):
         return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
 
 
-class AssignedFilter(BooleanFilter):
-    """Licenses with an owner or attached users, or without either.
-
-    Args:
-        opposite: whether true selects the licenses without either.
-    """
-
-    def __init__(self, *, opposite: bool = False, help_text: str) -> None:
-        super().__init__(help_text=help_text)
-        self.opposite = opposite
-
-    def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        if wanted != self.opposite:
-            return queryset.assigned()  # type: ignore[attr-defined]
-        return queryset.exclude(pk__in=License.objects.assigned().values("pk"))
-
-
 # Filters by time ------------------------------------------------------------------------------------------------------
-
-
-class ExpiringFilter(BooleanFilter):
-    """Licenses that expire soon, or do not."""
-
-    def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        if wanted:
-            return queryset.expiring()  # type: ignore[attr-defined]
-        return queryset.exclude(pk__in=License.objects.expiring().values("pk"))
 
 
 class ExpiryFilter(PartsFilter):
@@ -124,9 +98,6 @@ class ExpiredFilter(ExpiryFilter):
 
     past = True
 
-    def __init__(self, parts: dict[str, str], *, help_text: str) -> None:
-        super().__init__(parts, help_text=help_text)
-
     def filter(self, queryset: Rows, value: str) -> Rows:
         if value:
             expired = Q(expiry__isnull=False, expiry__lt=timezone.now())
@@ -153,8 +124,8 @@ class ActivityFilter(PartsFilter):
         if timestamp is None:
             return queryset.none()
         if part in ("inside", "after"):
-            return queryset.active_since(timestamp)  # type: ignore[attr-defined]
-        return queryset.inactive_since(timestamp)  # type: ignore[attr-defined]
+            return queryset.active_since(timestamp)
+        return queryset.inactive_since(timestamp)
 
 
 def _first(parts: Iterable[str], given: dict[str, str]) -> str | None:
@@ -191,7 +162,25 @@ class StatusFilter(EnumFilter):
     """Licenses of a status. An unknown status matches nothing."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.with_status(value.upper())  # type: ignore[attr-defined]
+        return queryset.with_status(value.upper())
+
+
+class SelectionFilter(BooleanFilter):
+    """Licenses that a method of the queryset selects, or the others.
+
+    Args:
+        selection: the name of the method.
+        opposite: whether true selects the others.
+    """
+
+    def __init__(self, selection: str, *, opposite: bool = False, help_text: str) -> None:
+        super().__init__(help_text=help_text)
+        self.selection, self.opposite = selection, opposite
+
+    def matching(self, queryset: Rows, wanted: bool) -> Rows:
+        if wanted != self.opposite:
+            return getattr(queryset, self.selection)()
+        return queryset.exclude(pk__in=getattr(License.objects, self.selection)().values("pk"))
 
 
 class EmptyFilter(QueryFilter):
@@ -291,9 +280,11 @@ class AllLicenseFilterSet(LicenseFilterSet):
         },
         help_text="Only licenses that have expired, or have not.",
     )
-    expiring = ExpiringFilter(help_text="Only licenses that expire within three days, or do not.")
-    assigned = AssignedFilter(help_text="Only licenses that have an owner or attached users, or have none.")
-    unassigned = AssignedFilter(opposite=True, help_text="The opposite of `assigned`.")
+    expiring = SelectionFilter("expiring", help_text="Only licenses that expire within three days, or do not.")
+    assigned = SelectionFilter(
+        "assigned", help_text="Only licenses that have an owner or attached users, or have none."
+    )
+    unassigned = SelectionFilter("assigned", opposite=True, help_text="The opposite of `assigned`.")
     activated = ActivatedFilter(help_text="Only licenses with machines, or without; machines are not supported.")
     expires = ExpiryFilter(
         {

@@ -21,10 +21,6 @@ def holders_of_product(product_id: UUID) -> Q:
     return _holders(product__in=[product_id])
 
 
-def holders_of_license(license_id: UUID) -> Q:
-    return holders_of_licenses([license_id])
-
-
 def holders_of_licenses(licenses: Iterable[UUID] | QuerySet[Any]) -> Q:
     return _holders(pk__in=licenses)
 
@@ -45,7 +41,7 @@ class HolderRelations(UserRelations):
         """A license sees its holders; a user those who share a license with them."""
         match bearer.role:
             case "license":
-                return holders_of_license(bearer.id)
+                return holders_of_licenses([bearer.id])
             case "user":
                 mates = Q(pk=bearer.id)
                 for path in (f"{mine}__{theirs}" for mine in (OWNED, ATTACHED) for theirs in ("owner", "users")):

@@ -19,7 +19,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
-from licensing.models.holders import holders_of_license
+from licensing.models.holders import holders_of_licenses
 from licensing.models.license_queries import ACTIVITY_FIELDS, EXPIRES_SOON, LicenseQuerySet, hash_key
 from licensing.models.policies import Policy, limit_field, max_machines_error
 from licensing.models.products import RESERVED_IDENTIFIERS, Product
@@ -322,7 +322,7 @@ class License(Resource):
 
     def all_users(self) -> UserQuerySet:
         """The owner and the attached users."""
-        return User.objects.filter(holders_of_license(self.pk))
+        return User.objects.filter(holders_of_licenses([self.pk]))
 
     @property
     def users_count(self) -> int:

@@ -18,6 +18,7 @@ from licensing.models.products import Product
 
 POSITIVE = AtLeast(1, "must be greater than 0")
 
+# From the widest scope to the narrowest.
 UNIQUENESS_STRATEGIES = ("UNIQUE_PER_ACCOUNT", "UNIQUE_PER_PRODUCT", "UNIQUE_PER_POLICY", "UNIQUE_PER_LICENSE")
 MATCHING_STRATEGIES = ("MATCH_ANY", "MATCH_TWO", "MATCH_MOST", "MATCH_ALL")
 SCHEMES = (

@@ -31,7 +31,7 @@ from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
 from licensing.models import License, Policy, Product
-from licensing.models.holders import holders_of_license
+from licensing.models.holders import holders_of_licenses
 from licensing.services import attach_users, change_owner, change_policy, detach_users
 
 MAX_USERS_PER_REQUEST = 100
@@ -189,7 +189,9 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    parent = Parent("license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_license(license_id)))
+    parent = Parent(
+        "license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_licenses([license_id]))
+    )
     license: License
 
     @classmethod

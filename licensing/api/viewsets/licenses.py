@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from accounts.api.base import APIViewSet
 from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.lookups import Parent
@@ -11,10 +10,10 @@ from keygen_site.jsonapi.serializers import Values
 from keygen_site.jsonapi.text import camel
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.filters import AllLicenseFilterSet, UserLicenseFilterSet
-from licensing.api.serializers.licenses import LIMIT_FIELDS, LicenseSerializer
+from licensing.api.serializers.licenses import LIMIT_FIELDS
 from licensing.api.viewsets.license_actions import LicenseActions
-from licensing.api.viewsets.license_base import ANY_TEXT
 from licensing.api.viewsets.license_relationships import LicenseRelationships
+from licensing.api.viewsets.nested import NestedLicenseViewSet
 from licensing.models import License
 from licensing.services import issue_license
 
@@ -52,13 +51,10 @@ class LicenseViewSet(
         return issue_license(audit=self.audit, **values)
 
 
-class UserLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
+class UserLicenseViewSet(NestedLicenseViewSet):
     """The licenses that a user owns or is attached to."""
 
-    queryset = License.objects.with_api_fields()
-    serializer_class = LicenseSerializer
     filterset_class = UserLicenseFilterSet
-    lookup_value_regex = ANY_TEXT
     parent = Parent("user", User.objects.all(), narrow=lambda licenses, user_id: licenses.for_user(user_id))
 
     def authorize(self, row: License | None = None) -> None:

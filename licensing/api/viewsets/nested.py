@@ -26,7 +26,7 @@ class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
     """Resources below another one, readable by staff and products."""
 
 
-class NestedLicenseViewSet(NestedViewSet):
+class NestedLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
     """Licenses below another resource."""
 
     queryset = License.objects.with_api_fields()
