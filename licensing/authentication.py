@@ -1,4 +1,4 @@
-"""Licenses as bearers: by their key, or by a token."""
+"""Authentication of licenses, by their key or by a token."""
 
 from django.utils import timezone
 
@@ -7,8 +7,9 @@ from accounts.errors import ABOUT_LICENSES, ABOUT_TOKENS, AccessDenied, TokenInv
 from accounts.models import Account
 from licensing.models import License
 
-BY_KEY = ("LICENSE", "MIXED")
-BY_TOKEN = ("TOKEN", "MIXED")
+# Authentication strategies of a policy.
+ALLOW_KEY = ("LICENSE", "MIXED")
+ALLOW_TOKEN = ("TOKEN", "MIXED")
 
 
 class LicenseInvalid(Unauthorized):
@@ -47,8 +48,8 @@ class LicenseNotAllowed(AccessDenied):
     about = ABOUT_LICENSES
 
 
-def bearer_of_key(account: Account, key: str) -> Bearer:
-    """The license with a key, as a bearer (contract: licenses 9.1).
+def authenticate_key(account: Account, key: str) -> Bearer:
+    """The bearer for the license with this key (contract: licenses 9.1).
 
     Raises:
         LicenseInvalid, LicenseBanned, LicenseSuspended, LicenseExpired, LicenseNotAllowed: the first that applies.
@@ -61,9 +62,9 @@ def bearer_of_key(account: Account, key: str) -> Bearer:
         raise LicenseBanned
     if license.suspended:
         raise LicenseSuspended
-    if license.policy.expiration_strategy == "REVOKE_ACCESS" and license.expiry and license.expiry < timezone.now():
+    if license.policy.expiration_strategy == "REVOKE_ACCESS" and license.is_expired(timezone.now()):
         raise LicenseExpired
-    if license.policy.authentication_strategy not in BY_KEY:
+    if license.policy.authentication_strategy not in ALLOW_KEY:
         raise LicenseNotAllowed
     return Bearer(account_id=account.pk, id=license.pk, model=License, role="license")
 
@@ -79,5 +80,5 @@ def check_token(bearer: Bearer) -> None:
         raise TokenInvalid
     if license.owner and license.owner.banned:
         raise UserBanned
-    if license.policy.authentication_strategy not in BY_TOKEN:
+    if license.policy.authentication_strategy not in ALLOW_TOKEN:
         raise TokenNotAllowed

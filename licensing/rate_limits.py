@@ -1,4 +1,4 @@
-"""How often somebody may guess keys (contract: licenses 12.20)."""
+"""The rate limit of guesses at license keys (contract: licenses 12.20)."""
 
 from datetime import timedelta
 
@@ -8,14 +8,14 @@ from accounts.models import RateLimitCounter
 from accounts.rate_limits import RateLimit
 
 
-class GuessLimit(RateLimit):
-    """A throttle of what failed only: whoever asks about keys that exist may do so as often as they like."""
+class FailureLimit(RateLimit):
+    """A limit of failures: a caller who asks only for keys that exist may ask without limit."""
 
-    def refuse_if_spent(self, *caller):
-        """Refuse a caller who has failed too often, right or wrong this time.
+    def refuse_if_spent(self, *caller: object) -> None:
+        """Refuse a caller with too many failures, whether or not this attempt would fail.
 
         Raises:
-            TooManyRequests: as `attempt()` does.
+            TooManyRequests: as `hit()` does.
         """
         spent = RateLimitCounter.objects.filter(
             digest=self._digest(caller), until__gt=timezone.now(), number__gte=self.attempts
@@ -24,5 +24,5 @@ class GuessLimit(RateLimit):
             self.hit(*caller)
 
 
-# Somebody without a credential who asks whether keys are valid that do not exist.
-GUESSES = GuessLimit("validate", 60, timedelta(minutes=1))
+# Validations of unknown keys without a credential.
+KEY_GUESSES = FailureLimit("validate", 60, timedelta(minutes=1))

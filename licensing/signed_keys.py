@@ -1,113 +1,114 @@
-"""Keys that say by themselves what they are for: a text, the seed, signed by the account (contract: licenses 10).
+"""Cryptographic license keys: a text, the seed, signed or encrypted by the account (contract: licenses 10).
 
-Whoever has the account's public key can tell that such a key is genuine, and read the seed, without asking.
+With the account's public key, a client verifies such a key and reads the seed offline.
 """
 
 import base64
 import re
 import secrets
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 from django.core.exceptions import ValidationError
 
 from accounts.signing import algorithms
 from accounts.signing.key_cache import private_key_in_transaction
 from keygen_site.jsonapi.text import timestamp
+from licensing.models import License
 
 ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
-# Those that sign the seed itself. The others sign it as it stands in the key, prefix and encoding included.
-BARE = ("RSA_2048_PKCS1_SIGN", "RSA_2048_PKCS1_PSS_SIGN")
+# Schemes that sign the seed itself. The others sign it as the key has it, with the prefix and in base64.
+SIGN_BARE_SEED = ("RSA_2048_PKCS1_SIGN", "RSA_2048_PKCS1_PSS_SIGN")
 ISSUER = "https://keygen.sh"  # clients compare it
-MOST_ENCRYPTED = 245  # bytes that fit into a block of RSA with 2048 bits
-_TEMPLATE = re.compile(r"\{\{\s*(\w*)\s*\}\}")
+MAX_ENCRYPTED_LENGTH = 245  # bytes; a block of RSA with 2048 bits holds no more
+_PLACEHOLDER = re.compile(r"\{\{\s*(\w*)\s*\}\}")
 
 
-def algorithm_of(scheme):
-    """The signature algorithm of a scheme, or of what has none (`algorithms.KEY_KIND_BY_ALGORITHM`)."""
+def signature_algorithm(scheme: str | None) -> str:
+    """The signature algorithm of a scheme, or of a policy without one (`algorithms.KEY_KIND_BY_ALGORITHM`)."""
     if scheme and scheme.startswith("RSA"):
         return "rsa-pss-sha256" if "_PSS_" in scheme else "rsa-sha256"
     return "ecdsa-p256" if scheme == "ECDSA_P256_SIGN" else "ed25519"
 
 
-def sign(account_id, algorithm, message):
-    """The signature of some bytes by the account."""
-    return algorithms.sign(
-        algorithm, private_key_in_transaction(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm]), message
-    )
+def sign(account_id: UUID, algorithm: str, message: bytes) -> bytes:
+    """The account's signature of a message."""
+    key = private_key_in_transaction(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
+    return algorithms.sign(algorithm, key, message)
 
 
-def signed_key(license, seed=None):
+def generate_signed_key(license: License, template: str = "") -> str:
     """A key of the policy's scheme.
 
     Args:
-        license: the license that it is for.
-        seed: the text that it says, with `{{id}}` and the like filled in; by default, what the license is.
+        license: the license that the key is for.
+        template: the seed, with placeholders such as `{{id}}`; if empty, the seed describes the license.
 
     Raises:
         ValidationError: the scheme does not allow the seed.
     """
     scheme = license.policy.scheme
-    text = _filled_in(license, seed) if seed else orjson.dumps(_seed_of(license)).decode()
-    match scheme:
-        case _ if scheme == ENCRYPT:
-            return _encrypted(license.account_id, text.encode())
-        case _ if scheme == JWT:
-            return _jwt(license.account_id, text)
-    encoded = _base64(text.encode())
-    if scheme in BARE:
-        signature = sign(license.account_id, algorithm_of(scheme), text.encode())
-        return f"{encoded}.{_base64(signature)}"
-    signature = sign(license.account_id, algorithm_of(scheme), f"key/{encoded}".encode())
-    return f"key/{encoded}.{_base64(signature)}"
+    seed = _fill_template(template, license) if template else orjson.dumps(_default_seed(license)).decode()
+    if scheme == ENCRYPT:
+        return _encrypt(license.account_id, seed.encode())
+    if scheme == JWT:
+        return _generate_jwt(license.account_id, seed)
+    encoded, prefix = _base64url(seed.encode()), ""
+    message = seed
+    if scheme not in SIGN_BARE_SEED:
+        prefix = "key/"
+        message = prefix + encoded
+    signature = sign(license.account_id, signature_algorithm(scheme), message.encode())
+    return f"{prefix}{encoded}.{_base64url(signature)}"
 
 
-def legacy_key(license):
-    """A key that says which license it is of and is random for the rest; `License.hide()` keeps its digest only."""
+def generate_legacy_key(license: License) -> str:
+    """A random key that begins with the id of its license; only its hash is stored, see `License.set_hashed_key`."""
     return f"{license.pk.hex}-{secrets.token_hex(16)}-{secrets.token_hex(16)}-{secrets.token_hex(15)}v1"
 
 
-def _encrypted(account_id, seed):
-    if len(seed) > MOST_ENCRYPTED:
-        detail = f"key exceeds maximum byte length (max size of {MOST_ENCRYPTED} bytes)"
+def _encrypt(account_id: UUID, seed: bytes) -> str:
+    if len(seed) > MAX_ENCRYPTED_LENGTH:
+        detail = f"key exceeds maximum byte length (max size of {MAX_ENCRYPTED_LENGTH} bytes)"
         raise ValidationError({"key": ValidationError(detail, code="byte_size_exceeded")})
-    # "Encrypted" with the private key, that anybody may read with the public one: a signature of the bare bytes.
-    return _base64(private_key_in_transaction(account_id, "rsa2048").sign(seed, padding.PKCS1v15(), NoDigestInfo()))
+    # "Encrypted" with the private key and readable with the public one: a signature of the bytes without a digest.
+    key = cast(rsa.RSAPrivateKey, private_key_in_transaction(account_id, "rsa2048"))
+    return _base64url(key.sign(seed, padding.PKCS1v15(), NoDigestInfo()))
 
 
-def _jwt(account_id, seed):
-    claims = _claims(seed)
-    parts = [_base64(orjson.dumps(part)).rstrip("=") for part in ({"alg": "RS256"}, claims)]
+def _generate_jwt(account_id: UUID, seed: str) -> str:
+    parts = [_base64url(orjson.dumps(part)).rstrip("=") for part in ({"alg": "RS256"}, _parse_claims(seed))]
     signature = sign(account_id, "rsa-sha256", ".".join(parts).encode())
-    return ".".join([*parts, _base64(signature).rstrip("=")])
+    return ".".join([*parts, _base64url(signature).rstrip("=")])
 
 
-def _claims(seed):
-    """What a JSON Web Token is to claim.
+def _parse_claims(seed: str) -> dict[str, Any]:
+    """The claims of a JSON Web Token.
 
     Raises:
-        ValidationError: it cannot.
+        ValidationError: the seed is no JSON object, or has a time that is no number.
     """
     try:
         claims = orjson.loads(seed)
     except orjson.JSONDecodeError:
-        raise _claims_invalid("must be a valid JSON encoded string") from None
+        raise _claims_error("must be a valid JSON encoded string") from None
     if not isinstance(claims, dict):
-        raise _claims_invalid("must be a valid JSON encoded object")
+        raise _claims_error("must be a valid JSON encoded object")
     for name in ("exp", "iat", "nbf"):
         if name in claims and type(claims[name]) not in (int, float):
-            raise _claims_invalid(f"{name} claim must be a numeric value but it is {_kind(claims[name])}")
+            raise _claims_error(f"{name} claim must be a numeric value but it is {_describe_type(claims[name])}")
     return claims
 
 
-def _claims_invalid(reason):
+def _claims_error(reason: str) -> ValidationError:
     detail = f"key is not a valid JWT claims payload ({reason})"
     return ValidationError({"key": ValidationError(detail, code="jwt_claims_invalid")})
 
 
-def _kind(value):
+def _describe_type(value: object) -> str:
     match value:
         case str():
             return "a string"
@@ -120,24 +121,22 @@ def _kind(value):
     return "null"
 
 
-def _seed_of(license):
-    """What a key of a license says where nothing else was asked for."""
+def _default_seed(license: License) -> dict[str, Any]:
     created, expiry = timestamp(license.created), timestamp(license.expiry)
     policy = license.policy
-    match policy.scheme:
-        case _ if policy.scheme == ENCRYPT:
-            return {"id": str(license.pk), "created": created, "duration": policy.duration, "expiry": expiry}
-        case _ if policy.scheme == JWT:
-            issued = int(license.created.timestamp())
-            claims = {
-                "jti": str(uuid4()),
-                "iss": ISSUER,
-                "aud": str(license.account_id),
-                "sub": str(license.pk),
-                "iat": issued,
-                "nbf": issued,
-            }
-            return claims | ({"exp": int(license.expiry.timestamp())} if license.expiry else {})
+    if policy.scheme == ENCRYPT:
+        return {"id": str(license.pk), "created": created, "duration": policy.duration, "expiry": expiry}
+    if policy.scheme == JWT:
+        issued = int(license.created.timestamp())
+        claims = {
+            "jti": str(uuid4()),
+            "iss": ISSUER,
+            "aud": str(license.account_id),
+            "sub": str(license.pk),
+            "iat": issued,
+            "nbf": issued,
+        }
+        return claims | ({"exp": int(license.expiry.timestamp())} if license.expiry else {})
     owner = license.owner
     return {
         "account": {"id": str(license.account_id)},
@@ -148,8 +147,8 @@ def _seed_of(license):
     }
 
 
-def _filled_in(license, seed):
-    """A text with names in braces replaced by what they stand for, those that stand for nothing by nothing."""
+def _fill_template(template: str, license: License) -> str:
+    """The template with its placeholders replaced; an unknown one, or one without a value, becomes empty."""
     owner = license.owner
     values = {
         "account": license.account_id,
@@ -163,12 +162,12 @@ def _filled_in(license, seed):
         "id": license.pk,
     }
 
-    def value(match):
-        found = values.get(match[1].lower())
-        return "" if found is None else str(found)
+    def replace(match: re.Match[str]) -> str:
+        value = values.get(match[1].lower())
+        return "" if value is None else str(value)
 
-    return _TEMPLATE.sub(value, seed)
+    return _PLACEHOLDER.sub(replace, template)
 
 
-def _base64(content):
+def _base64url(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode()

@@ -1,10 +1,13 @@
-"""Is a license valid, and if not, why? (contract: licenses 7.5)
+"""Validation of licenses (contract: licenses 7.5).
 
-An answer is not an error: whoever asks gets a verdict. What needs machines, entitlements, components or releases
-finds that there are none, so a scope that names one matches nothing.
+The result is a verdict, not an error. Machines, components, entitlements and releases are not built, so a license has
+none, and a scope that names one does not match.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -14,15 +17,14 @@ from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes, sample_
 from keygen_site.db.fields import digest
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import License
-from licensing.models.license_queries import HIDDEN
-from licensing.models.licenses import allows_overage
+from licensing.models.license_queries import HASHED_KEY_PREFIX
 
-KEEPS_ACCESS = ("MAINTAIN_ACCESS", "ALLOW_ACCESS")
+Scope = Mapping[str, Any]  # the members of a request's `meta.scope`, e.g. `product`
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said about a license: whether it is valid, why, in words, and as one word."""
+    """The result of a validation: `valid`, a `detail` for people, and a `code` for programs."""
 
     valid: bool
     detail: str
@@ -35,6 +37,20 @@ BANNED = Verdict(False, "is banned", "BANNED")
 SUSPENDED = Verdict(False, "is suspended", "SUSPENDED")
 OVERDUE = Verdict(False, "is overdue for check in", "OVERDUE")
 
+# The expiration strategies by which an expired license is valid.
+KEEP_VALID = ("MAINTAIN_ACCESS", "ALLOW_ACCESS")
+# The members of a scope in the order in which they are checked; `fingerprint` stands for `fingerprints` too.
+SCOPE_NOUNS = (
+    "product",
+    "policy",
+    "user",
+    "entitlements",
+    "machine",
+    "fingerprint",
+    "components",
+    "checksum",
+    "version",
+)
 
 _VISIBLE: CompiledQuery[License] = CompiledQuery(
     lambda bearer, key_digest: License.objects.with_api_fields().visible_to(bearer).filter(digest=key_digest),
@@ -47,56 +63,57 @@ _OF_ACCOUNT: CompiledQuery[License] = CompiledQuery(
 )
 
 
-def find_license(key: str, *, account: Account, bearer: Bearer | None = None, hidden: bool = False) -> License | None:
+def find_license(key: str, *, account: Account, bearer: Bearer | None = None, hashed: bool = False) -> License | None:
     """The license with exactly this key, with the fields that the API shows, or None.
 
     Args:
         account: the account of the license.
         bearer: if given, only a license that the bearer may see is found.
-        hidden: whether to look among the licenses of which only the key's digest is stored, instead of the others.
+        hashed: whether to search the licenses of which only the key's hash is stored, instead of the others.
     """
-    if hidden or key.startswith(HIDDEN):
+    if hashed or key.startswith(HASHED_KEY_PREFIX):
         licenses = License.objects.with_api_fields().filter(account=account)
         licenses = licenses.visible_to(bearer) if bearer else licenses
-        return (licenses.with_hidden_key if hidden else licenses.with_key)(key).first()
+        return (licenses.with_hashed_key if hashed else licenses.with_key)(key).first()
     return _VISIBLE.first(digest(key), bearer=bearer) if bearer else _OF_ACCOUNT.first(account.pk, digest(key))
 
 
-def verdict_on(license, scope, now):
-    """The first thing that is to be said about a license.
+def check_license(license: License, scope: Scope | None, now: datetime) -> Verdict:
+    """The verdict on a license: the first check that fails, in the contract's order.
 
     Args:
-        scope: what the license is asked to be valid for, by name; None: nothing is to be looked at, not even
-            whether the policy requires a scope.
-        now: the moment that counts.
+        scope: None to check no scope, not even whether the policy requires one.
     """
-    return _on_standing(license, now) or _on_scope(license, scope) or _on_limits(license, now)
+    standing = _check_standing(license, now)
+    if standing is None and scope is not None:
+        standing = _check_scope(license, scope)
+    return standing or _check_limits(license, now)
 
 
-def _on_standing(license, now):
+def _check_standing(license: License, now: datetime) -> Verdict | None:
     if license.owner and license.owner.banned:
         return BANNED
     if license.suspended:
         return SUSPENDED
-    if license.policy.expiration_strategy == "REVOKE_ACCESS" and (expired := _on_expiry(license, now)):
+    if license.policy.expiration_strategy == "REVOKE_ACCESS" and (expired := _check_expiry(license, now)):
         return expired
     if license.next_check_in and license.next_check_in < now:
         return OVERDUE
     return None
 
 
-def _on_expiry(license, now):
+def _check_expiry(license: License, now: datetime) -> Verdict | None:
     if license.is_expired(now):
-        return Verdict(license.policy.expiration_strategy in KEEPS_ACCESS, "is expired", "EXPIRED")
+        return Verdict(license.policy.expiration_strategy in KEEP_VALID, "is expired", "EXPIRED")
     return None
 
 
-def _on_limits(license, now):
-    expired = _on_expiry(license, now)
-    policy = license.policy
-    if license.limit("max_users") is not None and license.users_count > license.limit("max_users"):
-        allowed = allows_overage(policy.overage_strategy, license.users_count, license.limit("max_users"))
-        # Too many users may be let through; that is no reason to let through one whose time is over.
+def _check_limits(license: License, now: datetime) -> Verdict:
+    expired = _check_expiry(license, now)
+    policy, limit = license.policy, license.effective_limit("max_users")
+    if limit is not None and (count := license.users_count) > limit:
+        allowed = policy.allows_overage(count, limit)
+        # An allowed overage does not make an expired license valid.
         if not allowed or expired is None or expired.valid:
             return Verdict(allowed, "has too many associated users", "TOO_MANY_USERS")
     if not policy.strict:
@@ -106,95 +123,48 @@ def _on_limits(license, now):
     return Verdict(False, "must have exactly 1 associated machine", "NO_MACHINE")
 
 
-def _on_scope(license, scope):
-    if scope is None:
-        return None
-    for check in (_on_product, _on_policy, _on_user, _on_entitlements, *_ON_WHAT_IS_NOT_BUILT):
-        if verdict := check(license, scope):
+def _check_scope(license: License, scope: Scope) -> Verdict | None:
+    if "fingerprints" in scope:
+        scope = {**scope, "fingerprint": scope.get("fingerprint") or scope["fingerprints"]}
+    for noun in SCOPE_NOUNS:
+        if noun in scope:
+            verdict = _check_scope_member(license, noun, scope[noun])
+        elif getattr(license.policy, f"require_{noun}_scope", False):
+            verdict = Verdict(False, f"{noun} scope is required", f"{noun.upper()}_SCOPE_REQUIRED")
+        else:
+            continue
+        if verdict:
             return verdict
     return None
 
 
-def _mismatch(noun, detail="does not match"):
-    return Verdict(False, f"{noun} scope {detail}", f"{noun.upper()}_SCOPE_MISMATCH")
+def _check_scope_member(license: License, noun: str, value: Any) -> Verdict | None:
+    code = noun.upper()
+    mismatch = Verdict(False, f"{noun} scope does not match", f"{code}_SCOPE_MISMATCH")
+    match noun:
+        case "product" | "policy":
+            return None if parse_uuid(value) == getattr(license, f"{noun}_id") else mismatch
+        case "user":
+            return None if _has_user(license, value) else mismatch
+        case "entitlements" | "fingerprint" if not value:
+            return Verdict(False, f"{noun} scope is empty", f"{code}_SCOPE_EMPTY")
+        case "entitlements":
+            return Verdict(False, "is missing one or more required entitlements", "ENTITLEMENTS_MISSING")
+        case "machine" | "fingerprint" if license.policy.floating:
+            return Verdict(False, f"{noun} is not activated (has no associated machines)", "NO_MACHINES")
+        case "machine" | "fingerprint":
+            return Verdict(False, f"{noun} is not activated (has no associated machine)", "NO_MACHINE")
+        case "components":  # without a fingerprint, for none matches
+            detail = "fingerprint scope is required when using the components scope"
+            return Verdict(False, detail, "FINGERPRINT_SCOPE_REQUIRED")
+    kind = "artifacts" if noun == "checksum" else "releases"
+    return replace(mismatch, detail=f"{noun} scope is not valid (does not match any accessible {kind})")
 
 
-def _required(license, noun):
-    if getattr(license.policy, f"require_{noun}_scope"):
-        return Verdict(False, f"{noun} scope is required", f"{noun.upper()}_SCOPE_REQUIRED")
-    return None
-
-
-def _on_product(license, scope):
-    if "product" not in scope:
-        return _required(license, "product")
-    return None if parse_uuid(scope["product"]) == license.product_id else _mismatch("product")
-
-
-def _on_policy(license, scope):
-    if "policy" not in scope:
-        return _required(license, "policy")
-    return None if parse_uuid(scope["policy"]) == license.policy_id else _mismatch("policy")
-
-
-def _on_user(license, scope):
-    if "user" not in scope:
-        return _required(license, "user")
-    user = scope["user"]
-    if user is None:
-        return _mismatch("user") if license.owner_id else None
-    uuid = parse_uuid(user)
-    named = Q(pk=uuid) if uuid else Q(email=user.lower())
-    return None if license.all_users().filter(named).exists() else _mismatch("user")
-
-
-def _on_entitlements(license, scope):
-    match scope.get("entitlements"):
-        case None:
-            return None
-        case []:
-            return Verdict(False, "entitlements scope is empty", "ENTITLEMENTS_SCOPE_EMPTY")
-    return Verdict(False, "is missing one or more required entitlements", "ENTITLEMENTS_MISSING")
-
-
-def _not_activated(license, noun):
-    """Of a license without machines."""
-    if license.policy.floating:
-        return Verdict(False, f"{noun} is not activated (has no associated machines)", "NO_MACHINES")
-    return Verdict(False, f"{noun} is not activated (has no associated machine)", "NO_MACHINE")
-
-
-def _on_machine(license, scope):
-    return _not_activated(license, "machine") if "machine" in scope else _required(license, "machine")
-
-
-def _on_fingerprint(license, scope):
-    given = [scope[name] for name in ("fingerprint", "fingerprints") if name in scope]
-    if not given:
-        return _required(license, "fingerprint")
-    if not any(given):
-        return Verdict(False, "fingerprint scope is empty", "FINGERPRINT_SCOPE_EMPTY")
-    return _not_activated(license, "fingerprint")
-
-
-def _on_components(license, scope):
-    if "components" not in scope:
-        return _required(license, "components")
-    # With a fingerprint we should not have come here: no machine has it.
-    detail = "fingerprint scope is required when using the components scope"
-    return Verdict(False, detail, "FINGERPRINT_SCOPE_REQUIRED")
-
-
-def _on_checksum(license, scope):
-    if "checksum" not in scope:
-        return _required(license, "checksum")
-    return _mismatch("checksum", "is not valid (does not match any accessible artifacts)")
-
-
-def _on_version(license, scope):
-    if "version" not in scope:
-        return _required(license, "version")
-    return _mismatch("version", "is not valid (does not match any accessible releases)")
-
-
-_ON_WHAT_IS_NOT_BUILT = (_on_machine, _on_fingerprint, _on_components, _on_checksum, _on_version)
+def _has_user(license: License, identifier: str | None) -> bool:
+    """Whether a user with this id or e-mail is a user of the license; with None, whether it has no owner."""
+    if identifier is None:
+        return license.owner_id is None
+    uuid = parse_uuid(identifier)
+    named = Q(pk=uuid) if uuid else Q(email=identifier.lower())
+    return license.all_users().filter(named).exists()

@@ -1,74 +1,78 @@
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
-from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
+from accounts.admin.base import AccountScoped, ConsoleAdmin, ReadOnlyAdmin, moment
 from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import License, Policy
+from licensing.models.license_queries import LicenseQuerySet
 from licensing.services import issue_license
 
 
 class Suspend(ConfirmedAction):
     name, label, done, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
 
-    def applies_to(self, license):
+    def applies_to(self, license: License) -> bool:
         return not license.suspended
 
-    def consequences(self, licenses):
+    def consequences(self, licenses: Sequence[License]) -> list[str]:
         return ["It is not valid, and its key no credential, until it is reinstated."]
 
-    def apply(self, license, audit, values):
+    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
         license.suspend()
 
 
 class Reinstate(ConfirmedAction):
     name, label, done, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
 
-    def applies_to(self, license):
+    def applies_to(self, license: License) -> bool:
         return license.suspended
 
-    def consequences(self, licenses):
+    def consequences(self, licenses: Sequence[License]) -> list[str]:
         return ["The suspension ends."]
 
-    def apply(self, license, audit, values):
+    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
         license.reinstate()
 
 
 class Renew(ConfirmedAction):
     name, label, done, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
 
-    def applies_to(self, license):
+    def applies_to(self, license: License) -> bool:
         return bool(license.policy.duration and license.expiry)
 
-    def consequences(self, licenses):
+    def consequences(self, licenses: Sequence[License]) -> list[str]:
         return ["The expiry is put off by the duration of the policy."]
 
-    def apply(self, license, audit, values):
+    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
         license.renew()
 
 
 class Revoke(ConfirmedAction):
     name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
 
-    def consequences(self, licenses):
+    def consequences(self, licenses: Sequence[License]) -> list[str]:
         return [
             "The license is deleted, with its tokens. This cannot be undone.",
             "A key from a pool does not go back: it stays popped, and its life stays in the ledger.",
         ]
 
-    def apply(self, license, audit, values):
+    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
         license.delete()
 
-    def next_page(self, admin, rows):
+    def next_page(self, admin: ConsoleAdmin, rows: Sequence[License]) -> str:
         return reverse("admin:licensing_license_changelist")
 
 
@@ -76,15 +80,16 @@ class StatusFilter(admin.SimpleListFilter):
     title, parameter_name = "status", "status"
     STATUSES = ("ACTIVE", "INACTIVE", "EXPIRING", "EXPIRED", "SUSPENDED", "BANNED")
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         return [(status, status.capitalize()) for status in self.STATUSES]
 
-    def queryset(self, request, licenses):
-        return licenses.with_status(self.value()) if self.value() else licenses
+    def queryset(self, request: HttpRequest, licenses: Any) -> LicenseQuerySet:
+        status = self.value()
+        return licenses.with_status(status) if status else licenses
 
 
 class IssueForm(ReferenceForm):
-    """What a license is issued with."""
+    """The form to issue a license."""
 
     policy = forms.ModelChoiceField(Policy.objects.none(), help_text="Where it has a pool, the next key is taken.")
     name = forms.CharField(max_length=1024, required=False)
@@ -92,13 +97,14 @@ class IssueForm(ReferenceForm):
 
     field_order = ["policy", "name", "owner", "reference"]
 
-    def __init__(self, *args, policies, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.fields["policy"].queryset = policies.select_related("account", "product")
-        self.fields["policy"].label_from_instance = lambda policy: f"{policy.product} · {policy}"
+    def __init__(self, *args: Any, policies: QuerySet[Policy], **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["policy"]
+        field.queryset = policies.select_related("account", "product")
+        field.label_from_instance = lambda policy: f"{policy.product} · {policy}"
 
-    def clean(self):
-        values = super().clean()
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
         if values.get("owner") and values.get("policy"):
             owner = User.objects.filter(account=values["policy"].account, email=values["owner"].lower()).first()
             if owner is None:
@@ -109,7 +115,7 @@ class IssueForm(ReferenceForm):
 
 @admin.register(License)
 class LicenseAdmin(ReadOnlyAdmin):
-    """What somebody may use. What can be done with a license are acts; its key stays masked."""
+    """The licenses of an account. They change by acts only, and their keys stay masked."""
 
     hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
     acts = [Suspend(), Reinstate(), Renew(), Revoke()]
@@ -125,19 +131,19 @@ class LicenseAdmin(ReadOnlyAdmin):
     ]
     readonly_fields = ["label", "masked", "life", "state", "expires", "since", "id"]
 
-    def has_add_permission(self, request):
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("licensing.add_license")
 
     def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
-        # No index has the licenses of all accounts by their creation. Their ids follow it, unless clients chose them.
-        of_all = request.user.is_superuser and "account__id__exact" not in request.GET
-        return ["-id"] if of_all else super().get_ordering(request)
+        # No index orders the licenses of all accounts by creation. Ids do, except those that clients chose.
+        sees_all = request.user.is_superuser and "account__id__exact" not in request.GET
+        return ["-id"] if sees_all else super().get_ordering(request)
 
-    def get_search_results(self, request, licenses, text):
+    def get_search_results(self, request: HttpRequest, licenses: Any, text: str) -> tuple[LicenseQuerySet, bool]:
         text = text.strip()
         if not text:
             return licenses, False
-        # Each question by its own index: one OR of all could use none.
+        # Separate queries, each with its own index: one query with OR could use none.
         if uuid := parse_uuid(text):
             return licenses.filter(pk=uuid), False
         for found in (licenses.with_key(text), licenses.filter(owner__email=text.lower())):
@@ -145,8 +151,10 @@ class LicenseAdmin(ReadOnlyAdmin):
                 return found, False
         return licenses.filter(name__icontains=text), False
 
-    def add_view(self, request, form_url="", extra_context=None):
-        """Issue a license: a form of its own, for the service decides what comes of it."""
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Issue a license, by the service instead of a model form."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if answer := sent_before(request):
@@ -176,8 +184,10 @@ class LicenseAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/act.html", context)
 
     def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
-        terms = {name: values[name] or None for name in ("policy", "name", "owner")}
-        license = issue_license(audit=audit_context_of(request, values["reference"]), **terms)
+        audit = audit_context_of(request, values["reference"])
+        license = issue_license(
+            policy=values["policy"], audit=audit, name=values["name"] or None, owner=values["owner"] or None
+        )
         self.log_addition(request, license, "Issued")
         return Shown(
             title="A license was issued",
@@ -188,34 +198,34 @@ class LicenseAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description="license", ordering="name")
-    def label(self, license):
+    def label(self, license: License) -> str:
         return license.name or f"…{str(license.pk)[-12:]}"
 
     @admin.display(description="policy", ordering="policy")
-    def of_policy(self, license):
+    def of_policy(self, license: License) -> Policy:
         return license.policy
 
     @admin.display(description="state")
-    def state(self, license):
+    def state(self, license: License) -> str:
         return format_html('<span class="state state-{0}">{0}</span>', license.status.lower())
 
     @admin.display(description="expires", ordering="expiry")
-    def expires(self, license):
+    def expires(self, license: License) -> str:
         return moment(license.expiry) if license.expiry else "never"
 
     @admin.display(description="issued", ordering="created")
-    def since(self, license):
+    def since(self, license: License) -> str:
         return moment(license.created)
 
     @admin.display(description="key")
-    def masked(self, license):
+    def masked(self, license: License) -> str:
         if license.policy.encrypted:
             return "kept as a digest only"
         return license.masked
 
     @admin.display(description="life of the key")
-    def life(self, license):
+    def life(self, license: License) -> str:
         if not license.policy.use_pool:
             return "–"
-        address = f"{reverse('admin:pools_key_changelist')}?q={license.pk}"
-        return format_html('<a href="{}">What happened to its key</a>', address)
+        url = f"{reverse('admin:pools_key_changelist')}?q={license.pk}"
+        return format_html('<a href="{}">What happened to its key</a>', url)

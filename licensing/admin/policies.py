@@ -1,15 +1,21 @@
+from typing import Any, ClassVar
+
+from django import forms
 from django.contrib import admin
+from django.db.models import Field
+from django.http import HttpRequest
 
 from accounts.admin.base import AccountScoped, ConsoleAdmin, ConsoleForm, moment
+from accounts.models import Account
 from licensing.models import Policy
 
 
 @admin.register(Policy)
 class PolicyAdmin(ConsoleAdmin):
-    """The terms of licenses. Whether a policy has a pool is settled when it is made; `pools` shows more of it."""
+    """The policies of an account. `pools.admin.policies` replaces it with one that shows the pool too."""
 
     class Form(ConsoleForm):
-        def account_of(self, values):
+        def account_of(self, values: dict[str, Any]) -> Account | None:
             return values["product"].account if values.get("product") else None
 
     form = Form
@@ -75,28 +81,28 @@ class PolicyAdmin(ConsoleAdmin):
         ("Metadata", {"fields": ["metadata"], "classes": ["collapse"]}),
     ]
 
-    def get_readonly_fields(self, request, policy=None):
+    def get_readonly_fields(self, request: HttpRequest, policy: Policy | None = None) -> list[str]:
         return ["product", "use_pool", "scheme", "encrypted"] if policy else []
 
-    def get_changeform_initial_data(self, request):
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"use_pool": True, "protected": True, **super().get_changeform_initial_data(request)}
 
-    def formfield_for_dbfield(self, field, request, **options):
-        formfield = super().formfield_for_dbfield(field, request, **options)
-        if formfield and field.name in self.EXPLAINED:
-            formfield.help_text = self.EXPLAINED[field.name]
+    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **options: Any) -> forms.Field | None:
+        formfield = super().formfield_for_dbfield(db_field, request, **options)
+        if formfield and db_field.name in self.HELP_TEXTS:
+            formfield.help_text = self.HELP_TEXTS[db_field.name]
         return formfield
 
-    EXPLAINED = {
+    HELP_TEXTS: ClassVar = {
         "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
         "low_stock_threshold": "At so few keys left, the admins of the account are told, once until it is refilled.",
         "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",
     }
 
     @admin.display(description="pool", boolean=True, ordering="use_pool")
-    def has_pool(self, policy):
+    def has_pool(self, policy: Policy) -> bool:
         return policy.use_pool
 
     @admin.display(description="since", ordering="id")
-    def since(self, policy):
+    def since(self, policy: Policy) -> str:
         return moment(policy.created)

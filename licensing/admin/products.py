@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from accounts.admin.base import ConsoleAdmin, moment
 from accounts.admin.token_pages import MakeToken
@@ -7,7 +10,7 @@ from licensing.models import Product
 
 @admin.register(Product)
 class ProductAdmin(ConsoleAdmin):
-    """What is sold."""
+    """The products of an account."""
 
     acts = [MakeToken()]
     hint = "There is no product yet. Add what you sell; its policies and their pools come next."
@@ -16,12 +19,12 @@ class ProductAdmin(ConsoleAdmin):
     search_fields = ["name", "code"]
     fields = ["account", "name", "code", "url", "distribution_strategy", "platforms", "metadata"]
 
-    def get_fields(self, request, product=None):
+    def get_fields(self, request: HttpRequest, product: Product | None = None) -> list[Any]:
         return self.fields if request.user.is_superuser else self.fields[1:]
 
-    def get_readonly_fields(self, request, product=None):
+    def get_readonly_fields(self, request: HttpRequest, product: Product | None = None) -> list[str]:
         return ["account"] if product else []
 
     @admin.display(description="since", ordering="id")
-    def since(self, product):
+    def since(self, product: Product) -> str:
         return moment(product.created)

@@ -27,7 +27,7 @@ from keygen_site.jsonapi.filters import (
 from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.types import parse_time
-from licensing.durations import seconds_of
+from licensing.durations import parse_duration
 from licensing.models import License, LicenseUser, Policy
 
 COMPARISONS = {
@@ -42,7 +42,7 @@ COMPARISONS = {
 # Filters by users -----------------------------------------------------------------------------------------------------
 
 
-def _users_named(identifier: str) -> Rows:
+def _find_user_ids(identifier: str) -> Rows:
     """The ids of the users with an id or e-mail."""
     uuid = parse_uuid(identifier)
     # Users of other accounts have no licenses here, so the account does not matter.
@@ -50,82 +50,53 @@ def _users_named(identifier: str) -> Rows:
 
 
 class OwnerFilter(QueryFilter):
-    """Licenses that a user, named by id or e-mail, owns."""
+    """Licenses that a user, given by id or e-mail, owns."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.filter(owner__in=_users_named(value))
+        return queryset.filter(owner__in=_find_user_ids(value))
 
 
 class LicenseUserFilter(QueryFilter):
-    """Licenses that a user, named by id or e-mail, owns or is attached to."""
+    """Licenses that a user, given by id or e-mail, owns or is attached to."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        users = _users_named(value)
+        users = _find_user_ids(value)
         attached = LicenseUser.objects.filter(user__in=users).values("license")
         return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
-
-
-class AssignedFilter(BooleanFilter):
-    """Licenses that have an owner or attached users, or have none.
-
-    Args:
-        opposite: whether true stands for the licenses that have none.
-    """
-
-    def __init__(self, *, opposite: bool = False, help_text: str) -> None:
-        super().__init__(help_text=help_text)
-        self.opposite = opposite
-
-    def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        if wanted != self.opposite:
-            return queryset.assigned()  # type: ignore[attr-defined]
-        return queryset.exclude(pk__in=License.objects.assigned().values("pk"))
 
 
 # Filters by time ------------------------------------------------------------------------------------------------------
 
 
-class ExpiringFilter(BooleanFilter):
-    """Licenses that expire soon, or do not."""
-
-    def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        if wanted:
-            return queryset.expiring()  # type: ignore[attr-defined]
-        return queryset.exclude(pk__in=License.objects.expiring().values("pk"))
-
-
 class ExpiryFilter(PartsFilter):
-    """Licenses that will expire, or have expired, at some time. Of several parts the first in `PARTS` counts."""
+    """Licenses that will expire at some time, or expired then. Of several parts the first in `PARTS` counts."""
 
     PARTS = ("within", "in", "before", "after", "on")
-    past = False
+    past = False  # whether the filter is about expiries in the past
 
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
         now = timezone.now()
         part = _first(self.PARTS, given)
         if part in ("within", "in"):
-            duration = _parse_duration(given[part])
+            duration = _parse_timedelta(given[part])
             if duration is None:
                 return queryset.none()
             start, end = (_shift(now, -duration), now) if self.past else (now, _shift(now, duration))
             return queryset.filter(expiry__gte=start, expiry__lte=end)
-        moment = _parse_moment(given[part]) if part else None
-        if moment is None:
+        timestamp = _parse_timestamp(given[part]) if part else None
+        if timestamp is None:
             return queryset.none()
         if part == "on":
-            day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+            day = timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
             return queryset.filter(expiry__gte=day, expiry__lt=_shift(day, timedelta(days=1)))
         queryset = queryset.filter(expiry__lt=now) if self.past else queryset.filter(expiry__gte=now)
-        return queryset.filter(expiry__lt=moment) if part == "before" else queryset.filter(expiry__gt=moment)
+        return queryset.filter(expiry__lt=timestamp) if part == "before" else queryset.filter(expiry__gt=timestamp)
 
 
 class ExpiredFilter(ExpiryFilter):
-    """Licenses that have expired at some time; as a boolean, licenses that have expired at all, or have not."""
+    """Licenses that expired at some time; as a boolean, licenses that have expired, or have not."""
 
     past = True
-
-    def __init__(self, parts: dict[str, str], *, help_text: str) -> None:
-        super().__init__(parts, help_text=help_text)
 
     def filter(self, queryset: Rows, value: str) -> Rows:
         if value:
@@ -144,42 +115,42 @@ class ActivityFilter(PartsFilter):
 
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
         part = _first(self.PARTS, given)
-        moment = None
+        timestamp = None
         if part in ("inside", "outside"):
-            duration = _parse_duration(given[part])
-            moment = None if duration is None else _shift(timezone.now(), -duration)
+            duration = _parse_timedelta(given[part])
+            timestamp = None if duration is None else _shift(timezone.now(), -duration)
         elif part:
-            moment = _parse_moment(given[part])
-        if moment is None:
+            timestamp = _parse_timestamp(given[part])
+        if timestamp is None:
             return queryset.none()
         if part in ("inside", "after"):
-            return queryset.active_since(moment)  # type: ignore[attr-defined]
-        return queryset.inactive_since(moment)  # type: ignore[attr-defined]
+            return queryset.active_since(timestamp)
+        return queryset.inactive_since(timestamp)
 
 
 def _first(parts: Iterable[str], given: dict[str, str]) -> str | None:
     return next((part for part in parts if part in given), None)
 
 
-def _parse_duration(text: str) -> timedelta | None:
-    seconds = seconds_of(text)
+def _parse_timedelta(text: str) -> timedelta | None:
+    seconds = parse_duration(text)
     try:
         return None if seconds is None else timedelta(seconds=seconds)
     except OverflowError:
         return timedelta.max
 
 
-def _parse_moment(text: str) -> datetime | None:
+def _parse_timestamp(text: str) -> datetime | None:
     try:
         return parse_time(text)
     except BadRequest:
         return None
 
 
-def _shift(moment: datetime, duration: timedelta) -> datetime:
-    """The sum, or the end of the calendar if it lies beyond."""
+def _shift(timestamp: datetime, duration: timedelta) -> datetime:
+    """The sum, limited to the range of the calendar."""
     try:
-        return moment + duration
+        return timestamp + duration
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC) if duration > timedelta() else datetime.min.replace(tzinfo=UTC)
 
@@ -191,18 +162,36 @@ class StatusFilter(EnumFilter):
     """Licenses of a status. An unknown status matches nothing."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.with_status(value.upper())  # type: ignore[attr-defined]
+        return queryset.with_status(value.upper())
+
+
+class SelectionFilter(BooleanFilter):
+    """Licenses that a method of the queryset selects, or the others.
+
+    Args:
+        selection: the name of the method.
+        opposite: whether true selects the others.
+    """
+
+    def __init__(self, selection: str, *, opposite: bool = False, help_text: str) -> None:
+        super().__init__(help_text=help_text)
+        self.selection, self.opposite = selection, opposite
+
+    def matching(self, queryset: Rows, wanted: bool) -> Rows:
+        if wanted != self.opposite:
+            return getattr(queryset, self.selection)()
+        return queryset.exclude(pk__in=getattr(License.objects, self.selection)().values("pk"))
 
 
 class EmptyFilter(QueryFilter):
-    """Licenses that have something that is not built: none."""
+    """Licenses with a resource that is not supported: none."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         return queryset.none()
 
 
 class ActivatedFilter(BooleanFilter):
-    """Licenses that have machines: none, as machines are not built."""
+    """Licenses with machines: none, as machines are not supported."""
 
     def matching(self, queryset: Rows, wanted: bool) -> Rows:
         return queryset.none() if wanted else queryset
@@ -291,9 +280,11 @@ class AllLicenseFilterSet(LicenseFilterSet):
         },
         help_text="Only licenses that have expired, or have not.",
     )
-    expiring = ExpiringFilter(help_text="Only licenses that expire within three days, or do not.")
-    assigned = AssignedFilter(help_text="Only licenses that have an owner or attached users, or have none.")
-    unassigned = AssignedFilter(opposite=True, help_text="The opposite of `assigned`.")
+    expiring = SelectionFilter("expiring", help_text="Only licenses that expire within three days, or do not.")
+    assigned = SelectionFilter(
+        "assigned", help_text="Only licenses that have an owner or attached users, or have none."
+    )
+    unassigned = SelectionFilter("assigned", opposite=True, help_text="The opposite of `assigned`.")
     activated = ActivatedFilter(help_text="Only licenses with machines, or without; machines are not supported.")
     expires = ExpiryFilter(
         {

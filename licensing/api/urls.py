@@ -16,16 +16,16 @@ from licensing.api.viewsets.products import (
 
 
 class LicenseRouter(NamedRouter):
-    """A key may look like anything, so what can be said of a license is looked for before the license itself."""
+    """Matches the URLs below a license before the license itself, whose identifier may have any form."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         collection, of_collection, member, of_member = self.routes
         self.routes = [collection, of_collection, of_member, member]
 
 
 class LicenseUserRouter(NamedRouter):
-    """Users are not made below a license, but attached to it and detached from it, many at once."""
+    """Below a license, users are attached and detached, several per request."""
 
     collection = {"get": "list", "post": "attach", "delete": "detach"}
     member = {"get": "retrieve"}
@@ -54,7 +54,15 @@ token_router.register(f"{below}/tokens", LicenseTokenViewSet, basename="license-
 license_router = LicenseRouter()
 license_router.register("licenses", LicenseViewSet)
 
-# Licenses are issued and validated most often. What names one comes last: a key may look like any of the others.
-of_all = [url for url in license_router.urls if "pk" not in url.pattern.regex.groupindex]
-of_one = [url for url in license_router.urls if url not in of_all]
-urlpatterns = [*of_all, *router.urls, *named_router.urls, *user_router.urls, *token_router.urls, *of_one]
+# The collection comes first: licenses are issued and validated most often. Single licenses come last: an identifier may
+# look like any other URL.
+collection_urls = [url for url in license_router.urls if "pk" not in url.pattern.regex.groupindex]
+member_urls = [url for url in license_router.urls if url not in collection_urls]
+urlpatterns = [
+    *collection_urls,
+    *router.urls,
+    *named_router.urls,
+    *user_router.urls,
+    *token_router.urls,
+    *member_urls,
+]

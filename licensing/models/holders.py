@@ -10,19 +10,15 @@ from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.models.user_relations import NO_USERS, UserRelations
-from licensing.models.license_queries import MOMENTS
+from licensing.models.license_queries import ACTIVITY_FIELDS
 
-# The accessors of the two ways to hold a license.
+# The accessors from a user to the licenses that the user owns, and to those that the user is attached to.
 OWNED, ATTACHED = "owned_licenses", "licenses"
 
 
 def holders_of_product(product_id: UUID) -> Q:
-    """Users who hold a license of a product, whatever their role."""
+    """Users of any role who hold a license of a product."""
     return _holders(product__in=[product_id])
-
-
-def holders_of_license(license_id: UUID) -> Q:
-    return holders_of_licenses([license_id])
 
 
 def holders_of_licenses(licenses: Iterable[UUID] | QuerySet[Any]) -> Q:
@@ -30,7 +26,7 @@ def holders_of_licenses(licenses: Iterable[UUID] | QuerySet[Any]) -> Q:
 
 
 def _holders(**terms: Any) -> Q:
-    # Subqueries rather than joins: a row comes once, so that rows can be counted and locked.
+    # Subqueries rather than joins, which return duplicates, and rows that cannot be counted or locked.
     owners, attached = (
         User.objects.filter(**{f"{path}__{name}": value for name, value in terms.items()}).values("pk")
         for path in (OWNED, ATTACHED)
@@ -45,7 +41,7 @@ class HolderRelations(UserRelations):
         """A license sees its holders; a user those who share a license with them."""
         match bearer.role:
             case "license":
-                return holders_of_license(bearer.id)
+                return holders_of_licenses([bearer.id])
             case "user":
                 mates = Q(pk=bearer.id)
                 for path in (f"{mine}__{theirs}" for mine in (OWNED, ATTACHED) for theirs in ("owner", "users")):
@@ -61,7 +57,7 @@ class HolderRelations(UserRelations):
             Exists(
                 User.objects.filter(
                     # One path at a time, so that all timestamps are of the same license.
-                    Q(*((f"{path}__{moment}__gte", since) for moment in MOMENTS), _connector=Q.OR),
+                    Q(*((f"{path}__{name}__gte", since) for name in ACTIVITY_FIELDS), _connector=Q.OR),
                     pk=OuterRef("pk"),
                 )
             )

@@ -1,23 +1,29 @@
-"""Questions about licenses."""
+"""The queryset of licenses."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self, cast
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from accounts.bearers import Bearer
+from accounts.models.users import INACTIVE_AFTER, User
 from keygen_site.db.fields import digest
 from keygen_site.db.uuids import parse_uuid
 
+if TYPE_CHECKING:
+    from licensing.models.licenses import License  # noqa: F401 named in a string
+
 EXPIRES_SOON = timedelta(days=3)
-INACTIVE_AFTER = timedelta(days=90)
-HIDDEN = "sha-256:"  # what is kept of a key that is shown once begins so
-MOMENTS = ("created", "last_validated", "last_check_out", "last_check_in")  # when something was heard of a license
+HASHED_KEY_PREFIX = "sha-256:"  # a hashed key: what `key` holds instead of a key that is shown once
+ACTIVITY_FIELDS = ("created", "last_validated", "last_check_out", "last_check_in")  # the timestamps of activity
 
 
-class LicenseQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
+class LicenseQuerySet(models.QuerySet["License"]):
+    def visible_to(self, bearer: Bearer) -> Self:
         """The licenses that a bearer may see (contract: licenses 9)."""
         licenses = self.filter(account=bearer.account_id)
         if bearer.is_staff:
@@ -31,64 +37,60 @@ class LicenseQuerySet(models.QuerySet):
                 return licenses.for_user(bearer.id)
         return licenses.none()
 
-    def for_user(self, user):
+    def for_user(self, user: User | UUID) -> Self:
         """Licenses that a user owns or is attached to."""
-        return self.filter(
-            Q(owner=user) | Q(pk__in=self.model.users.through.objects.filter(user=user).values("license"))
-        )
+        return self.filter(Q(owner=user) | Q(pk__in=self._attachments().filter(user=user).values("license")))
 
-    def with_api_fields(self):
-        """Licenses with what a list of them shows, in a fixed number of statements."""
-        attached = self.model.users.through.objects.filter(license=OuterRef("pk")).order_by().values("license")
+    def with_api_fields(self) -> Self:
+        """Licenses with their policy, their owner and `attached_count`, so that a list costs one statement."""
+        attached = self._attachments().filter(license=OuterRef("pk")).order_by().values("license")
         return self.select_related("policy", "owner").annotate(
-            attached=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0)
+            attached_count=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0)
         )
 
-    def with_key(self, text):
-        """Licenses of exactly this key. One that is not kept in clear is not found by what is kept of it."""
+    def with_key(self, text: str) -> Self:
+        """The licenses with exactly this key. A hashed key is not found by its hash."""
         return self.filter(_has_key(text))
 
-    def with_hidden_key(self, text):
-        """Licenses of exactly this key of which only the digest is kept."""
-        return self.filter(digest=digest(hidden(text)), policy__encrypted=True)
+    def with_hashed_key(self, text: str) -> Self:
+        """The licenses with exactly this key of which only the hash is stored."""
+        return self.filter(digest=digest(hash_key(text)), policy__encrypted=True)
 
-    def by_identifier(self, identifier):
+    def by_identifier(self, identifier: str) -> Self:
         """Licenses whose id or key is `identifier`; if two match, the older comes first (contract: licenses 4)."""
         uuid = parse_uuid(identifier)
         return self.filter(_has_key(identifier) | Q(pk=uuid) if uuid else _has_key(identifier)).order_by("created")
 
     def needs_own_query(self, identifier: str) -> bool:
         """Whether `by_identifier` makes another query of this text than of others, see `Lookup.find`."""
-        return identifier.startswith(HIDDEN)
+        return identifier.startswith(HASHED_KEY_PREFIX)
 
-    def active_since(self, moment):
-        """Licenses of which something was heard since a moment."""
-        return self.filter(_heard_since(moment))
+    def active_since(self, since: datetime) -> Self:
+        return self.filter(_is_active_since(since))
 
-    def inactive_since(self, moment):
-        return self.exclude(_heard_since(moment))
+    def inactive_since(self, since: datetime) -> Self:
+        return self.exclude(_is_active_since(since))
 
-    def expiring(self):
+    def expiring(self) -> Self:
         """Licenses that expire soon."""
         now = timezone.now()
         return self.filter(expiry__gt=now, expiry__lt=now + EXPIRES_SOON)
 
-    def assigned(self):
-        """Licenses that somebody owns or is attached to."""
-        return self.filter(Q(owner__isnull=False) | Q(pk__in=self.model.users.through.objects.values("license")))
+    def assigned(self) -> Self:
+        """Licenses with an owner or attached users."""
+        return self.filter(Q(owner__isnull=False) | Q(pk__in=self._attachments().values("license")))
 
-    def with_status(self, status):
-        """Licenses of a status; of one that there is not, none.
+    def with_status(self, status: str) -> Self:
+        """Licenses of a status; none if the status is unknown.
 
-        Active and inactive say only whether something was heard of a license lately, and not that it is good
-        (contract: licenses 5.2): a license can be active and expired.
+        Active and inactive are about recent activity only (contract: licenses 5.2): an expired license can be active.
         """
-        lately = timezone.now() - INACTIVE_AFTER
+        recently = timezone.now() - INACTIVE_AFTER
         match status:
             case "ACTIVE":
-                return self.filter(owner__banned=None).active_since(lately)
+                return self.filter(owner__banned=None).active_since(recently)
             case "INACTIVE":
-                return self.filter(owner__banned=None).inactive_since(lately)
+                return self.filter(owner__banned=None).inactive_since(recently)
             case "EXPIRING":
                 return self.expiring()
             case "EXPIRED":
@@ -99,17 +101,25 @@ class LicenseQuerySet(models.QuerySet):
                 return self.filter(owner__banned__isnull=False)
         return self.none()
 
-
-def _has_key(text):
-    # The policy is asked only where it matters: an OR over two tables could use no index.
-    return Q(digest=digest(text), policy__encrypted=False) if text.startswith(HIDDEN) else Q(digest=digest(text))
+    def _attachments(self) -> models.QuerySet:
+        return cast(Any, self.model).users.through.objects.all()
 
 
-def _heard_since(moment):
-    # Without a moment there is nothing to compare: spelled out, so that its negation is true and not unknown.
-    return Q(*(Q(**{f"{name}__isnull": False, f"{name}__gte": moment}) for name in MOMENTS), _connector=Q.OR)
+def _has_key(text: str) -> Q:
+    # The policy is queried only if necessary: an OR over two tables could use no index.
+    return (
+        Q(digest=digest(text), policy__encrypted=False)
+        if text.startswith(HASHED_KEY_PREFIX)
+        else Q(digest=digest(text))
+    )
 
 
-def hidden(key):
-    """What is kept of a key that is shown once; it has so many random digits that nobody can guess it from this."""
-    return f"{HIDDEN}{digest(key).hex()}"
+def _is_active_since(since: datetime) -> Q:
+    # The comparison with null is explicit, so that the negation is true for null and not unknown.
+    terms = (Q(**{f"{name}__isnull": False, f"{name}__gte": since}) for name in ACTIVITY_FIELDS)
+    return Q(*terms, _connector=Q.OR)
+
+
+def hash_key(key: str) -> str:
+    """The stored form of a key that is shown once. The key is too random to be guessed from its hash."""
+    return f"{HASHED_KEY_PREFIX}{digest(key).hex()}"

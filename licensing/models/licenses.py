@@ -1,5 +1,7 @@
-import math
-from datetime import timedelta
+"""Licenses, and the users attached to them."""
+
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
@@ -9,30 +11,23 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Account, Token, User
+from accounts.models.users import INACTIVE_AFTER, UserQuerySet
 from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, masked
+from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
-from licensing.durations import MONTH, YEAR, later
-from licensing.metadata import validate_metadata
-from licensing.models.holders import holders_of_license
-from licensing.models.license_queries import EXPIRES_SOON, INACTIVE_AFTER, MOMENTS, LicenseQuerySet, hidden
-from licensing.models.policies import DAY, LARGEST_BIGINT, Policy, limit, machines_problem
-from licensing.models.products import Product
+from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
+from licensing.models.holders import holders_of_licenses
+from licensing.models.license_queries import ACTIVITY_FIELDS, EXPIRES_SOON, LicenseQuerySet, hash_key
+from licensing.models.policies import Policy, limit_field, max_machines_error
+from licensing.models.products import RESERVED_IDENTIFIERS, Product
 
-MIN_LENGTH, MAX_LENGTH = 6, 16_384
-RESERVED = ("action", "actions")  # they are parts of addresses
-MOST_USES = 2**31 - 1
-NOTED_EVERY = timedelta(seconds=1)
-# By how much a limit may be exceeded; None: by anything.
-OVERAGES = {
-    "ALWAYS_ALLOW_OVERAGE": None,
-    "ALLOW_1_25X_OVERAGE": 1.25,
-    "ALLOW_1_5X_OVERAGE": 1.5,
-    "ALLOW_2X_OVERAGE": 2,
-    "NO_OVERAGE": 1,
-}
+MIN_LICENSE_KEY_LENGTH, MAX_LICENSE_KEY_LENGTH = 6, 16_384
+MAX_USES = 2**31 - 1
+VALIDATION_RECORD_INTERVAL = timedelta(seconds=1)
+CHECK_IN_INTERVALS = {"day": DAY, "week": WEEK, "month": MONTH, "year": YEAR}  # seconds
 
 
 class AlreadySuspended(DomainError):
@@ -59,9 +54,9 @@ class CheckInNotRequired(DomainError):
 
 
 class License(Resource):
-    """The right of somebody to use a product, on the terms of a policy.
+    """The right to use a product under the terms of a policy.
 
-    Its own limits (`max_…`) override the policy's where they are neither null nor 0 (contract: licenses 3.7).
+    A limit (`max_…`) of the license overrides the policy's if it is neither null nor 0 (contract: licenses 3.7).
     """
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="licenses", db_index=False)
@@ -77,29 +72,29 @@ class License(Resource):
     suspended = models.BooleanField(default=False)
     protected = models.BooleanField(null=True, blank=True)
     version = ShortTextField(max_length=255, null=True, blank=True)
-    max_machines = limit(AtLeast(0))
-    max_processes = limit(AtLeast(0))
-    max_users = limit(AtLeast(0))
-    max_cores = limit(AtLeast(1))
-    max_memory = limit(AtLeast(1), field=models.BigIntegerField, most=LARGEST_BIGINT)
-    max_disk = limit(AtLeast(1), field=models.BigIntegerField, most=LARGEST_BIGINT)
-    max_uses = limit(AtLeast(0))
+    max_machines = limit_field(AtLeast(0))
+    max_processes = limit_field(AtLeast(0))
+    max_users = limit_field(AtLeast(0))
+    max_cores = limit_field(AtLeast(1))
+    max_memory = limit_field(AtLeast(1), big=True)
+    max_disk = limit_field(AtLeast(1), big=True)
+    max_uses = limit_field(AtLeast(0))
     last_validated = models.DateTimeField(null=True, blank=True)
     last_check_in = models.DateTimeField(null=True, blank=True)
     last_check_out = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
-    attached: int | None = None  # set by `shown()`
-    id_was_chosen = False  # by a client, so that it may be another license's
-    revealed: str | None = None  # the key, where only its digest is kept: set when it has just been made
+    attached_count: int | None = None  # the number of attached users, set by `with_api_fields()`
+    has_client_id = False  # whether a client chose the id, which may therefore be taken
+    revealed: str | None = None  # the key of which only the hash is stored, when it has just been generated
 
     objects = LicenseQuerySet.as_manager()
 
     class Meta:
-        # Clients may choose the id of a license, so here it says nothing about the order of creation.
+        # Clients may choose the id of a license, so ids do not follow the order of creation.
         ordering = ["-created", "-id"]
-        # In the console; what may be done through the API is in `accounts.roles`.
+        # Permissions in the console; `accounts.roles` has those of the API.
         permissions = [
             ("suspend_license", "Can suspend and reinstate license"),
             ("renew_license", "Can renew license"),
@@ -115,114 +110,114 @@ class License(Resource):
         resource_name = "licenses"
         identifiers = "id or key"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name or str(self.pk)
 
-    def lock_for_rules(self):
+    def lock_for_rules(self) -> None:
         if self._state.adding and self.key:
             lock_key_text(self.account_id, self.key, for_license=True)
 
-    def clean(self):
-        """The rules of a license (contract: licenses 3.6). A key is looked at only when it was given:
-        one from a pool comes after this, and was looked at when it entered the pool."""
-        problems = {}
+    def clean(self) -> None:
+        """The rules of a license (contract: licenses 3.6).
+
+        Only a key that the client chose is validated. A key from a pool is set later; the pool has validated it.
+        """
+        errors: dict[str, Any] = {}
         if self._state.adding:
-            if self.id_was_chosen and self.account.licenses.filter(pk=self.pk).exists():
-                problems["id"] = [ValidationError("must not conflict with another license", code="conflict")]
-            if self.key:
-                problems["key"] = self._problems_of_key()
-        if self.policy_id and (detail := machines_problem(self.max_machines, floating=self.policy.floating)):
-            problems["max_machines"] = [ValidationError(detail, code="invalid")]
-        problems = {name: errors for name, errors in problems.items() if errors}
-        if problems:
-            raise ValidationError(problems)
+            if self.has_client_id and self.account.licenses.filter(pk=self.pk).exists():
+                errors["id"] = ValidationError("must not conflict with another license", code="conflict")
+            if self.key and (key_errors := self._key_errors()):
+                errors["key"] = key_errors
+        if self.policy_id and (detail := max_machines_error(self.max_machines, floating=self.policy.floating)):
+            errors["max_machines"] = ValidationError(detail, code="invalid")
+        if errors:
+            raise ValidationError(errors)
 
-    def _problems_of_key(self):
-        problems = []
+    def _key_errors(self) -> list[ValidationError]:
+        errors = []
 
-        def refuse(detail, kind):
-            problems.append(ValidationError(detail, code=kind))
+        def refuse(detail: str, code: str) -> None:
+            errors.append(ValidationError(detail, code=code))
 
-        licenses = License.objects.filter(account=self.account)
         uuid = parse_uuid(self.key)
         policy = self.policy if self.policy_id else None
         if policy and policy.use_pool:
             refuse("cannot be specified for a license using a pooled policy", "not_supported")
-        if uuid and licenses.filter(pk=uuid).exists():
+        if uuid and License.objects.filter(account=self.account, pk=uuid).exists():
             refuse("must not conflict with another license's identifier (UUID)", "conflict")
         if policy and policy.encrypted:
             refuse("cannot be specified for a legacy encrypted license", "not_supported")
-        if self.has_taken_key():
+        if self.is_key_taken():
             refuse("has already been taken", "taken")
-        if self.key in RESERVED:
+        if self.key in RESERVED_IDENTIFIERS:
             refuse("is reserved", "not_allowed")
-        if len(self.key) < MIN_LENGTH and not (policy and policy.scheme):
-            refuse(f"is too short (minimum is {MIN_LENGTH} characters)", "too_short")
-        if len(self.key) > MAX_LENGTH:
-            refuse(f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
-        return problems
+        if len(self.key) < MIN_LICENSE_KEY_LENGTH and not (policy and policy.scheme):
+            refuse(f"is too short (minimum is {MIN_LICENSE_KEY_LENGTH} characters)", "too_short")
+        if len(self.key) > MAX_LICENSE_KEY_LENGTH:
+            refuse(f"is too long (maximum is {MAX_LICENSE_KEY_LENGTH} characters)", "too_long")
+        return errors
 
-    def has_taken_key(self):
-        """Whether the key is another license's, waits in a pool, or ever left one: each is handed out once.
+    def is_key_taken(self) -> bool:
+        """Whether the key is another license's, or is or was a key of a pool: each is handed out once.
 
-        The key of a deleted license is free again for another one.
+        The key of a deleted license is not taken, unless it came from a pool.
         """
         others = License.objects.filter(account=self.account).with_key(self.key)
         return others.exists() or self.account.keys.had(self.key)
 
-    def begin(self):
-        """Fill in what the policy says about a new license (contract: licenses 3.5, 3.8)."""
+    def apply_policy_defaults(self) -> None:
+        """Set the values of a new license that its policy determines (contract: licenses 3.5, 3.8)."""
         if self.expiry is None and self.policy.duration and self.policy.expiration_basis == "FROM_CREATION":
-            self.expiry = self.later_by_duration(self.created)
+            self.expiry = self.compute_expiry(self.created)
         if self.protected is None:
             self.protected = self.policy.protected
         if self.policy.require_check_in:
             self.last_check_in = self.created
 
-    def sign(self, key):
-        """Take a key that was made from a text that others may have had, too.
+    def set_signed_key(self, key: str) -> None:
+        """Set a key that was generated from a seed, which another license may have had.
 
         Raises:
-            ValidationError: it is taken.
+            ValidationError: the key is taken.
         """
         self.key = key
         lock_key_text(self.account_id, key, for_license=True)
-        if self.has_taken_key():
+        if self.is_key_taken():
             raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
 
-    def hide(self, key):
-        """Take a key that is shown now and never again: only its digest is kept."""
-        self.key, self.revealed = hidden(key), key
+    def set_hashed_key(self, key: str) -> None:
+        """Set a key that is shown in one response only: its hash is stored."""
+        self.key, self.revealed = hash_key(key), key
 
-    # What changes a license. Whoever calls these holds the row, so that two of them do not undo each other. -----------
+    # Changes. The caller locks the row, so that concurrent changes do not undo each other. ---------------------------
 
-    def suspend(self):
-        """Make it invalid, and its key no credential, until it is reinstated.
+    def suspend(self) -> None:
+        """Make the license invalid, and its key no credential, until it is reinstated.
 
         Raises:
-            AlreadySuspended: it is.
+            AlreadySuspended: the license is suspended.
         """
         if self.suspended:
             raise AlreadySuspended
         self.suspended = True
         self.save(update_fields=["suspended", "updated"])
 
-    def reinstate(self):
+    def reinstate(self) -> None:
         """End the suspension.
 
         Raises:
-            NotSuspended: there is none.
+            NotSuspended: the license is not suspended.
         """
         if not self.suspended:
             raise NotSuspended
         self.suspended = False
         self.save(update_fields=["suspended", "updated"])
 
-    def renew(self):
-        """Put the expiry off by the policy's duration, counted from where the policy says (contract: licenses 7.1).
+    def renew(self) -> None:
+        """Extend the expiry by the policy's duration, from the start that the policy names (contract: licenses 7.1).
 
         Raises:
-            NoDuration, NoExpiry: there is nothing to put off, or nothing to do it by.
+            NoDuration, NoExpiry: the policy has no duration, or the license no expiry.
         """
         if not self.policy.duration:
             raise NoDuration
@@ -230,128 +225,126 @@ class License(Resource):
             raise NoExpiry
         now = timezone.now()
         basis = self.policy.renewal_basis
-        late = basis == "FROM_NOW" or (basis == "FROM_NOW_IF_EXPIRED" and self.expiry < now)
-        self.expiry = self.later_by_duration(now if late else self.expiry)
+        from_now = basis == "FROM_NOW" or (basis == "FROM_NOW_IF_EXPIRED" and self.is_expired(now))
+        self.expiry = self.compute_expiry(now if from_now else self.expiry)
         self.save(update_fields=["expiry", "updated"])
 
-    def check_in(self):
-        """Note that it was heard of, so that it is not overdue.
+    def check_in(self) -> None:
+        """Record a check-in, so that the license is not overdue.
 
         Raises:
-            CheckInNotRequired: by its policy.
+            CheckInNotRequired: the policy requires no check-ins.
         """
         if not self.policy.require_check_in:
             raise CheckInNotRequired
         self.last_check_in = timezone.now()
         self.save(update_fields=["last_check_in", "updated"])
 
-    def record_validation(self, moment, *, starts_expiry):
-        """Note that somebody asked whether it is valid; if it counts from the first time, the duration begins.
+    def record_validation(self, now: datetime, *, starts_expiry: bool) -> None:
+        """Update `last_validated`, and start the duration if it counts from the first validation.
 
-        Of a license that is asked for all the time this is written down once a second, so that those who ask do not
-        wait for each other.
+        `last_validated` is written once a second at most, so that concurrent validations do not contend for the row.
+
+        Args:
+            starts_expiry: whether this validation can start the duration.
         """
-        values = {"last_validated": moment}
+        values: dict[str, Any] = {"last_validated": now}
         if starts_expiry:
-            values |= self._expiry_from("FROM_FIRST_VALIDATION", moment)
-        noted, self.last_validated = self.last_validated, moment
-        if noted and "expiry" not in values and timedelta() <= moment - noted < NOTED_EVERY:
+            values |= self._expiry_update("FROM_FIRST_VALIDATION", now)
+        previous, self.last_validated = self.last_validated, now
+        if previous and "expiry" not in values and timedelta() <= now - previous < VALIDATION_RECORD_INTERVAL:
             return
         License.objects.filter(pk=self.pk).update(**values)
         if "expiry" in values:
             self.refresh_from_db(fields=["expiry"])
 
-    def record_check_out(self, moment):
-        """Note that somebody took a file of it along."""
-        License.objects.filter(pk=self.pk).update(last_check_out=moment)
-        self.last_check_out = moment
+    def record_check_out(self, now: datetime) -> None:
+        License.objects.filter(pk=self.pk).update(last_check_out=now)
+        self.last_check_out = now
 
     @transaction.atomic
-    def add_uses(self, number):
-        """Count uses, or with a negative number take some back.
+    def add_uses(self, number: int) -> None:
+        """Add to the uses, or subtract with a negative number.
 
-        One UPDATE, and its condition holds when it is done: no use is lost, and no limit exceeded, however many
-        do this at once.
+        A single UPDATE with a condition: concurrent calls lose no use and exceed no limit.
 
         Raises:
-            ValidationError: there would be too many, or less than none.
+            ValidationError: the uses would exceed the limit, or be negative.
         """
         now = timezone.now()
-        limit = self.limit("max_uses")
-        most = MOST_USES if limit is None else limit
-        fits = Q(uses__gte=-number) if number < 0 else Q(uses__lte=most - number)
-        values = self._expiry_from("FROM_FIRST_USE", now) if number > 0 else {}
+        limit = self.effective_limit("max_uses")
+        max_uses = MAX_USES if limit is None else limit
+        fits = Q(uses__gte=-number) if number < 0 else Q(uses__lte=max_uses - number)
+        values = self._expiry_update("FROM_FIRST_USE", now) if number > 0 else {}
         if not License.objects.filter(fits, pk=self.pk).update(uses=F("uses") + number, updated=now, **values):
-            raise ValidationError({"uses": _uses_problem(number, limit)})
+            raise ValidationError({"uses": _uses_error(number, limit)})
         self.refresh_from_db(fields=["uses", "updated", "expiry"])
 
-    def reset_uses(self):
-        """Begin to count anew."""
+    def reset_uses(self) -> None:
         self.uses = 0
         self.save(update_fields=["uses", "updated"])
 
-    def later_by_duration(self, moment):
-        """A moment plus the duration of the policy.
+    def compute_expiry(self, start: datetime) -> datetime:
+        """The end of the policy's duration.
 
         Raises:
-            ValidationError: there is no such moment.
+            ValidationError: the end is beyond the calendar.
         """
         try:
-            return later(moment, self.policy.duration)
+            return add_duration(start, self.policy.duration)
         except OverflowError:
             raise ValidationError({"expiry": ValidationError("is too far in the future", code="invalid")}) from None
 
-    def _expiry_from(self, basis, moment):
-        """What an UPDATE has to say where the policy's duration begins now, unless it has begun."""
+    def _expiry_update(self, basis: str, now: datetime) -> dict[str, Any]:
+        """The values of an UPDATE that starts the policy's duration, if it counts from `basis` and has not started."""
         if self.expiry is not None or not self.policy.duration or self.policy.expiration_basis != basis:
             return {}
-        return {"expiry": Coalesce("expiry", Value(self.later_by_duration(moment), output_field=DateTimeField()))}
+        return {"expiry": Coalesce("expiry", Value(self.compute_expiry(now), output_field=DateTimeField()))}
 
-    # What is known of a license. --------------------------------------------------------------------------------------
+    # Properties -------------------------------------------------------------------------------------------------------
 
-    def limit(self, name):
-        """Its own limit, e.g. `max_users`, where it has one, else its policy's; None is no limit."""
+    def effective_limit(self, name: str) -> int | None:
+        """The license's own limit, e.g. `max_users`, or else its policy's; None is no limit."""
         return getattr(self, name) or getattr(self.policy, name)
 
     @property
-    def is_protected(self):
-        """Whether its users may not change it; its own word, or else its policy's."""
+    def is_protected(self) -> bool:
+        """Whether users may not change the license: its own value, or else its policy's."""
         return self.policy.protected if self.protected is None else self.protected
 
     @property
-    def masked(self):
-        """Its key as it may be shown to anybody."""
+    def masked(self) -> str:
+        """The key in a form that may be shown to anyone."""
         return masked(self.key)
 
-    def is_expired(self, now):
+    def is_expired(self, now: datetime) -> bool:
         return self.expiry is not None and self.expiry < now
 
-    def all_users(self):
-        """Its owner, and the users attached to it."""
-        return User.objects.filter(holders_of_license(self.pk))
+    def all_users(self) -> UserQuerySet:
+        """The owner and the attached users."""
+        return User.objects.filter(holders_of_licenses([self.pk]))
 
     @property
-    def users_count(self):
-        """How many may use it: those attached, and the owner (contract: licenses 2.3)."""
-        return self.attached_users + (1 if self.owner_id else 0)
+    def users_count(self) -> int:
+        """The number of its users: the owner and those attached (contract: licenses 2.3).
+
+        Costs a query unless the queryset was annotated by `with_api_fields()`.
+        """
+        attached = self.license_users.count() if self.attached_count is None else self.attached_count
+        return attached + (1 if self.owner_id else 0)
 
     @property
-    def attached_users(self):
-        """How many users it is attached to, the owner not counted; `shown()` brings the number along."""
-        return self.license_users.count() if self.attached is None else self.attached
-
-    @property
-    def next_check_in(self):
-        """When the license has to check in again, or None where it need not."""
+    def next_check_in(self) -> datetime | None:
+        """The time at which the license is overdue without another check-in; None if it needs none."""
         policy = self.policy
         if not (policy.require_check_in and self.last_check_in):
             return None
-        seconds = {"day": DAY, "week": 7 * DAY, "month": MONTH, "year": YEAR}[policy.check_in_interval]
-        return later(self.last_check_in, policy.check_in_interval_count * seconds)
+        seconds = CHECK_IN_INTERVALS[cast(str, policy.check_in_interval)]  # `Policy.clean()` requires both
+        return add_duration(self.last_check_in, policy.check_in_interval_count * seconds)
 
     @property
-    def status(self):
-        """One word about the license, for people; it decides nothing (contract: licenses 2.2)."""
+    def status(self) -> str:
+        """The license's status, for people only: no rule depends on it (contract: licenses 2.2)."""
         now = timezone.now()
         if self.owner and self.owner.banned:
             return "BANNED"
@@ -361,28 +354,22 @@ class License(Resource):
             return "EXPIRED"
         if self.expiry and self.expiry < now + EXPIRES_SOON:
             return "EXPIRING"
-        moments = [getattr(self, name) for name in MOMENTS]
-        if not any(moment and moment > now - INACTIVE_AFTER for moment in moments):
+        timestamps = [getattr(self, name) for name in ACTIVITY_FIELDS]
+        if not any(timestamp and timestamp > now - INACTIVE_AFTER for timestamp in timestamps):
             return "INACTIVE"
         return "ACTIVE"
 
 
-def _uses_problem(number, limit):
+def _uses_error(number: int, limit: int | None) -> ValidationError:
     if number < 0:
         return ValidationError("must be greater than or equal to 0", code="invalid")
     if limit is None:
-        return ValidationError(f"must be less than or equal to {MOST_USES}", code="invalid")
+        return ValidationError(f"must be less than or equal to {MAX_USES}", code="invalid")
     return ValidationError(f"usage exceeds maximum allowed for license ({limit})", code="limit_exceeded")
 
 
-def allows_overage(strategy, count, limit):
-    """Whether a count may be, by an overage strategy, although it exceeds the limit."""
-    factor = OVERAGES[strategy]
-    return factor is None or count <= math.floor(limit * factor)
-
-
 class LicenseUser(Resource):
-    """That a user may use a license that somebody else owns, or nobody."""
+    """The attachment of a user to a license, which someone else or no one owns."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     license = models.ForeignKey(License, models.CASCADE, related_name="license_users", db_index=False)
@@ -397,5 +384,5 @@ class LicenseUser(Resource):
     class JSONAPIMeta:
         resource_name = "license-users"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user} on {self.license}"

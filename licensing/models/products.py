@@ -1,5 +1,9 @@
+"""Products and their queryset."""
+
 import re
+from typing import Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
@@ -7,19 +11,21 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from accounts.models import Account, Token
+from accounts.bearers import Bearer
+from accounts.models import Account, Token, User
 from keygen_site.db.fields import ShortTextField
+from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
-from licensing.metadata import validate_metadata
 
 MAX_PLATFORMS, MAX_PLATFORM_LENGTH = 100, 255
+RESERVED_IDENTIFIERS = ("action", "actions")  # segments of the API's URLs
 _HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
-class ProductQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
+class ProductQuerySet(models.QuerySet["Product"]):
+    def visible_to(self, bearer: Bearer) -> Self:
         """The products that a bearer may see (contract: keys 5.4)."""
         products = self.filter(account=bearer.account_id)
         if bearer.is_staff:
@@ -28,34 +34,34 @@ class ProductQuerySet(models.QuerySet):
             case "product":
                 return products.filter(pk=bearer.id)
             case "license":
-                own = _among(Q(licenses=bearer.id) & ~Q(distribution_strategy="CLOSED"))
+                own = _matching(Q(licenses=bearer.id) & ~Q(distribution_strategy="CLOSED"))
             case "user":
                 own = _licensed_to(bearer.id)
             case _:
                 return products.none()
         return products.filter(Q(distribution_strategy="OPEN") | own)
 
-    def for_user(self, user):
-        """The products of which a user owns a license, or is attached to one."""
+    def for_user(self, user: User | UUID) -> Self:
+        """Products of which a user owns a license, or is attached to one."""
         return self.filter(_licensed_to(user))
 
-    def by_identifier(self, identifier):
-        """Products whose id or code is `identifier`; no code looks like a UUID, so there is one at most."""
+    def by_identifier(self, identifier: str) -> Self:
+        """Products whose id or code is `identifier`: at most one in an account, as no code looks like a UUID."""
         uuid = parse_uuid(identifier)
         return self.filter(Q(pk=uuid) if uuid else Q(code=identifier))
 
 
-def _licensed_to(user):
-    return _among(Q(licenses__owner=user) | Q(licenses__users=user))
+def _licensed_to(user: User | UUID) -> Q:
+    return _matching(Q(licenses__owner=user) | Q(licenses__users=user))
 
 
-def _among(terms):
-    # A subquery: rows found by a join could not be locked, nor counted without doubles.
+def _matching(terms: Q) -> Q:
+    # A subquery rather than a join, which returns duplicates, and rows that cannot be counted or locked.
     return Q(pk__in=Product.objects.filter(terms).values("pk"))
 
 
 class Product(Resource):
-    """A thing that is sold, under one or more policies. With a token it is a bearer itself."""
+    """A product for sale, under one or more policies. It can be a bearer, by a token."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="products")
     name = ShortTextField(max_length=255)
@@ -86,49 +92,50 @@ class Product(Resource):
         resource_name = "products"
         identifiers = "id or code"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name
 
-    def clean(self):
+    def clean(self) -> None:
         """The rules of a product (contract: keys 8.1)."""
-        problems = {"code": self._problems_of_code(), "url": self._problems_of_url()}
-        platforms = self.platforms or []
-        if len(platforms) > MAX_PLATFORMS:
-            detail = f"is too long (maximum is {MAX_PLATFORMS} items)"
-            problems["platforms"] = [ValidationError(detail, code="too_long")]
-        elif any(len(platform) > MAX_PLATFORM_LENGTH for platform in platforms):
-            detail = f"has an item that is too long (maximum is {MAX_PLATFORM_LENGTH} characters)"
-            problems["platforms"] = [ValidationError(detail, code="too_long")]
-        problems = {name: errors for name, errors in problems.items() if errors}
-        if problems:
-            raise ValidationError(problems)
+        errors = {"code": self._code_errors(), "url": self._url_errors(), "platforms": self._platforms_errors()}
+        if any(errors.values()):
+            raise ValidationError({name: found for name, found in errors.items() if found})
 
-    def _problems_of_code(self):
+    def _code_errors(self) -> list[ValidationError]:
         if not self.code:
             return []
-        problems = []
+        errors = []
         if self.account.products.filter(code__iexact=self.code).exclude(pk=self.pk).exists():
-            problems.append(ValidationError("has already been taken", code="taken"))
-        if self.code in ("action", "actions"):
-            problems.append(ValidationError("is reserved", code="not_allowed"))
+            errors.append(ValidationError("has already been taken", code="taken"))
+        if self.code in RESERVED_IDENTIFIERS:
+            errors.append(ValidationError("is reserved", code="not_allowed"))
         if parse_uuid(self.code):
-            problems.append(ValidationError("is invalid", code="invalid"))
-        return problems
+            errors.append(ValidationError("is invalid", code="invalid"))
+        return errors
 
-    def _problems_of_url(self):
+    def _url_errors(self) -> list[ValidationError]:
         if not self.url:
             return []
         try:
-            address = urlsplit(self.url)
-            host, _ = address.hostname or "", address.port  # a port beyond 65535 is a ValueError
+            parts = urlsplit(self.url)
+            host, _ = parts.hostname or "", parts.port  # a port beyond 65535 is a ValueError
         except ValueError:
             return [ValidationError("must be a valid URL", code="invalid")]
-        if _BLANK.search(self.url):  # `urlsplit` leaves out line breaks, so it says nothing of them
+        if _BLANK.search(self.url):  # `urlsplit` drops line breaks without an error
             return [ValidationError("must be a valid URL", code="invalid")]
-        problems = []
-        if address.scheme not in ("http", "https"):
+        errors = []
+        if parts.scheme not in ("http", "https"):
             detail = "must be a valid URL using one of the following protocols: https, http"
-            problems.append(ValidationError(detail, code="protocol_invalid"))
+            errors.append(ValidationError(detail, code="protocol_invalid"))
         if not _HOST.fullmatch(host):
-            problems.append(ValidationError("must be a URL with a valid host", code="host_invalid"))
-        return problems
+            errors.append(ValidationError("must be a URL with a valid host", code="host_invalid"))
+        return errors
+
+    def _platforms_errors(self) -> list[ValidationError]:
+        platforms = self.platforms or []
+        if len(platforms) > MAX_PLATFORMS:
+            return [ValidationError(f"is too long (maximum is {MAX_PLATFORMS} items)", code="too_long")]
+        if any(len(platform) > MAX_PLATFORM_LENGTH for platform in platforms):
+            detail = f"has an item that is too long (maximum is {MAX_PLATFORM_LENGTH} characters)"
+            return [ValidationError(detail, code="too_long")]
+        return []

@@ -193,9 +193,9 @@ class TestCode:
 
     def test_taken_in_the_meantime_is_answered_like_taken_before(self, acme, api, monkeypatch):
         make_product(acme.account, code="rocket")
-        look, looks = Product._problems_of_code, count()
+        look, looks = Product._code_errors, count()
         # The first look comes too early.
-        monkeypatch.setattr(Product, "_problems_of_code", lambda product: look(product) if next(looks) else [])
+        monkeypatch.setattr(Product, "_code_errors", lambda product: look(product) if next(looks) else [])
 
         response = api(acme.admin).post("products", product_document(code="rocket"))
 

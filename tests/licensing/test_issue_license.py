@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import User
-from licensing.durations import later
+from licensing.durations import add_duration
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
@@ -157,7 +157,7 @@ class TestTerms:
         attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
 
         license = License.objects.get()
-        assert license.expiry == later(license.created, 2_629_746)
+        assert license.expiry == add_duration(license.created, 2_629_746)
         assert (attributes["maxUses"], attributes["maxMachines"], attributes["protected"]) == (5, 1, False)
         assert (attributes["status"], attributes["uses"], attributes["nextCheckIn"]) == ("ACTIVE", 0, None)
 
@@ -177,7 +177,7 @@ class TestTerms:
 
         license = License.objects.get()
         assert attributes["lastCheckIn"] == attributes["created"]
-        assert license.next_check_in == later(license.created, 2 * 2_629_746)
+        assert license.next_check_in == add_duration(license.created, 2 * 2_629_746)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ class TestTerms:
 def test_durations_go_by_the_calendar(start, seconds, end):
     moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
 
-    assert later(moment, seconds) == datetime.fromisoformat(end).replace(tzinfo=UTC)
+    assert add_duration(moment, seconds) == datetime.fromisoformat(end).replace(tzinfo=UTC)
 
 
 class TestChosenIds:

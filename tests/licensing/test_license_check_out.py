@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from licensing.durations import MONTH, later
+from licensing.durations import MONTH, add_duration
 from licensing.models import License
 from tests.cast import make_license, make_policy
 from tests.errors import BAD, FORBIDDEN, assert_refused, bad_request, forbidden, lacks_permission
@@ -87,7 +87,7 @@ class TestFile:
                 "algorithm": "base64+ed25519",
                 "includes": [],
                 "ttl": MONTH,
-                "expiry": shown(later(issued, MONTH)),
+                "expiry": shown(add_duration(issued, MONTH)),
                 "issued": shown(issued),
             },
             "relationships": {
@@ -102,7 +102,7 @@ class TestFile:
         assert algorithm == "base64+ed25519"
         assert says["data"] == license_object(license, users=1) | {"attributes": says["data"]["attributes"]}
         assert says["data"]["attributes"]["key"] == "LICENSE-KEY"
-        assert says["meta"] == {"issued": shown(issued), "expiry": shown(later(issued, MONTH)), "ttl": MONTH}
+        assert says["meta"] == {"issued": shown(issued), "expiry": shown(add_duration(issued, MONTH)), "ttl": MONTH}
         assert set(says) == {"data", "meta"}
 
     def test_is_a_file_to_store(self, acme, api, license):
@@ -174,7 +174,7 @@ class TestFile:
 
         issued = datetime.fromisoformat(attributes["issued"])
         assert attributes["ttl"] == ttl
-        assert attributes["expiry"] == (ttl and shown(later(issued, ttl)))
+        assert attributes["expiry"] == (ttl and shown(add_duration(issued, ttl)))
 
 
 class TestIncludes:

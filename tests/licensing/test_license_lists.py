@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 from django.utils import timezone
 
-from licensing.durations import seconds_of
+from licensing.durations import parse_duration
 from tests.cast import make_license, make_policy
 from tests.errors import FORBIDDEN, UNAUTHORIZED, assert_refused, forbidden, not_found, unauthorized
 from tests.licensing.documents import UNKNOWN, ids
@@ -216,7 +216,7 @@ class TestFilters:
     ],
 )
 def test_durations_are_read(text, seconds):
-    assert seconds_of(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 class TestWhoSeesWhat:

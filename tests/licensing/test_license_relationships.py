@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from licensing.durations import MONTH, later
+from licensing.durations import MONTH, add_duration
 from tests.cast import add_keys, make_license, make_policy
 from tests.errors import (
     BAD,
@@ -73,7 +73,7 @@ class TestAnotherPolicy:
         )
 
         if duration:
-            assert later(before, MONTH) <= license.expiry <= later(timezone.now(), MONTH)
+            assert add_duration(before, MONTH) <= license.expiry <= add_duration(timezone.now(), MONTH)
         else:
             assert license.expiry is None
 

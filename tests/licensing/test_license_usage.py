@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from licensing.durations import MONTH, later
+from licensing.durations import MONTH, add_duration
 from licensing.models import License
 from tests.cast import make_license, make_policy
 from tests.errors import BAD, FORBIDDEN, UNPROCESSABLE, assert_refused, bad_request, lacks_permission, unprocessable
@@ -134,7 +134,7 @@ class TestFirstUse:
 
         attributes = use(license, "increment").json()["data"]["attributes"]
 
-        assert later(before, MONTH) <= license.expiry <= later(timezone.now(), MONTH)
+        assert add_duration(before, MONTH) <= license.expiry <= add_duration(timezone.now(), MONTH)
         assert attributes["expiry"] == shown(license.expiry)
 
     def test_is_only_one(self, policy, use):

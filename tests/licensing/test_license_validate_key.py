@@ -2,7 +2,7 @@
 
 import pytest
 
-from licensing.signed_keys import legacy_key
+from licensing.signed_keys import generate_legacy_key
 from tests.cast import make_license, make_policy
 from tests.errors import BAD, FORBIDDEN, UNAUTHORIZED, assert_refused, bad_request, forbidden, unauthorized
 from tests.licensing.licenses import license_object, shown
@@ -93,8 +93,8 @@ class TestByKey:
     @pytest.mark.parametrize("name", ["encrypted", "legacyEncrypted"])
     def test_finds_keys_that_are_not_kept_only_when_told_so(self, acme, api, license, name):
         hidden = make_license(make_policy(acme.product, encrypted=True))
-        key = legacy_key(hidden)
-        hidden.hide(key)
+        key = generate_legacy_key(hidden)
+        hidden.set_hashed_key(key)
         hidden.save()
 
         def code(key, **meta):

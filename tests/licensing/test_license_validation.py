@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from licensing.durations import MONTH, later
+from licensing.durations import MONTH, add_duration
 from licensing.models import License
 from tests.cast import make_license, make_policy
 from tests.errors import BAD, assert_refused, bad_request
@@ -311,7 +311,7 @@ class TestFirstValidation:
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/validate")
 
         license.refresh_from_db()
-        assert license.expiry == later(license.last_validated, MONTH)
+        assert license.expiry == add_duration(license.last_validated, MONTH)
         assert response.json()["data"]["attributes"]["expiry"] == shown(license.expiry)
 
     def test_by_the_key_does_too(self, api, policy):
@@ -320,7 +320,7 @@ class TestFirstValidation:
         api().post("licenses/actions/validate-key", {"meta": {"key": license.key}})
 
         license.refresh_from_db()
-        assert license.expiry == later(license.last_validated, MONTH)
+        assert license.expiry == add_duration(license.last_validated, MONTH)
 
     def test_is_not_a_quick_one(self, acme, api, policy):
         license = make_license(policy)
@@ -347,4 +347,4 @@ class TestFirstValidation:
         first.record_validation(start, starts_expiry=True)
         second.record_validation(start + DAY, starts_expiry=True)
 
-        assert second.expiry == later(start, MONTH)
+        assert second.expiry == add_duration(start, MONTH)

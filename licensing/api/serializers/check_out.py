@@ -1,4 +1,4 @@
-"""Check-out: its request, and the license file that answers it (contract: licenses 7.6)."""
+"""Check-out: its options and the license file (contract: licenses 7.6)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from accounts.api.serializers.users import UserSerializer
 from accounts.models import User
+from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
+from keygen_site.jsonapi import types
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import parse_boolean
 from keygen_site.jsonapi.openapi.schemas import LINK, objects, or_null
@@ -15,26 +17,16 @@ from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH
 from keygen_site.jsonapi.text import timestamp
-from keygen_site.jsonapi.types import (
-    ARRAY,
-    INTEGER,
-    STRING,
-    TIME_SCHEMA,
-    UUID_SCHEMA,
-)
-from keygen_site.jsonapi.types import (
-    BOOLEAN as BOOLEAN_TYPE,
-)
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.durations import MONTH, later
-from licensing.license_files import ENCODINGS, PLAIN, SEALED, SIGNATURES, certificate
+from licensing.durations import MONTH, add_duration
+from licensing.license_files import AES_256_GCM, BASE64, ENCODINGS, render_certificate
 from licensing.models import License
-from licensing.signed_keys import algorithm_of
+from licensing.signed_keys import signature_algorithm
 
 MIN_TTL = 3600  # seconds
-# The resources that a file may include, and the permission that each needs. Groups and entitlements are not built.
+# The resources that a file may include, and the permission that each needs. Groups and entitlements are not supported.
 INCLUDES = {
     "entitlements": "license.read",
     "product": "product.read",
@@ -47,10 +39,10 @@ INCLUDES = {
 CHECK_OUT: Members = {
     "meta": Schema(
         members={
-            "encrypt": Schema(BOOLEAN_TYPE),
-            "algorithm": Schema(STRING, nullable=True, blank=True),
-            "ttl": Schema(INTEGER, nullable=True),
-            "include": Schema(ARRAY, blank=True, items=Schema(STRING, required=True, blank=True)),
+            "encrypt": Schema(types.BOOLEAN),
+            "algorithm": Schema(types.STRING, nullable=True, blank=True),
+            "ttl": Schema(types.INTEGER, nullable=True),
+            "include": Schema(types.ARRAY, blank=True, items=Schema(types.STRING, required=True, blank=True)),
         }
     )
 }
@@ -63,13 +55,13 @@ PARAMETERS = {
 
 
 def _linked(type: str) -> dict[str, Any]:
-    data = objects({"type": {"type": "string", "enum": [type]}, "id": UUID_SCHEMA})
+    data = objects({"type": {"type": "string", "enum": [type]}, "id": types.UUID_SCHEMA})
     return objects({"links": objects({"related": LINK}), "data": data})
 
 
 LICENSE_FILE = objects(
     {
-        "id": UUID_SCHEMA,
+        "id": types.UUID_SCHEMA,
         "type": {"type": "string", "enum": ["license-files"]},
         "attributes": objects(
             {
@@ -77,8 +69,8 @@ LICENSE_FILE = objects(
                 "algorithm": {"type": "string"},
                 "includes": {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
                 "ttl": {"type": ["integer", "null"]},
-                "expiry": or_null(TIME_SCHEMA),
-                "issued": TIME_SCHEMA,
+                "expiry": or_null(types.TIME_SCHEMA),
+                "issued": types.TIME_SCHEMA,
             }
         ),
         "relationships": objects({"account": _linked("accounts"), "license": _linked("licenses")}),
@@ -108,7 +100,7 @@ class CheckOutOptions:
     """Parsed options of a check-out.
 
     Attributes:
-        issued, ttl, expiry: the start, the seconds and the end of the file's validity; None: without end.
+        issued, ttl, expiry: the start, the length in seconds and the end of the file's validity; None: without end.
         encoding, signature: how the file is encoded and signed.
         includes: names out of `INCLUDES`.
     """
@@ -126,7 +118,7 @@ class CheckOutOptions:
 
 
 def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -> CheckOutOptions:
-    """The options that a request gives by name, with defaults for the others.
+    """The given options, by name, with defaults for the others.
 
     Raises:
         BadRequest: the first option that is invalid.
@@ -135,24 +127,24 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
     if ttl is not None and ttl < MIN_TTL:
         raise TTLInvalid
     try:
-        expiry = None if ttl is None else later(now, ttl)
+        expiry = None if ttl is None else add_duration(now, ttl)
     except OverflowError:
         raise TTLInvalid("is too far in the future") from None
     includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
     if not set(includes) <= set(INCLUDES):
         raise IncludeInvalid
-    encoding, signature = SEALED if given.get("encrypt") else PLAIN, algorithm_of(license.policy.scheme)
+    encoding, signature = AES_256_GCM if given.get("encrypt") else BASE64, signature_algorithm(license.policy.scheme)
     if algorithm := given.get("algorithm"):
         encoding, _, signature = algorithm.partition("+")
     if encoding not in ENCODINGS:
         raise AlgorithmInvalid("invalid encoding algorithm")
-    if signature not in SIGNATURES:
+    if signature not in KEY_KIND_BY_ALGORITHM:
         raise AlgorithmInvalid("invalid signing algorithm")
     return CheckOutOptions(now, ttl, expiry, encoding, signature, includes)
 
 
 def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
-    """The options in the query of a check-out, by name.
+    """The options in the query, by name.
 
     Raises:
         BadRequest: `ttl` is not a number.
@@ -188,9 +180,9 @@ def render_license_file(license: License, options: CheckOutOptions) -> str:
         shown for name in INCLUDES if name in options.includes for shown in _included(license, name, options.issued)
     ]
     if included:
-        # The owner is one of the users too: each resource is included once.
+        # The owner is one of the users too; each resource is included once.
         document["included"] = list({shown["id"]: shown for shown in included}.values())
-    return certificate(document, license, encoding=options.encoding, signature=options.signature)
+    return render_certificate(document, license, encoding=options.encoding, signature=options.signature)
 
 
 def _included(license: License, name: str, now: datetime) -> list[dict[str, Any]]:
@@ -209,7 +201,7 @@ def _included(license: License, name: str, now: datetime) -> list[dict[str, Any]
 
 
 def license_file_object(license: License, options: CheckOutOptions, text: str) -> dict[str, Any]:
-    """A license file as a resource object. It is not stored: its id names nothing."""
+    """A license file as a resource object. It is not stored, so its id is of no use."""
     account_path = ACCOUNT_PATH.format(license.account_id)
     return {
         "id": str(uuid4()),

@@ -25,16 +25,16 @@ from keygen_site.jsonapi.serializers import (
 from keygen_site.jsonapi.versions import LAST_WITH_USER, RenamedRelationship, VersionedSerializer
 from licensing.models import License, LicenseUser, Policy
 
-LIMITS = ("max_machines", "max_processes", "max_users", "max_cores", "max_memory", "max_disk", "max_uses")
+LIMIT_FIELDS = ("max_machines", "max_processes", "max_users", "max_cores", "max_memory", "max_disk", "max_uses")
 
 
-def users_meta(license: License) -> dict[str, Any]:
-    """The number of users of a license: its owner and those attached (contract: licenses 2.3)."""
+def count_users(license: License) -> dict[str, Any]:
+    """The owner and the attached users (contract: licenses 2.3)."""
     return {"count": license.users_count}
 
 
-def machines_meta(license: License) -> dict[str, Any]:
-    """Machines are not built: a license has none."""
+def count_machines(license: License) -> dict[str, Any]:
+    """Machines are not supported: a license has none."""
     return {"cores": 0, "memory": 0, "disk": 0, "count": 0}
 
 
@@ -64,7 +64,7 @@ class AccountField(VisibleRelatedField):
 class LicenseSerializer(VersionedSerializer):
     """A license (contract: licenses 2)."""
 
-    protected = serializers.BooleanField(required=False)  # not null: without a value the policy's holds
+    protected = serializers.BooleanField(required=False)  # not null: without a value the policy's applies
 
     scheme = serializers.ReadOnlyField(source="policy.scheme")
     encrypted = serializers.ReadOnlyField(source="policy.encrypted")
@@ -73,11 +73,13 @@ class LicenseSerializer(VersionedSerializer):
     require_heartbeat = serializers.ReadOnlyField(source="policy.require_heartbeat")
     require_check_in = serializers.ReadOnlyField(source="policy.require_check_in")
     next_check_in = serializers.DateTimeField(read_only=True)
-    # A user asks for the first license under a policy that they do not see yet.
+    # A user may create a license under a policy that they do not see yet.
     policy = AccountField(queryset=Policy.objects.select_related("account", "product"), only_for=["user"])
-    # Staff name anyone. A product sees, and names, the account's customers: the owner's tokens come into its reach.
+    # Staff may name any user. A product may name the customers of the account, and then sees their tokens.
     owner = VisibleRelatedField(queryset=User.objects.all(), allow_null=True)
-    user = VisibleRelatedField(queryset=User.objects.all(), allow_null=True, source="owner")  # its earlier name
+    user = VisibleRelatedField(
+        queryset=User.objects.all(), allow_null=True, source="owner"
+    )  # the name up to version 1.5
 
     relationships = {
         "account": ACCOUNT,
@@ -85,8 +87,8 @@ class LicenseSerializer(VersionedSerializer):
         "policy": to_one("policies", "policy_id"),
         "group": to_one("groups", None),
         "owner": to_one("users", "owner_id"),
-        "users": to_many(users_meta),
-        "machines": to_many(machines_meta),
+        "users": to_many(count_users),
+        "machines": to_many(count_machines),
         "tokens": to_many(),
         "entitlements": to_many(),
     }
@@ -108,7 +110,7 @@ class LicenseSerializer(VersionedSerializer):
             "floating",
             "protected",
             "version",
-            *LIMITS,
+            *LIMIT_FIELDS,
             "require_heartbeat",
             "require_check_in",
             "last_validated",
@@ -122,10 +124,21 @@ class LicenseSerializer(VersionedSerializer):
             "owner",
             "user",
         ]
-        on_create = ["name", "key", "protected", "expiry", "suspended", *LIMITS, "metadata", "policy", "owner", "user"]
-        on_update = ["name", "expiry", "protected", "suspended", *LIMITS, "metadata"]
+        on_create = [
+            "name",
+            "key",
+            "protected",
+            "expiry",
+            "suspended",
+            *LIMIT_FIELDS,
+            "metadata",
+            "policy",
+            "owner",
+            "user",
+        ]
+        on_update = ["name", "expiry", "protected", "suspended", *LIMIT_FIELDS, "metadata"]
         required = ["policy"]
-        # A blank key is a mistake of the client rather than a request for a generated one (contract: keys 0.3).
+        # A blank key is an error of the client rather than a request to generate one (contract: keys 0.3).
         extra_kwargs = {"key": {"allow_blank": False}}
         examples = {"status": "ACTIVE", "metadata": {"order": "4711"}}
         client_ids = True
@@ -133,21 +146,21 @@ class LicenseSerializer(VersionedSerializer):
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
         attributes = members["attributes"]
-        attributes["required"].remove("key")  # a hidden key is shown only in the response that makes it
+        attributes["required"].remove("key")  # a hashed key is shown only in the response that creates it
         attributes["properties"]["nextCheckIn"] = or_null(attributes["properties"]["nextCheckIn"])
 
     @classmethod
     def getter(cls, name: str, source: str) -> Getter:
         """A license's own value where it has one, else its policy's (contract: licenses 2.1, 3.7)."""
-        if name in LIMITS:
-            return methodcaller("limit", name)
+        if name in LIMIT_FIELDS:
+            return methodcaller("effective_limit", name)
         return super().getter(name, "is_protected" if name == "protected" else source)
 
     @classmethod
     def resource_object(cls, row: License) -> dict[str, Any]:
         shown = super().resource_object(row)
         if row.policy.encrypted:
-            # Only its digest is stored: the key is in the response that makes it, and in no other.
+            # Only the key's hash is stored, so the response that creates the license is the only one with the key.
             if row.revealed:
                 shown["attributes"]["key"] = row.revealed
             else:

@@ -32,8 +32,8 @@ from licensing.api.serializers.check_out import (
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.models import License
-from licensing.models.licenses import MOST_USES
-from licensing.rate_limits import GUESSES
+from licensing.models.licenses import MAX_USES
+from licensing.rate_limits import KEY_GUESSES
 from licensing.services import validate_license
 from licensing.validation import NOT_FOUND, Verdict, find_license
 
@@ -44,7 +44,7 @@ _SCOPE: Members = {
     "user": Schema(STRING, nullable=True),
     **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
 }
-_QUESTION: Members = {"nonce": Schema(INTEGER), "scope": Schema(members=_SCOPE)}
+_VALIDATION: Members = {"nonce": Schema(INTEGER), "scope": Schema(members=_SCOPE)}
 _VERDICT: Members = {
     "ts": Schema(TIME, required=True),
     "valid": Schema(BOOLEAN, required=True),
@@ -54,7 +54,7 @@ _VERDICT: Members = {
 
 
 class LicenseActions(LicenseBase):
-    """Mixin of the viewset of licenses: the URLs that end in `actions/...`."""
+    """Mixin of the viewset of licenses: the URLs with `actions/…`."""
 
     # Validation ------------------------------------------------------------------------------------------------------
 
@@ -65,23 +65,19 @@ class LicenseActions(LicenseBase):
         gives=Gives(LicenseSerializer, meta=_VERDICT),
     )
     def quick_validate(self, request: APIRequest, license: License) -> Document:
-        return self._verdict_document(license, *validate_license(license, scope=None, quick=True))
+        return self._validate(license, None)
 
     @quick_validate.mapping.post
     @operation(
         "Validate a license",
         permission="license.validate",
-        takes={"meta": Schema(members=_QUESTION)},
-        gives=Gives(LicenseSerializer, meta={**_VERDICT, **_QUESTION}),
+        takes={"meta": Schema(members=_VALIDATION)},
+        gives=Gives(LicenseSerializer, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
     )
     def validate(self, request: APIRequest, license: License, document: dict[str, Any]) -> Document:
-        """A license that is not valid is no error: the response is `200` with `valid: false` and the reason as
-        `code`."""
-        question = document.get("meta", {})
-        return self._verdict_document(
-            license, *validate_license(license, scope=question.get("scope", {})), question=question
-        )
+        """An invalid license is not an error: the response is `200` with `valid: false` and the reason as `code`."""
+        return self._validate(license, document.get("meta", {}))
 
     @action(detail=False, methods=["post"], url_path="actions/validate-key")
     @operation(
@@ -89,42 +85,45 @@ class LicenseActions(LicenseBase):
         permission="license.validate",
         takes=meta(
             key=Schema(STRING, required=True),
-            **_QUESTION,
+            **_VALIDATION,
             encrypted=Schema(BOOLEAN),
             legacy_encrypted=Schema(BOOLEAN),
         ),
-        gives=Gives(LicenseSerializer, nullable=True, meta={**_VERDICT, **_QUESTION}),
+        gives=Gives(LicenseSerializer, nullable=True, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
         document_first=True,
         access=Access.ANONYMOUS,
     )
     def validate_key(self, request: APIRequest, document: dict[str, Any]) -> Document:
         """Without a credential, attempts with unknown keys are limited."""
-        question, bearer = document["meta"], request.user
+        options, bearer = document["meta"], request.user
         caller = (request.account.pk, client_ip(request))
         if bearer is None:
-            GUESSES.refuse_if_spent(*caller)
-        key, hidden = question["key"], bool(question.get("encrypted") or question.get("legacy_encrypted"))
-        license = find_license(key, account=request.account, bearer=bearer, hidden=hidden)
-        if license is None:
-            if bearer is None:
-                GUESSES.hit(*caller)
-            elif find_license(key, account=request.account, hidden=hidden):
-                raise Forbidden
-            return self._verdict_document(None, NOT_FOUND, timezone.now(), question=question)
-        return self._verdict_document(
-            license, *validate_license(license, scope=question.get("scope", {})), question=question
-        )
+            KEY_GUESSES.refuse_if_spent(*caller)
+        key, hashed = options["key"], bool(options.get("encrypted") or options.get("legacy_encrypted"))
+        license = find_license(key, account=request.account, bearer=bearer, hashed=hashed)
+        if license:
+            return self._validate(license, options)
+        if bearer is None:
+            KEY_GUESSES.hit(*caller)
+        elif find_license(key, account=request.account, hashed=hashed):
+            raise Forbidden
+        return self._verdict_document(None, NOT_FOUND, timezone.now(), options)
+
+    def _validate(self, license: License, options: Mapping[str, Any] | None) -> Document:
+        """Validate a license; without options quickly."""
+        scope = None if options is None else options.get("scope", {})
+        return self._verdict_document(license, *validate_license(license, scope), options or {})
 
     def _verdict_document(
-        self, license: License | None, verdict: Verdict, now: datetime, *, question: Mapping[str, Any] | None = None
+        self, license: License | None, verdict: Verdict, now: datetime, options: Mapping[str, Any]
     ) -> Document:
         members = {"ts": timestamp(now), "valid": verdict.valid, "detail": verdict.detail, "code": verdict.code}
         if self.request.version <= LAST_WITH_CONSTANTS:
-            # Fewer licenses were valid then (contract: licenses 2.4).
+            # Fewer licenses are valid in these versions (contract: licenses 2.4).
             members["valid"] = verdict.valid and verdict.code in ("VALID", "EXPIRED")
             members["constant"] = members.pop("code")
-        members |= {name: content for name, content in (question or {}).items() if name in _QUESTION}
+        members |= {name: content for name, content in options.items() if name in _VALIDATION}
         return Document(data=license and LicenseSerializer.resource_object(license), meta=members)
 
     # State -----------------------------------------------------------------------------------------------------------
@@ -172,9 +171,9 @@ class LicenseActions(LicenseBase):
         locks=False,
     )
     def increment_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
-        number = _number(document, "increment")
+        number = _parse_number(document, "increment")
         if number < 0:
-            # A bearer who may only add uses must not subtract them this way.
+            # A bearer who may only add uses must not subtract them.
             require("license.usage.decrement", request.user)
         license.add_uses(number)
         return license
@@ -188,7 +187,7 @@ class LicenseActions(LicenseBase):
         locks=False,
     )
     def decrement_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
-        license.add_uses(-_number(document, "decrement"))
+        license.add_uses(-_parse_number(document, "decrement"))
         return license
 
     @action(detail=True, methods=["post"], url_path="actions/reset-usage")
@@ -240,9 +239,9 @@ class LicenseActions(LicenseBase):
         return parse_check_out(given, row, timezone.now())
 
 
-def _number(document: dict[str, Any], name: str) -> int:
+def _parse_number(document: dict[str, Any], name: str) -> int:
     number = document.get("meta", {}).get(name, 1)
-    if abs(number) > MOST_USES:
+    if abs(number) > MAX_USES:
         raise BadRequest("integer is too large", pointer=f"/meta/{name}")
     return number
 
@@ -250,7 +249,7 @@ def _number(document: dict[str, Any], name: str) -> int:
 class LicenseFile(HttpResponse):
     """A license file as an attachment."""
 
-    data = None  # an attribute of the other responses
+    data = None  # other responses, of REST framework, have this attribute
 
     def __init__(self, text: str, *, filename: str) -> None:
         disposition = f'attachment; filename="{filename}"'

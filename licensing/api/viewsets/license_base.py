@@ -1,11 +1,11 @@
-"""Which licenses a URL names, and which bearers may act on them."""
+"""The base of the viewset of licenses: look-up and permissions of users."""
 
 from accounts.api.base import APIViewSet
 from accounts.permissions import Forbidden
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.models import License
 
-# A license is named by its id or its key, and a key may contain any characters, even slashes.
+# The identifier of a license is its id or its key, and a key may contain any character, even slashes.
 ANY_TEXT = r"(?s:.+?)"
 
 # The rules for bearers of the role user (contract: licenses 9). They may take these actions on licenses that they own:
@@ -25,7 +25,7 @@ class LicenseBase(APIViewSet):
     def authorize(self, row: License | None = None) -> None:
         super().authorize(row)
         bearer = self.request.user
-        if bearer is None:  # validates a key
+        if bearer is None:  # anonymous: validates a key
             return
         if bearer.role == "license" and self.action == "list":
             raise Forbidden

@@ -31,10 +31,10 @@ from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
 from licensing.models import License, Policy, Product
-from licensing.models.holders import holders_of_license
+from licensing.models.holders import holders_of_licenses
 from licensing.services import attach_users, change_owner, change_policy, detach_users
 
-MAX_USERS_TOGETHER = 100
+MAX_USERS_PER_REQUEST = 100
 
 _LICENSES = License.objects.select_related("policy", "owner")
 _OWNER: CompiledQuery[User] = CompiledQuery(
@@ -76,7 +76,7 @@ class LicenseRelationships(LicenseBase):
         if policy is None and bearer.role == "product":
             raise Forbidden
         if policy is None:
-            raise _missing("policy")
+            raise _must_exist_error("policy")
         if bearer.role == "user" and policy.protected:
             raise Forbidden
         change_policy(license, policy)
@@ -87,7 +87,7 @@ class LicenseRelationships(LicenseBase):
     @action(detail=True)
     @operation("Show the owner of a license", permission="user.read", gives=Gives(UserSerializer, nullable=True))
     def owner(self, request: APIRequest, license: License) -> User | None:
-        return _owner_of(license)
+        return _find_owner(license)
 
     @owner.mapping.put
     @owner.mapping.patch
@@ -110,7 +110,7 @@ class LicenseRelationships(LicenseBase):
     )
     def former_owner(self, request: APIRequest, license: License) -> User | None:
         """Up to version 1.5."""
-        return _owner_of(license)
+        return _find_owner(license)
 
     @former_owner.mapping.put
     @former_owner.mapping.patch
@@ -130,7 +130,7 @@ class LicenseRelationships(LicenseBase):
         linked = document["data"]
         owner = linked and LicenseSerializer.find_related("owner", linked["id"], self.request.user)
         if linked and owner is None:
-            raise _missing("owner")
+            raise _must_exist_error("owner")
         change_owner(license, owner)
         return license
 
@@ -139,7 +139,7 @@ class LicenseRelationships(LicenseBase):
             raise EndpointNotFound
         return super().find_row(locked=locked)
 
-    # Relationships that are not built --------------------------------------------------------------------------------
+    # Relationships that are not supported ----------------------------------------------------------------------------
 
     @action(detail=True)
     @operation("Show the group of a license", permission="license.read", gives=REFUSES)
@@ -172,24 +172,26 @@ class LicenseRelationships(LicenseBase):
         raise NotFound.of("machine", self.kwargs["machine"])
 
     def _empty_page(self) -> HttpResponseBase:
-        """A page without rows, for which the query is validated as for any other."""
+        """A page without rows; its query is validated as that of any page."""
         return self.get_paginated_response(self.paginate_queryset(License.objects.none()))
 
 
-def _owner_of(license: License) -> User | None:
+def _find_owner(license: License) -> User | None:
     return _OWNER.first(license.owner_id, timezone.now()) if license.owner_id else None
 
 
-def _missing(name: str) -> ValidationError:
+def _must_exist_error(name: str) -> ValidationError:
     return ValidationError({name: ValidationError("must exist", code="not_found")})
 
 
 class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
-    """The users of a license: its owner and those attached to it."""
+    """The users of a license: its owner and the attached ones."""
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    parent = Parent("license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_license(license_id)))
+    parent = Parent(
+        "license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_licenses([license_id]))
+    )
     license: License
 
     @classmethod
@@ -205,10 +207,10 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
         document_first=True,
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.serializer_class = LicenseUserSerializer  # errors are about these
+        self.serializer_class = LicenseUserSerializer  # for the pointers of errors
         users = User.objects.visible_to(request.user).in_bulk(document)
         if not users.keys() >= set(document):
-            raise _missing("user")
+            raise _must_exist_error("user")
         return attach_users(self._lock_license(), [users[user_id] for user_id in document])
 
     @operation(
@@ -222,22 +224,22 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
         detach_users(self._lock_license(), document)
 
     def read_document(self, row: Any) -> list[UUID] | None:
-        """The ids of the users that the document names.
+        """The ids of the users in the document.
 
         Raises:
-            BadRequest: the document is malformed, or has too few or too many.
+            BadRequest: the document is malformed, or has too few or too many users.
         """
         document = super().read_document(row)
         if document is None:
             return None
         users = document["data"]
-        if not 1 <= len(users) <= MAX_USERS_TOGETHER:
-            detail = f"length must be between 1 and {MAX_USERS_TOGETHER} (inclusive)"
+        if not 1 <= len(users) <= MAX_USERS_PER_REQUEST:
+            detail = f"length must be between 1 and {MAX_USERS_PER_REQUEST} (inclusive)"
             raise BadRequest(detail, pointer="/data")
         return [user["id"] for user in users]
 
     def _lock_license(self) -> License:
-        """The license, locked, so that changes of its users do not overlap."""
+        """The license, locked, so that concurrent changes of its users do not overlap."""
         licenses = License.objects.with_api_fields().select_for_update(of=("self",))
         license = licenses.filter(pk=self.license.pk).first()
         if license is None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from accounts.api.base import APIViewSet
 from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.lookups import Parent
@@ -11,16 +10,16 @@ from keygen_site.jsonapi.serializers import Values
 from keygen_site.jsonapi.text import camel
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.filters import AllLicenseFilterSet, UserLicenseFilterSet
-from licensing.api.serializers.licenses import LIMITS, LicenseSerializer
+from licensing.api.serializers.licenses import LIMIT_FIELDS
 from licensing.api.viewsets.license_actions import LicenseActions
-from licensing.api.viewsets.license_base import ANY_TEXT
 from licensing.api.viewsets.license_relationships import LicenseRelationships
+from licensing.api.viewsets.nested import NestedLicenseViewSet
 from licensing.models import License
 from licensing.services import issue_license
 
-# The roles that may set, besides the other members of a new license, its id and these attributes (licenses 3.2).
-MANAGERS = frozenset({"admin", "developer", "sales-agent", "product"})
-FOR_MANAGERS = ("protected", "expiry", "suspended", *LIMITS)
+# The roles that may choose the id and these attributes of a new license (contract: licenses 3.2).
+MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
+MANAGER_ATTRIBUTES = ("protected", "expiry", "suspended", *LIMIT_FIELDS)
 
 
 class LicenseViewSet(
@@ -31,8 +30,8 @@ class LicenseViewSet(
     filterset_class = AllLicenseFilterSet
 
     def withheld(self) -> Iterable[str]:
-        if self.action == "create" and self.request.user.role not in MANAGERS:
-            return ["/data/id", *(f"/data/attributes/{camel(name)}" for name in FOR_MANAGERS)]
+        if self.action == "create" and self.request.user.role not in MANAGER_ROLES:
+            return ["/data/id", *(f"/data/attributes/{camel(name)}" for name in MANAGER_ATTRIBUTES)]
         return ()
 
     def check_relationships(self, document: Values) -> None:
@@ -52,13 +51,10 @@ class LicenseViewSet(
         return issue_license(audit=self.audit, **values)
 
 
-class UserLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
+class UserLicenseViewSet(NestedLicenseViewSet):
     """The licenses that a user owns or is attached to."""
 
-    queryset = License.objects.with_api_fields()
-    serializer_class = LicenseSerializer
     filterset_class = UserLicenseFilterSet
-    lookup_value_regex = ANY_TEXT
     parent = Parent("user", User.objects.all(), narrow=lambda licenses, user_id: licenses.for_user(user_id))
 
     def authorize(self, row: License | None = None) -> None:

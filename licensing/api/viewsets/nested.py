@@ -13,7 +13,7 @@ from licensing.models import License
 class StaffAndProductOnly(APIViewSet):
     """Mixin: refuses licenses and users.
 
-    They may read the resources that they see, but at the resources' own URLs only (contract: keys 5.3, 5.4).
+    They may read the resources that they see, but only at the resources' own URLs (contract: keys 5.3, 5.4).
     """
 
     def authorize(self, row: Any = None) -> None:
@@ -23,11 +23,11 @@ class StaffAndProductOnly(APIViewSet):
 
 
 class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
-    """Resources below another one, for staff and products to read."""
+    """Resources below another one, readable by staff and products."""
 
 
-class NestedLicenseViewSet(NestedViewSet):
-    """Licenses below another resource, each named by its id or key."""
+class NestedLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
+    """Licenses below another resource."""
 
     queryset = License.objects.with_api_fields()
     serializer_class = LicenseSerializer

@@ -10,7 +10,7 @@ from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, R
 from licensing.api.filters import PolicyFilterSet, PolicyLicenseFilterSet
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.api.viewsets.nested import NestedLicenseViewSet
+from licensing.api.viewsets.nested import NestedLicenseViewSet, StaffAndProductOnly
 from licensing.models import Policy, Product
 
 
@@ -27,7 +27,7 @@ class PolicyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListM
         return policy.product
 
 
-class PolicyLicenseViewSet(NestedLicenseViewSet):
+class PolicyLicenseViewSet(StaffAndProductOnly, NestedLicenseViewSet):
     """The licenses under a policy."""
 
     filterset_class = PolicyLicenseFilterSet

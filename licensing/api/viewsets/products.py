@@ -46,7 +46,7 @@ class ProductPolicyViewSet(NestedViewSet):
     )
 
 
-class ProductLicenseViewSet(NestedLicenseViewSet):
+class ProductLicenseViewSet(StaffAndProductOnly, NestedLicenseViewSet):
     """The licenses of a product."""
 
     filterset_class = ProductLicenseFilterSet
