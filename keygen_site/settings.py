@@ -223,7 +223,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "keygen_site.jsonapi.pagination.Pagination",
     "DEFAULT_FILTER_BACKENDS": ["keygen_site.jsonapi.filters.FilterBackend"],
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["accounts.api.permissions.HoldsPermission"],
+    "DEFAULT_PERMISSION_CLASSES": [],  # `APIViewSet.authorize` checks permissions
     "EXCEPTION_HANDLER": "keygen_site.jsonapi.exceptions.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -10,7 +10,7 @@ from accounts.bearers import Bearer
 from accounts.credentials import Credential, build_challenge, parse_credential
 from accounts.errors import TokenMissing
 from accounts.models import Account, Token, find_token
-from accounts.permissions import Forbidden
+from accounts.permissions import Forbidden, require
 from accounts.rate_limits import count_request
 from accounts.roles import ALLOWED_ROLES
 from accounts.signing.algorithms import parse_accept_signature
@@ -94,6 +94,12 @@ class APIViewSet(BaseViewSet):
     def perform_authentication(self, request: Any) -> None:
         if request.user is None and Access.ANONYMOUS not in self.operation.access:
             raise TokenMissing
+
+    def authorize(self, row: Any = None) -> None:
+        # Only an anonymous operation gets here without a bearer.
+        if self.request.user is not None:
+            require(cast(str, self.operation.permission), self.request.user)
+        super().authorize(row)
 
     def find_credential(self, request: APIRequest) -> Credential | None:
         """The credential of the request; an email and a password only for an action that takes them."""
