@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, format_of, read_keys
+from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, guess_format, read_keys
 
 
 def read(data, format="text", column=None, **options):
@@ -171,4 +171,4 @@ def test_holds_no_endless_line_in_memory():
     [("a.txt", "text"), ("a.CSV", "csv"), ("a.csv.gz", "csv"), ("a.jsonl", "ndjson"), ("-", "text"), ("csv", "csv")],
 )
 def test_tells_the_format_by_the_name(name, format):
-    assert format_of(name) == format
+    assert guess_format(name) == format

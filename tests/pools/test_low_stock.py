@@ -49,7 +49,9 @@ def test_tells_the_admins_once(acme, audit, mailbox, caplog):
     assert {message.to[0] for message in mailbox} == {"admin@acme.test", "second@acme.test"}
     assert mailbox[0].subject == "Pooled: 2 license keys left"
     assert (
-        caplog.messages.count(f"pool is low: 2 keys left, mark 2, policy {acme.policy.pk}, account {acme.account.pk}")
+        caplog.messages.count(
+            f"pool is low: 2 keys left, threshold 2, policy {acme.policy.pk}, account {acme.account.pk}"
+        )
         == 1
     )
 
@@ -121,7 +123,7 @@ def test_a_policy_without_a_mark_costs_no_statement(acme, audit, django_assert_m
 
 def test_a_message_that_fails_takes_no_key_back(acme, audit, monkeypatch):
     add_keys(marked(acme.policy, 5), *numbered(2))
-    monkeypatch.setattr("pools.services.low_stock._tell", lambda *args: 1 / 0)
+    monkeypatch.setattr("pools.services.low_stock._send_alert", lambda *args: 1 / 0)
 
     pop(acme.policy, audit)
 
