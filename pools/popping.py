@@ -72,7 +72,7 @@ def pop_next_key(
     event.updated = event.created
     pop = _pop_postgresql if connection.vendor == "postgresql" else _pop_sqlite
     began = time.monotonic()
-    key = pop(model, policy, event)
+    key = pop(model, policy, event, audit.actor)
     seconds = time.monotonic() - began
     if key:
         key.policy = policy
@@ -92,34 +92,35 @@ def forget_hints(policy: Policy | None = None) -> None:
             _hints.pop(policy.pk, None)
 
 
-def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
+def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent, actor: str) -> "Key | None":
     with _hints_lock:
         hint = _hints.get(policy.pk)
-    if hint and (key := _execute(model, event, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
+    if hint and (key := _execute(model, event, actor, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
         return key
     while True:
         # First the keys that are not locked, then the locked ones, by waiting.
         for locking in ("FOR UPDATE SKIP LOCKED", "FOR UPDATE"):
-            if key := _execute(model, event, locking=locking):
+            if key := _execute(model, event, actor, locking=locking):
                 return key
         if not model.objects.for_policy(policy.pk).available().values_list("pk").first():
             return None
 
 
-def _pop_sqlite(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
+def _pop_sqlite(model: type["Key"], policy: Policy, event: KeyEvent, actor: str) -> "Key | None":
     with transaction.atomic():  # IMMEDIATE: no other connection can write
-        key = _execute(model, event)
+        key = _execute(model, event, actor)
         if key:
             event.key, event.key_digest = key, key.digest
             event.save(force_insert=True)
     return key
 
 
-def _execute(model: type["Key"], event: KeyEvent, after: UUID = START, locking: str = "") -> "Key | None":
+def _execute(model: type["Key"], event: KeyEvent, actor: str, after: UUID = START, locking: str = "") -> "Key | None":
     sql = _statement(model, connection.vendor, locking)
     fields: Sequence[Any] = KeyEvent._meta.concrete_fields
     values = {field.column: field.get_db_prep_save(getattr(event, field.attname), connection) for field in fields}
     values["after"] = model._meta.pk.get_db_prep_save(after, connection)
+    values["actor"] = actor
     _, build_key = _columns(model)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -148,8 +149,13 @@ def _statement(model: type["Key"], vendor: str, locking: str) -> str:
                     SELECT id FROM {KeyImport._meta.db_table} WHERE loading IS NOT NULL
                 ))"""
     )
+    # The caller sees the key. An earlier disclosure, such as an export, stays: such a key is never returned.
     update = f"""
-        UPDATE {keys} SET popped = %(created)s
+        UPDATE {keys} SET
+            popped = %(created)s,
+            disclosed = COALESCE(disclosed, %(created)s),
+            disclosure = COALESCE(disclosure, %(event)s),
+            disclosed_to = COALESCE(disclosed_to, %(actor)s)
         WHERE id = (
             SELECT id FROM {keys}
             WHERE (policy_id, id) > (%(policy_id)s, %(after)s) AND policy_id <= %(policy_id)s

@@ -131,10 +131,12 @@ class APIViewSet(BaseViewSet):
     @property
     def audit(self) -> AuditContext:
         """The bearer and the caller's reference, for the ledger."""
-        bearer = self.request.user
+        bearer, token = self.request.user, self.request.auth
         return AuditContext(
             bearer_type=bearer.type,
             bearer_id=bearer.id,
+            token_id=bearer.token_id,
+            token_name=token.name if isinstance(token, Token) and token.name else "",
             request_id=self.request.id,
             reference=parse_reference(self.request),
         )

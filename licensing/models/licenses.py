@@ -191,6 +191,11 @@ class License(Resource):
 
     # Changes. The caller locks the row, so that concurrent changes do not undo each other. ---------------------------
 
+    def exchange_key(self, key: str) -> None:
+        """Replace the key by another one from the pool. The old text stays blocked (`UsedText`)."""
+        self.key = key
+        self.save(update_fields=["key", "digest", "updated"])
+
     def suspend(self) -> None:
         """Make the license invalid, and its key no credential, until it is reinstated.
 

@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 from uuid import UUID
 
 from django.db import models
@@ -11,9 +11,10 @@ from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
 
 if TYPE_CHECKING:
+    from pools.models.key_imports import KeyImport
     from pools.models.keys import Key
 
-RARE_EVENTS = ["returned", "withdrawn", "revealed", "exported", "deleted"]
+RARE_EVENTS = ["added", "changed", "removed", "returned", "withdrawn", "replaced", "moved", "revealed", "exported"]
 NEWEST_FIRST = ("-created", "-id")  # as `KeyEventQuerySet.newest_first()`
 
 
@@ -57,20 +58,24 @@ class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
 
 
 class KeyEvent(Resource):
-    """An entry of the ledger: an event of a key, its time, its cause and the caller's reference.
+    """An entry of the ledger: an event of a key or of many keys, its time, its cause and the caller's reference.
 
-    Never changed and never deleted. The rows that it refers to may be deleted, so the database has no foreign key
-    constraints for them. Added keys have no events: a `KeyImport` records a whole file.
+    Never changed and never deleted; only the count of an event about an import grows while its change goes on. The rows
+    that it refers to may be deleted, so the database has no foreign key constraints for them.
     """
 
     class Event(models.TextChoices):
+        ADDED = "added"  # one key, or all keys of an import
+        CHANGED = "changed"  # another text; the digest is that of the old one
+        REMOVED = "removed"  # one available key, or those of an import
         POPPED = "popped"
-        ISSUED = "issued"
+        ISSUED = "issued"  # popped for a license
         RETURNED = "returned"
         WITHDRAWN = "withdrawn"
+        REPLACED = "replaced"  # withdrawn, and another key popped in its place
+        MOVED = "moved"  # keys of an import, to another pool
         REVEALED = "revealed"
         EXPORTED = "exported"
-        DELETED = "deleted"
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="key_events", db_index=False)
     event = models.CharField(max_length=16, choices=Event)
@@ -88,10 +93,19 @@ class KeyEvent(Resource):
     license = models.ForeignKey(
         License, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
     )
+    # Of an event about many keys: the import that they came with.
+    key_import = models.ForeignKey(
+        "pools.KeyImport", models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
     reference = models.CharField(max_length=255, blank=True)
     bearer_type = models.CharField(max_length=16, blank=True)
     bearer_id = models.UUIDField(null=True)
+    token_id = models.UUIDField(null=True)
+    token_name = models.CharField(max_length=255, blank=True)
     operator = models.CharField(max_length=255, blank=True)
+    operator_id = models.UUIDField(null=True)
+    # What else there is to say, by kind of event, see `KeyEvent.Details`. Null for a pop.
+    details = models.JSONField(null=True)
     request_id = models.CharField(max_length=36, blank=True)
 
     objects = KeyEventQuerySet.as_manager()
@@ -107,6 +121,16 @@ class KeyEvent(Resource):
             models.Index(
                 fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
             ),
+            models.Index(
+                fields=["account", "bearer_id", "id"],
+                name="pools_keyevent_bearer",
+                condition=models.Q(bearer_id__isnull=False),
+            ),
+            models.Index(
+                fields=["account", "token_id", "id"],
+                name="pools_keyevent_token",
+                condition=models.Q(token_id__isnull=False),
+            ),
             # Pops are not in it, so that they cost nothing more.
             models.Index(
                 fields=["account", "event", "id"],
@@ -118,8 +142,37 @@ class KeyEvent(Resource):
     class JSONAPIMeta:
         resource_name = "key-events"
 
+    class Details(TypedDict, total=False):
+        """The members of `details`.
+
+        Attributes:
+            count: the number of keys (added, removed, moved, exported).
+            used: whether the keys were used in another system before (added).
+            source: the id of the import in the other pool that the keys came from (added).
+            reason: the caller's reason (withdrawn, replaced).
+            replacement: the id of the key that was popped instead (replaced).
+            destination: the id of the policy with the other pool (moved).
+            filter: the options of the export (exported).
+        """
+
+        count: int
+        used: bool
+        source: str
+        reason: str
+        replacement: str
+        destination: str
+        filter: dict[str, str]
+
     @classmethod
-    def about(cls, event: str, key: "Key", audit: AuditContext, license_id: UUID | None = None) -> Self:
+    def about(
+        cls,
+        event: str,
+        key: "Key",
+        audit: AuditContext,
+        *,
+        license_id: UUID | None = None,
+        details: "KeyEvent.Details | None" = None,
+    ) -> Self:
         """An unsaved event of a key. Save it in the transaction of the change."""
         policy = key.policy
         return cls(
@@ -130,6 +183,28 @@ class KeyEvent(Resource):
             product_id=policy.product_id,
             policy_id=policy.pk,
             license_id=license_id,
+            details=details or None,
+            **audit.as_dict(),
+        )
+
+    @classmethod
+    def about_many(
+        cls,
+        event: str,
+        policy: Policy,
+        audit: AuditContext,
+        *,
+        key_import: "KeyImport | None" = None,
+        details: "KeyEvent.Details",
+    ) -> Self:
+        """An unsaved event of many keys of a pool. Save it in the transaction of the change."""
+        return cls(
+            account_id=policy.account_id,
+            event=event,
+            product_id=policy.product_id,
+            policy_id=policy.pk,
+            key_import=key_import,
+            details=details,
             **audit.as_dict(),
         )
 

@@ -15,6 +15,8 @@ class KeyImport(Resource):
     operator = models.CharField("added by", max_length=255, blank=True)
     bearer_type = models.CharField(max_length=16, blank=True)
     bearer_id = models.UUIDField(null=True, blank=True)
+    # The import in another pool whose keys were moved here.
+    moved_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
     added = models.PositiveBigIntegerField(default=0)
     rejected = models.PositiveBigIntegerField(default=0)
     # The start of an import that takes several transactions (SQLite). Its keys are invisible until this is null.
@@ -23,6 +25,9 @@ class KeyImport(Resource):
     class Meta:
         ordering = ["-id"]
         verbose_name = "import"
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "moved_from"], name="pools_keyimport_moved_once"),
+        ]
         indexes = [
             models.Index(fields=["loading"], name="pools_keyimport_loading", condition=models.Q(loading__isnull=False)),
         ]

@@ -68,9 +68,19 @@ class KeyQuerySet(models.QuerySet["Key"]):
         """Keys with exactly this text."""
         return self.filter(digest=digest(text))
 
-    def disclose(self) -> None:
-        """Record that the texts of these keys are about to be shown to a person for the first time."""
-        self.filter(disclosed=None).update(disclosed=timezone.now())
+    def undisclosed(self) -> Self:
+        """Keys that no one has seen."""
+        return self.filter(disclosed=None)
+
+    def disclose(self, disclosure: "Key.Disclosure", audit: AuditContext) -> None:
+        """Record that the texts of these keys are about to be shown to a person.
+
+        The pop of a key is overwritten: a key that was only popped may be returned, one that a person saw may not. Of
+        several other disclosures the first is kept; the ledger has all.
+        """
+        self.filter(Q(disclosure=None) | Q(disclosure=Key.Disclosure.POPPED)).update(
+            disclosed=timezone.now(), disclosure=disclosure, disclosed_to=audit.actor
+        )
 
 
 class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[misc]
@@ -115,6 +125,20 @@ class Key(Resource):
     reached a person is deleted, a `UsedText` blocks the text.
     """
 
+    class State(models.TextChoices):
+        AVAILABLE = "available"
+        POPPED = "popped"
+        WITHDRAWN = "withdrawn"
+
+    class Disclosure(models.TextChoices):
+        """How the text of a key left the database."""
+
+        POPPED = "popped"  # to a bearer or a command, by a pop
+        ISSUED = "issued"  # with a license
+        REVEALED = "revealed"  # to an operator of the console, also by a pop there
+        EXPORTED = "exported"
+        USED = "used"  # in another system, before the import
+
     account = models.ForeignKey(Account, models.CASCADE, related_name="keys", db_index=False)
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="pool", db_index=False)
     key = models.TextField(blank=True)
@@ -123,10 +147,12 @@ class Key(Resource):
         KeyImport, models.SET_NULL, null=True, blank=True, related_name="keys", verbose_name="import"
     )
     popped = models.DateTimeField(null=True, editable=False)
+    # A withdrawn key was available or popped before.
     withdrawn = models.DateTimeField(null=True, editable=False)
-    # When the text was first shown to a person by other means than the API: revealed or popped in the console, or
-    # exported. Such a key may still be available.
+    # When, how and to whom the text was disclosed, all null if no one has seen it. A disclosed key may be available.
     disclosed = models.DateTimeField(null=True, editable=False)
+    disclosure = models.CharField(max_length=8, null=True, editable=False, choices=Disclosure)  # noqa: DJ001
+    disclosed_to = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
 
     objects = KeyManager()
 
@@ -134,7 +160,13 @@ class Key(Resource):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["account", "digest"], name="pools_key_unique_in_account"),
-            models.CheckConstraint(condition=Q(popped=None) | Q(withdrawn=None), name="pools_key_popped_or_withdrawn"),
+            # A key that reached a caller is disclosed, however it got there.
+            models.CheckConstraint(condition=Q(popped=None) | ~Q(disclosed=None), name="pools_key_popped_is_disclosed"),
+            models.CheckConstraint(
+                condition=Q(disclosed=None, disclosure=None, disclosed_to=None)
+                | Q(disclosed__isnull=False, disclosure__isnull=False, disclosed_to__isnull=False),
+                name="pools_key_disclosure_complete",
+            ),
         ]
         indexes = [
             models.Index(fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)),
@@ -163,6 +195,12 @@ class Key(Resource):
 
     def __str__(self) -> str:
         return self.masked
+
+    @property
+    def state(self) -> State:
+        if self.withdrawn:
+            return self.State.WITHDRAWN
+        return self.State.POPPED if self.popped else self.State.AVAILABLE
 
     @cached_property
     def product_id(self) -> UUID:

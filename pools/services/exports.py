@@ -13,7 +13,7 @@ from licensing.models import Policy, PoolNotSupported
 from pools.models import Key, KeyEvent, KeyImport
 from pools.models.keys import KeyQuerySet
 
-EXPORT_STATES = ("available", "popped", "withdrawn", "all")
+EXPORT_STATES = (*Key.State.values, "all")
 PAGE_SIZE = 1_000  # keys: pops skip those that are being marked as disclosed
 
 

@@ -1,5 +1,7 @@
 """Changes of keys. Each writes its event into the ledger in the same transaction."""
 
+from dataclasses import replace
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -7,11 +9,12 @@ from accounts.audit import AuditContext
 from keygen_site.db.advisory_locks import lock_pool
 from keygen_site.jsonapi.errors import DomainError, NotFound
 from licensing.models import License, Policy, PoolEmpty
-from pools.models import Key, KeyEvent, KeyImport
+from pools.models import Key, KeyEvent
 from pools.popping import forget_hints
+from pools.services.low_stock import reset_low_alert
 
 MAX_KEYS_PER_POP = 100  # of a request, and of a form of the console
-WITHDRAWAL_BATCH_SIZE = 2_000
+MAX_REASON_CHARACTERS = 255
 
 
 class KeyNotFound(NotFound):
@@ -30,8 +33,10 @@ class KeyNotPopped(KeyRefused):
     detail = "is still waiting in the pool"
 
 
-class KeyPopped(KeyRefused):
-    detail = "has already been popped"
+class KeyNotHeld(KeyRefused):
+    """The license of a key is to be suspended, and no license has the key."""
+
+    detail = "is not held by a license, so no license can be suspended"
 
 
 class KeyWithdrawn(KeyRefused):
@@ -65,9 +70,37 @@ class UndeliveredRequired(KeyRefused):
 
 
 @transaction.atomic
+def add_key(key: Key, audit: AuditContext) -> Key:
+    """Save a new key of a pool.
+
+    Raises:
+        ValidationError: by field.
+    """
+    key.validate_and_save(force_insert=True)
+    KeyEvent.about(KeyEvent.Event.ADDED, key, audit).save()
+    if key.policy.low_stock_alerted is not None:
+        reset_low_alert(key.policy)
+    return key
+
+
+@transaction.atomic
+def change_key(key: Key, text: str, audit: AuditContext) -> None:
+    """Give an available key another text. The old text can be added again, unless it was disclosed (`UsedText`).
+
+    Raises:
+        ValidationError: by field.
+    """
+    event = KeyEvent.about(KeyEvent.Event.CHANGED, key, audit)  # with the digest of the old text
+    key.key = text
+    key.disclosed = key.disclosure = key.disclosed_to = None
+    key.save_changes("key", "disclosed", "disclosure", "disclosed_to")
+    event.save()
+
+
+@transaction.atomic
 def delete_key(key: Key, audit: AuditContext) -> None:
-    """Delete an available key. Its text can be added again, unless it was shown to a person (`UsedText`)."""
-    KeyEvent.about(KeyEvent.Event.DELETED, key, audit).save()
+    """Delete an available key. Its text can be added again, unless it was disclosed (`UsedText`)."""
+    KeyEvent.about(KeyEvent.Event.REMOVED, key, audit).save()
     key.delete()
 
 
@@ -90,6 +123,18 @@ def pop_keys(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
 
 
 @transaction.atomic
+def pop_keys_for_operator(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
+    """Pop the next keys for an operator of the console to see.
+
+    Raises:
+        PoolNotSupported, PoolEmpty: see `pop_keys`.
+    """
+    keys = pop_keys(policy=policy, count=count, audit=audit)
+    Key.objects.filter(pk__in=[key.pk for key in keys]).disclose(Key.Disclosure.REVEALED, audit)
+    return keys
+
+
+@transaction.atomic
 def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditContext) -> Key:
     """Put a key that was popped by mistake back into its pool, in its old place, so that it is the next to be popped.
 
@@ -101,97 +146,123 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
     Raises:
         KeyNotFound, KeyNotPopped, KeyWithdrawn: the key is not popped.
         KeyHeldByLicense, KeyIssued: a license has the key, or had it.
-        KeyDisclosed: a person has seen the key.
+        KeyDisclosed: the key was disclosed by other means than its pop.
         UndeliveredRequired: `undelivered` is false.
     """
-    key = _lock_key(policy, text)
+    key = lock_key(policy, text)
     if key.withdrawn:
         raise KeyWithdrawn
     if not key.popped:
         raise KeyNotPopped
     if License.objects.filter(account=key.account_id).with_key(text).exists():
         raise KeyHeldByLicense
-    events = set(KeyEvent.objects.filter(account=key.account_id).with_key(text).values_list("event", flat=True))
-    if KeyEvent.Event.ISSUED in events:
+    if key.disclosure == Key.Disclosure.ISSUED:
         raise KeyIssued
-    # An earlier version of the server, which may still run during an upgrade, reveals keys without marking them.
-    if key.disclosed or KeyEvent.Event.REVEALED in events:
+    if key.disclosure != Key.Disclosure.POPPED:
         raise KeyDisclosed
     if not undelivered:
         raise UndeliveredRequired
-    key.popped = None
-    key.save(update_fields=["popped"])
+    key.popped = key.disclosed = key.disclosure = key.disclosed_to = None
+    key.save(update_fields=["popped", "disclosed", "disclosure", "disclosed_to"])
     KeyEvent.about(KeyEvent.Event.RETURNED, key, audit).save()
     transaction.on_commit(lambda: forget_hints(policy))
     return key
 
 
 @transaction.atomic
-def pop_keys_for_operator(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
-    """Pop the next keys for an operator of the console to see, which discloses them.
-
-    Raises:
-        PoolNotSupported, PoolEmpty: see `pop_keys`.
-    """
-    keys = pop_keys(policy=policy, count=count, audit=audit)
-    Key.objects.filter(pk__in=[key.pk for key in keys]).disclose()
-    return keys
-
-
-@transaction.atomic
 def reveal_key(key: Key, audit: AuditContext) -> str:
     """Disclose a key to an operator, and return its text. The key can no longer be returned to its pool."""
     key = Key.objects.select_for_update(of=("self",)).select_related("policy").get(pk=key.pk)
-    Key.objects.filter(pk=key.pk).disclose()
+    Key.objects.filter(pk=key.pk).disclose(Key.Disclosure.REVEALED, audit)
     KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
     return key.key
 
 
 @transaction.atomic
-def withdraw_key(*, policy: Policy, text: str, audit: AuditContext) -> Key:
-    """Remove an available key from its pool permanently.
+def withdraw_key(
+    *, policy: Policy, text: str, audit: AuditContext, reason: str = "", suspend_license: bool = False
+) -> Key:
+    """Retire a key permanently, e.g. one that is defective, leaked or refunded. It may be available or popped.
+
+    Args:
+        reason: for the ledger, at most MAX_REASON_CHARACTERS.
+        suspend_license: also suspend the license that has the key, unless it is suspended already.
 
     Raises:
-        KeyNotFound, KeyPopped, KeyWithdrawn: the key is not available.
+        KeyNotFound, KeyWithdrawn: there is nothing to withdraw.
+        KeyNotHeld: no license has the key, and one was to be suspended.
     """
-    key = _lock_key(policy, text)
-    if key.popped:
-        raise KeyPopped
+    key = lock_key(policy, text)
     if key.withdrawn:
         raise KeyWithdrawn
-    _withdraw([key], audit)
+    license = _lock_license(key)
+    if suspend_license:
+        if license is None:
+            raise KeyNotHeld
+        if not license.suspended:
+            license.suspend()
+    key.withdrawn = timezone.now()
+    key.save(update_fields=["withdrawn"])
+    license_id = license.pk if license else None
+    details = _reason(reason)
+    KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit, license_id=license_id, details=details).save()
     return key
 
 
-def withdraw_import(*, key_import: KeyImport, audit: AuditContext) -> int:
-    """Remove the available keys of an import from their pool permanently, and return their number.
+@transaction.atomic
+def replace_key(*, policy: Policy, text: str, audit: AuditContext, reason: str = "") -> Key:
+    """Withdraw a popped key, pop the next one of its pool in its place, and return that one.
 
-    Each batch is a transaction, so that pops go on: keys popped meanwhile are not withdrawn. After an interruption,
-    another call withdraws the rest.
+    A license that has the key gets the new one. The new key is popped for the reference of `audit` or, if that has
+    none, for the reference of the old key's pop.
+
+    Raises:
+        KeyNotFound, KeyNotPopped, KeyWithdrawn: the key is not popped.
+        PoolEmpty: there is no other key; nothing is changed.
     """
-    withdrawn = 0
-    while True:
-        with transaction.atomic():
-            available = key_import.keys.available().order_by("id").select_related("policy")
-            batch = list(available.select_for_update(of=("self",))[:WITHDRAWAL_BATCH_SIZE])
-            if not batch:
-                return withdrawn
-            _withdraw(batch, audit)
-            withdrawn += len(batch)
+    key = lock_key(policy, text)
+    if key.withdrawn:
+        raise KeyWithdrawn
+    if not key.popped:
+        raise KeyNotPopped
+    license = _lock_license(key)
+    if not audit.reference:
+        audit = replace(audit, reference=_find_reference(key))
+    replacement = policy.pool.pop(audit, license)
+    if license:
+        license.exchange_key(replacement.key)
+    key.withdrawn = timezone.now()
+    key.save(update_fields=["withdrawn"])
+    details = _reason(reason) | KeyEvent.Details(replacement=str(replacement.pk))
+    license_id = license.pk if license else None
+    KeyEvent.about(KeyEvent.Event.REPLACED, key, audit, license_id=license_id, details=details).save()
+    return replacement
 
 
-def _lock_key(policy: Policy, text: str) -> Key:
-    """Lock the key with this text in a policy's pool, in any state, and return it."""
-    key = policy.pool.with_key(text).select_for_update().first()
+def lock_key(policy: Policy, text: str) -> Key:
+    """Lock the key with this text in a policy's pool, in any state, and return it.
+
+    Raises:
+        KeyNotFound: the pool has no such key.
+    """
+    key = policy.pool.published().with_key(text).select_for_update(of=("self",)).first()
     if key is None:
         raise KeyNotFound
     key.policy = policy
     return key
 
 
-def _withdraw(keys: list[Key], audit: AuditContext) -> None:
-    now = timezone.now()
-    for key in keys:
-        key.withdrawn = now
-    Key.objects.filter(pk__in=[key.pk for key in keys]).update(withdrawn=now)
-    KeyEvent.objects.bulk_create(KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit) for key in keys)
+def _lock_license(key: Key) -> License | None:
+    """Lock the license that has a key, and return it. Keys are locked before licenses."""
+    return License.objects.filter(account=key.account_id).with_key(key.key).select_for_update().first()
+
+
+def _find_reference(key: Key) -> str:
+    """The reference for which a key was popped."""
+    pops = KeyEvent.objects.filter(account=key.account_id, event__in=(KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED))
+    pop = pops.filter(key_digest=key.digest).newest_first().first()
+    return pop.reference if pop else ""
+
+
+def _reason(reason: str) -> KeyEvent.Details:
+    return {"reason": reason} if reason else {}

@@ -1,0 +1,171 @@
+"""Changes of the available keys of an import: undo the import, or move or withdraw the keys.
+
+All work in short transactions, so that pops go on. What was popped meanwhile stays as it is. After an interruption,
+another call does the rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from accounts.audit import AuditContext
+from keygen_site.jsonapi.errors import DomainError
+from licensing.models import Policy, PoolNotSupported
+from pools.models import Key, KeyEvent, KeyImport
+from pools.models.keys import KeyQuerySet
+from pools.popping import forget_hints
+from pools.services.low_stock import alert_if_low, reset_low_alert
+
+BATCH_SIZE = 2_000  # keys: pops skip those that a batch has locked
+
+
+class DestinationIsSource(DomainError):
+    source = {"pointer": "/meta/policy"}
+    detail = "is the policy whose pool already has these keys"
+
+
+@dataclass(frozen=True)
+class ImportChange:
+    """The result of a change of an import's keys.
+
+    Attributes:
+        changed: the number of keys that were removed, moved or withdrawn.
+        popped, withdrawn, disclosed: the numbers of keys that were left: handed out or withdrawn before, or available
+            but disclosed, for which an undo is too late.
+    """
+
+    changed: int
+    popped: int
+    withdrawn: int
+    disclosed: int
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
+    """Delete the keys of an import that are available and undisclosed. Their texts can be added again."""
+    event = KeyEvent.about_many(
+        KeyEvent.Event.REMOVED, key_import.policy, audit, key_import=key_import, details={"count": 0}
+    )
+
+    def remove(keys: list[Key]) -> None:
+        _count(event, len(keys))
+        Key.objects.filter(pk__in=[key.pk for key in keys]).delete()
+
+    changed = _change_in_batches(key_import.keys.available().undisclosed(), remove)
+    return _finish(key_import, changed)
+
+
+def move_import(*, key_import: KeyImport, destination: Policy, audit: AuditContext) -> ImportChange:
+    """Move the available keys of an import to another pool of the account, where they form an import of their own.
+
+    Keys keep their ids and so their age: the pool hands out the oldest first.
+
+    Raises:
+        PoolNotSupported: the other policy has no pool.
+        DestinationIsSource: it is the same pool.
+    """
+    if not destination.use_pool:
+        raise PoolNotSupported(pointer="/meta/policy")
+    if destination.pk == key_import.policy_id:
+        raise DestinationIsSource
+    moved, _ = KeyImport.objects.get_or_create(
+        account=key_import.account,
+        policy=destination,
+        moved_from=key_import,
+        defaults={
+            "name": key_import.name,
+            "source": key_import.source,
+            "operator": audit.operator,
+            "bearer_type": audit.bearer_type,
+            "bearer_id": audit.bearer_id,
+        },
+    )
+    left = KeyEvent.about_many(
+        KeyEvent.Event.MOVED,
+        key_import.policy,
+        audit,
+        key_import=key_import,
+        details={"count": 0, "destination": str(destination.pk)},
+    )
+    arrived = KeyEvent.about_many(
+        KeyEvent.Event.ADDED, destination, audit, key_import=moved, details={"count": 0, "source": str(key_import.pk)}
+    )
+
+    def move(keys: list[Key]) -> None:
+        _count(left, len(keys))
+        _count(arrived, len(keys))
+        Key.objects.filter(pk__in=[key.pk for key in keys]).update(policy=destination, key_import=moved)
+        moved.added += len(keys)
+        moved.save(update_fields=["added", "updated"])
+        reset_low_alert(destination)
+        transaction.on_commit(lambda: forget_hints(destination))  # they may be older than the keys that it has
+
+    changed = _change_in_batches(key_import.keys.available(), move)
+    return _finish(key_import, changed)
+
+
+def withdraw_import(*, key_import: KeyImport, audit: AuditContext, reason: str = "") -> ImportChange:
+    """Withdraw the available keys of an import.
+
+    Args:
+        reason: for the ledger, at most `pools.services.keys.MAX_REASON_CHARACTERS`.
+    """
+    details: KeyEvent.Details = {"reason": reason} if reason else {}
+
+    def withdraw(keys: list[Key]) -> None:
+        Key.objects.filter(pk__in=[key.pk for key in keys]).update(withdrawn=timezone.now())
+        KeyEvent.objects.bulk_create(
+            KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit, details=details) for key in keys
+        )
+
+    changed = _change_in_batches(key_import.keys.available().select_related("policy"), withdraw)
+    return _finish(key_import, changed)
+
+
+def _change_in_batches(keys: KeyQuerySet, change: Callable[[list[Key]], None]) -> int:
+    """Change keys that are no longer in `keys` afterwards, a batch per transaction, and return their number.
+
+    A batch skips locked keys, because a pop of several keys may wait for a key of the batch. At the end they are
+    changed one by one: a transaction that has locked nothing else may wait.
+    """
+    keys = keys.order_by("id")
+    changed, last = 0, UUID(int=0)
+    while True:
+        with transaction.atomic():
+            following = keys.filter(pk__gt=last)  # so that no batch scans what earlier ones have changed
+            batch = list(following.select_for_update(of=("self",), skip_locked=True)[:BATCH_SIZE])
+            if not batch:
+                break
+            last = batch[-1].pk
+            change(batch)
+        changed += len(batch)
+    while True:
+        with transaction.atomic():
+            batch = list(keys.select_for_update(of=("self",))[:1])
+            if not batch:
+                return changed
+            change(batch)
+        changed += len(batch)
+
+
+def _count(event: KeyEvent, number: int) -> None:
+    """Add to the count of an event in the transaction of the change, and save the event."""
+    assert event.details is not None
+    event.details["count"] += number
+    event.save()
+
+
+def _finish(key_import: KeyImport, changed: int) -> ImportChange:
+    alert_if_low(Policy.objects.get(pk=key_import.policy_id))
+    numbers = key_import.keys.aggregate(
+        popped=Count("pk", filter=Q(popped__isnull=False, withdrawn=None)),
+        withdrawn=Count("pk", filter=Q(withdrawn__isnull=False)),
+        disclosed=Count("pk", filter=Q(popped=None, withdrawn=None, disclosed__isnull=False)),
+    )
+    return ImportChange(changed, **numbers)
