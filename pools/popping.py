@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from cachetools import TLRUCache
+from cachetools import LRUCache
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from prometheus_client import Counter
 
@@ -48,7 +48,8 @@ class Hint(NamedTuple):
     expires: float  # by time.monotonic()
 
 
-_hints: TLRUCache[UUID, Hint] = TLRUCache(MAX_HINTS, ttu=lambda policy_id, hint, now: hint.expires)
+# A TLRUCache, which expires its items itself, takes more than twice as long.
+_hints: LRUCache[UUID, Hint] = LRUCache(MAX_HINTS)
 _hints_lock = Lock()
 
 _after_pop: list[Callable[[Policy], None]] = []
@@ -79,7 +80,7 @@ def pop_next_key(
         # Only after the commit: after a rollback the same key must be the next again.
         transaction.on_commit(partial(_record_pop, policy.pk, key.pk, seconds))
         for function in _after_pop:
-            transaction.on_commit(partial(function, policy), robust=True)
+            _call_after_commit(function, policy)
     return key
 
 
@@ -93,8 +94,7 @@ def forget_hints(policy: Policy | None = None) -> None:
 
 
 def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
-    with _hints_lock:
-        hint = _hints.get(policy.pk)
+    hint = _find_hint(policy.pk)
     if hint and (key := _execute(model, event, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
         return key
     while True:
@@ -171,6 +171,17 @@ def _statement(model: type["Key"], vendor: str, locking: str) -> str:
     """
 
 
+def _call_after_commit(function: Callable[[Policy], None], policy: Policy) -> None:
+    # Not a partial: if a robust function fails, Django logs its `__qualname__`.
+    transaction.on_commit(lambda: function(policy), robust=True)
+
+
+def _find_hint(policy_id: UUID) -> Hint | None:
+    with _hints_lock:
+        hint = _hints.get(policy_id)
+    return hint if hint and time.monotonic() < hint.expires else None
+
+
 def _record_pop(policy_id: UUID, key_id: UUID, seconds: float) -> None:
     """Count a pop, and keep its key as the hint for the next one.
 
@@ -178,11 +189,12 @@ def _record_pop(policy_id: UUID, key_id: UUID, seconds: float) -> None:
         seconds: the duration of the pop.
     """
     POPPED.labels(str(policy_id)).inc()
+    if hint := _find_hint(policy_id):
+        # It keeps its expiry: the pool is scanned from its start now and then, also under a steady load.
+        hint = Hint(max(hint.key_id, key_id), hint.expires)
+    else:
+        # This pop scanned the pool from its start, in so many seconds.
+        duration = max(MIN_HINT_SECONDS, min(HINT_SECONDS_PER_SCAN_SECOND * seconds, MAX_HINT_SECONDS))
+        hint = Hint(key_id, time.monotonic() + duration)
     with _hints_lock:
-        if hint := _hints.get(policy_id):
-            # It keeps its expiry: the pool is scanned from its start now and then, also under a steady load.
-            _hints[policy_id] = hint._replace(key_id=max(hint.key_id, key_id))
-        else:
-            # This pop scanned the pool from its start, in so many seconds.
-            duration = max(MIN_HINT_SECONDS, min(HINT_SECONDS_PER_SCAN_SECOND * seconds, MAX_HINT_SECONDS))
-            _hints[policy_id] = Hint(key_id, time.monotonic() + duration)
+        _hints[policy_id] = hint
