@@ -92,7 +92,7 @@ def pop(policy_id, share, popped, plain):
     from pools import popping
 
     if plain:
-        popping.HINT_SECONDS = popping.LOOK_SHARE = 0
+        popping.MIN_HINT_SECONDS = popping.HINT_SECONDS_PER_SCAN_SECOND = 0
     policy, audit = Policy.objects.get(pk=policy_id), AuditContext(operator="benchmark")
     for _ in range(share):
         policy.pool.pop(audit)

@@ -7,7 +7,7 @@ from keygen_site.asgi import application, wsgi_application
 from pools import popping
 
 
-def look_then_mark(model, event, using, after=None, locking=""):
+def look_then_mark(model, policy, event):
     key = model.objects.filter(policy=event.policy_id).available().order_by("id").first()
     if key:
         key.popped = event.created
@@ -17,8 +17,6 @@ def look_then_mark(model, event, using, after=None, locking=""):
     return key
 
 
-popping._claim_postgresql = popping._claim_sqlite = lambda model, policy, event, using: look_then_mark(
-    model, event, using
-)
+popping._pop_postgresql = popping._pop_sqlite = look_then_mark
 
 __all__ = ["application", "wsgi_application"]

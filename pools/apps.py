@@ -2,14 +2,17 @@ from django.apps import AppConfig
 
 
 class PoolsConfig(AppConfig):
-    """The keys waiting under each policy, handed out once each."""
+    """Keys made beforehand, waiting in the pools of policies, each handed out at most once."""
 
     name = "pools"
     verbose_name = "Pools"
 
-    def ready(self):
+    def ready(self) -> None:
         from keygen_site.observability.metrics import register
         from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
+        from pools.popping import run_after_pop
+        from pools.services.low_stock import alert_if_low
 
         register(PoolCollector())
+        run_after_pop(alert_if_low)

@@ -1,4 +1,4 @@
-"""What would let a key be handed out twice: said by `manage.py check --database default` and `manage.py migrate`."""
+"""A system check of the database triggers. Run by `manage.py check --database default` and `manage.py migrate`."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from pools.triggers import missing_triggers
 
-MADE_BY = ("pools", "0003_used_text_triggers")
+TRIGGER_MIGRATION = ("pools", "0003_used_text_triggers")
 
 
 @register(Tags.database)
 def check_triggers(app_configs: Any, databases: Any = None, **options: Any) -> list[CheckMessage]:
-    """The triggers that keep the texts of deleted keys must be there once the migration has made them."""
+    """Report the triggers that a migrated database lacks: without them a deleted key could be handed out again."""
     found: list[CheckMessage] = []
     for alias in databases or []:
         connection = connections[alias]
-        if MADE_BY not in MigrationRecorder(connection).applied_migrations():
+        if TRIGGER_MIGRATION not in MigrationRecorder(connection).applied_migrations():
             continue
         if missing := missing_triggers(connection):
             message = f"The database lacks triggers that keep the texts of used keys: {', '.join(missing)}."

@@ -1,6 +1,6 @@
-"""Files that are not lists of keys, recognized by their first bytes: archives, documents, images, programs, pages.
+"""Recognizing files that are not lists of keys by their first bytes: archives, documents, images, programs, web pages.
 
-Read line by line such a file looks like a list with many bad lines, and some of its lines may pass for keys.
+Read line by line, such a file looks like a list with many faulty lines, and some of its lines may pass for keys.
 """
 
 import re
@@ -9,7 +9,7 @@ _UNPACK = "Unpack it and import the file that has the keys."
 _SHEET = "Save the sheet as CSV and import that."
 _TEXT = "Save the keys as plain text, one on each line, and import that."
 
-# Signatures that are plain letters (MZ, GIF89a) may begin a key, so a NUL must follow, which no key has.
+# A key may begin with a signature of plain letters (MZ, GIF89a), so a NUL must follow, which no key contains.
 _SIGNATURES = [
     (
         rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument\.spreadsheet",
@@ -50,26 +50,26 @@ _DOCUMENT = re.compile(rb"PK\x03\x04.{26}(word|ppt)/", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(\?xml|\?php|!doctype|!--|[a-z][\w:.-]*(\s[^<>]*)?/?>)", re.IGNORECASE)
 _DECLARED = re.compile(rb"\s*<[?!]")
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
-# Not every brace or bracket: keys may be written as {3F2504E0-…} or [AAAA-BBBB].
+# Not any brace or bracket: a key may look like {3F2504E0-…} or [AAAA-BBBB].
 _JSON = re.compile(rb"\s*(\{\s*[\"}]|\[\s*([\"{\[\]]|-?\d+\s*,))")
 
 
-def refusal_of(block: bytes, format: str = "text") -> str | None:
-    """Return why a file cannot be a list of keys, with a way out; None if it may be one.
+def find_file_kind_error(block: bytes, format: str = "text") -> str | None:
+    """Why a file cannot be a list of keys, with a way out. None if it may be one.
 
     Args:
-        block: the beginning of the file, unpacked and without a byte order mark; some kilobytes or all of it.
-        format: the format that it is read as. JSON is refused unless that is `ndjson`.
+        block: the first kilobytes of the file, unpacked and without a byte order mark.
+        format: the format that the file is read as. JSON is refused unless it is `ndjson`.
     """
     if block.startswith(b"PK\x03\x04"):
-        # The names of the first files in the archive; of a large workbook only its first parts are in the block.
+        # By the names of the first files in the archive: the block has only the first ones of a large workbook.
         if _WORKBOOK.search(block):
             return f"This is an Excel workbook (.xlsx). {_SHEET}"
         if _DOCUMENT.search(block):
             return f"This is an Office document such as .docx. {_TEXT}"
-    for signature, sentence in _KINDS:
+    for signature, error in _KINDS:
         if signature.match(block):
-            return sentence
+            return error
     if _MARKUP.match(block) and (_DECLARED.match(block) or b"</" in block):
         if _PAGE.search(block):
             return (

@@ -1,43 +1,44 @@
-"""Files of keys: text, CSV and NDJSON, each also gzipped, read line by line in flat memory.
+"""Reading and writing files of keys: text, CSV and NDJSON, also gzipped, line by line in flat memory.
 
-A key is opaque text. Only the end of its line and a byte order mark are taken off; whatever else is not right about
-a line is said, never mended.
+A key is opaque text. Only line ends and a byte order mark are removed. A line with any other fault is rejected, never
+corrected.
 """
 
 import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from io import StringIO
 from itertools import islice
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
 
 from keygen_site.jsonapi.errors import DomainError
-from pools.file_kinds import refusal_of
-from pools.models.keys import MAX_LENGTH, MIN_LENGTH, RESERVED
+from pools.file_kinds import find_file_kind_error
+from pools.models import Key
+from pools.models.keys import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_KEYS
 
 FORMATS = ("text", "csv", "ndjson")
-# How a column or a member that holds the keys may be called where nobody says.
-NAMES = ("key", "code", "license_key")
+# Default names of the column or member with the keys.
+KEY_COLUMN_NAMES = ("key", "code", "license_key")
 
-_BLOCK = 1 << 18  # bytes
-_SHOWN = 2 * MAX_LENGTH  # characters of a line that is no key
-_NAMES_SHOWN = 300  # characters of the names of all columns
-_LONGEST_LINE = 1 << 16  # bytes; far above the longest key, so that a row may have other columns
-# Between its ends anything but control characters (Unicode's category Cc), and no blank at either end.
-_KEY = re.compile(rf"(?!\s)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{{MIN_LENGTH},{MAX_LENGTH}}}(?<!\s)")
+_BLOCK_BYTES = 1 << 18
+_MAX_LINE_BYTES = 1 << 16  # far above the longest key, so that a row may have other columns
+_SHOWN_LINE_CHARACTERS = 2 * MAX_KEY_CHARACTERS
+_SHOWN_HEADER_CHARACTERS = 300
+# Anything but control characters (Unicode's category Cc), and no blank at either end.
+_KEY = re.compile(rf"(?!\s)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}(?<!\s)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UNSAFE = re.compile(f"{_CONTROL.pattern}|{_SURROGATE.pattern}")
-_CUT = "\ud800"  # stands for a line that was too long to be read
+_OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
 
 
 class Reason(Enum):
-    """Why a line was not added: a code for machines, and words that go on after "the key"."""
+    """Why a line was not added. The value is the end of a sentence that begins with "The key"."""
 
     REPEATED = "is in the file twice"
     AVAILABLE = "is already in this pool"
@@ -48,23 +49,25 @@ class Reason(Enum):
     LICENSE_ID = "is a license's identifier"
     USED = "was used before, by a key or license that has been deleted"
     RESERVED = "is reserved"
-    TOO_SHORT = f"is too short (minimum is {MIN_LENGTH} characters)"
-    TOO_LONG = f"is too long (maximum is {MAX_LENGTH} characters)"
+    TOO_SHORT = f"is too short (minimum is {MIN_KEY_CHARACTERS} characters)"
+    TOO_LONG = f"is too long (maximum is {MAX_KEY_CHARACTERS} characters)"
     BLANKS = "begins or ends with a blank"
     CONTROL = "has control characters"
     NOT_UTF8 = "is not UTF-8"
     MALFORMED = "is missing: the line does not have the file's format"
 
     @property
-    def code(self):
+    def code(self) -> str:
         return self.name.lower()
 
 
 class Line(NamedTuple):
-    """A line of a file: its number, from 1, the key in it, and what is wrong with it, if anything.
+    """A line of a file.
 
-    A line without anything on it has an empty text and no reason. The text of a line with a reason is escaped, see
-    `escaped`.
+    Attributes:
+        number: from 1.
+        text: the key; empty for a blank line. Escaped by `escape_text` if there is a reason.
+        reason: why the line is rejected, if it is.
     """
 
     number: int
@@ -73,7 +76,7 @@ class Line(NamedTuple):
 
 
 class FileUnreadable(DomainError):
-    """A file that is not what it should be, as a whole."""
+    """A file as a whole is refused."""
 
     code = "FILE_UNREADABLE"
 
@@ -85,118 +88,118 @@ class FileTooLarge(DomainError):
     code = "FILE_TOO_LARGE"
 
 
-def format_of(name):
-    """The format that a file's name says, e.g. `keys.csv.gz`: text where it says none."""
+def guess_format(name: str) -> str:
+    """The format by the name of a file, e.g. csv for `keys.csv.gz`; text for an unknown ending."""
     suffix = name.lower().removesuffix(".gz").rpartition(".")[2]
     return {"csv": "csv", "ndjson": "ndjson", "jsonl": "ndjson"}.get(suffix, "text")
 
 
-def read_keys(file: BinaryIO, format: str = "text", column: str | None = None, most: int | None = None):
-    """Read a file of keys.
+def read_keys(
+    file: BinaryIO, format: str = "text", column: str | None = None, max_bytes: int | None = None
+) -> Iterator[Line]:
+    """Read the lines of a file of keys.
 
     Args:
-        file: opened for bytes, with `peek`; gzipped or not.
+        file: a binary file with `peek()`, possibly gzipped.
         format: one of FORMATS.
-        column: where the keys are, in CSV its name or its number from 1, in NDJSON the name of the member.
-        most: the bytes that it may have when unpacked; None: any number.
-
-    Yields:
-        a `Line` for each line.
+        column: the name or number (from 1) of the CSV column, or the name of the NDJSON member, with the keys.
+        max_bytes: the maximum size when unpacked.
 
     Raises:
-        FileUnreadable: it is cut off, in another encoding, not a list of keys at all, or has no such column.
-        FileTooLarge: it has more bytes than `most`.
+        FileUnreadable: it is cut off, in another encoding, no list of keys, or has no such column.
+        FileTooLarge: it has more than `max_bytes`.
     """
-    reader = {"text": _text, "csv": _csv, "ndjson": _ndjson}[format]
+    reader = {"text": _read_text, "csv": _read_csv, "ndjson": _read_ndjson}[format]
     try:
-        yield from reader(_lines(_unpacked(file), most, format), column)
+        yield from reader(_read_lines(_decompress(file), max_bytes, format), column)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise FileUnreadable("The file is not a whole gzip file") from None
 
 
 def key_format_error(text: str) -> Reason | None:
-    """What is wrong with a text as a key, whatever else there may be; None: nothing."""
+    """Why a text cannot be a key, or None."""
     if _KEY.fullmatch(text):
-        return Reason.RESERVED if text in RESERVED else None
+        return Reason.RESERVED if text in RESERVED_KEYS else None
     if _SURROGATE.search(text):
-        return Reason.TOO_LONG if _CUT in text else Reason.NOT_UTF8
-    if text in RESERVED:
+        return Reason.TOO_LONG if _OVERLONG_LINE in text else Reason.NOT_UTF8
+    if text in RESERVED_KEYS:
         return Reason.RESERVED
     if _CONTROL.search(text):
         return Reason.CONTROL
     if text != text.strip():
         return Reason.BLANKS
-    return Reason.TOO_SHORT if len(text) < MIN_LENGTH else Reason.TOO_LONG
+    return Reason.TOO_SHORT if len(text) < MIN_KEY_CHARACTERS else Reason.TOO_LONG
 
 
-def escaped(text: str) -> str:
-    """Return a text with its control characters and its bytes that are not UTF-8 escaped, e.g. `SCHL\\xdcSSEL`.
+def escape_text(text: str) -> str:
+    """Escape control characters and bytes that are not UTF-8, e.g. `SCHL\\xdcSSEL`.
 
-    PostgreSQL stores neither NUL nor surrogates, which stand for such bytes, and no file or page in UTF-8 can have the
-    latter.
+    Surrogates represent such bytes. PostgreSQL stores neither surrogates nor NUL, and UTF-8 cannot encode surrogates.
     """
-    return _UNSAFE.sub(_escape, text)
+    return _UNSAFE.sub(_escape_character, text)
 
 
-def _escape(found: re.Match[str]) -> str:
+def _escape_character(found: re.Match[str]) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"  # a byte, see PEP 383
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
-def _unpacked(file):
-    return gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+def _decompress(file: Any) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(file)) if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
-def _lines(file, most, format) -> Iterator[str]:
-    """The lines without their ends. Bytes that are no UTF-8 become surrogates, a line that is too long `_CUT`."""
-    rest, cut, size = b"", False, 0
-    first = True
-    while block := file.read(_BLOCK):
+def _read_lines(file: BinaryIO, max_bytes: int | None, format: str) -> Iterator[str]:
+    """The lines without their ends. Bytes that are not UTF-8 become surrogates, an overlong line `_OVERLONG_LINE`."""
+    rest, is_overlong, size = b"", False, 0
+    is_first = True
+    while block := file.read(_BLOCK_BYTES):
         size += len(block)
-        if most is not None and size > most:
+        if max_bytes is not None and size > max_bytes:
             raise FileTooLarge
-        if first:
-            block, first = _without_mark(block), False
-            if refusal := refusal_of(block, format):
-                raise FileUnreadable(refusal)
+        if is_first:
+            block, is_first = _remove_byte_order_mark(block), False
+            if error := find_file_kind_error(block, format):
+                raise FileUnreadable(error)
         *lines, rest = (rest + block).split(b"\n")
-        if cut and lines:
-            yield _CUT
+        if is_overlong and lines:
+            yield _OVERLONG_LINE
             del lines[0]
-            cut = False
-        if len(rest) > _LONGEST_LINE:
-            rest, cut = b"", True
+            is_overlong = False
+        if len(rest) > _MAX_LINE_BYTES:
+            rest, is_overlong = b"", True
         for line in lines:
-            yield _CUT if len(line) > _LONGEST_LINE else _decoded(line)
-    if cut:
-        yield _CUT
+            yield _OVERLONG_LINE if len(line) > _MAX_LINE_BYTES else _decode(line)
+    if is_overlong:
+        yield _OVERLONG_LINE
     elif rest:
-        yield _decoded(rest)
+        yield _decode(rest)
 
 
-def _decoded(line):
+def _decode(line: bytes) -> str:
     return line.removesuffix(b"\r").decode(errors="surrogateescape")
 
 
-def _without_mark(block):
+def _remove_byte_order_mark(block: bytes) -> bytes:
     if block.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise FileUnreadable("The file is UTF-16; save it as UTF-8")
     return block.removeprefix(b"\xef\xbb\xbf")
 
 
-def _text(lines, column):
+def _read_text(lines: Iterator[str], column: str | None) -> Iterator[Line]:
     for number, text in enumerate(lines, 1):
-        yield _line(number, text)
+        yield _check_line(number, text)
 
 
-def _line(number, text):
+def _check_line(number: int, text: str) -> Line:
     reason = key_format_error(text) if text else None
-    return Line(number, escaped(text[:_SHOWN].replace(_CUT, "")), reason) if reason else Line(number, text)
+    if not reason:
+        return Line(number, text)
+    return Line(number, escape_text(text[:_SHOWN_LINE_CHARACTERS].replace(_OVERLONG_LINE, "")), reason)
 
 
-def _csv(lines, column):
+def _read_csv(lines: Iterator[str], column: str | None) -> Iterator[Line]:
     rows = csv.reader((line + "\n" for line in lines), strict=True)
     index = None
     while True:
@@ -206,59 +209,59 @@ def _csv(lines, column):
         except StopIteration:
             return
         except csv.Error:
-            # A quote that nobody closed has swallowed lines: none of them is passed over.
-            yield from (Line(swallowed, "", Reason.MALFORMED) for swallowed in range(number, rows.line_num + 1))
+            # An unclosed quote spans several lines: all of them are rejected.
+            yield from (Line(each, "", Reason.MALFORMED) for each in range(number, rows.line_num + 1))
             continue
         if not any(row):
             yield Line(number, "")
             continue
         if index is None:
-            index, is_header = _place(row, column)
+            index, is_header = _find_column(row, column)
             if is_header:
                 continue
         text = row[index] if index < len(row) else ""
-        yield _line(number, text) if text else Line(number, "", Reason.MALFORMED)
+        yield _check_line(number, text) if text else Line(number, "", Reason.MALFORMED)
 
 
-def _place(row, column):
-    """Where the keys are by a CSV's first row, and whether that row is a header."""
+def _find_column(row: list[str], column: str | None) -> tuple[int, bool]:
+    """The index of the column with the keys, by the first row of a CSV, and whether that row is a header."""
     names = [name.strip().lower() for name in row]
     if column is None:
-        for name in NAMES:
+        for name in KEY_COLUMN_NAMES:
             if name in names:
                 return names.index(name), True
         if len(row) > 1:
             raise FileUnreadable(
-                f"The file has {len(row)} columns and none is called {', '.join(NAMES[:-1])} or {NAMES[-1]}: "
-                f"say which one holds the keys"
+                f"The file has {len(row)} columns and none is called {', '.join(KEY_COLUMN_NAMES[:-1])} or "
+                f"{KEY_COLUMN_NAMES[-1]}: say which one holds the keys"
             )
         return 0, False
     if column.strip().lower() in names:
         return names.index(column.strip().lower()), True
     if column.isdecimal() and int(column) > 0:
         index = int(column) - 1
-        return index, index < len(names) and names[index] in NAMES
-    known = escaped(", ".join(row)[:_NAMES_SHOWN])
+        return index, index < len(names) and names[index] in KEY_COLUMN_NAMES
+    known = escape_text(", ".join(row)[:_SHOWN_HEADER_CHARACTERS])
     raise FileUnreadable(f"The file has no column {column!r}; it has {known}")
 
 
-def _ndjson(lines, column):
-    names = NAMES if column is None else (column,)
+def _read_ndjson(lines: Iterator[str], column: str | None) -> Iterator[Line]:
+    names = KEY_COLUMN_NAMES if column is None else (column,)
     for number, line in enumerate(lines, 1):
         if not line:
             yield Line(number, "")
             continue
-        text = _member(line, names)
+        text = _find_member(line, names)
         if text:
-            yield _line(number, text)
+            yield _check_line(number, text)
         elif _SURROGATE.search(line):
-            yield _line(number, line)
+            yield _check_line(number, line)
         else:
-            yield Line(number, escaped(line[:_SHOWN]), Reason.MALFORMED)
+            yield Line(number, escape_text(line[:_SHOWN_LINE_CHARACTERS]), Reason.MALFORMED)
 
 
-def _member(line, names):
-    """The key in a line of NDJSON; None: there is no object, or no text of that name in it."""
+def _find_member(line: str, names: Sequence[str]) -> str | None:
+    """The first member of these names that is a text, in a line of NDJSON; None if there is none."""
     try:
         value = orjson.loads(line)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
@@ -270,42 +273,43 @@ def _member(line, names):
 
 # Writing -------------------------------------------------------------------------------------------------------------
 
-COLUMNS = ("key", "created", "popped", "withdrawn", "import")
-_LINES = 1_000  # that are handed on at a time
-# A spreadsheet takes a cell that begins with one of these for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+EXPORT_COLUMNS = ("key", "created", "popped", "withdrawn", "import")
+_ROWS_PER_BLOCK = 1_000
+# A spreadsheet runs a cell that begins with one of these as a formula.
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+
+ExportRow = tuple[str | None, ...]
 
 
-def serialize_keys(keys, format: str = "text", formula_safe: bool = False) -> Iterator[str]:
-    """Keys as the text of a file, some lines at a time. What is written can be read by `read_keys`.
+def serialize_keys(keys: Iterable[Key], format: str = "text", formula_safe: bool = False) -> Iterator[str]:
+    """Yield the lines of a file of keys, many at a time. `read_keys` can read them.
 
     Args:
-        keys: `Key` rows.
-        format: one of FORMATS; text has nothing but the keys.
-        formula_safe: puts an apostrophe before a key in CSV that a spreadsheet would run. It does not read back.
+        format: one of FORMATS; text contains the keys only.
+        formula_safe: put an apostrophe before a key in CSV that a spreadsheet would run. It is not removed on import.
     """
     if format == "csv":
-        yield _csv_lines([COLUMNS])
-    rows = (_values(key) for key in keys)
-    while some := list(islice(rows, _LINES)):
+        yield _format_csv([EXPORT_COLUMNS])
+    rows = (_export_row(key) for key in keys)
+    while block := list(islice(rows, _ROWS_PER_BLOCK)):
         if format == "text":
-            yield "".join(f"{row[0]}\n" for row in some)
+            yield "".join(f"{row[0]}\n" for row in block)
         elif format == "ndjson":
-            yield "".join(orjson.dumps(dict(zip(COLUMNS, row, strict=True))).decode() + "\n" for row in some)
+            yield "".join(orjson.dumps(dict(zip(EXPORT_COLUMNS, row, strict=True))).decode() + "\n" for row in block)
         else:
-            yield _csv_lines((_harmless(row) for row in some) if formula_safe else some)
+            yield _format_csv((_defuse_formula(row) for row in block) if formula_safe else block)
 
 
-def _values(key):
-    moments = (moment and moment.isoformat() for moment in (key.created, key.popped, key.withdrawn))
-    return (key.key, *moments, key.key_import_id and str(key.key_import_id))
+def _export_row(key: Key) -> ExportRow:
+    times = (time.isoformat() if time else None for time in (key.created, key.popped, key.withdrawn))
+    return (key.key, *times, str(key.key_import_id) if key.key_import_id else None)
 
 
-def _harmless(row):
-    return (f"'{row[0]}", *row[1:]) if row[0].startswith(_FORMULA) else row
+def _defuse_formula(row: ExportRow) -> ExportRow:
+    return (f"'{row[0]}", *row[1:]) if str(row[0]).startswith(_FORMULA_PREFIXES) else row
 
 
-def _csv_lines(rows):
+def _format_csv(rows: Iterable[ExportRow]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

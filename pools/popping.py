@@ -1,117 +1,145 @@
-"""Taking a waiting key, so that no two callers ever hold the same one.
+"""Popping the next key of a pool, so that no two callers ever get the same key.
 
-The claim is one UPDATE of one row. On PostgreSQL keys that other transactions hold are skipped, so callers do
-not queue behind each other, and the line of the ledger is written by the same statement. SQLite has one writer
-at a time, so its claim is the UPDATE alone.
+A pop is one UPDATE of one row. On PostgreSQL it skips keys that other transactions have locked, so that callers do not
+wait for each other, and the same statement writes the ledger. SQLite has one writer at a time, so two statements in a
+transaction are enough.
 
-*Empty* is answered only when nothing waits **and** nothing is held: a holder may still roll back and put its key
-back, so the second look waits for holders, and a last one makes sure that nothing came meanwhile.
+A pool is empty only if no key is available **and** none is locked: the transaction that locks a key may still roll
+back. So the second statement waits for locked keys, and a last query makes sure that no key was added meanwhile.
 """
 
 import time
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from django.db import connections, transaction
+from cachetools import LRUCache
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from prometheus_client import Counter
 
+from accounts.audit import AuditContext
 from keygen_site.db.compiled_queries import row_builder
+from licensing.models import License, Policy
 from pools.models.key_events import KeyEvent
 from pools.models.key_imports import KeyImport
+
+if TYPE_CHECKING:
+    from pools.models.keys import Key
 
 POPPED = Counter("keygen_pool_popped", "Keys taken out of a pool, issued ones too.", ["policy"])
 
 START = UUID(int=0)  # before all ids
-HINT_SECONDS = 1.0
-# With an old snapshot open the way from the start is long: no more than a twentieth of the time is spent on it.
-LOOK_SHARE, MOST_HINT_SECONDS = 20, 5.0
-MOST_HINTS = 10_000
-
-# policy id -> (id of the key that this process popped last from its pool, when the hint is to be forgotten).
-# A claim that begins behind it does not walk over the dead index entries of keys already popped. A key that comes
-# back before the hint (a rollback elsewhere, a return) is overtaken for HINT_SECONDS, or LOOK_SHARE times as long as
-# it took to find the first key of the pool.
-_hints = {}
+MIN_HINT_SECONDS, MAX_HINT_SECONDS = 1.0, 5.0
+# A scan from the start of the pool is slow while an old snapshot is open. It takes at most a twentieth of the time.
+HINT_SECONDS_PER_SCAN_SECOND = 20
+MAX_HINTS = 10_000
 
 
-def claim(model, policy, audit, license=None, using="default"):
-    """Mark the next key of a policy's pool as popped, write the ledger, and return the key; None if all are gone.
+class Hint(NamedTuple):
+    """The key of a pool that this process popped last.
+
+    The next pop starts after it and so skips the dead index entries of the keys popped before. Until the hint expires,
+    a key that comes back before it (after a return, or a rollback in another process) is overtaken.
+    """
+
+    key_id: UUID
+    expires: float  # by time.monotonic()
+
+
+# A TLRUCache, which expires its items itself, takes more than twice as long.
+_hints: LRUCache[UUID, Hint] = LRUCache(MAX_HINTS)
+_hints_lock = Lock()
+
+_after_pop: list[Callable[[Policy], None]] = []
+
+
+def run_after_pop(function: Callable[[Policy], None]) -> None:
+    """Register a function that gets the policy after the commit of each pop. If it fails, the key stays popped."""
+    _after_pop.append(function)
+
+
+def pop_next_key(
+    model: type["Key"], policy: Policy, audit: AuditContext, license: License | None = None
+) -> "Key | None":
+    """Pop the next key of a policy's pool, write the ledger, and return the key. None if the pool is empty.
 
     Raises:
-        OperationalError: a held key was waited for longer than the setting LOCK_TIMEOUT.
+        OperationalError: another transaction locked a key for longer than the setting LOCK_TIMEOUT.
     """
     kind = KeyEvent.Event.ISSUED if license else KeyEvent.Event.POPPED
-    event = KeyEvent.about(kind, model(policy=policy), audit, license_id=license and license.pk)
+    event = KeyEvent.about(kind, model(policy=policy), audit, license_id=license.pk if license else None)
     event.updated = event.created
-    claimed = _claim_postgresql if connections[using].vendor == "postgresql" else _claim_sqlite
+    pop = _pop_postgresql if connection.vendor == "postgresql" else _pop_sqlite
     began = time.monotonic()
-    key = claimed(model, policy, event, using)
+    key = pop(model, policy, event)
     seconds = time.monotonic() - began
     if key:
         key.policy = policy
-        # Only a pop that stands may move the start: after a rollback the same key must be the next again.
-        transaction.on_commit(lambda: _popped(policy.pk, key.pk, seconds), using=using)
+        # Only after the commit: after a rollback the same key must be the next again.
+        transaction.on_commit(partial(_record_pop, policy.pk, key.pk, seconds))
+        for function in _after_pop:
+            _call_after_commit(function, policy)
     return key
 
 
-def forget_hints(policy=None):
-    """Let the next claim in this process begin at the start of the pool (of all pools): a key came back."""
-    if policy is None:
-        _hints.clear()
-    else:
-        _hints.pop(policy.pk, None)
+def forget_hints(policy: Policy | None = None) -> None:
+    """Make the next pop in this process start at the beginning of the pool, or of all pools: a key came back."""
+    with _hints_lock:
+        if policy is None:
+            _hints.clear()
+        else:
+            _hints.pop(policy.pk, None)
 
 
-def _claim_postgresql(model, policy, event, using):
-    hint = _hint(policy.pk)
-    if hint and (key := _update(model, event, using, after=hint, locking="FOR UPDATE SKIP LOCKED")):
+def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
+    hint = _find_hint(policy.pk)
+    if hint and (key := _execute(model, event, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
         return key
     while True:
-        # Those that are free; then those held, by waiting for their holders.
+        # First the keys that are not locked, then the locked ones, by waiting.
         for locking in ("FOR UPDATE SKIP LOCKED", "FOR UPDATE"):
-            if key := _update(model, event, using, locking=locking):
+            if key := _execute(model, event, locking=locking):
                 return key
-        if not model.objects.using(using).for_policy(policy.pk).available().values_list("pk").first():
+        if not model.objects.for_policy(policy.pk).available().values_list("pk").first():
             return None
 
 
-def _claim_sqlite(model, policy, event, using):
-    with transaction.atomic(using=using):  # IMMEDIATE: whoever is here is the only writer
-        key = _update(model, event, using)
+def _pop_sqlite(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
+    with transaction.atomic():  # IMMEDIATE: no other connection can write
+        key = _execute(model, event)
         if key:
             event.key, event.key_digest = key, key.digest
-            event.save(using=using, force_insert=True)
+            event.save(force_insert=True)
     return key
 
 
-def _update(model, event, using, after=START, locking=""):
-    connection = connections[using]
-    sql = _statement(model, using, connection.vendor, locking)
-    values = {
-        field.column: field.get_db_prep_save(getattr(event, field.attname), connection)
-        for field in KeyEvent._meta.concrete_fields
-    }
+def _execute(model: type["Key"], event: KeyEvent, after: UUID = START, locking: str = "") -> "Key | None":
+    sql = _statement(model, connection.vendor, locking)
+    fields: Sequence[Any] = KeyEvent._meta.concrete_fields
+    values = {field.column: field.get_db_prep_save(getattr(event, field.attname), connection) for field in fields}
     values["after"] = model._meta.pk.get_db_prep_save(after, connection)
-    _, build = _columns(model, using)
+    _, build_key = _columns(model)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         row = cursor.fetchone()
-    return row and build(row)
+    return build_key(row) if row else None
 
 
 @cache
-def _columns(model, using):
-    """The names of a key's columns, and what makes a row of them into a key."""
-    return row_builder(model.objects.using(using).order_by(), using)
+def _columns(model: type["Key"]) -> "tuple[list[str], Callable[[Sequence[Any]], Key]]":
+    """The names of a key's columns, and a function that makes a key from a row of them."""
+    return row_builder(model.objects.order_by(), DEFAULT_DB_ALIAS)
 
 
 @cache
-def _statement(model, using, vendor, locking):
-    """The claim, with the parameters named as the columns of the ledger."""
+def _statement(model: type["Key"], vendor: str, locking: str) -> str:
+    """The SQL of a pop. Its parameters have the names of the ledger's columns."""
     keys, events = model._meta.db_table, KeyEvent._meta.db_table
-    # `id = (SELECT …)`, not `IN`: a plan may run an IN several times, and then it takes several keys. The policy is a
-    # range and in the order for the reason that `KeyQuerySet.of_policy` gives.
-    # On PostgreSQL an import is one transaction, and what it has not published is not seen anyway.
+    # `id = (SELECT …)`, not `IN`: a plan may run the subquery of an IN several times, and then it takes several keys.
+    # The condition by policy is a range for the reason that `KeyQuerySet.for_policy` gives.
+    # On PostgreSQL an import is one transaction, so its unpublished keys are invisible.
     unpublished = (
         ""
         if vendor == "postgresql"
@@ -128,11 +156,11 @@ def _statement(model, using, vendor, locking):
                 AND popped IS NULL AND withdrawn IS NULL{unpublished}
             ORDER BY policy_id, id LIMIT 1 {locking}
         )
-        RETURNING {", ".join(_columns(model, using)[0])}
+        RETURNING {", ".join(_columns(model)[0])}
     """
     if vendor != "postgresql":
         return update
-    columns = [field.column for field in KeyEvent._meta.concrete_fields]
+    columns = [str(field.column) for field in KeyEvent._meta.concrete_fields]
     from_key = {"key_id": "popped_key.id", "key_digest": "popped_key.digest"}
     values = ", ".join(from_key.get(column, f"%({column})s") for column in columns)
     return f"""
@@ -143,23 +171,30 @@ def _statement(model, using, vendor, locking):
     """
 
 
-def _hint(policy_id):
-    key_id, until = _hints.get(policy_id, (None, 0.0))
-    return key_id if time.monotonic() < until else None
+def _call_after_commit(function: Callable[[Policy], None], policy: Policy) -> None:
+    # Not a partial: if a robust function fails, Django logs its `__qualname__`.
+    transaction.on_commit(lambda: function(policy), robust=True)
 
 
-def _popped(policy_id, key_id, seconds):
+def _find_hint(policy_id: UUID) -> Hint | None:
+    with _hints_lock:
+        hint = _hints.get(policy_id)
+    return hint if hint and time.monotonic() < hint.expires else None
+
+
+def _record_pop(policy_id: UUID, key_id: UUID, seconds: float) -> None:
+    """Count a pop, and keep its key as the hint for the next one.
+
+    Args:
+        seconds: the duration of the pop.
+    """
     POPPED.labels(str(policy_id)).inc()
-    _remember(policy_id, key_id, seconds)
-
-
-def _remember(policy_id, key_id, seconds):
-    known, until = _hints.get(policy_id, (None, 0.0))
-    now = time.monotonic()
-    if now >= until:
-        # Measured from the first pop of a series, which began at the start of the pool and took so many seconds: under
-        # a steady load, too, each pool is scanned from its start now and then.
-        known, until = None, now + max(HINT_SECONDS, min(LOOK_SHARE * seconds, MOST_HINT_SECONDS))
-    if len(_hints) >= MOST_HINTS and policy_id not in _hints:
-        _hints.clear()
-    _hints[policy_id] = (max(known, key_id) if known else key_id, until)
+    if hint := _find_hint(policy_id):
+        # It keeps its expiry: the pool is scanned from its start now and then, also under a steady load.
+        hint = Hint(max(hint.key_id, key_id), hint.expires)
+    else:
+        # This pop scanned the pool from its start, in so many seconds.
+        duration = max(MIN_HINT_SECONDS, min(HINT_SECONDS_PER_SCAN_SECOND * seconds, MAX_HINT_SECONDS))
+        hint = Hint(key_id, time.monotonic() + duration)
+    with _hints_lock:
+        _hints[policy_id] = hint

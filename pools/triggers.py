@@ -1,19 +1,19 @@
 """Database triggers that keep the text of a used key or license when its row is deleted or gets another text.
 
-They are in the database because rows go in many ways: by the API and the console, by the cascades of policies,
-products, users and accounts, by SQL. No code has to remember to write a `UsedText`, and none can go past it. (TRUNCATE
-on PostgreSQL fires no trigger for rows: it is not for tables that are in use.)
+They are in the database because rows are deleted in many ways: by the API and the console, by the cascades of policies,
+products, users and accounts, and by SQL. No code has to remember to write a `UsedText`. (TRUNCATE on PostgreSQL fires
+no row triggers: do not use it on tables that are in use.)
 
-SQLite drops the triggers of a table that Django remakes, which it does for most changes of a column. A migration that
+SQLite drops the triggers of a table that Django rebuilds, which it does for most changes of a column. A migration that
 changes `pools_key`, `licensing_license` or `pools_usedtext` therefore runs `drop_triggers` before and
-`create_triggers` after. `pools.checks` and a test notice when a trigger is missing.
+`create_triggers` after. `pools.checks` and a test report missing triggers.
 """
 
 from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-INSERT = """
+INSERT_SQL = """
     INSERT INTO pools_usedtext (account_id, digest, kind, created) {rows}
     ON CONFLICT (account_id, digest) DO UPDATE SET kind = excluded.kind
     WHERE excluded.kind = 'key' AND pools_usedtext.kind <> 'key';
@@ -25,10 +25,10 @@ class Trigger(NamedTuple):
 
     Attributes:
         name: of the trigger, and on PostgreSQL of its function.
-        event: what happens to the row, in SQL.
-        table: where.
-        kind: of the `UsedText`.
-        condition: when the text counts as used, in SQL of both databases; `{old}` is the row as it was.
+        event: the change of the row that fires the trigger, in SQL.
+        table: the table of the row.
+        kind: the kind of the `UsedText`.
+        condition: when the text counts as used, in SQL of both databases; `{old}` is the row before the change.
     """
 
     name: str
@@ -53,7 +53,7 @@ TRIGGERS = (
 
 
 def create_triggers(connection: BaseDatabaseWrapper) -> None:
-    """Create the triggers, also those that exist, as they are here."""
+    """Create the triggers. Those that exist are replaced."""
     drop_triggers(connection)
     statements = _postgresql if connection.vendor == "postgresql" else _sqlite
     with connection.cursor() as cursor:
@@ -63,7 +63,7 @@ def create_triggers(connection: BaseDatabaseWrapper) -> None:
 
 
 def drop_triggers(connection: BaseDatabaseWrapper) -> None:
-    """Drop those of the triggers that exist."""
+    """Drop the triggers that exist."""
     with connection.cursor() as cursor:
         for trigger in TRIGGERS:
             if connection.vendor == "postgresql":
@@ -75,30 +75,30 @@ def drop_triggers(connection: BaseDatabaseWrapper) -> None:
 
 def _postgresql(trigger: Trigger) -> list[str]:
     if trigger.event == "DELETE":
-        # For all rows of a statement together, in the order of the index: for each row by itself, deleting a pool of
-        # used keys takes three times as long. The order also keeps two deletions from waiting for each other.
+        # A trigger per statement that inserts in the order of the index: with a trigger per row, deleting a pool of
+        # used keys takes three times as long. The order also prevents a deadlock of two deletions.
         condition = trigger.condition.format(old="gone")
         rows = f"SELECT {trigger.values('gone', 'clock_timestamp()')} FROM gone WHERE {condition} ORDER BY gone.digest"
         when = "REFERENCING OLD TABLE AS gone FOR EACH STATEMENT"
     else:
-        # PostgreSQL has no such table for the updates of one column.
+        # PostgreSQL has no transition table for the updates of one column.
         rows = f"VALUES ({trigger.values('OLD', 'clock_timestamp()')})"
         when = f"FOR EACH ROW WHEN ({trigger.condition.format(old='OLD')})"
     return [
         f"CREATE FUNCTION {trigger.name}() RETURNS trigger LANGUAGE plpgsql"
-        f" AS $$ BEGIN {INSERT.format(rows=rows)} RETURN NULL; END $$",
+        f" AS $$ BEGIN {INSERT_SQL.format(rows=rows)} RETURN NULL; END $$",
         f"CREATE TRIGGER {trigger.name} AFTER {trigger.event} ON {trigger.table} {when}"
         f" EXECUTE FUNCTION {trigger.name}()",
     ]
 
 
 def _sqlite(trigger: Trigger) -> list[str]:
-    # As Django writes a timestamp.
+    # In the format of Django's timestamps.
     now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
     rows = f"VALUES ({trigger.values('OLD', now)})"
     return [
         f"CREATE TRIGGER {trigger.name} AFTER {trigger.event} ON {trigger.table}"
-        f" FOR EACH ROW WHEN {trigger.condition.format(old='OLD')} BEGIN {INSERT.format(rows=rows)} END"
+        f" FOR EACH ROW WHEN {trigger.condition.format(old='OLD')} BEGIN {INSERT_SQL.format(rows=rows)} END"
     ]
 
 

@@ -21,7 +21,7 @@ RUNS = {
         ("--warn 2 --critical 1", 0, "OK: 1 pool has enough keys | 'acme/Pooled'=3;2;1;0\n"),
         ("--warn 3 --critical 1", 1, "WARNING: acme/Pooled has 3"),
         ("--policy Pooled", 2, "CRITICAL: acme/Pooled has 3"),
-        ("--policy nothing", 3, "UNKNOWN: No policy with a pool is meant by 'nothing'"),
+        ("--policy nothing", 3, "UNKNOWN: No policy with a pool matches 'nothing'"),
         ("--warn soon", 3, "UNKNOWN: Error: argument --warn: invalid int value: 'soon'"),
     ],
     "create_account": [
@@ -32,12 +32,12 @@ RUNS = {
     "export_keys": [
         ("--policy Pooled --format text", 0, "KEY-0001\nKEY-0002\nKEY-0003\n"),
         ("--policy Pooled --output no/such/folder", 1, "no/such/folder: No such file or directory"),
-        ("--policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+        ("--policy nothing", 2, "No policy with a pool matches 'nothing'"),
     ],
     "import_keys": [
         ("- --policy Pooled", 0, "2 keys were added to the pool of 'Pooled'"),
         ("missing.txt --policy Pooled", 1, "missing.txt: No such file or directory"),
-        ("- --policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+        ("- --policy nothing", 2, "No policy with a pool matches 'nothing'"),
         ("- --policy Pooled", 3, "All of these keys have been added before."),
     ],
     "pools": [
@@ -46,7 +46,7 @@ RUNS = {
     ],
     "pop_key": [
         ("--policy Pooled", 0, "KEY-0001\n"),
-        ("--policy nothing", 2, "No policy with a pool is meant by 'nothing'"),
+        ("--policy nothing", 2, "No policy with a pool matches 'nothing'"),
         ("--policy Pooled --count 99", 4, "pool has fewer keys than asked for"),
     ],
     "prune_idempotency_keys": [

@@ -15,7 +15,7 @@ from accounts.models import Token
 from licensing.services import issue_license
 from pools.admin.ledger import KeyImportAdmin
 from pools.models import KeyImport, PendingImport
-from pools.services.uploads import check_upload, keep_upload
+from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys, make_license, make_policy, numbered
 from tests.console import page, signed_in, staff, superuser
 
@@ -48,7 +48,9 @@ def everything(acme, rival, audit):
     issue_license(policy=acme.policy, audit=audit, owner=acme.user())
     make_license(acme.unpooled, name="By hand")
     Token.generate(acme.product, name="Shop")
-    check_upload(keep_upload(policy=acme.policy, operator="operator@acme.test", blocks=[b"KEY-1001\nx\n"]))
+    check_pending_import(
+        create_pending_import(policy=acme.policy, operator="operator@acme.test", blocks=[b"KEY-1001\nx\n"])
+    )
     superuser()
 
 

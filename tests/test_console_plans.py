@@ -118,7 +118,7 @@ class Crowd:
 def crowd(acme, rival, monkeypatch):
     monkeypatch.setattr("accounts.admin.base.MOST_COUNTED", 50)
     monkeypatch.setattr("accounts.admin.base.ConsoleAdmin.list_per_page", 10)
-    monkeypatch.setattr("pools.admin.key_search.MOST_WAITING", 50)
+    monkeypatch.setattr("pools.admin.key_search.MAX_SEARCHED_KEYS", 50)
     return Crowd(acme)
 
 

@@ -173,7 +173,7 @@ def test_pools_are_not_counted_at_each_scrape(acme, numbers, audit):
 
 
 def test_a_pool_is_counted_up_to_a_bound(acme, numbers, monkeypatch):
-    monkeypatch.setattr("pools.metrics.MOST_COUNTED", 2)
+    monkeypatch.setattr("pools.metrics.MAX_COUNTED_KEYS", 2)
     add_keys(acme.policy, *numbered(3))
 
     assert numbers(f'keygen_pool_available{{account="acme",name="Pooled",policy="{acme.policy.pk}"}}') == 2

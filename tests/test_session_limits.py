@@ -71,7 +71,7 @@ def test_a_statement_that_takes_too_long_has_no_effect(acme, api, monkeypatch):
             cursor.execute("SET LOCAL statement_timeout = '20ms'")
             cursor.execute("SELECT pg_sleep(10)")
 
-    monkeypatch.setattr("pools.models.keys.claim", sleepy)
+    monkeypatch.setattr("pools.models.keys.pop_next_key", sleepy)
     response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
 
     assert_refused(response, 503, BUSY)
@@ -82,17 +82,17 @@ def test_a_statement_that_takes_too_long_has_no_effect(acme, api, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_a_transaction_that_waits_too_long_has_no_effect(acme, api, monkeypatch, audit):
     add_keys(acme.policy, *numbered(1))
-    claim = popping.claim
+    pop_next_key = popping.pop_next_key
 
     def sleepy(*args, **options):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
-            claim(*args, **options)
+            pop_next_key(*args, **options)
             time.sleep(0.5)
             cursor.execute("SELECT 1")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pools.models.keys.claim", sleepy)
+        patched.setattr("pools.models.keys.pop_next_key", sleepy)
         response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="once")
     connection.close()  # as the server does when a request is over
 
@@ -102,7 +102,7 @@ def test_a_transaction_that_waits_too_long_has_no_effect(acme, api, monkeypatch,
 
 @pytest.mark.parametrize("state", [None, "57P01"])
 def test_a_database_that_is_gone_is_said_to_be(acme, api, state):
-    with mock.patch("pools.models.keys.claim", side_effect=error_of(state)):
+    with mock.patch("pools.models.keys.pop_next_key", side_effect=error_of(state)):
         response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
 
     assert_refused(response, 503, UNAVAILABLE)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 # From the lowest package to the highest: each may import those before it.
 PACKAGES = ("keygen_site", "accounts", "licensing", "pools")
 HTTP = ("django.http", "django.contrib.admin", "django_filters", "rest_framework", "rest_framework_json_api")
+MAIL = ("django.core.mail", "accounts.mail")
 # The parts of an app that speak HTTP. The others are models, services and what these are made of.
 HTTP_PARTS = {"admin", "api", "apps", "authentication", "credentials", "middleware", "templatetags"}
 # Functions that import by a string, and the only places that may use them.
@@ -92,6 +93,14 @@ def test_models_and_services_do_not_reach_http():
     chains = [chain(name, is_of(HTTP)) for name in domain]
 
     assert {"accounts.models.users", "accounts.services", "licensing.validation", "pools.popping"} <= set(domain)
+    assert [" → ".join(found) for found in chains if found] == []
+
+
+def test_models_reach_neither_services_nor_mail():
+    models = [name for name in modules() if "models" in name.split(".")] + ["pools.popping"]
+    chains = [chain(name, lambda other: "services" in other.split(".") or is_of(MAIL)(other)) for name in models]
+
+    assert {"accounts.models.users", "licensing.models.licenses", "pools.models.keys"} <= set(models)
     assert [" → ".join(found) for found in chains if found] == []
 
 

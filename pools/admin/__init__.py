@@ -1,3 +1,3 @@
 """The console of keys, imports and the ledger. Importing the modules registers them."""
 
-from pools.admin import keys, ledger, policies, uploads  # noqa: F401
+from pools.admin import keys, ledger, pending_imports, policies  # noqa: F401

@@ -1,23 +1,28 @@
-"""What operators do with keys and imports; each writes its line of the ledger."""
+"""Actions of operators on keys and imports. Each is recorded in the ledger."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django import forms
-from django.http import HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
 from accounts.admin.form_once import Shown
+from accounts.audit import AuditContext
+from pools.models import Key, KeyImport
 from pools.services.keys import return_key, reveal_key, withdraw_import, withdraw_key
-from pools.services.statistics import MOST_COUNTED, left_of
+from pools.services.statistics import MAX_COUNTED_KEYS, count_left
 
 
 class Reveal(ConfirmedAction):
-    """Show a key in clear, for a few minutes and to the operator who asked for it only."""
+    """Show a key unmasked, for some minutes and to this operator only."""
 
     name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
     for_many = False
     form_class = ReferenceForm
 
-    def consequences(self, keys):
+    def consequences(self, keys: Sequence[Key]) -> list[str]:
         if keys[0].popped:
             return [
                 "The key is shown on the next page.",
@@ -28,7 +33,7 @@ class Reveal(ConfirmedAction):
             "It stays in its pool and will be handed out to a customer: withdraw it if it shall not.",
         ]
 
-    def do(self, admin, request, keys, values):
+    def do(self, admin: Any, request: HttpRequest, keys: Sequence[Key], values: Mapping[str, Any]) -> HttpResponse:
         return Shown(
             title="A key, in clear",
             text=reveal_key(keys[0], audit_context_of(request, values["reference"])),
@@ -39,7 +44,7 @@ class Reveal(ConfirmedAction):
 
 
 class ReturnForm(ReferenceForm):
-    """The operator's confirmation that a key may be handed out again."""
+    """Asks the operator to confirm that the keys were not delivered."""
 
     undelivered = forms.BooleanField(
         label="Nobody received this key", help_text="It must be true of each key that is listed above."
@@ -52,17 +57,17 @@ class Return(ConfirmedAction):
     name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
     form_class = ReturnForm
 
-    def applies_to(self, key):
+    def applies_to(self, key: Key) -> bool:
         return key.popped is not None and key.disclosed is None
 
-    def consequences(self, keys):
+    def consequences(self, keys: Sequence[Key]) -> list[str]:
         return [
             "It is available again, in its old place: it is the next to be handed out.",
             "Only a key that the API or a command popped, and that was not delivered, can be returned. "
             "A key that was issued, shown in the console or exported stays popped: pop another one instead.",
         ]
 
-    def apply(self, key, audit, values):
+    def apply(self, key: Key, audit: AuditContext, values: Mapping[str, Any]) -> None:
         return_key(policy=key.policy, text=key.key, undelivered=values["undelivered"], audit=audit)
 
 
@@ -70,36 +75,43 @@ class Withdraw(ConfirmedAction):
     name, label, done, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
     form_class = ReferenceForm
 
-    def applies_to(self, key):
+    def applies_to(self, key: Key) -> bool:
         return key.popped is None and key.withdrawn is None
 
-    def consequences(self, keys):
+    def consequences(self, keys: Sequence[Key]) -> list[str]:
         return [
             "It is never handed out, and its text never enters a pool of the account again, "
             "not even after the policy is deleted. This cannot be undone."
         ]
 
-    def apply(self, key, audit, values):
+    def apply(self, key: Key, audit: AuditContext, values: Mapping[str, Any]) -> None:
         withdraw_key(policy=key.policy, text=key.key, audit=audit)
 
 
 class WithdrawRest(ConfirmedAction):
-    """Take what is left of an import out of circulation. It takes several transactions; done again, it goes on."""
+    """Withdraw the available keys of an import, in several transactions. A repetition withdraws the rest."""
 
     name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
     for_many = False
     once = False
     form_class = ReferenceForm
 
-    def consequences(self, imports):
-        left = left_of(imports[0])
-        some = f"{left:,} or more" if left >= MOST_COUNTED else f"{left:,}"
+    def consequences(self, imports: Sequence[KeyImport]) -> list[str]:
         return [
-            f"{some} keys of this import still wait. None of them is handed out any more. This cannot be undone.",
+            f"{describe_left(imports[0])} keys of this import still wait. None of them is handed out any more. "
+            "This cannot be undone.",
             "Keys that were popped before are not touched.",
         ]
 
-    def do(self, admin, request, imports, values):
+    def do(
+        self, admin: Any, request: HttpRequest, imports: Sequence[KeyImport], values: Mapping[str, Any]
+    ) -> HttpResponse:
         withdrawn = withdraw_import(key_import=imports[0], audit=audit_context_of(request, values["reference"]))
         admin.message_user(request, f"{withdrawn:,} keys were withdrawn.")
         return HttpResponseRedirect(reverse("admin:pools_keyimport_change", args=[imports[0].pk]))
+
+
+def describe_left(key_import: KeyImport) -> str:
+    """The number of available keys of an import, for people."""
+    left = count_left(key_import)
+    return f"{left:,} or more" if left >= MAX_COUNTED_KEYS else f"{left:,}"

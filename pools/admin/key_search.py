@@ -1,4 +1,7 @@
-"""Finding keys by what an operator has in hand."""
+"""The search of the keys in the console."""
+
+from typing import Any
+from uuid import UUID
 
 from django.db.models import Q
 from django.db.models.functions import Right
@@ -6,42 +9,42 @@ from django.db.models.functions import Right
 from accounts.models import Account
 from keygen_site.db.uuids import parse_uuid
 from pools.models import Key, KeyEvent
-from pools.models.keys import ENDING
+from pools.models.keys import ENDING_CHARACTERS, KeyQuerySet
 
-MOST_FOUND = 200
-MOST_WAITING = 10_000  # waiting keys that are looked through for their last characters
+MAX_FOUND_KEYS = 200  # of each kind of search
+MAX_SEARCHED_KEYS = 10_000  # available keys that are searched by their last characters
 
 
-def find_keys(text, account=None):
-    """The ids of the keys that a text is about: MOST_FOUND at most of a kind.
+def find_keys(text: str, account: Account | None = None) -> set[UUID]:
+    """The ids of the keys that a text may mean.
 
-    The text is a whole key, an id of a key or of a license, the reference of an act, or a key's last four
-    characters. Keys that left their pool are all found by these; of those that wait, MOST_WAITING are looked at: no
-    index has them, so that an import need not fill it.
+    The text is a whole key, the id of a key or of a license, the reference of an event, or the last four characters of
+    a key. By these, all keys that left their pool are found, but only the first MAX_SEARCHED_KEYS available ones: they
+    have no such index, so that imports stay fast.
 
     Args:
-        account: whose keys; None: everybody's.
+        account: the account to search; None for all.
     """
-    # Each kind is asked for by itself: an OR of them all could use no index. And each index begins with the account.
-    accounts = [account.pk] if account else Account.objects.values("pk")
+    # Each kind has a query of its own: an OR of them could use no index. Each index begins with the account.
+    accounts: Any = [account.pk] if account else Account.objects.values("pk")
     keys = Key.objects.filter(account__in=accounts)
     if exact := _ids(keys.with_key(text)):
         return exact
-    # In any order: for that of the ledger, SQLite walks over all of it.
+    # Without an order: to keep that of the ledger, SQLite would scan all of it.
     events = KeyEvent.objects.filter(account__in=accounts, key__isnull=False).order_by()
-    found = set(events.filter(reference=text).exclude(reference="").values_list("key", flat=True)[:MOST_FOUND])
+    found = set(events.filter(reference=text).exclude(reference="").values_list("key", flat=True)[:MAX_FOUND_KEYS])
     if uuid := parse_uuid(text):
         found |= _ids(keys.filter(pk=uuid))
-        found |= set(events.filter(license=uuid).values_list("key", flat=True)[:MOST_FOUND])
-    if len(text) == ENDING:
-        ending = Right("key", ENDING)
-        gone = keys.filter(Q(popped__isnull=False) | Q(withdrawn__isnull=False))
-        found |= _ids(gone.alias(ending=ending).filter(ending=text))
-        # Compared here: a database that was asked for it would look at every key there is.
-        some = keys.available().order_by().values_list("pk", ending)[:MOST_WAITING]
+        found |= set(events.filter(license=uuid).values_list("key", flat=True)[:MAX_FOUND_KEYS])
+    if len(text) == ENDING_CHARACTERS:
+        ending = Right("key", ENDING_CHARACTERS)
+        used = keys.filter(Q(popped__isnull=False) | Q(withdrawn__isnull=False))
+        found |= _ids(used.alias(ending=ending).filter(ending=text))
+        # Compared here: the database would scan all keys.
+        some = keys.available().order_by().values_list("pk", ending)[:MAX_SEARCHED_KEYS]
         found |= {pk for pk, its_ending in some if its_ending == text}
     return found
 
 
-def _ids(keys):
-    return set(keys.order_by().values_list("pk", flat=True)[:MOST_FOUND])
+def _ids(keys: KeyQuerySet) -> set[UUID]:
+    return set(keys.order_by().values_list("pk", flat=True)[:MAX_FOUND_KEYS])

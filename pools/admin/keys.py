@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db import connection
 from django.db.models import QuerySet, UUIDField
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -19,38 +19,40 @@ from licensing.models import Policy
 from pools.admin.actions import Return, Reveal, Withdraw
 from pools.admin.key_search import find_keys
 from pools.models import Key, KeyEvent, KeyImport
+from pools.models.key_events import KeyEventQuerySet
+from pools.models.keys import KeyQuerySet
 
-MOST_CHOICES = 200
+MAX_POOL_CHOICES = 200
 
 
-def is_search(request):
+def is_search(request: HttpRequest) -> bool:
     return bool(request.GET.get("q", "").strip())
 
 
 class PoolFilter(admin.SimpleListFilter):
-    """One pool at a time: no index has all keys of an account in an order."""
+    """Lists one pool at a time: no index has all keys of an account in an order."""
 
     title, parameter_name = "pool", "policy"
 
-    def __init__(self, request, params, model, model_admin):
+    def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
         policies = model_admin.of_account(Policy.objects.filter(use_pool=True), request, "account")
-        self.pools = [(str(pk), name) for pk, name in policies.values_list("pk", "name")[:MOST_CHOICES]]
+        self.pools = [(str(pk), name) for pk, name in policies.values_list("pk", "name")[:MAX_POOL_CHOICES]]
         self.is_search = is_search(request) or "import" in request.GET
         super().__init__(request, params, model, model_admin)
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return self.pools
 
-    def has_output(self):
+    def has_output(self) -> bool:
         return True
 
-    def value(self):
+    def value(self) -> str | None:
         chosen = super().value()
         if chosen is None and len(self.pools) == 1 and not self.is_search:
             return self.pools[0][0]
         return chosen
 
-    def choices(self, changelist):
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         chosen = self.value()
         for pk, name in self.pools:
             yield {
@@ -59,36 +61,36 @@ class PoolFilter(admin.SimpleListFilter):
                 "display": name,
             }
 
-    def queryset(self, request, keys):
+    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
         if chosen := self.value():
             uuid = parse_uuid(chosen)
             if not uuid:
                 return keys.none()
-            # Popped keys are in an index by policy and moment, and those since a moment begin in the middle of the
-            # index of the pool: both are reached by the policy itself, not by a range. An import has its own index.
-            by_moment = request.GET.get("state") == "popped" or "since" in request.GET
-            return keys.filter(policy=uuid) if by_moment and "import" not in request.GET else keys.for_policy(uuid)
+            # The index of popped keys is by policy and timestamp, and keys since a timestamp begin in the middle of the
+            # index of the pool: both need a policy that is equal, not in a range. An import has its own index.
+            by_time = request.GET.get("state") == "popped" or "since" in request.GET
+            return keys.filter(policy=uuid) if by_time and "import" not in request.GET else keys.for_policy(uuid)
         return keys if self.is_search else keys.none()
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Available, popped or withdrawn: each has an order and an index of its own."""
+    """Available, popped or withdrawn. Each state has an order and an index of its own."""
 
     title, parameter_name = "state", "state"
     STATES = ("available", "popped", "withdrawn")
 
-    def __init__(self, request, params, model, model_admin):
+    def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
         self.is_search = is_search(request)
         super().__init__(request, params, model, model_admin)
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state, state.capitalize()) for state in self.STATES]
 
-    def value(self):
+    def value(self) -> str | None:
         chosen = super().value()
         return chosen if chosen in self.STATES else None if self.is_search else "available"
 
-    def choices(self, changelist):
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         if self.is_search:
             yield {
                 "selected": self.value() is None,
@@ -102,7 +104,7 @@ class StateFilter(admin.SimpleListFilter):
                 "display": title,
             }
 
-    def queryset(self, request, keys):
+    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
         match self.value():
             case "available":
                 return keys.available()
@@ -114,37 +116,38 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class ImportFilter(admin.SimpleListFilter):
-    """Of the pool that is chosen."""
+    """The last imports into the chosen pool."""
 
     title, parameter_name = "import", "import"
 
-    def lookups(self, request, model_admin):
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         imports = model_admin.of_account(KeyImport.objects.filter(loading=None), request, "account")
         if policy := parse_uuid(request.GET.get("policy", "")):
             imports = imports.filter(policy=policy)
         return [(str(each.pk), str(each)) for each in imports[:20]]
 
-    def queryset(self, request, keys):
+    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
         if not self.value():
             return keys
-        # Keys are younger than their import: where to begin in the order of ids.
+        # Keys are younger than their import: its id tells where they begin in the order of ids.
         uuid = parse_uuid(self.value())
         return keys.filter(key_import=uuid, pk__gt=uuid) if uuid else keys.none()
 
 
 class SinceFilter(admin.SimpleListFilter):
-    """When keys were popped or withdrawn; those that wait, when they came."""
+    """Filters by the time of the pop or withdrawal, and available keys by the time they were added."""
 
     title, parameter_name = "date", "since"
     DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
 
-    def lookups(self, request, model_admin):
-        return self.DAYS.items()
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(self.DAYS.items())
 
-    def queryset(self, request, keys):
-        if self.value() not in self.DAYS:
+    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
+        days = self.value()
+        if days not in self.DAYS:
             return keys
-        since = timezone.now() - timedelta(days=int(self.value()))
+        since = timezone.now() - timedelta(days=int(days))
         match request.GET.get("state"):
             case "popped":
                 return keys.filter(popped__gte=since)
@@ -155,7 +158,7 @@ class SinceFilter(admin.SimpleListFilter):
 
 @admin.register(Key)
 class KeyAdmin(ReadOnlyAdmin):
-    """Keys are added to a pool by imports and leave it by pops; here they are masked."""
+    """Keys, masked. They are added by imports."""
 
     acts = [Reveal(), Return(), Withdraw()]
     list_display = ["masked", "of_policy", "state", "moment", "reference", "of_import"]
@@ -168,14 +171,14 @@ class KeyAdmin(ReadOnlyAdmin):
     readonly_fields = ["masked", "of_policy", "state", "of_import", "added", "shown"]
     change_form_template = "admin/pools/key/change_form.html"
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).published()
 
     def of_account(self, rows: QuerySet, request: Any, account_path: str | None = None) -> QuerySet:
-        """The same, but on SQLite keys are found by their pool, import or id, never by their account.
+        """The rows of the operator's account. SQLite finds keys by their pool, import or id, not by the account.
 
         COALESCE keeps the account's indexes out of the plan: for `account_id = x` SQLite, which has no statistics,
-        looks at all keys of the account and sorts them, whatever else is asked for.
+        scans and sorts all keys of the account, whatever the other conditions.
         """
         if account_path or request.user.is_superuser or connection.vendor != "sqlite":
             return super().of_account(rows, request, account_path)
@@ -187,68 +190,70 @@ class KeyAdmin(ReadOnlyAdmin):
         changelist.result_list = with_references(changelist.result_list)
         return changelist
 
-    def get_ordering(self, request):
-        """By what the index of each state has; those that wait, in the order in which they will go."""
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        """The order of the index of each state; available keys are in the order of the pool."""
         if is_search(request):
             return ["id"]
         orders = {"popped": ["-popped"], "withdrawn": ["-policy_id", "-id"]}
-        return orders.get(request.GET.get("state"), ["policy_id", "id"])
+        return orders.get(request.GET.get("state", ""), ["policy_id", "id"])
 
-    def get_search_results(self, request, keys, text):
+    def get_search_results(self, request: Any, keys: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         text = text.strip()
         if not text:
             return keys, False
         account = None if request.user.is_superuser else request.user.account
         return keys.filter(pk__in=find_keys(text, account)), False
 
-    def changelist_view(self, request, extra_context=None):
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         policy = parse_uuid(request.GET.get("policy", ""))
         pools = self.of_account(Policy.objects.filter(use_pool=True), request, "account").select_related("product")
         context = {
             "title": "Keys",
-            "pools": pools.only("name", "product__name")[:MOST_CHOICES],
+            "pools": pools.only("name", "product__name")[:MAX_POOL_CHOICES],
             "chosen": policy or is_search(request) or "import" in request.GET,
             "is_search": is_search(request),
         }
         return super().changelist_view(request, context | (extra_context or {}))
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         uuid = parse_uuid(object_id)
         key = uuid and self.get_queryset(request).select_related("policy", "key_import").filter(pk=uuid).first()
         context = {"key": key, "life": key and Life(key)}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @admin.display(description="key")
-    def masked(self, key):
+    def masked(self, key: Key) -> str:
         return format_html("<code>{}</code>", key.masked)
 
     @admin.display(description="pool")
-    def of_policy(self, key):
-        address = reverse("admin:licensing_policy_change", args=[key.policy_id])
-        return format_html('<a href="{}">{}</a>', address, key.policy)
+    def of_policy(self, key: Key) -> str:
+        url = reverse("admin:licensing_policy_change", args=[key.policy_id])
+        return format_html('<a href="{}">{}</a>', url, key.policy)
 
     @admin.display(description="state")
-    def state(self, key):
+    def state(self, key: Key) -> str:
         state = "popped" if key.popped else "withdrawn" if key.withdrawn else "available"
         return format_html('<span class="state state-{0}">{0}</span>', state)
 
     @admin.display(description="since")
-    def moment(self, key):
+    def moment(self, key: Key) -> str:
         return moment(key.popped or key.withdrawn or key.created)
 
     @admin.display(description="reference")
-    def reference(self, key):
+    def reference(self, key: Any) -> str:
         return key.last_reference
 
     @admin.display(description="import")
-    def of_import(self, key):
+    def of_import(self, key: Key) -> str:
         if key.key_import is None:
             return ""
-        address = reverse("admin:pools_keyimport_change", args=[key.key_import_id])
-        return format_html('<a href="{}">{}</a>', address, key.key_import)
+        url = reverse("admin:pools_keyimport_change", args=[key.key_import_id])
+        return format_html('<a href="{}">{}</a>', url, key.key_import)
 
     @admin.display(description="added")
-    def added(self, key):
+    def added(self, key: Key) -> str:
         return moment(key.created)
 
     @admin.display(description="first shown or exported")
@@ -257,7 +262,7 @@ class KeyAdmin(ReadOnlyAdmin):
 
 
 def with_references(rows: Iterable[Any]) -> list[Any]:
-    """Some keys, each with the reference with which it was last handed out, `last_reference`: one statement for all."""
+    """Keys with `last_reference`, the reference of their last pop or issue, in one query."""
     keys = list(rows)
     events = KeyEvent.objects.filter(
         account__in={key.account_id for key in keys},
@@ -272,14 +277,14 @@ def with_references(rows: Iterable[Any]) -> list[Any]:
 
 
 class Life:
-    """What happened to a key, the latest first, and how it came."""
+    """The events of a key, newest first."""
 
-    MOST = 200
+    MAX_EVENTS = 200
 
-    def __init__(self, key):
+    def __init__(self, key: Key) -> None:
         self.key = key
 
     @cached_property
-    def events(self):
+    def events(self) -> KeyEventQuerySet:
         events = KeyEvent.objects.filter(account=self.key.account_id, key_digest=self.key.digest)
-        return events.newest_first().select_related("license")[: self.MOST]
+        return events.newest_first().select_related("license")[: self.MAX_EVENTS]

@@ -1,22 +1,23 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
 from keygen_site.db.uuids import parse_uuid
-from pools.admin.actions import WithdrawRest
+from licensing.models import Policy
+from pools.admin.actions import WithdrawRest, describe_left
 from pools.admin.keys import is_search
 from pools.models import Key, KeyEvent, KeyImport
-from pools.models.key_events import NEWEST_FIRST, RARE, KeyEventQuerySet
-from pools.services.statistics import MOST_COUNTED, left_of
+from pools.models.key_events import NEWEST_FIRST, RARE_EVENTS, KeyEventQuerySet
 
 
 @admin.register(KeyImport)
 class KeyImportAdmin(ReadOnlyAdmin):
-    """Files of keys that were added to pools. A new one begins on the page of its policy."""
+    """Imports. A new one is started on the page of its policy."""
 
     acts = [WithdrawRest()]
     hint = "Nothing was imported yet. An import begins on the page of a policy with a pool."
@@ -28,63 +29,62 @@ class KeyImportAdmin(ReadOnlyAdmin):
     fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "when", "keys"]
     readonly_fields = ["of_policy", "left", "by", "when", "keys"]
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(loading=None)
 
     @admin.display(description="import")
-    def label(self, key_import):
+    def label(self, key_import: KeyImport) -> str:
         return str(key_import)
 
     @admin.display(description="pool")
-    def of_policy(self, key_import):
-        address = reverse("admin:licensing_policy_change", args=[key_import.policy_id])
-        return format_html('<a href="{}">{}</a>', address, key_import.policy)
+    def of_policy(self, key_import: KeyImport) -> str:
+        url = reverse("admin:licensing_policy_change", args=[key_import.policy_id])
+        return format_html('<a href="{}">{}</a>', url, key_import.policy)
 
     @admin.display(description="still waiting")
-    def left(self, key_import):
-        left = left_of(key_import)
-        return f"{left:,} or more" if left >= MOST_COUNTED else f"{left:,}"
+    def left(self, key_import: KeyImport) -> str:
+        return describe_left(key_import)
 
     @admin.display(description="added by")
-    def by(self, key_import):
+    def by(self, key_import: KeyImport) -> str:
         return key_import.operator or f"{key_import.bearer_type} {key_import.bearer_id or ''}"
 
     @admin.display(description="when", ordering="id")
-    def when(self, key_import):
+    def when(self, key_import: KeyImport) -> str:
         return moment(key_import.created)
 
     @admin.display(description="keys")
-    def keys(self, key_import):
-        address = reverse("admin:pools_key_changelist")
+    def keys(self, key_import: KeyImport) -> str:
+        url = reverse("admin:pools_key_changelist")
         query = f"?policy={key_import.policy_id}&import={key_import.pk}&state="
         links = [
-            format_html('<a href="{}{}{}">{}</a>', address, query, state, state)
+            format_html('<a href="{}{}{}">{}</a>', url, query, state, state)
             for state in ("available", "popped", "withdrawn")
         ]
         return format_html("{} · {} · {}", *links)
 
 
 class EventFilter(admin.ChoicesFieldListFilter):
-    """What happened, along the index of the rare events where it is one of them."""
+    """The kind of event. Rare kinds have an index of their own."""
 
     def queryset(self, request: Any, queryset: Any) -> Any:
         events: Any = super().queryset(request, queryset)
-        if not self.lookup_val or not set(self.lookup_val) <= set(RARE):
+        if not self.lookup_val or not set(self.lookup_val) <= set(RARE_EVENTS):
             return events
-        return (events.of_all_accounts() if request.user.is_superuser else events).rare()
+        return (events.across_accounts() if request.user.is_superuser else events).rare()
 
 
 class EventPolicyFilter(AccountScoped):
     """The pools of the ledger."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.title = "pool"
 
 
 @admin.register(KeyEvent)
 class KeyEventAdmin(ReadOnlyAdmin):
-    """The ledger: what happened to keys, the latest first."""
+    """The ledger, newest first."""
 
     menu_name = "Ledger"
     hint = "Nothing has happened to a key yet. What is popped, issued, returned, withdrawn or revealed stands here."
@@ -103,12 +103,12 @@ class KeyEventAdmin(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
         return NEWEST_FIRST if is_search(request) else ["-id"]
 
-    def get_search_results(self, request, events, text):
+    def get_search_results(self, request: HttpRequest, events: Any, text: str) -> tuple[QuerySet[Any], bool]:
         text = text.strip()
         if not text:
             return events, False
         if request.user.is_superuser:
-            events = events.of_all_accounts()
+            events = events.across_accounts()
         if uuid := parse_uuid(text):
             key = self.of_account(Key.objects.filter(pk=uuid), request).first()
             return (events.filter(key_digest=key.digest) if key else events.filter(license=uuid)), False
@@ -116,37 +116,37 @@ class KeyEventAdmin(ReadOnlyAdmin):
         return (of_text if of_text.exists() else events.filter(reference=text).exclude(reference="")), False
 
     @admin.display(description="when")
-    def when(self, event):
+    def when(self, event: KeyEvent) -> str:
         return moment(event.created)
 
     @admin.display(description="what")
-    def what(self, event):
+    def what(self, event: KeyEvent) -> str:
         return format_html('<span class="state state-{0}">{0}</span>', event.event)
 
     @admin.display(description="key")
-    def key_link(self, event):
+    def key_link(self, event: KeyEvent) -> str:
         if event.key_id is None:
             return ""
         if event.key is None:
             return "deleted"
-        address = reverse("admin:pools_key_change", args=[event.key_id])
-        return format_html('<a href="{}"><code>{}</code></a>', address, event.key.masked)
+        url = reverse("admin:pools_key_change", args=[event.key_id])
+        return format_html('<a href="{}"><code>{}</code></a>', url, event.key.masked)
 
     @admin.display(description="pool")
-    def pool(self, event):
+    def pool(self, event: KeyEvent) -> Policy | str:
         return event.policy or "deleted"
 
     @admin.display(description="license")
-    def license_link(self, event):
+    def license_link(self, event: KeyEvent) -> str:
         if event.license_id is None:
             return ""
         if event.license is None:
             return "revoked"
-        address = reverse("admin:licensing_license_change", args=[event.license_id])
-        return format_html('<a href="{}">{}</a>', address, event.license)
+        url = reverse("admin:licensing_license_change", args=[event.license_id])
+        return format_html('<a href="{}">{}</a>', url, event.license)
 
     @admin.display(description="by")
-    def by(self, event):
+    def by(self, event: KeyEvent) -> str:
         if event.operator:
             return event.operator
         return f"{event.bearer_type.rstrip('s')} …{str(event.bearer_id)[-12:]}" if event.bearer_id else ""

@@ -1,14 +1,15 @@
-"""The page of a policy with its pool: numbers, chart, imports, and what can be done with the pool as a whole."""
+"""The page of a policy with its pool: counts, chart, imports, and the actions on the pool."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import URLPattern, path, reverse
 
 from accounts.admin.actions import ReferenceForm, audit_context_of
 from accounts.admin.form_once import Shown, form_id, once, sent_before
@@ -18,24 +19,23 @@ from licensing.admin.policies import PolicyAdmin
 from licensing.models import Policy
 from pools.key_files import serialize_keys
 from pools.models import KeyImport
-from pools.services.exports import STATES, export_keys
-from pools.services.keys import pop_keys_for_operator
-from pools.services.statistics import overview
+from pools.services.exports import EXPORT_STATES, export_keys
+from pools.services.keys import MAX_KEYS_PER_POP, pop_keys_for_operator
+from pools.services.statistics import summarize_pools
 
-MOST_POPPED = 100
-MOST_ON_PAGE = 1_000_000  # keys of the one pool of a page are counted further than those of a list
+MAX_COUNTED_KEYS_OF_PAGE = 1_000_000  # a page has one pool, and counts further than a list of pools
 
 
 class PopForm(ReferenceForm):
-    """How many keys, and what for."""
+    """The number of keys to pop, and the reference."""
 
-    count = forms.IntegerField(min_value=1, max_value=MOST_POPPED, initial=1)
+    count = forms.IntegerField(min_value=1, max_value=MAX_KEYS_PER_POP, initial=1)
 
     field_order = ["count", "reference"]
 
 
 class ExportForm(forms.Form):
-    state = forms.ChoiceField(choices=[(state, state.capitalize()) for state in STATES])
+    state = forms.ChoiceField(choices=[(state, state.capitalize()) for state in EXPORT_STATES])
     format = forms.ChoiceField(choices=[("csv", "CSV, with moments"), ("ndjson", "NDJSON"), ("text", "Keys only")])
     key_import = forms.ModelChoiceField(KeyImport.objects.none(), required=False, label="Import", empty_label="All")
     since = forms.DateTimeField(
@@ -54,11 +54,11 @@ admin.site.unregister(Policy)
 
 @admin.register(Policy)
 class PooledPolicyAdmin(PolicyAdmin):
-    """A policy; where it has a pool, the pool comes first."""
+    """A policy, with its pool first."""
 
     change_form_template = "admin/pools/policy/change_form.html"
 
-    def get_urls(self):
+    def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         name = "licensing_policy"
         return [
@@ -67,8 +67,8 @@ class PooledPolicyAdmin(PolicyAdmin):
             *super().get_urls(),
         ]
 
-    def pooled_policy(self, request, pk, permission):
-        """The policy of an address, with a pool, for who may do something with it."""
+    def find_policy(self, request: HttpRequest, pk: UUID, permission: str) -> Policy:
+        """The policy with a pool of a URL, if the operator has a permission and may see it."""
         if not request.user.has_perm(permission):
             raise PermissionDenied
         policy = self.get_queryset(request).filter(pk=pk, use_pool=True).select_related("account", "product").first()
@@ -76,7 +76,7 @@ class PooledPolicyAdmin(PolicyAdmin):
             raise Http404
         return policy
 
-    def context_of(self, request, policy, **context):
+    def context_of(self, request: HttpRequest, policy: Policy, **context: Any) -> dict[str, Any]:
         return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -86,12 +86,14 @@ class PooledPolicyAdmin(PolicyAdmin):
             **context,
         }
 
-    def change_view(self, request, object_id, form_url="", extra_context=None):
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         uuid = parse_uuid(object_id)
         policies = self.get_queryset(request).filter(pk=uuid) if uuid else Policy.objects.none()
-        pools = overview(policies, most=MOST_ON_PAGE)
+        pools = summarize_pools(policies, max_counted=MAX_COUNTED_KEYS_OF_PAGE)
         may = request.user.has_perm
-        context = {"pool": pools[0] if pools else None}
+        context: dict[str, Any] = {"pool": pools[0] if pools else None}
         if pools:
             context |= {
                 "imports": KeyImport.objects.filter(policy=uuid, loading=None)[:8],
@@ -103,10 +105,9 @@ class PooledPolicyAdmin(PolicyAdmin):
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     def pop_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Pop by hand."""
-        policy = self.pooled_policy(request, pk, "pools.pop_key")
-        if answer := sent_before(request):
-            return answer
+        policy = self.find_policy(request, pk, "pools.pop_key")
+        if response := sent_before(request):
+            return response
         form = PopForm(request.POST if request.method == "POST" else None)
         problem = ""
         if request.method == "POST" and form.is_valid():
@@ -142,11 +143,12 @@ class PooledPolicyAdmin(PolicyAdmin):
             again=True,
         )
 
-    def export_view(self, request, pk):
-        """The keys as a file, in clear; the ledger says that it was made."""
-        policy = self.pooled_policy(request, pk, "pools.export_key")
+    def export_view(self, request: HttpRequest, pk: UUID) -> HttpResponseBase:
+        policy = self.find_policy(request, pk, "pools.export_key")
         form = ExportForm(request.POST if request.method == "POST" else None)
-        form.fields["key_import"].queryset = KeyImport.objects.filter(policy=policy, loading=None)
+        cast(forms.ModelChoiceField, form.fields["key_import"]).queryset = KeyImport.objects.filter(
+            policy=policy, loading=None
+        )
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
             format, formula_safe = values.pop("format"), values.pop("formula_safe")

@@ -1,7 +1,10 @@
 """Pages of keys."""
 
+from typing import Any
+from uuid import UUID
+
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connections
+from django.db import connection
 from django.db.models import Func, OuterRef
 
 from keygen_site.db.uuids import parse_uuid
@@ -12,23 +15,23 @@ from licensing.models import Policy
 class KeyPagination(Pagination):
     """Pages of keys, as quick for a product whose keys are all old as for one whose keys are new.
 
-    A table has no index by product. PostgreSQL would walk over all newer keys of other products to find the first of
-    this one; so it is asked for the first of each of the product's policies, and of those for the first.
+    The table has no index by product. PostgreSQL would scan all newer keys of other products to find the first of this
+    one. So the query finds the first keys of each of the product's policies, and the first of those.
     """
 
-    def first(self, queryset, most):
-        product = self._product()
-        if product is None or connections[queryset.db].vendor != "postgresql":
-            return super().first(queryset, most)
+    def first(self, queryset: Any, limit: int) -> list[Any]:
+        product = self._product_id()
+        if product is None or connection.vendor != "postgresql":
+            return super().first(queryset, limit)
         order = queryset.query.order_by
         direction = "-" if order[0].startswith("-") else ""
-        of_each = queryset.for_policy(OuterRef("pk")).order_by(f"{direction}policy_id", *order).values("pk")[:most]
+        of_each = queryset.for_policy(OuterRef("pk")).order_by(f"{direction}policy_id", *order).values("pk")[:limit]
         policies = Policy.objects.filter(product=product)
         found = policies.annotate(key=Func(ArraySubquery(of_each), function="unnest")).values("key")
-        return list(queryset.filter(pk__in=found)[:most])
+        return list(queryset.filter(pk__in=found)[:limit])
 
-    def _product(self):
-        """The product that all keys of the list have to be of, or None; a policy says it more closely."""
+    def _product_id(self) -> UUID | None:
+        """The product that all keys of the list must belong to. None without one, and if the list is of a policy."""
         query, bearer = self.request.query_params, self.request.user
         if query.get("policy"):
             return None

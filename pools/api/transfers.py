@@ -1,4 +1,4 @@
-"""Files of keys over HTTP, into a pool and out of it. Their bodies are not JSON:API documents."""
+"""Import and export of files of keys. Their bodies are not JSON:API documents."""
 
 import hashlib
 from datetime import datetime
@@ -25,12 +25,11 @@ from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
 from pools.key_files import FORMATS, FileTooLarge, read_keys, serialize_keys
 from pools.models import KeyImport
-from pools.services.exports import STATES, export_keys
+from pools.services.exports import EXPORT_STATES, export_keys
 from pools.services.imports import stage_import
 
-# Media types and the format that each is read as.
-MEDIA_TYPES = {"text/plain": "text", "text/csv": "csv", "application/x-ndjson": "ndjson"}
-BLOCK = 1 << 20  # bytes
+FORMATS_BY_MEDIA_TYPE = {"text/plain": "text", "text/csv": "csv", "application/x-ndjson": "ndjson"}
+BLOCK_BYTES = 1 << 20
 
 _NUMBER = Schema(INTEGER, required=True)
 _TEXT = Schema(STRING, required=True)
@@ -58,7 +57,7 @@ class TransferMixin(APIViewSet):
     @operation(
         "Add a file of keys to the pool",
         permission="policy.pool.import",
-        takes=File(tuple(MEDIA_TYPES)),
+        takes=File(tuple(FORMATS_BY_MEDIA_TYPE)),
         gives=Gives(meta=_REPORT),
         locks=False,
         parameters={
@@ -78,7 +77,7 @@ class TransferMixin(APIViewSet):
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
         with TemporaryFile() as file:
             # No database connection waits for a slow client, and a repeated request can be compared with the first.
-            fingerprint = idempotency.fingerprint_of(request, spool(request, file).hexdigest().encode())
+            fingerprint = idempotency.fingerprint_of(request, spool(request, file))
             if key and (response := idempotency.stored_response(key, request, fingerprint)):
                 return response
             staged_import = stage_import(
@@ -103,10 +102,10 @@ class TransferMixin(APIViewSet):
     @operation(
         "Get the keys of the pool as a file",
         permission="policy.pool.export",
-        gives=File(tuple(MEDIA_TYPES)),
+        gives=File(tuple(FORMATS_BY_MEDIA_TYPE)),
         parameters={
             "format": Parameter("The format of the file.", choice(*FORMATS)),
-            "state": Parameter("Only keys in this state.", choice(*STATES)),
+            "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
             "until": Parameter("Only keys before this time.", {"type": "string", "format": "date-time"}),
@@ -126,13 +125,13 @@ class TransferMixin(APIViewSet):
                 raise NotFound.of("import", query["import"])
         keys = export_keys(
             policy=self.policy,
-            state=one_of(query, "state", STATES),
+            state=one_of(query, "state", EXPORT_STATES),
             key_import=key_import,
             audit=self.audit,
             since=time_of(query, "since"),
             until=time_of(query, "until"),
         )
-        media_type = next(known for known, name in MEDIA_TYPES.items() if name == format)
+        media_type = next(known for known, name in FORMATS_BY_MEDIA_TYPE.items() if name == format)
         return StreamingHttpResponse(
             serialize_keys(keys, format, formula_safe=boolean_of(query, "formula-safe")),
             content_type=f"{media_type}; charset=utf-8",
@@ -143,29 +142,29 @@ def format_of(request: APIRequest) -> str:
     """The format of the file in a request's body.
 
     Raises:
-        BadRequest: the Content-Type is none of MEDIA_TYPES.
+        BadRequest: the Content-Type is none of FORMATS_BY_MEDIA_TYPE.
     """
     media_type = (request.content_type or "text/plain").partition(";")[0].strip().lower()
-    if media_type not in MEDIA_TYPES:
-        raise BadRequest(f"must be {', '.join(MEDIA_TYPES)}", header="Content-Type")
-    return MEDIA_TYPES[media_type]
+    if media_type not in FORMATS_BY_MEDIA_TYPE:
+        raise BadRequest(f"must be {', '.join(FORMATS_BY_MEDIA_TYPE)}", header="Content-Type")
+    return FORMATS_BY_MEDIA_TYPE[media_type]
 
 
-def spool(request: APIRequest, file: IO[bytes]) -> Any:
-    """Write the body of a request into a file, rewind it, and return the SHA-256.
+def spool(request: APIRequest, file: IO[bytes]) -> bytes:
+    """Write the body of a request into a file, rewind the file, and return the body's SHA-256 in hexadecimal.
 
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
     """
     size, sha256 = 0, hashlib.sha256()
-    while block := request._request.read(BLOCK):
+    while block := request._request.read(BLOCK_BYTES):
         size += len(block)
         if size > settings.MAX_IMPORT_BYTES:
             raise FileTooLarge
         sha256.update(block)
         file.write(block)
     file.seek(0)
-    return sha256
+    return sha256.hexdigest().encode()
 
 
 def boolean_of(query: Any, name: str) -> bool:
@@ -181,7 +180,7 @@ def boolean_of(query: Any, name: str) -> bool:
 
 
 def one_of(query: Any, name: str, choices: tuple[str, ...]) -> str:
-    """A parameter of the query with a few permitted values; the first when it is absent.
+    """A parameter of the query with some permitted values; the first when it is absent.
 
     Raises:
         BadRequest: it has another value.
@@ -193,7 +192,7 @@ def one_of(query: Any, name: str, choices: tuple[str, ...]) -> str:
 
 
 def time_of(query: Any, name: str) -> datetime | None:
-    """A timestamp parameter of the query, or None.
+    """A timestamp parameter of the query; None when it is absent.
 
     Raises:
         BadRequest: it is not a timestamp.

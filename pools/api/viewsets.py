@@ -23,10 +23,8 @@ from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
 from pools.api.transfers import TransferMixin
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services.keys import delete_key, pop_keys, return_key, withdraw_import, withdraw_key
+from pools.services.keys import MAX_KEYS_PER_POP, delete_key, pop_keys, return_key, withdraw_import, withdraw_key
 from pools.services.low_stock import reset_low_alert
-
-MAX_POPPED_TOGETHER = 100
 
 KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
 
@@ -113,8 +111,8 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
     def pop_many(self, request: APIRequest, document: dict[str, Any]) -> list[Key]:
         """All of them or none: 1 to 100."""
         count = document["meta"]["count"]
-        if not 1 <= count <= MAX_POPPED_TOGETHER:
-            detail = f"must be a number between 1 and {MAX_POPPED_TOGETHER} (got {count})"
+        if not 1 <= count <= MAX_KEYS_PER_POP:
+            detail = f"must be a number between 1 and {MAX_KEYS_PER_POP} (got {count})"
             raise BadRequest(detail, pointer="/meta/count")
         return pop_keys(policy=self.policy, count=count, audit=self.audit)
 

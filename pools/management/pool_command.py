@@ -1,10 +1,10 @@
-"""Naming a pool at the command line, and what else the commands about pools share."""
+"""The base of the commands about pools."""
 
 import os
 import re
 from collections.abc import Iterable
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.models import Q
 
@@ -13,88 +13,91 @@ from accounts.models import Account
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name
 from licensing.models import Policy
-from pools.key_files import escaped
+from pools.key_files import escape_text
 
-SHOWN = 20  # candidates
+MAX_LISTED_POLICIES = 20
 
 
 class PoolCommand(BaseCommand):
-    """Base of the commands about pools.
+    """A command about pools.
 
-    Exit codes: 0 done, 1 it failed, 2 wrong usage; others as the command says.
+    Exit codes: 0 done, 1 failed, 2 wrong usage; some commands have more.
     """
 
     @property
-    def audit(self):
-        """Who acts, for the ledger: the command."""
+    def audit(self) -> AuditContext:
+        """The audit context for the ledger: the command is the operator."""
         return AuditContext(operator=f"manage.py {type(self).__module__.rpartition('.')[2]}")
 
-    def add_policy(self, parser, *, required=True):
+    def add_policy(self, parser: CommandParser, *, required: bool = True) -> None:
         parser.add_argument(
-            "--policy", type=name, required=required, help="whose pool: an id, a name, or the beginning of one"
+            "--policy",
+            type=name,
+            required=required,
+            help="policy of the pool: its id or name, or the beginning of either",
         )
-        parser.add_argument("--account", type=name, help="where several accounts have such a policy: an id or slug")
+        parser.add_argument("--account", type=name, help="account of the policy: its id or slug")
 
-    def find_account(self, identifier):
+    def find_account(self, identifier: str) -> Account:
         account = Account.objects.by_identifier(identifier).first()
         if account is None:
             raise CommandError(f"There is no account {identifier!r}.", returncode=2)
         return account
 
-    def find_policy(self, *, policy, account):
-        """The policy with a pool that somebody means.
+    def find_policy(self, *, policy: str, account: str | None) -> Policy:
+        """The policy with a pool that the options name.
 
         Raises:
-            CommandError: none or several; those are listed.
+            CommandError: there is none, or several; the error lists the candidates.
         """
         policies = Policy.objects.filter(use_pool=True).select_related("account", "product").order_by("name", "id")
         if account is not None:
             policies = policies.filter(account=self.find_account(account))
-        meant = [Q(name=policy), Q(name__istartswith=policy)]
+        conditions = [Q(name=policy), Q(name__istartswith=policy)]
         if uuid := parse_uuid(policy):
-            meant.insert(0, Q(pk=uuid))
+            conditions.insert(0, Q(pk=uuid))
         elif re.fullmatch(r"[0-9a-fA-F-]+", policy):
-            meant[1] |= Q(pk__startswith=policy.lower())
-        for those in meant:
-            found = list(policies.filter(those)[: SHOWN + 1])
+            conditions[1] |= Q(pk__startswith=policy.lower())
+        for condition in conditions:
+            found = list(policies.filter(condition)[: MAX_LISTED_POLICIES + 1])
             if len(found) == 1:
                 return found[0]
             if found:
-                raise CommandError(f"Several policies are meant by {policy!r}:\n{listed(found)}", returncode=2)
-        known = list(policies[: SHOWN + 1])
+                raise CommandError(f"Several policies match {policy!r}:\n{list_policies(found)}", returncode=2)
+        known = list(policies[: MAX_LISTED_POLICIES + 1])
         raise CommandError(
-            f"No policy with a pool is meant by {policy!r}. " + (f"There are:\n{listed(known)}" if known else ""),
+            f"No policy with a pool matches {policy!r}." + (f" There are:\n{list_policies(known)}" if known else ""),
             returncode=2,
         )
 
     def check_label(self, option: str, text: str) -> None:
-        """Check a text that is only kept, not looked up. It may be empty.
+        """Check a text that is stored. It may be empty.
 
         Raises:
             CommandError: it is too long, or has control characters or bytes that are not UTF-8.
         """
         if len(text) > 255 or not text.isprintable():
-            raise CommandError(f"{option} must have 255 characters at most, without control ones.", returncode=2)
+            raise CommandError(f"{option} must have 255 characters at most, without control characters.", returncode=2)
 
     def check_output(self, option: str, path: str, inputs: Iterable[str] = ()) -> None:
-        """Check that a file to be written is none that the command reads, also by way of a link.
+        """Check that the output file is not a file that the command reads, also not through a link.
 
         Args:
-            inputs: paths of the files that are read, besides those of an SQLite database.
+            inputs: the paths of the input files. The files of an SQLite database are checked in any case.
 
         Raises:
-            CommandError: writing it would destroy the file that is read.
+            CommandError: writing would destroy an input file.
         """
         for read in [*inputs, *database_files()]:
             if os.path.isfile(path) and is_same_file(path, read):
                 raise CommandError(
-                    f"{option}: {escaped(path)} is a file that this command reads; choose another one to write.",
+                    f"{option}: {escape_text(path)} is a file that this command reads. Choose another output file.",
                     returncode=2,
                 )
 
 
 def database_files() -> list[str]:
-    """Return the paths of the SQLite database and the files beside it; none on PostgreSQL."""
+    """The paths of the SQLite database's files; none on PostgreSQL."""
     if connection.vendor != "sqlite":
         return []
     database = str(connection.settings_dict["NAME"])
@@ -102,14 +105,14 @@ def database_files() -> list[str]:
 
 
 def is_same_file(one: str, other: str) -> bool:
-    """Return whether two paths lead to one file; a file that is not there is no other's."""
+    """Whether two paths lead to the same file. False if either does not exist."""
     try:
         return os.path.samefile(one, other)
     except OSError:
         return False
 
 
-def listed(policies):
-    """Policies, a line each."""
-    lines = [f"  {policy.pk}  {policy.account.slug}  {policy.name}" for policy in policies[:SHOWN]]
-    return "\n".join(lines + ["  …"] * (len(policies) > SHOWN))
+def list_policies(policies: list[Policy]) -> str:
+    """The first policies, one on each line."""
+    lines = [f"  {policy.pk}  {policy.account.slug}  {policy.name}" for policy in policies[:MAX_LISTED_POLICIES]]
+    return "\n".join(lines + ["  …"] * (len(policies) > MAX_LISTED_POLICIES))

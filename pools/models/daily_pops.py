@@ -1,4 +1,5 @@
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import models
 from django.db.models import Count
@@ -8,9 +9,9 @@ from licensing.models import Policy
 from pools.models.keys import Key
 
 
-class DailyPopCountManager(models.Manager):
-    def fill(self, policies, first, last):
-        """Count the days from `first` to `last` that are not known yet: days that are over, of some policies."""
+class DailyPopCountManager(models.Manager["DailyPopCount"]):
+    def fill(self, policies: Sequence[Policy], first: date, last: date) -> None:
+        """Store the missing counts of some policies for the days from `first` to `last`, which must be over."""
         known = set(self.filter(policy__in=policies, day__range=(first, last)).values_list("policy", "day"))
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         missing = [
@@ -38,7 +39,7 @@ class DailyPopCountManager(models.Manager):
 
 
 class DailyPopCount(models.Model):
-    """How many keys were popped from a pool on a day that is over (UTC), counted once: there may be millions."""
+    """The number of keys popped from a pool on a past day (UTC). Stored, because counting millions takes long."""
 
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="pool_days", db_index=False)
     day = models.DateField()
@@ -49,5 +50,5 @@ class DailyPopCount(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["policy", "day"], name="pools_poolday_unique")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.popped} on {self.day}"

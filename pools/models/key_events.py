@@ -1,60 +1,66 @@
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.db import models
 
+from accounts.audit import AuditContext
+from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.fields import digest
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
 
-RARE = ["returned", "withdrawn", "revealed", "exported", "deleted"]
+if TYPE_CHECKING:
+    from pools.models.keys import Key
+
+RARE_EVENTS = ["returned", "withdrawn", "revealed", "exported", "deleted"]
 NEWEST_FIRST = ("-created", "-id")  # as `KeyEventQuerySet.newest_first()`
 
 
 class Literal(models.Value):
-    """A word of our own in a statement, rather than a parameter of it."""
+    """A constant that is written into the SQL instead of being passed as a parameter."""
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         return f"'{self.value}'", ()
 
 
-class KeyEventQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
+class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
+    def visible_to(self, bearer: Bearer) -> Self:
         """The events that a bearer may see: staff those of the account, a product those of its own pools."""
         events = self.filter(account=bearer.account_id)
         if bearer.is_staff:
             return events
         return events.filter(product=bearer.id) if bearer.role == "product" else events.none()
 
-    def with_key(self, text):
-        """What happened to the key of exactly this text."""
+    def with_key(self, text: str) -> Self:
+        """The events of the key with exactly this text."""
         return self.filter(key_digest=digest(text))
 
-    def of_all_accounts(self) -> "KeyEventQuerySet":
-        """The same events, for the indexes that begin with the account."""
+    def across_accounts(self) -> Self:
+        """The same events, with a condition that lets the indexes that begin with the account be used."""
         return self.filter(account__in=Account.objects.values("pk"))
 
-    def rare(self) -> "KeyEventQuerySet":
-        """Events that are few among millions of pops: they have an index of their own.
+    def rare(self) -> Self:
+        """The events of the kinds in RARE_EVENTS, few among millions of pops. They have an index of their own.
 
-        SQLite takes it only for the words of its condition, in their order, not for parameters.
+        SQLite uses it only for the literals of its condition, in their order, not for parameters.
         """
-        return self.filter(event__in=[Literal(event) for event in RARE])
+        return self.filter(event__in=[Literal(event) for event in RARE_EVENTS])
 
-    def newest_first(self) -> "KeyEventQuerySet":
-        """Events of one key, license or reference, the newest first.
+    def newest_first(self) -> Self:
+        """The events of one key, license or reference, newest first.
 
-        By the moment rather than the id: for `ORDER BY id` SQLite, which has no statistics, walks over all events of
-        the account instead of finding these few by their index.
+        Ordered by the timestamp rather than the id: for `ORDER BY id` SQLite, which has no statistics, scans all events
+        of the account instead of finding these few by their index.
         """
         return self.order_by(*NEWEST_FIRST)
 
 
 class KeyEvent(Resource):
-    """One line of the ledger: what happened to a key, when, by whom and what for. Never changed, never deleted.
+    """An entry of the ledger: an event of a key, its time, its cause and the caller's reference.
 
-    What it speaks of may be gone by now, so nothing here is a foreign key for the database. Adding a key is
-    recorded once for a whole file, by `KeyImport`.
+    Never changed and never deleted. The rows that it refers to may be deleted, so the database has no foreign key
+    constraints for them. Added keys have no events: a `KeyImport` records a whole file.
     """
 
     class Event(models.TextChoices):
@@ -71,7 +77,7 @@ class KeyEvent(Resource):
     key = models.ForeignKey(
         "pools.Key", models.DO_NOTHING, null=True, related_name="events", db_constraint=False, db_index=False
     )
-    # Of the key's text: the row of a deleted key is gone, and the question who got it is not.
+    # Finds the events of a key by its text, also when the row of the key has been deleted.
     key_digest = models.BinaryField(max_length=32, null=True)
     product = models.ForeignKey(
         Product, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
@@ -101,11 +107,11 @@ class KeyEvent(Resource):
             models.Index(
                 fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
             ),
-            # Few among millions of pops, which pay nothing for it.
+            # Pops are not in it, so that they cost nothing more.
             models.Index(
                 fields=["account", "event", "id"],
                 name="pools_keyevent_rare",
-                condition=models.Q(event__in=RARE),
+                condition=models.Q(event__in=RARE_EVENTS),
             ),
         ]
 
@@ -113,8 +119,8 @@ class KeyEvent(Resource):
         resource_name = "key-events"
 
     @classmethod
-    def about(cls, event, key, audit, license_id=None):
-        """An unsaved line about a key; `save()` or `bulk_create()` it in the transaction of the act."""
+    def about(cls, event: str, key: "Key", audit: AuditContext, license_id: UUID | None = None) -> Self:
+        """An unsaved event of a key. Save it in the transaction of the change."""
         policy = key.policy
         return cls(
             account_id=policy.account_id,
@@ -127,5 +133,5 @@ class KeyEvent(Resource):
             **audit.as_dict(),
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.event} {self.created:%Y-%m-%d %H:%M}"

@@ -6,7 +6,7 @@ from licensing.models import Policy
 
 
 class KeyImport(Resource):
-    """One file of keys that was added to a pool: what it was called, who brought it, and how many there were."""
+    """An import of keys into a pool: its name, its source, its author, and the numbers of keys."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="key_imports")
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="key_imports")
@@ -17,8 +17,7 @@ class KeyImport(Resource):
     bearer_id = models.UUIDField(null=True, blank=True)
     added = models.PositiveBigIntegerField(default=0)
     rejected = models.PositiveBigIntegerField(default=0)
-    # Since when its keys are being written where that takes several transactions (SQLite); nobody sees them until it
-    # is null.
+    # The start of an import that takes several transactions (SQLite). Its keys are invisible until this is null.
     loading = models.DateTimeField(null=True, editable=False)
 
     class Meta:
@@ -31,5 +30,5 @@ class KeyImport(Resource):
     class JSONAPIMeta:
         resource_name = "key-imports"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name or self.source or str(self.pk)

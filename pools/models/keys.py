@@ -1,10 +1,15 @@
+from typing import Any, Self
+from uuid import UUID
+
 from django.core.exceptions import ValidationError
-from django.db import connections, models, transaction
+from django.db import connection, models
 from django.db.models import F, Q
 from django.db.models.functions import Right
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from accounts.audit import AuditContext
+from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import DigestField, digest, masked
@@ -13,105 +18,101 @@ from keygen_site.models import Resource
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
 from pools.models.key_imports import KeyImport
 from pools.models.used_texts import UsedText
-from pools.popping import claim
-from pools.services.low_stock import alert_if_low
+from pools.popping import pop_next_key
 
-MIN_LENGTH, MAX_LENGTH = 8, 1024
-RESERVED = ("action", "actions")  # they are parts of addresses
-ENDING = 4  # so many last characters are enough to look for a key that somebody reads out
+MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 1024
+RESERVED_KEYS = ("action", "actions")  # parts of URLs
+ENDING_CHARACTERS = 4  # the console finds a used key by its last characters
 
 
-class KeyQuerySet(models.QuerySet):
-    def visible_to(self, bearer):
+class KeyQuerySet(models.QuerySet["Key"]):
+    def visible_to(self, bearer: Bearer) -> Self:
         """The keys that a bearer may see: staff those of the account, a product its own, others none."""
         keys = self.filter(account=bearer.account_id)
         if bearer.is_staff:
             return keys
         return keys.filter(policy__product=bearer.id) if bearer.role == "product" else keys.none()
 
-    def with_api_fields(self):
-        """Keys with what the API shows of them, and of their policies no more than that and their rules need."""
+    def with_api_fields(self) -> Self:
+        """Keys with the fields that the API shows, and with those of their policies that it and the rules need."""
         of_policy = ("policy__account", "policy__product", "policy__use_pool")
         return self.select_related("policy").only(*(f.attname for f in Key._meta.concrete_fields), *of_policy)
 
-    def for_listing(self):
-        """Keys with what the API shows of them, and no more: none is changed."""
+    def for_listing(self) -> Self:
+        """Keys with the fields that the API shows, not to be changed."""
         return self.annotate(product_id=F("policy__product_id"))
 
-    def for_policy(self, policy_id):
+    def for_policy(self, policy_id: Any) -> Self:
         """Keys of one policy, in the order of its pool.
 
-        The policy as a range, and in the order: only an index by policy and id serves that. For `policy_id = x ORDER
-        BY id` PostgreSQL takes the primary key as soon as most rows of the table are of that policy, and walks over
-        all that are older, of other policies or popped, to find the first.
+        The condition is a range, and the order begins with the policy: only an index by policy and id serves that. For
+        `policy_id = x ORDER BY id` PostgreSQL uses the primary key as soon as most rows of the table are of that
+        policy, and scans all older keys, popped or of other policies, to find the first.
+
+        Args:
+            policy_id: a UUID or an `OuterRef`.
         """
         return self.filter(policy__gte=policy_id, policy__lte=policy_id).order_by("policy_id", "id")
 
-    def available(self):
-        """Keys that still wait in their pool."""
+    def available(self) -> Self:
+        """Keys that can be popped."""
         return self.published().filter(popped=None, withdrawn=None)
 
-    def published(self):
-        """Keys without those of an import that is still being written."""
-        if connections[self.db].vendor == "postgresql":
-            return self.all()  # an import is one transaction there: nobody sees it anyway
+    def published(self) -> Self:
+        """Keys without those of an unfinished import."""
+        if connection.vendor == "postgresql":
+            return self.all()  # an import is one transaction there, so its keys are invisible anyway
         return self.exclude(key_import__in=KeyImport.objects.exclude(loading=None))
 
-    def with_key(self, text):
-        """Keys of exactly this text."""
+    def with_key(self, text: str) -> Self:
+        """Keys with exactly this text."""
         return self.filter(digest=digest(text))
 
     def disclose(self) -> None:
-        """Note that the texts of these keys are about to be shown to a person, unless they were before."""
+        """Record that the texts of these keys are about to be shown to a person for the first time."""
         self.filter(disclosed=None).update(disclosed=timezone.now())
 
 
 class KeyManager(models.Manager.from_queryset(KeyQuerySet)):  # type: ignore[misc]
-    """`policy.pool` is one of these, for the keys of that policy; `account.keys` is another."""
+    """Manager of keys, also as `policy.pool` and `account.keys`."""
+
+    instance: Any  # of a related manager: the policy or the account
 
     def had(self, text: str) -> bool:
-        """Whether this account has a key of this text, or had one that may have reached a person.
+        """Whether this account has a key with this text, or had one that may have reached a person.
 
-        The keys come first: a deletion that is committed in between moves the text from them to the used texts.
+        The keys are queried first: a concurrent deletion moves the text from them to the used texts.
         """
-        used = UsedText.objects.using(self.db).of(self.instance.pk, text).filter(kind=UsedText.Kind.KEY)
+        used = UsedText.objects.with_text(self.instance.pk, text).filter(kind=UsedText.Kind.KEY)
         return self.with_key(text).exists() or used.exists()
 
-    def waiting(self):
-        """The keys that wait in the pool of this policy, the oldest first."""
-        return self.model.objects.using(self.db).for_policy(self.instance.pk).available()
+    def available_in_order(self) -> KeyQuerySet:
+        """The available keys of this policy, first in, first out."""
+        return self.model.objects.for_policy(self.instance.pk).available()
 
-    def pop(self, audit, license=None):
-        """Take the key that has waited longest out of the pool of this policy, and write it into the ledger.
+    def pop(self, audit: AuditContext, license: License | None = None) -> "Key":
+        """Pop the next key of this policy's pool, and record it in the ledger.
 
         Args:
-            origin: who takes it, and what for (`accounts.audit.AuditContext`).
-            license: the license that it is taken for, if any; the ledger then says "issued".
-
-        Returns:
-            The key, popped.
+            license: the license that gets the key, if any; the event is then "issued".
 
         Raises:
             PoolNotSupported: the policy has no pool.
-            PoolEmpty: no key waits, and none is held by a transaction that may yet put it back.
+            PoolEmpty: no key is available, and no transaction that may still roll back has popped one.
         """
-        policy = self.instance
-        if not policy.use_pool:
+        if not self.instance.use_pool:
             raise PoolNotSupported
-        key = claim(self.model, policy, audit, license, using=self.db)
+        key = pop_next_key(self.model, self.instance, audit, license)
         if key is None:
             raise PoolEmpty
-        if policy.low_stock_threshold is not None:
-            # Whatever comes of the message, the key is popped.
-            transaction.on_commit(lambda: alert_if_low(policy), using=self.db, robust=True)
         return key
 
 
 class Key(Resource):
-    """A ready-made license key, waiting in a policy's pool to be handed out once.
+    """A license key made beforehand, in a policy's pool, handed out at most once.
 
-    A popped key stays as a row: who got it can be answered, and its text can never be handed out again. When the row of
-    a key that may have reached a person goes after all, its text stays as a `UsedText`.
+    A popped key stays as a row: it answers who got the key, and blocks its text. When the row of a key that may have
+    reached a person is deleted, a `UsedText` blocks the text.
     """
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="keys", db_index=False)
@@ -123,8 +124,8 @@ class Key(Resource):
     )
     popped = models.DateTimeField(null=True, editable=False)
     withdrawn = models.DateTimeField(null=True, editable=False)
-    # When its text was first shown to a person without being handed out by the API: revealed, popped in the console or
-    # exported. It may still wait in its pool.
+    # When the text was first shown to a person by other means than the API: revealed or popped in the console, or
+    # exported. Such a key may still be available.
     disclosed = models.DateTimeField(null=True, editable=False)
 
     objects = KeyManager()
@@ -139,16 +140,16 @@ class Key(Resource):
             models.Index(fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["policy", "popped"], name="pools_key_popped"),
-            # For the console. Waiting keys are in neither, so that an import pays nothing for them.
+            # For the console. Available keys are in neither, so that they cost an import nothing.
             models.Index(fields=["policy", "id"], name="pools_key_withdrawn", condition=Q(withdrawn__isnull=False)),
             models.Index(
                 "account",
-                Right("key", ENDING),
+                Right("key", ENDING_CHARACTERS),
                 name="pools_key_ending",
                 condition=Q(popped__isnull=False) | Q(withdrawn__isnull=False),
             ),
         ]
-        # In the console; what may be done through the API is in `accounts.roles`.
+        # Of the console. The permissions of the API are in `accounts.roles`.
         permissions = [
             ("pop_key", "Can pop key"),
             ("return_key", "Can return key to its pool"),
@@ -160,40 +161,39 @@ class Key(Resource):
     class JSONAPIMeta:
         resource_name = "keys"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.masked
 
     @cached_property
-    def product_id(self):
-        """The product that it is of; a query may have said it (`KeyQuerySet.listed`)."""
+    def product_id(self) -> UUID:
+        """The id of the policy's product. `KeyQuerySet.for_listing` annotates it."""
         return self.policy.product_id
 
     @property
-    def masked(self):
-        """The key as it may be shown to anybody."""
+    def masked(self) -> str:
         return masked(self.key)
 
-    def lock_for_rules(self):
+    def lock_for_rules(self) -> None:
         lock_key_text(self.account_id, self.key)
 
-    def clean(self):
-        """The rules of a key (contract: keys 2.2), in the order in which a client is told."""
-        problems = {}
+    def clean(self) -> None:
+        """Check the rules of a key (contract: keys 2.2), in the order of the response's errors."""
+        problems: dict[str, list[ValidationError]] = {}
 
-        def refuse(name, detail, kind):
+        def refuse(name: str, detail: str, kind: str) -> None:
             problems.setdefault(name, []).append(ValidationError(detail, code=kind))
 
         taken = self.account.keys.with_key(self.key).exclude(pk=self.pk).exists()
         conflict = self._conflict_with_licenses()
-        # Last: a deletion that is committed meanwhile moves the text from the keys or licenses to the used texts.
-        if taken or UsedText.objects.of(self.account_id, self.key).exists():
+        # Queried last: a concurrent deletion moves the text from the keys or licenses to the used texts.
+        if taken or UsedText.objects.with_text(self.account_id, self.key).exists():
             refuse("key", "has already been taken", "taken")
-        if self.key in RESERVED:
+        if self.key in RESERVED_KEYS:
             refuse("key", "is reserved", "not_allowed")
-        if len(self.key) < MIN_LENGTH:
-            refuse("key", f"is too short (minimum is {MIN_LENGTH} characters)", "too_short")
-        if len(self.key) > MAX_LENGTH:
-            refuse("key", f"is too long (maximum is {MAX_LENGTH} characters)", "too_long")
+        if len(self.key) < MIN_KEY_CHARACTERS:
+            refuse("key", f"is too short (minimum is {MIN_KEY_CHARACTERS} characters)", "too_short")
+        if len(self.key) > MAX_KEY_CHARACTERS:
+            refuse("key", f"is too long (maximum is {MAX_KEY_CHARACTERS} characters)", "too_long")
         if self.policy_id and not self.policy.use_pool:
             refuse("policy", "cannot be added to an unpooled policy", "not_supported")
         if conflict:
@@ -201,7 +201,7 @@ class Key(Resource):
         if problems:
             raise ValidationError(problems)
 
-    def _conflict_with_licenses(self):
+    def _conflict_with_licenses(self) -> str | None:
         licenses = License.objects.filter(account=self.account)
         uuid = parse_uuid(self.key)
         if uuid and licenses.filter(pk=uuid).exists():

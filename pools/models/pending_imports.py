@@ -1,6 +1,8 @@
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from django.db import models
 from django.utils import timezone
@@ -10,15 +12,15 @@ from keygen_site.models import Resource
 from licensing.models import Policy
 from pools.models.key_imports import KeyImport
 
-PART = 1 << 20  # bytes
-SILENT = timedelta(seconds=30)  # whoever works on an upload says so each second
-KEPT = timedelta(days=7)
+PART_BYTES = 1 << 20
+INTERRUPTED_AFTER = timedelta(seconds=30)  # without a heartbeat, which comes each second
+PENDING_IMPORT_LIFETIME = timedelta(days=7)
 
 
 class PendingImport(Resource):
-    """A file of keys that an operator gave the console: looked at first, then imported when they say so.
+    """A file of keys uploaded in the console: checked first, and imported when the operator confirms it.
 
-    It is in the database, so that any process may go on with it, also after a crash.
+    Stored in the database, so that any process can resume it, also after a crash.
     """
 
     class State(models.TextChoices):
@@ -51,56 +53,56 @@ class PendingImport(Resource):
         ordering = ["-id"]
         verbose_name = "upload"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name or self.source or "pasted keys"
 
     @property
-    def is_working(self):
+    def is_working(self) -> bool:
         return self.state in self.WORKING and not self.is_interrupted
 
     @property
-    def is_interrupted(self):
-        """Whether the process that worked on it is gone. What it had not finished, it has not done."""
-        return self.state in self.WORKING and self.alive < timezone.now() - SILENT
+    def is_interrupted(self) -> bool:
+        """Whether the process that worked on it has ended. An unfinished import has added nothing."""
+        return self.state in self.WORKING and self.alive < timezone.now() - INTERRUPTED_AFTER
 
-    def claim(self, state, *, skip_invalid=False):
-        """Begin to work on it; False where somebody else has already."""
-        before = {self.State.CHECKING: self.State.RECEIVED, self.State.IMPORTING: self.State.CHECKED}[state]
+    def start(self, state: str, *, skip_invalid: bool = False) -> bool:
+        """Enter a state of WORKING. Returns whether this call did: another process may have been first."""
+        before = self.State.RECEIVED if state == self.State.CHECKING else self.State.CHECKED
         now = timezone.now()
-        ready = models.Q(state=before) | models.Q(state=state, alive__lt=now - SILENT)
-        begun = PendingImport.objects.filter(ready, pk=self.pk).update(
+        ready = models.Q(state=before) | models.Q(state=state, alive__lt=now - INTERRUPTED_AFTER)
+        started = PendingImport.objects.filter(ready, pk=self.pk).update(
             state=state, skip_invalid=skip_invalid, alive=now, lines=0
         )
-        if begun:
+        if started:
             self.refresh_from_db()
-        return bool(begun)
+        return bool(started)
 
-    def write(self, kind, blocks):
-        """Keep the bytes of a file; returns how many there are."""
+    def write_file(self, kind: str, blocks: Iterable[bytes]) -> int:
+        """Store a file and return its size in bytes."""
         size = 0
         for number, block in enumerate(blocks):
             PendingImportPart.objects.create(upload=self, kind=kind, number=number, data=block)
             size += len(block)
         return size
 
-    def parts_of(self, kind):
-        """The bytes of a file, a part at a time."""
+    def read_file(self, kind: str) -> Iterator[bytes]:
+        """The bytes of a stored file, one part after the other."""
         parts = self.parts.filter(kind=kind).order_by("number")
         for pk in list(parts.values_list("pk", flat=True)):
             yield bytes(PendingImportPart.objects.get(pk=pk).data)
 
     @contextmanager
-    def opened(self):
-        """A copy of the file that was given, opened for bytes."""
+    def open_file(self) -> Iterator[BinaryIO]:
+        """A temporary copy of the given file, opened for reading."""
         with TemporaryFile() as file:
-            for part in self.parts_of(PendingImportPart.Kind.GIVEN):
+            for part in self.read_file(PendingImportPart.Kind.GIVEN):
                 file.write(part)
             file.seek(0)
             yield file
 
 
 class PendingImportPart(models.Model):
-    """Some bytes of the file that was given, or of the list of its rejected lines."""
+    """A part of the given file, or of the list of its rejected lines."""
 
     class Kind(models.TextChoices):
         GIVEN = "given"
@@ -116,5 +118,5 @@ class PendingImportPart(models.Model):
             models.UniqueConstraint(fields=["upload", "kind", "number"], name="pools_uploadpart_unique"),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind} {self.number}"

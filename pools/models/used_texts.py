@@ -1,30 +1,33 @@
+from typing import Self
+from uuid import UUID
+
 from django.db import models
 from django.utils import timezone
 
 from keygen_site.db.fields import digest
 
 
-class UsedTextQuerySet(models.QuerySet):
-    def of(self, account_id, text):
-        """The row of a text of an account, if there is one."""
+class UsedTextQuerySet(models.QuerySet["UsedText"]):
+    def with_text(self, account_id: UUID, text: str) -> Self:
+        """The row of a text of an account: at most one."""
         return self.filter(account_id=account_id, digest=digest(text))
 
 
 class UsedText(models.Model):
-    """A key text that may have reached a person and whose key or license row is gone.
+    """A text that may have reached a person, of a key or license whose row has been deleted.
 
-    It never enters a pool of its account again. Triggers of the database write these rows (`pools.triggers`), so
-    that no way of deleting a key or a license goes past them. Nothing deletes them.
+    It never enters a pool of its account again. Database triggers write these rows (`pools.triggers`), so that every
+    way of deleting a key or a license is covered. Nothing deletes them.
     """
 
     class Kind(models.TextChoices):
-        """Which row the text was in. It only ever changes from LICENSE to KEY, which blocks more."""
+        """The kind of row that had the text. It changes only from LICENSE to KEY, which blocks more."""
 
         KEY = "key"  # blocks pools and licenses
-        # Blocks pools only: clients delete a license and make it again with the same explicit key.
+        # Blocks pools only: clients delete a license and create it again with the same explicit key.
         LICENSE = "license"
 
-    # Not a foreign key: when an account is deleted, the triggers write these rows after its own cascade has looked for
+    # Not a foreign key: when an account is deleted, the triggers write these rows after the cascade has looked for
     # them, and a constraint would then refuse the deletion.
     account_id = models.UUIDField()
     digest = models.BinaryField(max_length=32)
@@ -38,11 +41,11 @@ class UsedText(models.Model):
             models.UniqueConstraint(fields=["account_id", "digest"], name="pools_usedtext_unique"),
         ]
         indexes = [
-            # For an import that asks which licenses were deleted while it ran; deleting keys pays nothing for it.
+            # Finds the licenses that were deleted during an import. Deleted keys are not in it, so they cost nothing.
             models.Index(
                 fields=["account_id", "created"], name="pools_usedtext_licenses", condition=models.Q(kind="license")
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"text of a {self.kind}"

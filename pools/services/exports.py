@@ -1,7 +1,8 @@
-"""Reading a pool's keys out as a file."""
+"""Exporting the keys of a pool."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -12,8 +13,8 @@ from licensing.models import Policy, PoolNotSupported
 from pools.models import Key, KeyEvent, KeyImport
 from pools.models.keys import KeyQuerySet
 
-STATES = ("available", "popped", "withdrawn", "all")
-PAGE = 1_000  # keys: pops pass over those that are being marked
+EXPORT_STATES = ("available", "popped", "withdrawn", "all")
+PAGE_SIZE = 1_000  # keys: pops skip those that are being marked as disclosed
 
 
 def export_keys(
@@ -25,24 +26,24 @@ def export_keys(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Iterator[Key]:
-    """The keys of a pool, one after the other, in flat memory; that they were exported is written down first.
+    """Record an export in the ledger, and return the keys, in flat memory.
 
-    Each is as it was when its turn came: pops go on meanwhile. It is marked as disclosed, and that is committed, before
-    its text is given. Popped keys come in the order of their pops, others in that of the pool.
+    Pops go on during the export: each key is as it was when its page was read. It is marked as disclosed, and that is
+    committed, before it is yielded. Popped keys are in the order of their pops, others in that of the pool.
 
     Args:
-        state: one of STATES.
-        key_import: only those that came by it.
-        since, until: only those whose moment lies there; that is when they were popped or withdrawn, or came in.
+        state: one of EXPORT_STATES.
+        key_import: only keys of this import.
+        since, until: only keys that were popped, withdrawn or, of the other states, added within these timestamps.
 
     Raises:
         PoolNotSupported: the policy has no pool.
     """
     if not policy.use_pool:
         raise PoolNotSupported
-    moment = state if state in ("popped", "withdrawn") else "created"
+    timestamp = state if state in ("popped", "withdrawn") else "created"
     if state == "available":
-        keys = policy.pool.waiting()
+        keys = policy.pool.available_in_order()
     else:
         keys = policy.pool.published().order_by("id")
         if state != "all":
@@ -50,45 +51,50 @@ def export_keys(
     if key_import:
         keys = keys.filter(key_import=key_import)
     if since:
-        keys = keys.filter(**{f"{moment}__gte": since})
+        keys = keys.filter(**{f"{timestamp}__gte": since})
     if until:
-        keys = keys.filter(**{f"{moment}__lt": until})
+        keys = keys.filter(**{f"{timestamp}__lt": until})
     KeyEvent.about(KeyEvent.Event.EXPORTED, Key(policy=policy), audit).save()
-    return _pages(keys, "popped" if state == "popped" else None)
+    return _read_pages(keys, by_pop=state == "popped")
 
 
-def _pages(keys, moment):
-    """All keys by pages that begin where the last one ended: no cursor is open, and no page costs more than another."""
-    if moment:
-        keys = keys.order_by(moment, "id")
-    page = list(keys[:PAGE])
+def _read_pages(keys: KeyQuerySet, *, by_pop: bool) -> Iterator[Key]:
+    """All keys. Each page begins where the last one ended: no cursor stays open, and no page costs more than another.
+
+    Args:
+        by_pop: in the order of their pops, not of their ids.
+    """
+    if by_pop:
+        keys = keys.order_by("popped", "id")
+    page = list(keys[:PAGE_SIZE])
     while page:
-        yield from _disclosed(keys, page)
-        last = page[-1]
-        behind = Q(pk__gt=last.pk)
-        if moment:
-            value = getattr(last, moment)
-            behind = Q(**{f"{moment}__gte": value}) & (behind | Q(**{f"{moment}__gt": value}))
-        page = list(keys.filter(behind)[:PAGE])
+        yield from _disclose(keys, page)
+        last: Any = page[-1]
+        after = Q(pk__gt=last.pk)
+        if by_pop:
+            # The first condition lets the index be used.
+            after = Q(popped__gte=last.popped) & (after | Q(popped__gt=last.popped))
+        page = list(keys.filter(after)[:PAGE_SIZE])
 
 
-def _disclosed(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
+def _disclose(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
     """The keys of a page, all marked as disclosed.
 
-    Those that were not marked before are read again under a lock, because they may have been popped, renamed or deleted
-    since. The export waits for a locked key only while it locks no other, for a pop of several keys may wait for it.
+    Those that were not marked before are locked and read again, because they may have been popped, changed or deleted
+    meanwhile. The export waits for a locked key only while it locks no other, for a pop of several keys may wait for
+    the export.
     """
-    fresh = [key.pk for key in page if key.disclosed is None]
-    marked = _mark(keys.filter(pk__in=fresh).select_for_update(of=("self",), skip_locked=True)) if fresh else {}
-    for pk in fresh:
+    new = [key.pk for key in page if key.disclosed is None]
+    marked = _mark(keys.filter(pk__in=new).select_for_update(of=("self",), skip_locked=True)) if new else {}
+    for pk in new:
         if pk not in marked:
             marked |= _mark(keys.filter(pk=pk).select_for_update(of=("self",)))
     return [marked.get(key.pk, key) for key in page if key.disclosed or key.pk in marked]
 
 
 def _mark(keys: KeyQuerySet) -> dict[UUID, Key]:
-    """Mark keys as disclosed, in a transaction of its own; returns those that are still there, by id."""
+    """Mark keys as disclosed in a transaction of its own. Returns those that still exist, by id."""
     with transaction.atomic(durable=True):
-        held = {key.pk: key for key in keys}
-        Key.objects.filter(pk__in=held).disclose()
-    return held
+        locked = {key.pk: key for key in keys}
+        Key.objects.filter(pk__in=locked).disclose()
+    return locked

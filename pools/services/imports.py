@@ -1,12 +1,12 @@
-"""Adding files of keys to a pool: one importer behind the command, the API and the console."""
+"""Importing files of keys into a pool, for the command, the API and the console."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -18,14 +18,17 @@ from pools.key_files import Line, Reason
 from pools.models import KeyImport
 from pools.services.low_stock import reset_low_alert
 
-CHUNK = 10_000  # lines
-KEPT = 1_000  # rejections in a report
+CHUNK_LINES = 10_000
+MAX_REPORTED_REJECTIONS = 1_000
 
 
 class Rejection(NamedTuple):
-    """A line that was not added: in which of the files (from 0), its number there (from 1), its text, and why.
+    """A line that was not added.
 
-    `line` is None where a license got the text while the import ran: that shows at the end, where lines are gone.
+    Attributes:
+        file: the index of the file.
+        line: the number of the line, from 1. None if a license got the text during the import, which is found out at
+            the end, when the lines are gone.
     """
 
     file: int
@@ -36,14 +39,15 @@ class Rejection(NamedTuple):
 
 @dataclass
 class ImportReport:
-    """What came of an import, or would come of it.
+    """The result of an import, or of a dry run.
 
     Attributes:
-        lines: lines read, without the blank ones.
-        blank: lines without anything on them.
-        rejected: lines that cannot be added; `reasons` says how many for which `Reason`.
-        first: the first rejections, KEPT at most.
-        key_import: the import; None where nothing was added.
+        lines: the number of lines read, without blank ones.
+        blank: the number of blank lines.
+        rejected: the number of lines that cannot be added.
+        reasons: the number of rejected lines by `Reason`.
+        first: the first rejections, at most MAX_REPORTED_REJECTIONS.
+        key_import: the import, or None if nothing was added.
     """
 
     dry_run: bool = False
@@ -55,27 +59,26 @@ class ImportReport:
     key_import: KeyImport | None = None
 
     @property
-    def good(self):
-        """How many lines can be added."""
+    def good(self) -> int:
+        """The number of lines that can be added."""
         return self.lines - self.rejected
 
     @property
-    def added(self):
-        """How many keys were added."""
+    def added(self) -> int:
+        """The number of keys that were added."""
         return self.key_import.added if self.key_import else 0
 
     @property
-    def nothing_new(self):
-        """Whether every line has a key that came by an earlier import or the like."""
+    def nothing_new(self) -> bool:
+        """Whether all keys had been added to a pool before."""
         before = (Reason.AVAILABLE, Reason.POPPED, Reason.WITHDRAWN)
         return 0 < self.lines == sum(self.reasons[reason] for reason in before)
 
-    def as_dict(self, files=(), most=KEPT):
-        """The report, as the API and the commands print it.
+    def as_dict(self, files: Sequence[str] = (), max_rejections: int = MAX_REPORTED_REJECTIONS) -> dict[str, Any]:
+        """The report in the form of the API and of the commands' JSON.
 
         Args:
-            files: their names; without any, rejections do not say which file they were in.
-            most: rejections to show.
+            files: the names of the files; without them, rejections do not name their file.
         """
         return {
             "dryRun": self.dry_run,
@@ -87,57 +90,53 @@ class ImportReport:
             "reasons": {reason.code: count for reason, count in self.reasons.most_common()},
             "rejections": [
                 ({"file": files[file]} if files else {}) | {"line": line, "code": reason.code, "detail": reason.value}
-                for file, line, _, reason in self.first[:most]
+                for file, line, _, reason in self.first[:max_rejections]
             ],
         }
 
-    def reject(self, rejections: list[Rejection]):
-        """Count lines among the rejected ones."""
+    def reject(self, rejections: list[Rejection]) -> None:
+        """Count rejected lines."""
         self.rejected += len(rejections)
         self.reasons.update(rejection.reason for rejection in rejections)
-        self.first += rejections[: KEPT - len(self.first)]
+        self.first += rejections[: MAX_REPORTED_REJECTIONS - len(self.first)]
 
 
 class ImportRejected(DomainError):
-    """Some lines cannot be added, so none was."""
+    """Some lines cannot be added, so none is."""
 
     code = "IMPORT_REJECTED"
 
-    def __init__(self, report):
+    def __init__(self, report: ImportReport) -> None:
         self.report, self.meta = report, report.as_dict()
         super().__init__(f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
 
 
 class StagedImport:
-    """An import whose lines have been read and written where nobody sees them.
+    """An import whose keys are written but still invisible."""
 
-    Attributes:
-        report: what would come of it.
-    """
-
-    def __init__(self, load: BulkImporter, report: ImportReport, skip_invalid: bool):
+    def __init__(self, importer: BulkImporter, report: ImportReport, skip_invalid: bool) -> None:
         self.report = report
-        self._load, self._skip_invalid = load, skip_invalid
+        self._importer, self._skip_invalid = importer, skip_invalid
 
     @transaction.atomic
-    def publish(self):
-        """Let the keys be handed out, in the transaction that this is called in.
+    def publish(self) -> None:
+        """Make the keys available, with the caller's transaction.
 
         Raises:
-            ImportRejected: a line was rejected, and invalid ones are not to be skipped.
+            ImportRejected: a line was rejected, and `skip_invalid` is false.
         """
-        report, key_import = self.report, self._load.key_import
+        report, key_import = self.report, self._importer.key_import
         self._refuse_rejected()
         if report.good:
-            report.reject([Rejection(0, None, "", reason) for reason in self._load.publish().values()])
+            report.reject([Rejection(0, None, "", reason) for reason in self._importer.publish().values()])
             self._refuse_rejected()
-        if report.good and not self._load.dry_run:
+        if report.good and not self._importer.dry_run:
             key_import.added, key_import.rejected = report.good, report.rejected
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
             reset_low_alert(key_import.policy)
 
-    def _refuse_rejected(self):
+    def _refuse_rejected(self) -> None:
         if self.report.rejected and not self._skip_invalid:
             raise ImportRejected(self.report)
 
@@ -155,21 +154,21 @@ def stage_import(
     on_rejected: Callable[[list[Rejection]], None] = lambda rejections: None,
     on_progress: Callable[[ImportReport], None] = lambda report: None,
 ) -> Iterator[StagedImport]:
-    """Read files of keys and write the keys, in the order of their lines, where nobody sees them before `publish()`.
+    """Read files of keys and write the keys, in the order of their lines. They are invisible until `publish()`.
 
-    Nothing is left of it when the context ends without that. Memory is flat, whatever the size of the files.
+    If the context ends without `publish()`, nothing is added. Memory is flat, whatever the size of the files.
 
     Args:
-        files: the lines of each, by `pools.key_files.read_keys`.
-        name, source: what the operator calls the import, and the name of its file.
-        skip_invalid: rejected lines do not keep the others from being added.
-        dry_run: nothing is written; the report is the same.
-        on_rejected: gets all rejections, in the order of the lines, some at a time.
-        on_progress: gets the report as it grows.
+        files: the lines of each file, from `pools.key_files.read_keys`.
+        name, source: the operator's name for the import, and the name of its file.
+        skip_invalid: add the other lines if some are rejected.
+        dry_run: write nothing; the report is the same.
+        on_rejected: is called with the rejections of each chunk, in the order of the lines.
+        on_progress: is called with the report after each chunk.
 
     Raises:
         PoolNotSupported: the policy has no pool.
-        FileUnreadable, FileTooLarge: a file is not what it should be, as a whole.
+        FileUnreadable, FileTooLarge: a file as a whole is refused.
     """
     if not policy.use_pool:
         raise PoolNotSupported
@@ -183,12 +182,12 @@ def stage_import(
         bearer_id=audit.bearer_id,
     )
     report = ImportReport(dry_run=dry_run)
-    with bulk_importer(key_import, dry_run=dry_run) as load:
-        for chunk in _prefetch(_chunks(files)):
+    with bulk_importer(key_import, dry_run=dry_run) as importer:
+        for chunk in _prefetch(_read_chunks(files)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
             rejections = chunk.rejections
-            for taken, reason in load.write([row for _, _, row in chunk.rows.values()]).items():
+            for taken, reason in importer.write([row for _, _, row in chunk.rows.values()]).items():
                 file, number, row = chunk.rows[taken]
                 rejections.append(Rejection(file, number, row.text, reason))
             rejections.sort(key=lambda rejection: rejection[:2])
@@ -196,46 +195,43 @@ def stage_import(
             if rejections:
                 on_rejected(rejections)
             on_progress(report)
-        yield StagedImport(load, report, skip_invalid)
+        yield StagedImport(importer, report, skip_invalid)
 
 
-def import_keys(**options) -> ImportReport:
-    """Add the keys of some files to a pool: all of them or, unless `skip_invalid` says otherwise, none.
+def import_keys(**options: Any) -> ImportReport:
+    """Import files of keys: all keys are added or, unless `skip_invalid` is set, none.
 
     Args:
-        options: as for `importing`.
-
-    Returns:
-        The report. Its `key_import` is None where nothing was added.
+        options: as for `stage_import`.
     """
     try:
-        with stage_import(**options) as unpublished:
-            unpublished.publish()
-            return unpublished.report
+        with stage_import(**options) as staged:
+            staged.publish()
+            return staged.report
     except ImportRejected as rejected:
         return rejected.report
 
 
 @dataclass
 class _Chunk:
-    """Some lines: what may be added, by digest, and what is known to be wrong already."""
+    """Some lines: the possible keys as (file, line, row) by digest, and the lines that are rejected already."""
 
     rows: dict[bytes, tuple[int, int, Row]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     blank: int = 0
 
 
-def _chunks(files):
+def _read_chunks(files: Iterable[Iterable[Line]]) -> Iterator[_Chunk]:
     lines = ((index, line) for index, file in enumerate(files) for line in file)
-    while some := list(islice(lines, CHUNK)):
+    while chunk_lines := list(islice(lines, CHUNK_LINES)):
         chunk = _Chunk()
-        for index, (number, text, reason) in some:
+        for index, (number, text, reason) in chunk_lines:
             if reason:
                 chunk.rejections.append(Rejection(index, number, text, reason))
             elif not text:
                 chunk.blank += 1
             else:
-                row = Row.of(text)
+                row = Row.from_text(text)
                 if row.digest in chunk.rows:
                     chunk.rejections.append(Rejection(index, number, text, Reason.REPEATED))
                 else:
@@ -243,10 +239,10 @@ def _chunks(files):
         yield chunk
 
 
-def _prefetch(chunks):
-    """The same, each prepared in a thread while the database is busy with the one before."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, chunks, None)
-        while chunk := coming.result():
-            coming = thread.submit(next, chunks, None)
+def _prefetch(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
+    """The same chunks, each read in a thread while the database is busy with the one before."""
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(next, chunks, None)
+        while chunk := future.result():
+            future = executor.submit(next, chunks, None)
             yield chunk

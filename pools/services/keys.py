@@ -1,4 +1,4 @@
-"""What happens to keys across models. Each act writes its line of the ledger, in the same transaction."""
+"""Changes of keys. Each writes its event into the ledger in the same transaction."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -7,25 +7,26 @@ from accounts.audit import AuditContext
 from keygen_site.db.advisory_locks import lock_pool
 from keygen_site.jsonapi.errors import DomainError, NotFound
 from licensing.models import License, Policy, PoolEmpty
-from pools.models import Key, KeyEvent
+from pools.models import Key, KeyEvent, KeyImport
 from pools.popping import forget_hints
 
-BATCH = 2_000
+MAX_KEYS_PER_POP = 100  # of a request, and of a form of the console
+WITHDRAWAL_BATCH_SIZE = 2_000
 
 
 class KeyNotFound(NotFound):
-    """No such key is in the pool or ever was. It is not said again: keys stay out of answers that may be logged."""
+    """The pool never had such a key. The response does not repeat it, because responses may be logged."""
 
     detail = "The requested key was not found in the pool"
 
 
 class KeyRefused(DomainError):
-    """A key that is not in the state that an act needs."""
+    """A change is refused because of the state of the key."""
 
     source = {"pointer": "/meta/key"}
 
 
-class KeyWaiting(KeyRefused):
+class KeyNotPopped(KeyRefused):
     detail = "is still waiting in the pool"
 
 
@@ -38,7 +39,7 @@ class KeyWithdrawn(KeyRefused):
 
 
 class KeyIssued(KeyRefused):
-    """A key that was issued with a license: its user has it, also when the license has been deleted."""
+    """The key was issued with a license, so its user has it, even if the license has been deleted."""
 
     code = "KEY_ISSUED"
     detail = "was issued with a license: it stays popped, so pop another key instead"
@@ -49,14 +50,14 @@ class KeyHeldByLicense(KeyIssued):
 
 
 class KeyDisclosed(KeyRefused):
-    """A key that a person has seen: popped or revealed in the console, or in an export."""
+    """A person has seen the key: it was popped or revealed in the console, or exported."""
 
     code = "KEY_DISCLOSED"
     detail = "was shown to a person: it stays popped, so pop another key instead"
 
 
 class UndeliveredRequired(KeyRefused):
-    """A popped key goes back only if the caller confirms that it was not delivered."""
+    """A popped key is returned only if the caller confirms that it was not delivered."""
 
     code = "UNDELIVERED_REQUIRED"
     source = {"pointer": "/meta/undelivered"}
@@ -64,25 +65,22 @@ class UndeliveredRequired(KeyRefused):
 
 
 @transaction.atomic
-def delete_key(key, audit):
-    """Delete a waiting key. Its text becomes free again, unless it was ever shown to a person (`UsedText`)."""
+def delete_key(key: Key, audit: AuditContext) -> None:
+    """Delete an available key. Its text can be added again, unless it was shown to a person (`UsedText`)."""
     KeyEvent.about(KeyEvent.Event.DELETED, key, audit).save()
     key.delete()
 
 
 @transaction.atomic
-def pop_keys(*, policy, count, audit):
-    """Take the next `count` keys out of a policy's pool, all of them or none.
-
-    Returns:
-        The keys, in the order of the pool.
+def pop_keys(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
+    """Pop the next `count` keys of a policy's pool, all or none, in the order of the pool.
 
     Raises:
         PoolNotSupported: the policy has no pool.
-        PoolEmpty: it holds fewer; they all stay where they are.
+        PoolEmpty: the pool has fewer keys.
     """
     lock_pool(policy.pk)
-    keys = []
+    keys: list[Key] = []
     try:
         while len(keys) < count:
             keys.append(policy.pool.pop(audit))
@@ -93,30 +91,30 @@ def pop_keys(*, policy, count, audit):
 
 @transaction.atomic
 def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditContext) -> Key:
-    """Put a key that was popped by mistake back to its place in the order of its pool, where it is the next to go.
+    """Put a key that was popped by mistake back into its pool, in its old place, so that it is the next to be popped.
 
-    Other processes of the server may overtake it for a second (`pools.popping`).
+    Other processes of the server may pop later keys before it for some seconds (`pools.popping`).
 
     Args:
-        undelivered: whether the caller confirms that the key was not delivered; only then it is returned.
+        undelivered: whether the caller confirms that the key was not delivered. Required.
 
     Raises:
-        KeyNotFound, KeyWaiting, KeyWithdrawn: there is nothing to return.
-        KeyHeldByLicense, KeyIssued: a license has it, or had it.
-        KeyDisclosed: a person has seen it.
-        UndeliveredRequired: the caller does not confirm that it was not delivered.
+        KeyNotFound, KeyNotPopped, KeyWithdrawn: the key is not popped.
+        KeyHeldByLicense, KeyIssued: a license has the key, or had it.
+        KeyDisclosed: a person has seen the key.
+        UndeliveredRequired: `undelivered` is false.
     """
-    key = _locked(policy, text)
+    key = _lock_key(policy, text)
     if key.withdrawn:
         raise KeyWithdrawn
     if not key.popped:
-        raise KeyWaiting
+        raise KeyNotPopped
     if License.objects.filter(account=key.account_id).with_key(text).exists():
         raise KeyHeldByLicense
     events = set(KeyEvent.objects.filter(account=key.account_id).with_key(text).values_list("event", flat=True))
     if KeyEvent.Event.ISSUED in events:
         raise KeyIssued
-    # An earlier version of the server, which may still run beside this one, reveals keys without marking them.
+    # An earlier version of the server, which may still run during an upgrade, reveals keys without marking them.
     if key.disclosed or KeyEvent.Event.REVEALED in events:
         raise KeyDisclosed
     if not undelivered:
@@ -130,7 +128,7 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
 
 @transaction.atomic
 def pop_keys_for_operator(*, policy: Policy, count: int, audit: AuditContext) -> list[Key]:
-    """Pop the next keys to show them to an operator of the console, which discloses them.
+    """Pop the next keys for an operator of the console to see, which discloses them.
 
     Raises:
         PoolNotSupported, PoolEmpty: see `pop_keys`.
@@ -141,8 +139,8 @@ def pop_keys_for_operator(*, policy: Policy, count: int, audit: AuditContext) ->
 
 
 @transaction.atomic
-def reveal_key(key, audit):
-    """The text of a key, for an operator to read; from then on it cannot go back to its pool."""
+def reveal_key(key: Key, audit: AuditContext) -> str:
+    """Disclose a key to an operator, and return its text. The key can no longer be returned to its pool."""
     key = Key.objects.select_for_update(of=("self",)).select_related("policy").get(pk=key.pk)
     Key.objects.filter(pk=key.pk).disclose()
     KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
@@ -150,13 +148,13 @@ def reveal_key(key, audit):
 
 
 @transaction.atomic
-def withdraw_key(*, policy, text, audit):
-    """Take a waiting key out of circulation for good.
+def withdraw_key(*, policy: Policy, text: str, audit: AuditContext) -> Key:
+    """Remove an available key from its pool permanently.
 
     Raises:
-        KeyNotFound, KeyPopped, KeyWithdrawn: there is nothing to withdraw.
+        KeyNotFound, KeyPopped, KeyWithdrawn: the key is not available.
     """
-    key = _locked(policy, text)
+    key = _lock_key(policy, text)
     if key.popped:
         raise KeyPopped
     if key.withdrawn:
@@ -165,25 +163,25 @@ def withdraw_key(*, policy, text, audit):
     return key
 
 
-def withdraw_import(*, key_import, audit):
-    """Take all that is left of an import out of circulation for good; returns how many keys.
+def withdraw_import(*, key_import: KeyImport, audit: AuditContext) -> int:
+    """Remove the available keys of an import from their pool permanently, and return their number.
 
-    In batches, each a transaction: pops go on meanwhile. What is popped before its turn is not withdrawn; after an
-    interruption the rest is withdrawn by doing it again.
+    Each batch is a transaction, so that pops go on: keys popped meanwhile are not withdrawn. After an interruption,
+    another call withdraws the rest.
     """
     withdrawn = 0
     while True:
         with transaction.atomic():
-            left = key_import.keys.available().order_by("id").select_related("policy")
-            batch = list(left.select_for_update(of=("self",))[:BATCH])
+            available = key_import.keys.available().order_by("id").select_related("policy")
+            batch = list(available.select_for_update(of=("self",))[:WITHDRAWAL_BATCH_SIZE])
             if not batch:
                 return withdrawn
             _withdraw(batch, audit)
             withdrawn += len(batch)
 
 
-def _locked(policy, text):
-    """The key of this text in a policy's pool, waiting or not, held against others."""
+def _lock_key(policy: Policy, text: str) -> Key:
+    """Lock the key with this text in a policy's pool, in any state, and return it."""
     key = policy.pool.with_key(text).select_for_update().first()
     if key is None:
         raise KeyNotFound
@@ -191,7 +189,7 @@ def _locked(policy, text):
     return key
 
 
-def _withdraw(keys, audit):
+def _withdraw(keys: list[Key], audit: AuditContext) -> None:
     now = timezone.now()
     for key in keys:
         key.withdrawn = now

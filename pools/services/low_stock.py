@@ -1,59 +1,62 @@
-"""Low marks: somebody is told when few keys of a pool are left, once until it is filled again."""
+"""Low-stock alerts: the admins of an account get one mail when a pool falls to its threshold, until it is refilled."""
 
 import logging
-import time
+from threading import Lock
+from uuid import UUID
 
+from cachetools import TTLCache
 from django.utils import timezone
 
 from accounts.mail import mail_admins
 from licensing.models import Policy
 
-LOOK_SECONDS = 1.0
-MOST_KNOWN = 10_000
+CHECK_SECONDS = 1.0
+MAX_CHECKED_POOLS = 10_000
 
 logger = logging.getLogger(__name__)
 
-# policy id -> when this process looked last. A pool that is popped a thousand times a second is looked at once.
-_looked = {}
+# The ids of the policies whose pools this process has checked within CHECK_SECONDS.
+_checked: TTLCache[UUID, None] = TTLCache(MAX_CHECKED_POOLS, CHECK_SECONDS)
+_checked_lock = Lock()
 
 
-def alert_if_low(policy):
-    """Tell the admins of the account where a pool with a low mark has come to it; after a pop that stands.
+def alert_if_low(policy: Policy) -> None:
+    """Alert the admins of the account if the pool is at its low-stock threshold or below. Called after each pop.
 
-    Costs no statement once they know, nor twice in a second.
+    Makes no query if the policy has no threshold, after the alert, and within CHECK_SECONDS of the last check.
     """
-    if policy.low_stock_alerted is not None:
+    threshold = policy.low_stock_threshold
+    if threshold is None or policy.low_stock_alerted is not None:
         return
-    now = time.monotonic()
-    if now - _looked.get(policy.pk, -LOOK_SECONDS) < LOOK_SECONDS:
+    with _checked_lock:
+        if policy.pk in _checked:
+            return
+        _checked[policy.pk] = None
+    available = policy.pool.available_in_order().values("pk")[: threshold + 1].count()
+    if available > threshold:
         return
-    if len(_looked) >= MOST_KNOWN:
-        _looked.clear()
-    _looked[policy.pk] = now
-    waiting = policy.pool.waiting().values("pk")[: policy.low_stock_threshold + 1].count()
-    if waiting > policy.low_stock_threshold:
-        return
-    # Of all processes that see it, one tells.
+    # Of all processes that notice, one sends the alert.
     if Policy.objects.filter(pk=policy.pk, low_stock_alerted=None).update(low_stock_alerted=timezone.now()):
-        _tell(policy, waiting)
+        _send_alert(policy, available)
 
 
-def forget_stock_checks():
-    """Let the next pop in this process look at its pool again, however soon."""
-    _looked.clear()
+def forget_stock_checks() -> None:
+    """Make the next pop in this process check its pool, even within CHECK_SECONDS."""
+    with _checked_lock:
+        _checked.clear()
 
 
-def reset_low_alert(policy):
-    """Keys have come into a pool: when it gets low again, that is new."""
+def reset_low_alert(policy: Policy) -> None:
+    """Let the next alert be sent, after keys were added to a pool."""
     if policy.low_stock_threshold is not None:
         Policy.objects.filter(pk=policy.pk, low_stock_alerted__isnull=False).update(low_stock_alerted=None)
 
 
-def _tell(policy, waiting):
-    # Monitoring may look for "pool is low" (README, "Low mark").
+def _send_alert(policy: Policy, available: int) -> None:
+    # Monitoring may look for "pool is low" (README).
     logger.warning(
-        "pool is low: %d keys left, mark %d, policy %s, account %s",
-        waiting,
+        "pool is low: %d keys left, threshold %d, policy %s, account %s",
+        available,
         policy.low_stock_threshold,
         policy.pk,
         policy.account_id,
@@ -61,8 +64,8 @@ def _tell(policy, waiting):
     policy = Policy.objects.select_related("account", "product").get(pk=policy.pk)
     mail_admins(
         policy.account,
-        f"{policy}: {waiting} license keys left",
-        f"The pool of the policy {policy} of {policy.product} has {waiting} keys left; its low mark is "
-        f"{policy.low_stock_threshold}.\n\nYou are told once: again when keys were imported and have run low.\n\n"
+        f"{policy}: {available} license keys left",
+        f"The pool of the policy {policy} of {policy.product} has {available} keys left; its low-stock threshold is "
+        f"{policy.low_stock_threshold}.\n\nThe next alert is sent after keys were added and the pool is low again.\n\n"
         f"Policy: {policy.pk}\nAccount: {policy.account.slug}\n",
     )

@@ -1,7 +1,9 @@
-"""Exact numbers of pools, for reports that may take a second for each ten million keys."""
+"""Statistics of pools for the console and the commands."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
@@ -9,20 +11,26 @@ from django.utils import timezone
 from licensing.models import Policy
 from pools.models import DailyPopCount, Key, KeyImport
 
-WEEK = 7  # days
+WEEK_DAYS = 7
+CHART_DAYS = 30
+MAX_COUNTED_KEYS = 100_000  # of one pool, to keep a page with many pools quick
 
 
-def days_left(policy, available, week):
-    """For how many days a pool will do at the pace of the last seven, or of fewer in a new one; None: for ever."""
+def days_left(policy: Policy, available: int, week: int) -> int | None:
+    """For how many days the available keys last at the rate of the last week. None if none was popped.
+
+    Args:
+        week: the number of keys popped in the last seven days; a new policy exists for fewer.
+    """
     if not week:
         return None
     age = (timezone.now() - policy.created) / timedelta(days=1)
-    return int(available / (week / min(max(age, 1), WEEK)))
+    return int(available / (week / min(max(age, 1), WEEK_DAYS)))
 
 
 @dataclass(frozen=True)
 class PoolCounts:
-    """How many keys of a policy's pool are in which state, and how many left it lately."""
+    """The numbers of keys in a policy's pool by state, and of those popped in the last day and week."""
 
     policy: Policy
     available: int = 0
@@ -33,7 +41,7 @@ class PoolCounts:
 
 
 def count_pools(policies: QuerySet[Policy]) -> list[PoolCounts]:
-    """The numbers of the pools of some policies, in one pass over their keys; `day` and `week` end now."""
+    """The exact counts of the pools of some policies. It takes about a second for ten million keys."""
     now = timezone.now()
     policies = policies.filter(use_pool=True).select_related("account", "product")
     states = {
@@ -41,35 +49,29 @@ def count_pools(policies: QuerySet[Policy]) -> list[PoolCounts]:
         "popped": Q(popped__isnull=False),
         "withdrawn": Q(withdrawn__isnull=False),
         "day": Q(popped__gte=now - timedelta(days=1)),
-        "week": Q(popped__gte=now - timedelta(days=WEEK)),
+        "week": Q(popped__gte=now - timedelta(days=WEEK_DAYS)),
     }
     numbers = {f"keys_{name}": Count("pk", filter=condition) for name, condition in states.items()}
     keys = Key.objects.filter(policy__in=policies).published().order_by()
     rows = keys.values("policy").annotate(**numbers).values_list("policy", *numbers)
-    counted = {policy: dict(zip(states, counts, strict=True)) for policy, *counts in rows}
-    return [PoolCounts(policy, **counted.get(policy.pk, {})) for policy in policies]
-
-
-DAYS = 30
-
-
-MOST_COUNTED = 100_000  # keys of one pool; a home with many pools would take long otherwise
+    counts = {policy: dict(zip(states, row, strict=True)) for policy, *row in rows}
+    return [PoolCounts(policy, **counts.get(policy.pk, {})) for policy in policies]
 
 
 class BoundedCount(Subquery):
-    """How many rows a sliced subquery has."""
+    """The number of rows of a sliced subquery."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
     output_field = IntegerField()
 
 
 @dataclass
-class Pool:
-    """A pool in numbers.
+class PoolSummary:
+    """The statistics of a pool in the console.
 
     Attributes:
-        available: how many keys wait; `more` says that there are more than these.
-        days: pops per day, the oldest day first, today last.
+        available: the number of available keys; if `more`, there are more than these.
+        days: pops per day, today last.
     """
 
     policy: Policy
@@ -78,67 +80,71 @@ class Pool:
     days: list[tuple[date, int]]
 
     @property
-    def today(self):
+    def today(self) -> int:
         return self.days[-1][1]
 
     @property
-    def week(self):
-        return sum(number for _, number in self.days[-WEEK:])
+    def week(self) -> int:
+        return sum(number for _, number in self.days[-WEEK_DAYS:])
 
     @property
-    def days_left(self):
+    def days_left(self) -> int | None:
         return days_left(self.policy, self.available, self.week)
 
     @property
-    def is_empty(self):
+    def is_empty(self) -> bool:
         return self.available == 0
 
     @property
-    def is_low(self):
-        mark = self.policy.low_stock_threshold
-        return mark is not None and self.available <= mark
+    def is_low(self) -> bool:
+        threshold = self.policy.low_stock_threshold
+        return threshold is not None and self.available <= threshold
 
     @property
-    def bars(self):
-        """The days as bars of a chart that is 100 high: where each is, and what it says."""
+    def bars(self) -> Iterator[dict[str, Any]]:
+        """The days as bars of a chart that is 100 high."""
         most = max((number for _, number in self.days), default=0) or 1
         for place, (day, number) in enumerate(self.days):
             height = round(96 * number / most, 1) if number else 1
             yield {"x": place * 10 + 1, "y": 100 - height, "height": height, "day": day, "number": number}
 
 
-def overview(policies, most=MOST_COUNTED):
-    """The pools of some policies, the lowest first: a fixed number of statements for all of them."""
-    waiting = Key.objects.for_policy(OuterRef("pk")).available().values("pk")[: most + 1]
+def summarize_pools(policies: QuerySet[Policy], max_counted: int = MAX_COUNTED_KEYS) -> list[PoolSummary]:
+    """The statistics of the pools of some policies, the lowest first, in a fixed number of queries.
+
+    Args:
+        max_counted: the number of keys of each pool up to which they are counted.
+    """
+    available = Key.objects.for_policy(OuterRef("pk")).available().values("pk")[: max_counted + 1]
     now = timezone.now()
     midnight = datetime.combine(now.date(), time.min, UTC)
-    today = Key.objects.filter(policy=OuterRef("pk"), popped__gte=midnight).order_by().values("pk")[:most]
-    policies = list(
+    today = Key.objects.filter(policy=OuterRef("pk"), popped__gte=midnight).order_by().values("pk")[:max_counted]
+    rows: list[Any] = list(
         policies.filter(use_pool=True)
         .select_related("product", "account")
-        .annotate(available=BoundedCount(waiting), today=BoundedCount(today))
+        .annotate(available=BoundedCount(available), today=BoundedCount(today))
     )
-    first, last = now.date() - timedelta(days=DAYS - 1), now.date() - timedelta(days=1)
-    DailyPopCount.objects.fill(policies, first, last)
-    counted = {
+    first, last = now.date() - timedelta(days=CHART_DAYS - 1), now.date() - timedelta(days=1)
+    DailyPopCount.objects.fill(rows, first, last)
+    counts = {
         (policy, day): popped
-        for policy, day, popped in DailyPopCount.objects.filter(policy__in=policies, day__gte=first).values_list(
+        for policy, day, popped in DailyPopCount.objects.filter(policy__in=rows, day__gte=first).values_list(
             "policy", "day", "popped"
         )
     }
-    days = [first + timedelta(days=number) for number in range(DAYS - 1)]
+    days = [first + timedelta(days=number) for number in range(CHART_DAYS - 1)]
     pools = [
-        Pool(
+        PoolSummary(
             policy=policy,
-            available=min(policy.available, most),
-            more=policy.available > most,
-            days=[*((day, counted.get((policy.pk, day), 0)) for day in days), (now.date(), policy.today)],
+            available=min(policy.available, max_counted),
+            more=policy.available > max_counted,
+            days=[*((day, counts.get((policy.pk, day), 0)) for day in days), (now.date(), policy.today)],
         )
-        for policy in policies
+        for policy in rows
     ]
     return sorted(pools, key=lambda pool: (not pool.is_low, pool.available, -pool.week))
 
 
-def left_of(key_import: KeyImport, most=MOST_COUNTED):
-    """How many keys of an import still wait, `most` at most."""
-    return key_import.keys.available().order_by().values("pk")[:most].count()
+def count_left(key_import: KeyImport) -> int:
+    """The number of available keys of an import, counted up to MAX_COUNTED_KEYS."""
+    return key_import.keys.available().order_by().values("pk")[:MAX_COUNTED_KEYS].count()

@@ -97,7 +97,7 @@ def test_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
 
 
 def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, monkeypatch):
-    monkeypatch.setattr("pools.services.uploads.AT_ONCE", 1_000)
+    monkeypatch.setattr("pools.services.pending_imports.MAX_FOREGROUND_BYTES", 1_000)
     file = tmp_path / "keys.txt"
     file.write_text("".join(f"KEY-{number:08}\n" for number in range(20_000)))
     visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))

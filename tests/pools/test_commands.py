@@ -215,7 +215,7 @@ class TestCheckPools:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["--policy", "nothing"], "No policy with a pool is meant by 'nothing'"),
+            (["--policy", "nothing"], "No policy with a pool matches 'nothing'"),
             (["--account", "nothing"], "There is no account 'nothing'."),
             (["--warn", 5, "--critical", 6], "--critical must be 0 or more, and no more than --warn."),
             (["--critical", -1], "--critical must be 0 or more, and no more than --warn."),

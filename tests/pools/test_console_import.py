@@ -8,8 +8,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
-from pools.models.pending_imports import SILENT
-from pools.services.uploads import check_upload, keep_upload
+from pools.models.pending_imports import INTERRUPTED_AFTER
+from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys, numbered
 from tests.console import page, signed_in, staff
 
@@ -145,9 +145,9 @@ class TestInterrupted:
     @pytest.fixture
     def upload(self, acme):
         """An upload whose process was killed while it imported."""
-        upload = keep_upload(policy=acme.policy, operator="ann@acme.test", blocks=[b"KEY-0001\nKEY-0002\n"])
-        check_upload(upload)
-        PendingImport.objects.update(state="importing", alive=timezone.now() - 2 * SILENT)
+        upload = create_pending_import(policy=acme.policy, operator="ann@acme.test", blocks=[b"KEY-0001\nKEY-0002\n"])
+        check_pending_import(upload)
+        PendingImport.objects.update(state="importing", alive=timezone.now() - 2 * INTERRUPTED_AFTER)
         upload.refresh_from_db()
         return upload
 
@@ -174,10 +174,10 @@ class TestInterrupted:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_large_file_is_worked_on_beside_the_request(acme, monkeypatch):
-    monkeypatch.setattr("pools.services.uploads.AT_ONCE", 10)
+    monkeypatch.setattr("pools.services.pending_imports.MAX_FOREGROUND_BYTES", 10)
     client = signed_in(staff(acme, email="ann@acme.test"))
     started = []
-    monkeypatch.setattr("pools.services.uploads.threading.Thread.start", remembering(started))
+    monkeypatch.setattr("pools.services.pending_imports.threading.Thread.start", remembering(started))
     client.post(page("pools_pendingimport_import", acme.policy.pk), {"keys": "\n".join(numbered(2000))})
     upload = PendingImport.objects.get()
     wait_for(started)
@@ -193,7 +193,7 @@ def remembering(started):
     start = Thread.start
 
     def remember(thread):
-        if thread.name.startswith("upload"):
+        if thread.name.startswith("pending import"):
             started.append(thread)
         start(thread)
 

@@ -5,7 +5,7 @@ import pytest
 from accounts.models import Token
 from licensing.services import issue_license
 from pools.models import KeyEvent, KeyImport
-from pools.services.uploads import check_upload, keep_upload
+from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys
 from tests.console import GROUPS, act, page, signed_in, staff, superuser
 
@@ -37,8 +37,8 @@ def theirs(rival, audit):
     event.reference = "Rival's secret order"
     event.save()
     token, _ = Token.generate(rival.product, name="Rival's secret token")
-    upload = keep_upload(policy=rival.policy, operator="operator@acme.test", blocks=[b"RIVAL-SECRET-0003\n"])
-    check_upload(upload)
+    upload = create_pending_import(policy=rival.policy, operator="operator@acme.test", blocks=[b"RIVAL-SECRET-0003\n"])
+    check_pending_import(upload)
     return {
         "pools_key": waiting,
         "pools_keyimport": key_import,

@@ -5,7 +5,7 @@ from django.test import Client
 from uuid_utils.compat import uuid7
 
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
-from pools.services.uploads import check_upload, import_upload, keep_upload
+from pools.services.pending_imports import check_pending_import, create_pending_import, run_pending_import
 from tests.cast import add_keys, numbered
 from tests.console import page, shown, signed_in, staff
 from tests.races import Holder, race
@@ -31,10 +31,12 @@ def test_a_form_pops_once(acme):
 
 
 def test_an_upload_is_imported_once(pooled_policy):
-    upload = keep_upload(policy=pooled_policy, operator="ann@acme.test", blocks=["\n".join(numbered(100)).encode()])
-    check_upload(upload)
+    upload = create_pending_import(
+        policy=pooled_policy, operator="ann@acme.test", blocks=["\n".join(numbered(100)).encode()]
+    )
+    check_pending_import(upload)
 
-    race(6, lambda: import_upload(PendingImport.objects.get(), skip_invalid=False))
+    race(6, lambda: run_pending_import(PendingImport.objects.get(), skip_invalid=False))
 
     assert Key.objects.count() == 100
     assert KeyImport.objects.get().added == 100

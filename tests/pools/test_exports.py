@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch):
-    monkeypatch.setattr("pools.services.exports.PAGE", 3)
+    monkeypatch.setattr("pools.services.exports.PAGE_SIZE", 3)
 
 
 def elsewhere(work):

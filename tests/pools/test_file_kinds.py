@@ -16,7 +16,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pools.key_files import FORMATS, FileUnreadable, escaped, read_keys
+from pools.key_files import FORMATS, FileUnreadable, escape_text, read_keys
 from pools.models import Key, KeyImport, PendingImport
 from tests.cast import numbered
 from tests.console import page, signed_in, staff
@@ -343,8 +343,8 @@ def test_no_bytes_break_a_page_or_an_answer(data, packed, format, column, acme, 
 @settings(deadline=None, derandomize=True, database=None)
 def test_escaped_text_can_be_stored_and_printed(text, data):
     for given_text in (text, data.decode(errors="surrogateescape")):
-        found = escaped(given_text)
+        found = escape_text(given_text)
 
         found.encode()
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", found)
-        assert escaped(found) == found
+        assert escape_text(found) == found

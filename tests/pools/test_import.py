@@ -29,7 +29,7 @@ def add(policy, *texts, **options):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """So that a few lines are several chunks."""
-    monkeypatch.setattr("pools.services.imports.CHUNK", 3)
+    monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 3)
 
 
 def test_adds_keys_in_the_order_of_their_lines(pooled_policy, audit, small_chunks):
@@ -189,7 +189,7 @@ def test_reads_several_files_as_one(pooled_policy):
 
 
 def test_keeps_only_the_first_rejections_but_tells_of_all(pooled_policy, monkeypatch):
-    monkeypatch.setattr("pools.services.imports.KEPT", 2)
+    monkeypatch.setattr("pools.services.imports.MAX_REPORTED_REJECTIONS", 2)
     flawed = [Line(number, "short", Reason.TOO_SHORT) for number in range(1, 6)]
     heard = []
 

@@ -192,7 +192,7 @@ def text_of(response):
 class TestExport:
     @pytest.fixture(autouse=True)
     def keys(self, pooled_policy, audit, monkeypatch):
-        monkeypatch.setattr("pools.services.exports.PAGE", 2)
+        monkeypatch.setattr("pools.services.exports.PAGE_SIZE", 2)
         add_keys(pooled_policy, *numbered(7))
         for _ in range(3):
             pooled_policy.pool.pop(audit)

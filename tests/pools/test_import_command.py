@@ -66,7 +66,7 @@ def test_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, optio
 
     assert (code, len(keys_of(pooled_policy))) == (3, added)
     assert "3 lines were rejected" in said
-    assert "1 blank lines were passed over" in said
+    assert "1 blank lines were skipped" in said
     assert "a.txt:2: the key shor… is too short (minimum is 8 characters)" in said
     assert "a.txt:5: the key KEY-… is in the file twice" in said
     assert "a.txt:6" not in said
@@ -228,7 +228,7 @@ class TestPolicy:
 
     @pytest.mark.parametrize(
         ("named", "said"),
-        [("P", "Several policies are meant by 'P'"), ("Unpooled", "No policy with a pool is meant"), ("0", "Several")],
+        [("P", "Several policies match 'P'"), ("Unpooled", "No policy with a pool matches"), ("0", "Several")],
     )
     def test_lists_the_candidates(self, acme, rival, run, named, said):
         with pytest.raises(CommandError, match=said) as failed:

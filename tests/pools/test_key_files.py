@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, format_of, read_keys
+from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, guess_format, read_keys
 
 
 def read(data, format="text", column=None, **options):
@@ -151,7 +151,7 @@ def test_refuses_files_that_are_broken_as_a_whole(data, said):
 
 def test_stops_a_file_that_grows_past_its_limit_when_unpacked():
     with pytest.raises(FileTooLarge):
-        read(gzip.compress(b"\n" * 10_000_000), most=1_000_000)
+        read(gzip.compress(b"\n" * 10_000_000), max_bytes=1_000_000)
 
 
 def test_holds_no_endless_line_in_memory():
@@ -171,4 +171,4 @@ def test_holds_no_endless_line_in_memory():
     [("a.txt", "text"), ("a.CSV", "csv"), ("a.csv.gz", "csv"), ("a.jsonl", "ndjson"), ("-", "text"), ("csv", "csv")],
 )
 def test_tells_the_format_by_the_name(name, format):
-    assert format_of(name) == format
+    assert guess_format(name) == format

@@ -22,8 +22,8 @@ from pools.services.keys import (
     KeyHeldByLicense,
     KeyIssued,
     KeyNotFound,
+    KeyNotPopped,
     KeyPopped,
-    KeyWaiting,
     KeyWithdrawn,
     UndeliveredRequired,
     delete_key,
@@ -226,7 +226,7 @@ class Pools(RuleBasedStateMachine):
         elif text in self.withdrawn:
             refusal = KeyWithdrawn
         elif text not in self.popped:
-            refusal = KeyWaiting
+            refusal = KeyNotPopped
         elif text in self.licensed:
             refusal = KeyHeldByLicense
         elif text in self.issued:

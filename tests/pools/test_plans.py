@@ -74,7 +74,7 @@ class TestLooksAtNoMoreKeysThanItFinds:
     def test_telling_that_a_pool_is_empty(self, policy, audit):
         policy.pool.update(popped=timezone.now())
 
-        assert looked_at(lambda: policy.pool.waiting().first()) < 50
+        assert looked_at(lambda: policy.pool.available_in_order().first()) < 50
 
     @pytest.mark.parametrize("query", ["keys?policy={0.pk}", "keys?product={0.product_id}", "policies/{0.pk}/pool"])
     def test_lists(self, acme, policy, api, query):

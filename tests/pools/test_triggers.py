@@ -79,7 +79,7 @@ class TestCheck:
     def test_says_nothing_before_the_migration(self, monkeypatch):
         drop_triggers(connection)
         assert problems()
-        monkeypatch.setattr(checks, "MADE_BY", ("pools", "0099_not_applied"))
+        monkeypatch.setattr(checks, "TRIGGER_MIGRATION", ("pools", "0099_not_applied"))
 
         assert problems() == []
 

@@ -1,75 +1,98 @@
 import sys
 from contextlib import ExitStack
 from datetime import datetime
+from typing import Any, TextIO
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name, path
-from pools.key_files import FORMATS, escaped, serialize_keys
+from licensing.models import Policy
+from pools.key_files import FORMATS, escape_text, serialize_keys
 from pools.management.pool_command import PoolCommand
-from pools.services.exports import STATES, export_keys
+from pools.models import KeyImport
+from pools.services.exports import EXPORT_STATES, export_keys
 
 
 class Command(PoolCommand):
-    """Writes the keys of a pool as text, CSV or NDJSON. What it writes, import_keys reads.
+    """Exports the keys of a pool as text, CSV or NDJSON. The command import_keys can read the file.
 
-    The ledger says that keys were exported.
+    The export is recorded in the ledger, and its keys count as disclosed: they cannot be put back into their pool.
     """
 
     help = __doc__
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         self.add_policy(parser)
-        parser.add_argument("--state", choices=STATES, default=STATES[0], help="which keys (available)")
         parser.add_argument(
-            "--import", type=name, dest="key_import", help="only those of the import of this id, or name"
+            "--state",
+            choices=EXPORT_STATES,
+            default=EXPORT_STATES[0],
+            help="export keys in this state (default: available)",
         )
+        parser.add_argument("--import", type=name, dest="key_import", help="export keys of this import: its id or name")
         parser.add_argument(
-            "--since", type=day_or_time, help="only those popped, withdrawn or added since this day or time"
+            "--since",
+            type=parse_day_or_time,
+            help="export keys popped, withdrawn or added at or after this day or time (UTC)",
         )
-        parser.add_argument("--until", type=day_or_time, help="only those popped, withdrawn or added before it")
-        parser.add_argument("--format", choices=FORMATS, default="csv", help="(csv)")
-        parser.add_argument("--formula-safe", action="store_true", help="for spreadsheets: defuse cells such as =1+1")
-        parser.add_argument("--output", type=path, metavar="FILE", help="instead of standard output")
+        parser.add_argument("--until", type=parse_day_or_time, help="export keys popped, withdrawn or added before it")
+        parser.add_argument("--format", choices=FORMATS, default="csv", help="format of the file (default: csv)")
+        parser.add_argument(
+            "--formula-safe", action="store_true", help="keep spreadsheets from running keys such as =1+1 as formulas"
+        )
+        parser.add_argument("--output", type=path, metavar="FILE", help="write to this file, not to standard output")
 
-    def handle(self, *, policy, account, state, key_import, since, until, format, formula_safe, output, **options):
+    def handle(  # type: ignore[override]
+        self,
+        *,
+        policy: str,
+        account: str | None,
+        state: str,
+        key_import: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        format: str,
+        formula_safe: bool,
+        output: str | None,
+        **options: Any,
+    ) -> None:
         if output is not None:
             self.check_output("--output", output)
-        policy = self.find_policy(policy=policy, account=account)
+        pooled_policy = self.find_policy(policy=policy, account=account)
         keys = export_keys(
-            policy=policy,
+            policy=pooled_policy,
             audit=self.audit,
             state=state,
-            key_import=None if key_import is None else self.find_import(policy, key_import),
+            key_import=None if key_import is None else self.find_import(pooled_policy, key_import),
             since=since,
             until=until,
         )
         with ExitStack() as stack:
-            out = sys.stdout
+            out: TextIO = sys.stdout
             if output is not None:
                 try:
                     out = open(output, "w", encoding="utf-8", newline="")  # noqa: SIM115 `stack` closes it
                 except OSError as error:
-                    raise CommandError(f"{escaped(output)}: {error.strerror}") from None
+                    raise CommandError(f"{escape_text(output)}: {error.strerror}") from None
                 stack.enter_context(out)
             for lines in serialize_keys(keys, format, formula_safe):
                 out.write(lines)
 
-    def find_import(self, policy, text):
-        imports = (
-            policy.key_imports.filter(pk=parse_uuid(text)) if parse_uuid(text) else policy.key_imports.filter(name=text)
-        )
-        found = list(imports[:2])
+    def find_import(self, policy: Policy, text: str) -> KeyImport:
+        uuid = parse_uuid(text)
+        found = list(policy.key_imports.filter(**({"pk": uuid} if uuid else {"name": text}))[:2])
         if len(found) != 1:
-            raise CommandError(f"{'Several imports are' if found else 'No import is'} called {text!r}.", returncode=2)
+            raise CommandError(
+                f"{'Several imports have' if found else 'No import has'} the name {text!r}.", returncode=2
+            )
         return found[0]
 
 
-def day_or_time(text):
-    """A day or a time as somebody types it, in UTC unless it says otherwise."""
+def parse_day_or_time(text: str) -> datetime:
+    """A day or time, in UTC unless it has an offset."""
     day = parse_date(text)
     found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
     if found is None:

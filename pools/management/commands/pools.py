@@ -1,5 +1,7 @@
 import json
+from typing import Any
 
+from django.core.management.base import CommandParser
 from rich.console import Console
 from rich.table import Table
 
@@ -7,20 +9,22 @@ from licensing.models import Policy
 from pools.management.pool_command import PoolCommand
 from pools.services.statistics import count_pools, days_left
 
-NUMBERS = ("available", "popped", "withdrawn", "day", "week")
-HEADS = ("available", "popped", "withdrawn", "24 hours", "7 days", "days left")
+COUNTS = ("available", "popped", "withdrawn", "day", "week")
+HEADINGS = ("available", "popped", "withdrawn", "24 hours", "7 days", "days left")
 
 
 class Command(PoolCommand):
-    """Lists the pools: what is left in each, what has left it, lately too, and for how long it will do at that pace."""
+    """Lists the pools with their numbers of keys by state, recent pops, and days left at the rate of the last week."""
 
     help = __doc__
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         self.add_policy(parser, required=False)
-        parser.add_argument("--json", action="store_true", help="as JSON")
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
-    def handle(self, *, policy, account, **options):
+    def handle(  # type: ignore[override]
+        self, *, policy: str | None, account: str | None, **options: Any
+    ) -> None:
         policies = Policy.objects.order_by("account__slug", "name", "id")
         if policy is not None:
             policies = policies.filter(pk=self.find_policy(policy=policy, account=account).pk)
@@ -30,7 +34,7 @@ class Command(PoolCommand):
             {
                 "account": pool.policy.account.slug,
                 "policy": {"id": str(pool.policy.pk), "name": pool.policy.name},
-                **{name: getattr(pool, name) for name in NUMBERS},
+                **{name: getattr(pool, name) for name in COUNTS},
                 "daysLeft": days_left(pool.policy, pool.available, pool.week),
             }
             for pool in count_pools(policies)
@@ -39,10 +43,13 @@ class Command(PoolCommand):
             self.stdout.write(json.dumps(rows))
             return
         table = Table("account", "policy", box=None, pad_edge=False)
-        for head in HEADS:
-            table.add_column(head, justify="right")
+        for heading in HEADINGS:
+            table.add_column(heading, justify="right")
         for row in rows:
             left = "" if row["daysLeft"] is None else f"{row['daysLeft']:,}"
-            table.add_row(row["account"], row["policy"]["name"], *(f"{row[name]:,}" for name in NUMBERS), left)
-        # Whole names where it is not a terminal: somebody may look for them.
-        Console(file=self.stdout._out, width=None if self.stdout.isatty() else 200, markup=False).print(table)
+            table.add_row(row["account"], row["policy"]["name"], *(f"{row[name]:,}" for name in COUNTS), left)
+        # A pipe gets whole names, to search in.
+        console = Console(width=None if self.stdout.isatty() else 200, markup=False)
+        with console.capture() as capture:
+            console.print(table)
+        self.stdout.write(capture.get(), ending="")

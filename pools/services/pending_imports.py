@@ -1,0 +1,220 @@
+"""Imports in the console: files are stored, checked, and imported after confirmation, with progress for the page."""
+
+import csv
+import io
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
+from accounts.audit import AuditContext
+from keygen_site.db.fields import masked
+from keygen_site.jsonapi.errors import DomainError
+from licensing.models import Policy
+from pools.key_files import FileTooLarge, guess_format, read_keys
+from pools.models import PendingImport, PendingImportPart
+from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
+from pools.services.imports import ImportRejected, ImportReport, Rejection, stage_import
+
+MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
+MAX_SHOWN_KEYS, MAX_SHOWN_REJECTIONS = 5, 100
+HEARTBEAT_SECONDS = 1.0
+
+
+@transaction.atomic
+def create_pending_import(
+    *,
+    policy: Policy,
+    operator: str,
+    blocks: Iterable[bytes],
+    source: str = "",
+    format: str = "",
+    name: str = "",
+    column: str = "",
+) -> PendingImport:
+    """Store an operator's file, and delete the files older than PENDING_IMPORT_LIFETIME.
+
+    Args:
+        blocks: the bytes of the file, in blocks of at most PART_BYTES.
+        source: the name of the file. It tells the format if none is given.
+
+    Raises:
+        FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
+    """
+    PendingImport.objects.filter(created__lt=timezone.now() - PENDING_IMPORT_LIFETIME).delete()
+    pending = PendingImport.objects.create(
+        account=policy.account,
+        policy=policy,
+        operator=operator,
+        source=source[:255],
+        format=format or guess_format(source),
+        name=name,
+        column=column,
+    )
+    pending.size = pending.write_file(PendingImportPart.Kind.GIVEN, _limit_size(blocks))
+    pending.save(update_fields=["size"])
+    return pending
+
+
+def check_pending_import(pending: PendingImport) -> None:
+    """Check a file without adding anything, unless another process does so already."""
+    if pending.start(PendingImport.State.CHECKING):
+        _work(pending, dry_run=True)
+
+
+def run_pending_import(pending: PendingImport, *, skip_invalid: bool) -> None:
+    """Import a checked file, once, however often this is called."""
+    if pending.start(PendingImport.State.IMPORTING, skip_invalid=skip_invalid):
+        _work(pending, dry_run=False)
+
+
+def resume_pending_import(pending: PendingImport) -> None:
+    """Start over with a file whose process has ended; it has added nothing."""
+    if pending.state == PendingImport.State.CHECKING:
+        check_pending_import(pending)
+    else:
+        run_pending_import(pending, skip_invalid=pending.skip_invalid)
+
+
+def _limit_size(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > settings.MAX_IMPORT_BYTES:
+            raise FileTooLarge
+        yield block
+
+
+def _work(pending: PendingImport, dry_run: bool) -> None:
+    if pending.size <= MAX_FOREGROUND_BYTES:
+        _process(pending, dry_run)
+    else:
+        # The thread ends with the process. The console then offers to resume an unfinished import.
+        name = f"pending import {pending.pk}"
+        thread = threading.Thread(target=_process_in_thread, args=(pending, dry_run), name=name, daemon=True)
+        transaction.on_commit(thread.start)
+
+
+def _process_in_thread(pending: PendingImport, dry_run: bool) -> None:
+    try:
+        with _heartbeat(pending):
+            _process(pending, dry_run)
+    finally:
+        connection.close()
+
+
+def _process(pending: PendingImport, dry_run: bool) -> None:
+    problem = "Something went wrong on the server; its log says what. Nothing was added."
+    try:
+        with pending.open_file() as given, TemporaryFile() as rejected:
+            _import(pending, given, rejected, dry_run)
+        problem = ""
+    except DomainError as error:
+        problem = error.detail
+    finally:
+        if problem:
+            _fail(pending, problem)
+
+
+def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run: bool) -> None:
+    text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["line", "reason", "text"])
+
+    def on_rejected(rejections: list[Rejection]) -> None:
+        rows.writerows([each.line, f"The key {each.reason.value}", each.text] for each in rejections)
+
+    def on_progress(report: ImportReport) -> None:
+        pending.lines = report.lines
+
+    lines = read_keys(given, pending.format, pending.column or None, settings.MAX_IMPORT_BYTES)
+    head = list(islice(lines, 1000))
+    first_keys = [masked(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
+    staged_import = stage_import(
+        policy=pending.policy,
+        files=[chain(head, lines)],
+        audit=AuditContext(operator=pending.operator, request_id=str(pending.pk)),
+        name=pending.name,
+        source=pending.source,
+        skip_invalid=pending.skip_invalid,
+        dry_run=dry_run,
+        on_rejected=on_rejected,
+        on_progress=on_progress,
+    )
+    with staged_import as staged:
+        if dry_run:
+            with suppress(ImportRejected):
+                staged.publish()
+        else:
+            # One transaction, so that the page and the pool always agree.
+            with transaction.atomic():
+                staged.publish()
+                _finish(pending, staged.report, rejected, first_keys, dry_run)
+    if dry_run:
+        with transaction.atomic():
+            _finish(pending, staged.report, rejected, first_keys, dry_run)
+
+
+def _finish(
+    pending: PendingImport, report: ImportReport, rejected: BinaryIO, first_keys: list[str], dry_run: bool
+) -> None:
+    pending.state = PendingImport.State.CHECKED if dry_run else PendingImport.State.DONE
+    pending.key_import = report.key_import
+    pending.lines = report.lines
+    pending.report = {
+        "lines": report.lines,
+        "blank": report.blank,
+        "good": report.good,
+        "added": report.added,
+        "rejected": report.rejected,
+        "nothing_new": report.nothing_new,
+        "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
+        "first": first_keys,
+        "first_rejected": [
+            [each.line, f"The key {each.reason.value}", masked(each.text) if len(each.text) > 7 else each.text]
+            for each in report.first[:MAX_SHOWN_REJECTIONS]
+        ],
+    }
+    pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
+    if report.rejected:
+        rejected.seek(0)
+        pending.write_file(PendingImportPart.Kind.REJECTED, iter(lambda: rejected.read(PART_BYTES), b""))
+    if not dry_run:
+        pending.parts.filter(kind=PendingImportPart.Kind.GIVEN).delete()
+    pending.save()
+
+
+def _fail(pending: PendingImport, problem: str) -> None:
+    pending.state, pending.problem = PendingImport.State.FAILED, problem[:500]
+    pending.parts.all().delete()
+    pending.save(update_fields=["state", "problem", "updated"])
+
+
+@contextmanager
+def _heartbeat(pending: PendingImport) -> Iterator[None]:
+    """Update `alive` and `lines` each second, from a thread: the import itself is one long transaction."""
+    stopped = threading.Event()
+
+    def beat() -> None:
+        try:
+            while not stopped.wait(HEARTBEAT_SECONDS):
+                with suppress(OperationalError):  # the row is locked or the database is busy: the next beat will do
+                    PendingImport.objects.filter(pk=pending.pk, state__in=PendingImport.WORKING).update(
+                        alive=timezone.now(), lines=pending.lines
+                    )
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
