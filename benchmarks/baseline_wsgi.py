@@ -13,7 +13,7 @@ from django.db import connection  # noqa: E402
 from django.http import HttpResponse, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from keygen_site.wsgi_bridge import Threaded  # noqa: E402
+from keygen_site.wsgi_bridge import ThreadedWSGI  # noqa: E402
 
 settings.ROOT_URLCONF = __name__
 settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
@@ -35,4 +35,4 @@ def health(request):
 
 urlpatterns = [path("bare", bare), path("select", select), path("v1/health", health)]
 wsgi_application = get_wsgi_application()
-application = Threaded(wsgi_application, settings.THREADS)
+application = ThreadedWSGI(wsgi_application, settings.THREADS)

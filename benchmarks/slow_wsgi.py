@@ -8,7 +8,7 @@ import time
 from django.conf import settings
 
 from keygen_site.wsgi import application as prompt_application
-from keygen_site.wsgi_bridge import Threaded
+from keygen_site.wsgi_bridge import ThreadedWSGI
 
 PAUSE = 0.2  # seconds
 
@@ -22,4 +22,4 @@ def wsgi_application(environ, start_response):
     return answer
 
 
-application = Threaded(wsgi_application, settings.THREADS)
+application = ThreadedWSGI(wsgi_application, settings.THREADS)

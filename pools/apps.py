@@ -8,8 +8,8 @@ class PoolsConfig(AppConfig):
     verbose_name = "Pools"
 
     def ready(self):
-        from keygen_site.observability.metrics import register
+        from keygen_site.observability.metrics import register_collector
         from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
 
-        register(PoolCollector())
+        register_collector(PoolCollector())

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
-from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
-from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.admin.base import AccountScopedFilter, ReadOnlyAdmin, format_time
+from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.models import User
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import License, Policy
@@ -18,7 +18,7 @@ from licensing.services import issue_license
 
 
 class Suspend(ConfirmedAction):
-    name, label, done, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
+    name, label, past_tense, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
 
     def applies_to(self, license):
         return not license.suspended
@@ -31,7 +31,7 @@ class Suspend(ConfirmedAction):
 
 
 class Reinstate(ConfirmedAction):
-    name, label, done, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
+    name, label, past_tense, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
 
     def applies_to(self, license):
         return license.suspended
@@ -44,7 +44,7 @@ class Reinstate(ConfirmedAction):
 
 
 class Renew(ConfirmedAction):
-    name, label, done, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
+    name, label, past_tense, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
 
     def applies_to(self, license):
         return bool(license.policy.duration and license.expiry)
@@ -57,7 +57,7 @@ class Renew(ConfirmedAction):
 
 
 class Revoke(ConfirmedAction):
-    name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
+    name, label, past_tense, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
 
     def consequences(self, licenses):
         return [
@@ -112,10 +112,10 @@ class LicenseAdmin(ReadOnlyAdmin):
     """What somebody may use. What can be done with a license are acts; its key stays masked."""
 
     hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
-    acts = [Suspend(), Reinstate(), Renew(), Revoke()]
+    confirmed_actions = [Suspend(), Reinstate(), Renew(), Revoke()]
     list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
     list_select_related = ["policy", "owner"]
-    list_filter = [StatusFilter, ("policy", AccountScoped), ("product", AccountScoped)]
+    list_filter = [StatusFilter, ("policy", AccountScopedFilter), ("product", AccountScopedFilter)]
     search_fields = ["name"]
     search_help_text = "The whole key, an id, the owner's e-mail, or part of the name"
     fieldsets = [
@@ -149,9 +149,9 @@ class LicenseAdmin(ReadOnlyAdmin):
         """Issue a license: a form of its own, for the service decides what comes of it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if answer := sent_before(request):
+        if answer := replay_if_sent(request):
             return answer
-        policies = self.of_account(Policy.objects.all(), request, "account")
+        policies = self.restrict_to_account(Policy.objects.all(), request, "account")
         form = IssueForm(
             request.POST if request.method == "POST" else None,
             policies=policies,
@@ -159,7 +159,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         )
         if request.method == "POST" and form.is_valid():
             try:
-                return once(request, lambda: self._issue(request, form.cleaned_data))
+                return run_form_once(request, lambda: self._issue(request, form.cleaned_data))
             except ValidationError as error:
                 for problem in error.messages:
                     form.add_error(None, problem)
@@ -175,15 +175,15 @@ class LicenseAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/act.html", context)
 
-    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
+    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> SecretResponse:
         terms = {name: values[name] or None for name in ("policy", "name", "owner")}
         license = issue_license(audit=audit_context_of(request, values["reference"]), **terms)
         self.log_addition(request, license, "Issued")
-        return Shown(
+        return SecretResponse(
             title="A license was issued",
             text=license.revealed or license.key,
             section=str(self.opts.verbose_name_plural),
-            back=self._page_of(license),
+            back=self.change_url(license),
             again=not license.revealed,
         )
 
@@ -201,11 +201,11 @@ class LicenseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="expires", ordering="expiry")
     def expires(self, license):
-        return moment(license.expiry) if license.expiry else "never"
+        return format_time(license.expiry) if license.expiry else "never"
 
     @admin.display(description="issued", ordering="created")
     def since(self, license):
-        return moment(license.created)
+        return format_time(license.created)
 
     @admin.display(description="key")
     def masked(self, license):

@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from accounts.admin.base import AccountScoped, ConsoleAdmin, ConsoleForm, moment
+from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ConsoleForm, format_time
 from licensing.models import Policy
 
 
@@ -16,7 +16,7 @@ class PolicyAdmin(ConsoleAdmin):
     hint = "There is no policy yet. It belongs to a product: add that first, then a policy with a pool."
     list_display = ["name", "product", "has_pool", "duration", "since"]
     list_select_related = ["product"]
-    list_filter = ["use_pool", ("product", AccountScoped)]
+    list_filter = ["use_pool", ("product", AccountScopedFilter)]
     search_fields = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "product"]}),
@@ -99,4 +99,4 @@ class PolicyAdmin(ConsoleAdmin):
 
     @admin.display(description="since", ordering="id")
     def since(self, policy):
-        return moment(policy.created)
+        return format_time(policy.created)

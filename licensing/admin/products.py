@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from accounts.admin.base import ConsoleAdmin, moment
+from accounts.admin.base import ConsoleAdmin, format_time
 from accounts.admin.token_pages import MakeToken
 from licensing.models import Product
 
@@ -9,7 +9,7 @@ from licensing.models import Product
 class ProductAdmin(ConsoleAdmin):
     """What is sold."""
 
-    acts = [MakeToken()]
+    confirmed_actions = [MakeToken()]
     hint = "There is no product yet. Add what you sell; its policies and their pools come next."
     list_display = ["name", "code", "since"]
     list_select_related = ["account"]
@@ -24,4 +24,4 @@ class ProductAdmin(ConsoleAdmin):
 
     @admin.display(description="since", ordering="id")
     def since(self, product):
-        return moment(product.created)
+        return format_time(product.created)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Account, Token, User
 from keygen_site.db.advisory_locks import lock_key_text
-from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, masked
+from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
@@ -321,7 +321,7 @@ class License(Resource):
     @property
     def masked(self):
         """Its key as it may be shown to anybody."""
-        return masked(self.key)
+        return mask_key(self.key)
 
     def is_expired(self, now):
         return self.expiry is not None and self.expiry < now

@@ -5,7 +5,7 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
-from accounts.admin.form_once import Shown
+from accounts.admin.form_once import SecretResponse
 from pools.services.keys import return_key, reveal_key, withdraw_import, withdraw_key
 from pools.services.statistics import MOST_COUNTED, left_of
 
@@ -13,7 +13,7 @@ from pools.services.statistics import MOST_COUNTED, left_of
 class Reveal(ConfirmedAction):
     """Show a key in clear, for a few minutes and to the operator who asked for it only."""
 
-    name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
+    name, label, past_tense, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
     for_many = False
     form_class = ReferenceForm
 
@@ -28,12 +28,12 @@ class Reveal(ConfirmedAction):
             "It stays in its pool and will be handed out to a customer: withdraw it if it shall not.",
         ]
 
-    def do(self, admin, request, keys, values):
-        return Shown(
+    def run(self, admin, request, keys, values):
+        return SecretResponse(
             title="A key, in clear",
             text=reveal_key(keys[0], audit_context_of(request, values["reference"])),
             section=str(admin.opts.verbose_name_plural),
-            back=admin._page_of(keys[0]),
+            back=admin.change_url(keys[0]),
             again=True,
         )
 
@@ -49,7 +49,7 @@ class ReturnForm(ReferenceForm):
 
 
 class Return(ConfirmedAction):
-    name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
+    name, label, past_tense, permission = "return", "Return to pool", "Returned", "pools.return_key"
     form_class = ReturnForm
 
     def applies_to(self, key):
@@ -67,7 +67,7 @@ class Return(ConfirmedAction):
 
 
 class Withdraw(ConfirmedAction):
-    name, label, done, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
+    name, label, past_tense, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
     form_class = ReferenceForm
 
     def applies_to(self, key):
@@ -86,9 +86,15 @@ class Withdraw(ConfirmedAction):
 class WithdrawRest(ConfirmedAction):
     """Take what is left of an import out of circulation. It takes several transactions; done again, it goes on."""
 
-    name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
+    name, label, past_tense, permission, danger = (
+        "withdraw",
+        "Withdraw the rest",
+        "Withdrawn",
+        "pools.withdraw_key",
+        True,
+    )
     for_many = False
-    once = False
+    runs_once = False
     form_class = ReferenceForm
 
     def consequences(self, imports):
@@ -99,7 +105,7 @@ class WithdrawRest(ConfirmedAction):
             "Keys that were popped before are not touched.",
         ]
 
-    def do(self, admin, request, imports, values):
+    def run(self, admin, request, imports, values):
         withdrawn = withdraw_import(key_import=imports[0], audit=audit_context_of(request, values["reference"]))
         admin.message_user(request, f"{withdrawn:,} keys were withdrawn.")
         return HttpResponseRedirect(reverse("admin:pools_keyimport_change", args=[imports[0].pk]))

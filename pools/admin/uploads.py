@@ -91,7 +91,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
         """Take keys or a file; what would come of it is on the next page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        policies = self.of_account(Policy.objects.filter(use_pool=True), request, "account")
+        policies = self.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account")
         policy = policies.filter(pk=policy).select_related("account", "product").first()
         if policy is None:
             raise Http404

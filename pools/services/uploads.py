@@ -12,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import masked
+from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from pools.key_files import FileTooLarge, format_of, read_keys
 from pools.models import PendingImport, PendingImportPart
@@ -122,7 +122,7 @@ def _import(upload, file, rejected, dry_run):
 
     lines = read_keys(file, upload.format, upload.column or None, settings.MAX_IMPORT_BYTES)
     ahead = list(islice(lines, 1000))
-    first = [masked(line.text) for line in ahead if line.text and not line.reason][:FIRST_KEYS]
+    first = [mask_key(line.text) for line in ahead if line.text and not line.reason][:FIRST_KEYS]
     keys = stage_import(
         policy=upload.policy,
         files=[chain(ahead, lines)],
@@ -162,7 +162,7 @@ def _finish(upload, report, rejected, first, dry_run):
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": first,
         "first_rejected": [
-            [each.line, f"The key {each.reason.value}", masked(each.text) if len(each.text) > 7 else each.text]
+            [each.line, f"The key {each.reason.value}", mask_key(each.text) if len(each.text) > 7 else each.text]
             for each in report.first[:FIRST_REJECTED]
         ],
     }
