@@ -67,7 +67,7 @@ class WellFormedRequestMiddleware:
 def skip_for_api(middleware: Any) -> Any:
     """Make a subclass of a middleware that API requests bypass; the API uses no cookies."""
 
-    class SkippedForAPI(middleware):  # type: ignore[misc]
+    class SkippedForAPI(middleware):
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
             if request.path_info.startswith(API_PREFIX):
                 return self.get_response(request)

@@ -11,7 +11,6 @@ from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, ru
 from accounts.models import Account
 from accounts.services import create_account
 
-
 FIELDS = ("name", "slug", "status", "protected")
 
 

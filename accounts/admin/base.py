@@ -40,7 +40,7 @@ class BoundedPaginator(Paginator):
     """Pages of a list of up to ten million rows, of which only MAX_COUNTED_ROWS are counted and shown."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return min(self._counted, MAX_COUNTED_ROWS)
 
     @cached_property

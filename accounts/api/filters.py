@@ -64,7 +64,7 @@ class TokenFilterSet(FilterSet):
 
 class StatusFilter(EnumFilter):
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.with_status(value.upper())  # type: ignore[attr-defined]
+        return queryset.with_status(value.upper())
 
 
 class RolesFilter(QueryFilter):

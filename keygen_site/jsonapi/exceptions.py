@@ -137,7 +137,7 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
 def endpoint_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
     """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
-        return defaults.page_not_found(request, exception)  # type: ignore[arg-type]
+        return defaults.page_not_found(request, exception)
     return error_response(request, EndpointNotFound())
 
 

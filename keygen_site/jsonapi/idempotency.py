@@ -124,7 +124,7 @@ def stored_response(key: str, request: APIRequest, fingerprint: bytes) -> Respon
 
 
 def _scope(key: str, request: APIRequest) -> dict[str, Any]:
-    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}  # type: ignore[attr-defined]
+    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}
 
 
 def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:

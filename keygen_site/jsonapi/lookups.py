@@ -70,7 +70,7 @@ class Parent:
 
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(lambda bearer: self.rows.visible_to(bearer))  # type: ignore[attr-defined]
+        return Lookup(lambda bearer: self.rows.visible_to(bearer))
 
     def find(self, identifier: str, bearer: Bearer) -> Any:
         """The parent.

@@ -199,6 +199,6 @@ def open_chunked(request: HttpRequest) -> bool:
     environ = request.META
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not environ.get("CONTENT_LENGTH")
     if chunked and environ.get("wsgi.input_terminated"):
-        request._stream = environ["wsgi.input"]  # type: ignore[attr-defined]
+        request._stream = environ["wsgi.input"]
         return True
     return False

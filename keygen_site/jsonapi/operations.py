@@ -163,7 +163,7 @@ def operation(
         deprecated: whether it exists for earlier API versions only.
     """
     if inspect.isclass(gives):
-        gives = Gives(gives)  # type: ignore[arg-type]
+        gives = Gives(gives)
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         declared = Operation(
@@ -171,7 +171,7 @@ def operation(
             " ".join((inspect.getdoc(method) or "").split()),
             permission,
             takes,
-            gives,  # type: ignore[arg-type]
+            gives,
             locks,
             idempotent,
             document_first,

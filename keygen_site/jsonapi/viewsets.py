@@ -199,7 +199,7 @@ class BaseViewSet(GenericViewSet[Any]):
     @classmethod
     def visible(cls, action: str, bearer: Bearer, parent_id: UUID | None, now: datetime) -> Rows:
         """The rows that a bearer may see at this URL."""
-        rows = cls.rows(action, now).visible_to(bearer)  # type: ignore[attr-defined]
+        rows = cls.rows(action, now).visible_to(bearer)
         return cls.parent.narrow(rows, parent_id) if cls.parent else rows  # type: ignore[arg-type]
 
     @property
@@ -207,7 +207,7 @@ class BaseViewSet(GenericViewSet[Any]):
         return getattr(self, self.parent.name).pk if self.parent else None
 
     def get_queryset(self) -> Rows:
-        return self.visible(self.action, self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
+        return self.visible(self.action, self.request.user, self.parent_id, timezone.now())
 
     def find_row(self, *, locked: bool) -> Any:
         """The row that the URL names, locked until the transaction ends if the operation locks.
@@ -215,7 +215,7 @@ class BaseViewSet(GenericViewSet[Any]):
         Raises:
             NotFound: it does not exist, or the bearer may not see it.
         """
-        row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
+        row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())
         if row is None:
             raise NotFound.of(self.serializer_class.Meta.model._meta.verbose_name, self.kwargs["pk"])
         return row
@@ -275,7 +275,7 @@ class ListMixin(BaseViewSet):
         """The newest first."""
         if self.is_plain_first_page(request):
             limit = limit_of(request.query_params)
-            rows = self._first_page.rows(limit, self.parent_id, timezone.now(), bearer=request.user)  # type: ignore[arg-type]
+            rows = self._first_page.rows(limit, self.parent_id, timezone.now(), bearer=request.user)
             return self._response(rows)
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response([self.serializer_class.resource_object(row) for row in page or ()])

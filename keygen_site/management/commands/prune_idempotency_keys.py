@@ -20,7 +20,7 @@ class Command(BaseCommand):
             "--hours", type=int, default=MIN_HOURS, help="how long stored responses are kept: 24 hours or more"
         )
 
-    def handle(self, *, hours: int, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, hours: int, **options: Any) -> None:
         old = IdempotentResponse.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, MIN_HOURS)))
         pruned = 0
         while True:
