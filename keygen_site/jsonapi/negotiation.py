@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.http import HttpRequest, UnreadablePostError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
 from rest_framework_json_api.renderers import JSONRenderer as PackageRenderer
 
 from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
@@ -190,15 +191,17 @@ def select_parser(content_type: str | None, parsers: Sequence[BaseParser]) -> Ba
     return UnreadParser()
 
 
-def open_chunked(request: HttpRequest) -> bool:
-    """Make the body of a chunked request readable. Returns whether the request is chunked.
+def open_chunked(request: HttpRequest, wrapper: Request) -> None:
+    """Make the body of a chunked request readable, by Django and by DRF.
 
     Django reads no body without a Content-Length, which such a request lacks. If the server sets
     `wsgi.input_terminated`, reading stops at the end of the body.
+
+    Args:
+        wrapper: DRF's request.
     """
     environ = request.META
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not environ.get("CONTENT_LENGTH")
     if chunked and environ.get("wsgi.input_terminated"):
         request._stream = environ["wsgi.input"]
-        return True
-    return False
+        wrapper._stream = cast(Any, request)

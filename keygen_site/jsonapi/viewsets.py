@@ -250,11 +250,9 @@ class BaseViewSet(GenericViewSet[Any]):
     # DRF's hooks -----------------------------------------------------------------------------------------------------
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> APIRequest:
-        chunked = open_chunked(request)
-        wrapped = cast(APIRequest, super().initialize_request(request, *args, **kwargs))
-        if chunked:
-            wrapped._stream = cast(Any, request)  # without a length DRF would not read the body
-        return wrapped
+        wrapper = cast(APIRequest, super().initialize_request(request, *args, **kwargs))
+        open_chunked(request, wrapper)
+        return wrapper
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
