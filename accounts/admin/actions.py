@@ -1,12 +1,12 @@
 """Actions of operators on rows, each with a page that first says what will happen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.audit import AuditContext
@@ -64,7 +64,7 @@ class ConfirmedAction:
         """The sentences that say what will happen."""
         return []
 
-    def apply(self, row: Any, audit: AuditContext, values: Mapping[str, Any]) -> None:
+    def apply(self, row: Any, audit: AuditContext, values: dict[str, Any]) -> None:
         """Run the action on one row, which is locked.
 
         Raises:
@@ -73,7 +73,7 @@ class ConfirmedAction:
         raise NotImplementedError
 
     def run(
-        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: Mapping[str, Any]
+        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
     ) -> HttpResponse:
         """Apply the action to each row, report the outcome, and return the next page."""
         refused: dict[str, list[Any]] = {}
@@ -95,7 +95,7 @@ class ConfirmedAction:
             admin.message_user(request, f"Left as they are: {len(some):,}, which {reason}.", messages.WARNING)
         return HttpResponseRedirect(self.next_page(admin, rows))
 
-    def next_page(self, admin: "ConsoleAdmin", rows: Sequence[models.Model]) -> str:
+    def next_page(self, admin: "ConsoleAdmin", rows: Sequence[Any]) -> str:
         """The URL of the next page: the row's page, or the list."""
         return admin.change_url(rows[0]) if len(rows) == 1 else admin.changelist_url()
 

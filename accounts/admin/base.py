@@ -165,12 +165,11 @@ class ConsoleAdmin(StrictAdmin):
 
     # Visibility ------------------------------------------------------------------------------------------------------
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+    # The results are `Any`, because querysets of our models have methods of their own.
+    def get_queryset(self, request: HttpRequest) -> Any:
         return self.restrict_to_account(super().get_queryset(request), request)
 
-    def restrict_to_account(
-        self, rows: QuerySet[Any], request: HttpRequest, account_path: str | None = None
-    ) -> QuerySet[Any]:
+    def restrict_to_account(self, rows: Any, request: HttpRequest, account_path: str | None = None) -> Any:
         """The rows that the operator may see."""
         operator = operator_of(request)
         if operator.is_superuser:

@@ -1,6 +1,6 @@
 """The action that creates a token and shows its text for a few minutes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -48,7 +48,7 @@ class MakeToken(ConfirmedAction):
         ]
 
     def run(
-        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: Mapping[str, Any]
+        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
     ) -> HttpResponse:
         bearer = rows[0]
         if not operator_of(request).is_superuser and not may_make_token(actor_of(request), bearer):

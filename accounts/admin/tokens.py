@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -21,7 +21,7 @@ class Revoke(ConfirmedAction):
     def consequences(self, rows: Sequence[Token]) -> list[str]:
         return ["Requests with it are refused at once. It cannot be brought back."]
 
-    def apply(self, row: Token, audit: AuditContext, values: Mapping[str, Any]) -> None:
+    def apply(self, row: Token, audit: AuditContext, values: dict[str, Any]) -> None:
         row.delete()
 
     def next_page(self, admin: ConsoleAdmin, rows: Sequence[Any]) -> str:
@@ -41,8 +41,7 @@ class TokenAdmin(ReadOnlyAdmin):
     readonly_fields = ["name", "kind", "speaks_for", "expires", "since"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
-        tokens: Any = super().get_queryset(request)
-        return tokens.with_roles().prefetch_related("bearer")
+        return super().get_queryset(request).with_roles().prefetch_related("bearer")
 
     def may_run(self, request: HttpRequest, row: Token, action: ConfirmedAction) -> bool:
         return may_change(actor_of(request), row.bearer, action.change)

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -54,7 +54,7 @@ class Ban(ConfirmedAction):
     def consequences(self, rows: Sequence[User]) -> list[str]:
         return ["Nobody gets in as them any more: neither the console, nor the API with any of their tokens."]
 
-    def apply(self, row: User, audit: AuditContext, values: Mapping[str, Any]) -> None:
+    def apply(self, row: User, audit: AuditContext, values: dict[str, Any]) -> None:
         row.ban()
 
 
@@ -68,7 +68,7 @@ class Unban(ConfirmedAction):
     def consequences(self, rows: Sequence[User]) -> list[str]:
         return ["They may sign in again, and their tokens work again."]
 
-    def apply(self, row: User, audit: AuditContext, values: Mapping[str, Any]) -> None:
+    def apply(self, row: User, audit: AuditContext, values: dict[str, Any]) -> None:
         row.unban()
 
 
