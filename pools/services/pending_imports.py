@@ -14,7 +14,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import masked
+from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
 from pools.key_files import FileTooLarge, guess_format, read_keys
@@ -135,7 +135,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
 
     lines = read_keys(given, pending.format, pending.column or None, settings.MAX_IMPORT_BYTES)
     head = list(islice(lines, 1000))
-    first_keys = [masked(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
+    first_keys = [mask_key(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
     staged_import = stage_import(
         policy=pending.policy,
         files=[chain(head, lines)],
@@ -177,7 +177,7 @@ def _finish(
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": first_keys,
         "first_rejected": [
-            [each.line, f"The key {each.reason.value}", masked(each.text) if len(each.text) > 7 else each.text]
+            [each.line, f"The key {each.reason.value}", mask_key(each.text) if len(each.text) > 7 else each.text]
             for each in report.first[:MAX_SHOWN_REJECTIONS]
         ],
     }
