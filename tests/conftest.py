@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.test.client import ClientHandler
 from django.test.signals import setting_changed
+from django.test.utils import override_settings
 
 from accounts.audit import AuditContext
 from pools.popping import forget_hints
@@ -64,6 +65,13 @@ def _encoded(data):
     if isinstance(data, bytes):
         return data
     return orjson.dumps(data)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords():
+    """Argon2 is slow on purpose. `tests/accounts/test_passwords.py` has the product's own hashers."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture

@@ -119,6 +119,13 @@ class TestRefusal:
 
         assert_refused(sign_in(email, password), UNAUTHORIZED, NO_MATCH)
 
+    @pytest.mark.parametrize("email", ["nobody@acme.test", "admin@rival.test", "admin@acme.test", "joe@acme.test"])
+    def test_computes_one_hash_whether_or_not_the_user_exists(self, sign_in, joe, rival, hashed, email):
+        """The time must not reveal it: unknown, of another account, without a password, with another password."""
+        sign_in(email, "wrong")
+
+        assert hashed == ["wrong"]
+
     def test_lets_the_banned_in_and_then_refuses_them(self, sign_in, joe):
         joe.ban()
 
