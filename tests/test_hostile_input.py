@@ -15,6 +15,7 @@ from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
 from tests.fuzzing import CASES, ID, address, assert_answered, world_of
 from tests.pools.documents import key_document
+from tests.tables import each_row
 
 WRITES = [(method, path) for method, path in CASES if method in ("POST", "PATCH")]
 
@@ -61,7 +62,7 @@ BODIES = {
 
 
 class TestDocument:
-    @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+    @each_row("body", BODIES.values())
     def test_of_every_shape(self, api, acme, world, body):
         speaker = api(acme.admin)
 
@@ -168,10 +169,9 @@ HEADERS = {
 
 
 class TestHeaders:
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "value"),
         [(name, value) for name, values in HEADERS.items() for value in values],
-        ids=lambda text: ascii(text)[:40],
     )
     def test_of_every_shape(self, api, acme, world, name, value):
         token = api(acme.admin).token
