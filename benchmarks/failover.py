@@ -18,7 +18,7 @@ import time
 from benchmarks.faults import torment
 from benchmarks.replicas import replicated_postgresql
 from benchmarks.servers import migrate, server
-from tests.database import ENVIRONMENT
+from benchmarks.testbed.postgresql import ENVIRONMENT
 
 BEFORE = 4  # the share of the pool, as one in so many, that is popped before the primary dies
 BEHIND = 1  # seconds in which the replica gets nothing

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.database import for_server
+from benchmarks.testbed.postgresql import for_server
 
 # A shell looks after both, which live in the folders one and two: it ends them when the pipe to its parent closes.
 # Each line it reads is a command; it answers each with a line. `synchronous_standby_names` is set on whichever is the

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
-from tests.fuzzing import CASES, ID, address, assert_answered, world_of
+from tests.fuzzing import CASES, ID, address, assert_answered, examples, world_of
 from tests.pools.documents import key_document
 from tests.tables import each_row
 
@@ -235,10 +235,7 @@ def encoded(document):
 )
 @example(case=("GET", "/v1/accounts/{account}/licenses/{id}"), identifier="\ud7ff", query={}, document=None, headers={})
 @settings(
-    max_examples=1_000,
-    deadline=None,
-    derandomize=True,
-    database=None,
+    max_examples=examples(1_000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_nothing_that_is_made_up_breaks_it(case, identifier, query, document, headers, acme, api, world):
