@@ -57,7 +57,9 @@ def described(mode, each_rule):
         each_rule: whether also one for each rule of a schema is made.
     """
     generation = {"mode": mode, "with-security-parameters": False, "database": "none"}
-    config = schemathesis.Config.from_dict({"generation": generation, "phases": {"coverage": {"enabled": each_rule}}})
+    # The examples are requests that the description allows, whatever the mode.
+    phases = {"coverage": {"enabled": each_rule}, "examples": {"enabled": mode == "positive"}}
+    config = schemathesis.Config.from_dict({"generation": generation, "phases": phases})
     schema = schemathesis.openapi.from_dict(closed(json.loads(json.dumps(build()))), config=config)
     schema.app = application
     return schema

@@ -36,7 +36,11 @@ done
 rm -rf "$PWD"
 """
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST = {
+    **{"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
+    **{"wal_level": "minimal", "max_wal_senders": "0", "checkpoint_timeout": "1h", "max_wal_size": "4GB"},
+    "jit": "off",
+}
 
 
 @contextmanager
