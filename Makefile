@@ -23,7 +23,7 @@ test: .venv/.dev
 	@failed=0; \
 	for database in sqlite postgresql; do \
 		echo "== $$database"; \
-		$(BIN)/python -m pytest -n 2 --database $$database $(ARGS) || failed=1; \
+		$(BIN)/python -m pytest -n 2 --dist worksteal --database $$database $(ARGS) || failed=1; \
 	done; \
 	exit $$failed
 

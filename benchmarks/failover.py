@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.faults import ERROR_FIGURES, empty_under_faults
 from benchmarks.replicas import replicated_postgresql
 from benchmarks.servers import migrate, server
-from tests.database import ENVIRONMENT
+from benchmarks.testbed.postgresql import ENVIRONMENT
 
 if TYPE_CHECKING:
     from benchmarks.pools import DemoPool

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
-from tests.database import for_server
+from benchmarks.testbed.postgresql import for_server
 
 # A shell script runs both servers, in the folders one and two, and stops them when the pipe to its parent closes. It
 # reads commands from lines, and prints a line after each. `synchronous_standby_names` is set on the primary when its

@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 from benchmarks.poolers import pgbouncer
 from benchmarks.testbed.live_server import wait_for
-from tests.database import ENVIRONMENT, crashable_postgresql_server
+from benchmarks.testbed.postgresql import ENVIRONMENT, crashable_postgresql_server
 
 ROOT = Path(__file__).parent.parent
 
