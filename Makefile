@@ -1,12 +1,12 @@
-# run: the server with demo data.  test: the suite on both databases.  test-browser: the console in Chromium.
-# lint: style, types, migrations.  bench: figures.  licenses: writes docs/licenses.md.  audit: known weaknesses.
+# run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
+# lint: style, types, migrations.  bench: benchmarks.  licenses: writes docs/licenses.md.  audit: known vulnerabilities.
 
-.DELETE_ON_ERROR:  # half an .env is worse than none
+.DELETE_ON_ERROR:  # an incomplete .env must not stay
 
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
-# More arguments for pytest, or for the benchmarks: make test ARGS="tests/pools -k pop"
+# Arguments of pytest or the benchmarks: make test ARGS="tests/pools -k pop"
 ARGS ?=
 
 .PHONY: run test test-browser lint bench licenses audit
@@ -18,12 +18,12 @@ run: .venv/.run .env
 	$(BIN)/granian --interface asginl --no-ws --host 127.0.0.1 --port $(PORT) --workers 2 --respawn-failed-workers \
 		keygen_site.asgi:application
 
-# Both always run: what fails on one database only is worth knowing at once.
+# Runs on both databases even if the first fails, to show whether an error is specific to one.
 test: .venv/.dev
 	@failed=0; \
 	for database in sqlite postgresql; do \
 		echo "== $$database"; \
-		$(BIN)/python -m pytest -n 2 --database $$database $(ARGS) || failed=1; \
+		$(BIN)/python -m pytest -n 2 --dist worksteal --database $$database $(ARGS) || failed=1; \
 	done; \
 	exit $$failed
 
@@ -43,11 +43,11 @@ lint: .venv/.dev
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# docs/licenses.md
+# Writes docs/licenses.md.
 licenses: .venv/.dev
 	$(BIN)/python -m tests.dependency_licenses
 
-# Known weaknesses of what requirements.txt pins. Asks the package index, so it needs a network.
+# Lists known vulnerabilities of the packages in requirements.txt. Needs a network.
 audit: .venv/.audit
 	.venv/.audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
 
@@ -58,7 +58,7 @@ audit: .venv/.audit
 .env:
 	@umask 077; secret=$$($(PYTHON) -c "import secrets; print(secrets.token_urlsafe(50))"); \
 	sed "s/^SECRET_KEY=.*/SECRET_KEY=$$secret/" .env.example > $@
-	@echo "Made .env with a secret of its own."
+	@echo "Created .env with a random SECRET_KEY."
 
 .venv/.run: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -27,9 +27,13 @@ class AuditContext:
 
     @property
     def actor(self) -> str:
-        """The operator or the bearer, in words that last: `ann@acme.test`, `manage.py pop_key`, `products <id>`."""
-        return self.operator or f"{self.bearer_type} {self.bearer_id}"
+        return describe_actor(self.operator, self.bearer_type, self.bearer_id)
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name; the ledger has columns of these names."""
         return dict(vars(self))
+
+
+def describe_actor(operator: str, bearer_type: str, bearer_id: UUID | None) -> str:
+    """The operator or the bearer, in words that last: `ann@acme.test`, `manage.py pop_key`, `products <id>`."""
+    return operator or f"{bearer_type} {bearer_id}".strip()

@@ -1,43 +1,54 @@
-"""Clients of the API that keep on asking until they have an answer, many at a time."""
+"""Clients of the API that repeat requests until they get a response, and threads to run many of them."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from threading import Thread
 from time import monotonic, sleep
+from typing import Any, TypeVar
 from uuid import uuid4
+
+Result = TypeVar("Result")
 
 
 @dataclass
-class Answer:
-    """What one request came to. `began`, `ended`: seconds on a clock that all share; `tries`: 1 unless repeated."""
+class Response:
+    """A response.
+
+    Attributes:
+        status, document: of the response.
+        began, ended: when the request was sent and the response complete, by `time.monotonic()`.
+        tries: how often the request was sent.
+    """
 
     status: int
-    document: dict
+    document: dict[str, Any]
     began: float
     ended: float
     tries: int = 1
 
     @property
-    def detail(self):
+    def detail(self) -> str:
         return self.document["errors"][0]["detail"] if "errors" in self.document else ""
 
     @property
-    def key(self):
+    def key(self) -> str | None:
         return self.document["data"]["attributes"]["key"] if "data" in self.document else None
 
 
 class Client:
-    """One client with one connection."""
+    """A client with one connection."""
 
-    def __init__(self, port, token):
-        self.port, self.token, self.connection = port, token, None
+    def __init__(self, port: int, token: str) -> None:
+        self.port, self.token = port, token
+        self.connection: HTTPConnection | None = None
 
-    def ask(self, method, path, document=None, **headers):
-        """One request and its answer.
+    def send(self, method: str, path: str, document: dict[str, Any] | None = None, **headers: str) -> Response:
+        """Send a request and return the response.
 
         Raises:
-            OSError, HTTPException: the connection broke; nobody knows whether the request had its effect.
+            OSError, HTTPException: the connection broke; it is unknown whether the request had its effect.
         """
         body = None if document is None else json.dumps(document)
         headers = {"Authorization": f"Bearer {self.token}", **headers}
@@ -52,37 +63,40 @@ class Client:
             self.connection = None
             raise
         document = json.loads(content) if content.startswith(b"{") else {"errors": [{"detail": content.decode()}]}
-        return Answer(response.status, document, began, monotonic())
+        return Response(response.status, document or {}, began, monotonic())
 
-    def insist(self, method, path, document=None, seconds=120):
-        """The same under a name of its own, again and again until somebody answers for good (below 500, not 409)."""
-        name = {"Idempotency-Key": uuid4().hex}
+    def send_until_done(
+        self, method: str, path: str, document: dict[str, Any] | None = None, seconds: float = 120
+    ) -> Response:
+        """Repeat a request with an Idempotency-Key until a response is final: below 500, and not 409."""
+        idempotency_key = {"Idempotency-Key": uuid4().hex}
         began, tries = monotonic(), 0
         while monotonic() - began < seconds:
             tries += 1
             try:
-                answer = self.ask(method, path, document, **name)
+                response = self.send(method, path, document, **idempotency_key)
             except (OSError, HTTPException):
                 sleep(0.02)
                 continue
-            if answer.status < 500 and answer.status != 409:
-                answer.began, answer.tries = began, tries
-                return answer
+            if response.status < 500 and response.status != 409:
+                response.began, response.tries = began, tries
+                return response
             sleep(0.02)
-        raise TimeoutError(f"no answer to {method} {path} within {seconds} s")
+        raise TimeoutError(f"no final response to {method} {path} within {seconds} s")
 
 
-def at_once(works):
-    """Run functions in threads, all at the same time; returns what they returned, in their order."""
-    results, failures = [None] * len(works), []
+def run_in_threads(functions: Sequence[Callable[[], Result]]) -> list[Result]:
+    """Run functions in a thread each, and return their results in order."""
+    results: list[Any] = [None] * len(functions)
+    failures: list[BaseException] = []
 
-    def run(index, work):
+    def run(index: int, function: Callable[[], Result]) -> None:
         try:
-            results[index] = work()
+            results[index] = function()
         except BaseException as error:
             failures.append(error)
 
-    threads = [Thread(target=run, args=pair) for pair in enumerate(works)]
+    threads = [Thread(target=run, args=pair) for pair in enumerate(functions)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,11 +1,11 @@
-"""Does popping stay fast while a large pool drains?
+"""Measures whether pops stay fast while a large pool drains.
 
     python -m benchmarks.drain [--keys 500000] [--processes 4] [--plain] [--json FILE]
 
-PostgreSQL with autovacuum off, which is as bad as it gets: every popped key leaves a dead entry in the index that the
-next claim begins with. Drained twice, the second time with another session's old snapshot open, as a dump or a long
-report has it; printed are the pops per second of each tenth, and the last tenth to the first. `--plain` takes the start
-hint away (`pools.popping`) to show what it is for. No HTTP: the claim itself, with the ledger.
+The worst case: PostgreSQL with autovacuum off, where every popped key leaves a dead entry in the index that the next
+pop scans. Drains a pool twice, the second time with an old snapshot open in another session, as of a dump or a long
+report. Prints the pops per second of each tenth of the keys, and the ratio of the last tenth to the first. `--plain`
+switches the start hint of `pools.popping` off, to show its effect. Without HTTP: only the pop and its ledger entry.
 """
 
 import argparse
@@ -13,13 +13,18 @@ import json
 import multiprocessing
 import sys
 import time
+from argparse import Namespace
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any
+from uuid import UUID
 
 from benchmarks.servers import database
 
 WINDOWS = 10
+MIN_LAST_TO_FIRST = 0.85
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=500_000)
     parser.add_argument("--processes", type=int, default=4)
@@ -35,34 +40,34 @@ def main():
         rows = [drain(options, old_snapshot) for old_snapshot in (False, True)]
     if options.json:
         json.dump(rows, options.json, indent=2)
-    sys.exit(0 if all(row["last to first"] >= 0.85 for row in rows) else 1)
+    sys.exit(0 if all(row["last to first"] >= MIN_LAST_TO_FIRST for row in rows) else 1)
 
 
-def drain(options, old_snapshot):
-    """Empty a new pool by some processes; the rate of each tenth."""
+def drain(options: Namespace, old_snapshot: bool) -> dict[str, Any]:
+    """Pop all keys of a new pool in several processes; returns the rate of each tenth."""
     from django.db import connection
 
     from benchmarks.pools import DemoPool
 
     pool = DemoPool(options.keys)
     snapshot = open_snapshot() if old_snapshot else None
-    connection.close()  # before the fork: each process has one of its own
-    popped = multiprocessing.Value("i", 0)
+    connection.close()  # before the fork: each process opens its own
+    popped: Any = multiprocessing.Value("i", 0)
     share = options.keys // options.processes
     work = (pool.policy.pk, share, popped, options.plain)
     processes = [multiprocessing.Process(target=pop, args=work) for _ in range(options.processes)]
-    moments = [time.monotonic()]
+    times = [time.monotonic()]
     for process in processes:
         process.start()
-    while len(moments) <= WINDOWS and any(process.is_alive() for process in processes):
-        if popped.value >= len(moments) * options.keys // WINDOWS - options.processes:
-            moments.append(time.monotonic())
+    while len(times) <= WINDOWS and any(process.is_alive() for process in processes):
+        if popped.value >= len(times) * options.keys // WINDOWS - options.processes:
+            times.append(time.monotonic())
         time.sleep(0.005)
     for process in processes:
         process.join()
     if snapshot:
         snapshot.close()
-    rates = [options.keys / WINDOWS / (after - before) for before, after in zip(moments, moments[1:], strict=False)]
+    rates = [options.keys / WINDOWS / (after - before) for before, after in zip(times, times[1:], strict=False)]
     row = {
         "old snapshot": old_snapshot,
         "hint": not options.plain,
@@ -73,8 +78,8 @@ def drain(options, old_snapshot):
     return row
 
 
-def open_snapshot():
-    """A session that has begun to read and does not end."""
+def open_snapshot() -> Any:
+    """A connection with an open transaction that has read, and so keeps an old snapshot."""
     from django.db import connection
 
     session = connection.copy()
@@ -85,8 +90,14 @@ def open_snapshot():
     return session
 
 
-def pop(policy_id, share, popped, plain):
-    """Pop so many keys, as one process of the server does."""
+def pop(policy_id: UUID, share: int, popped: "Synchronized[int]", plain: bool) -> None:
+    """Pop a number of keys, as one process of the server does.
+
+    Args:
+        share: the number of keys.
+        popped: counts the keys popped by all processes.
+        plain: whether the start hint is off.
+    """
     from accounts.audit import AuditContext
     from licensing.models import Policy
     from pools import popping

@@ -1,12 +1,12 @@
-"""Clients take keys from a server whose database dies and is replaced by its replica, again and again.
+"""Checks that no key is lost or handed out twice when the database dies and its replica takes over.
 
     python -m benchmarks.failover [--rounds 3] [--keys 3000] [--clients 16] [--json FILE]
 
-The primary waits for its replica with each commit. In each round it sends the replica nothing more for a second, is
-killed with all its processes, and the replica is promoted; the server finds it by its DATABASE_URL, which names both,
-and clients repeat under the same Idempotency-Key what they do not know the outcome of. At the end each key is either
-in the pool or in the hands of exactly one client. Then the same with a primary that does not wait, as a negative
-control: it loses pops that were answered, and that has to be found out. Ends with 1 if anything is not so.
+The primary commits synchronously: it waits for its replica. In each round its replication is stopped for a second, all
+its processes are killed, and the replica is promoted. The server finds the new primary by its DATABASE_URL, which names
+both; clients repeat requests with unknown outcome under the same Idempotency-Key. At the end each key must be either in
+the pool or with exactly one client. The negative control is a primary that does not wait for its replica: it loses pops
+whose responses were sent, which the check must detect. Exits with 1 if a check fails.
 """
 
 import argparse
@@ -14,18 +14,22 @@ import json
 import os
 import sys
 import time
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.faults import torment
+from benchmarks.faults import ERROR_FIGURES, empty_under_faults
 from benchmarks.replicas import replicated_postgresql
 from benchmarks.servers import migrate, server
-from tests.database import ENVIRONMENT
+from benchmarks.testbed.postgresql import ENVIRONMENT
 
-BEFORE = 4  # the share of the pool, as one in so many, that is popped before the primary dies
-BEHIND = 1  # seconds in which the replica gets nothing
-WRONG = ("twice", "lost", "unknown", "refused otherwise", "in pool and in hand")
+if TYPE_CHECKING:
+    from benchmarks.pools import DemoPool
+
+POPPED_SHARE = 1 / 4  # of the pool, before the primary dies
+SECONDS_BEHIND = 1  # without replication, before the primary dies
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keys", type=int, default=3_000)
@@ -36,56 +40,57 @@ def main():
     os.environ.update(ENVIRONMENT)
     rows = run(options, options.rounds, synchronous=True)
     (control,) = run(options, 1, synchronous=False)
-    honest = all(row["kills"] and not any(row[name] for name in WRONG) for row in rows)
-    found_out = bool(control["kills"] and any(control[name] for name in WRONG))
-    print(f"nothing lost or twice: {honest}; the primary that does not wait was found out: {found_out}")
+    honest = all(row["kills"] and not any(row[name] for name in ERROR_FIGURES) for row in rows)
+    is_detected = bool(control["kills"] and any(control[name] for name in ERROR_FIGURES))
+    print(f"no key lost or handed out twice: {honest}; asynchronous primary detected: {is_detected}")
     if options.json:
         json.dump([*rows, control], options.json, indent=2)
-    sys.exit(0 if honest and found_out else 1)
+    sys.exit(0 if honest and is_detected else 1)
 
 
-def run(options, rounds, synchronous):
-    """So many failovers of one pair of servers; the figures of each."""
-    with replicated_postgresql(synchronous) as pair:
-        os.environ["DATABASE_URL"] = pair.url
-        point_at(pair.url)
+def run(options: Namespace, rounds: int, synchronous: bool) -> list[dict[str, Any]]:
+    """Run a number of failovers of one pair of servers; returns the figures of each."""
+    with replicated_postgresql(synchronous) as replicated:
+        os.environ["DATABASE_URL"] = replicated.url
+        point_at(replicated.url)
         migrate()
-        from benchmarks.pools import DemoPool  # Django is set up now
+        from benchmarks.pools import DemoPool  # after django.setup()
 
         rows = []
         with server(options.workers) as running:
             for _ in range(rounds):
-                pair.do("follow")
-                pool, took = DemoPool(options.keys), []
+                replicated.run("follow")
+                pool = DemoPool(options.keys)
+                took: list[float] = []
 
-                def fail_over(pool=pool, took=took):
+                def fail_over(pool: DemoPool = pool, took: list[float] = took) -> bool:
                     if took or not is_under_way(pool):
-                        return False  # once is enough
-                    pair.do("fall_behind")
-                    time.sleep(BEHIND)
-                    pair.do("die")
+                        return False
+                    replicated.run("fall_behind")
+                    time.sleep(SECONDS_BEHIND)
+                    replicated.run("die")
                     began = time.monotonic()
-                    pair.do("promote")
+                    replicated.run("promote")
                     took.append(time.monotonic() - began)
                     return True
 
-                figures = torment(pool, running.port, options.clients, fail_over, 0.2, 60)
+                figures = empty_under_faults(pool, running.port, options.clients, fail_over, 0.2, 60)
                 rows.append({"synchronous": synchronous, **figures, "promoted in": round(took[0], 2)})
                 print("  ".join(f"{name}: {value}" for name, value in rows[-1].items()), flush=True)
     return rows
 
 
-def is_under_way(pool):
-    """Whether clients have popped a good deal."""
+def is_under_way(pool: "DemoPool") -> bool:
+    """Whether clients have popped POPPED_SHARE of the keys."""
     from django.db import connection
 
     _, popped, _ = pool.counts()
-    connection.close()  # the thread's own
-    return popped >= pool.size // BEFORE
+    connection.close()  # of this thread
+    return popped >= pool.size * POPPED_SHARE
 
 
-def point_at(url):
-    """Have this process, if Django is set up already, ask another database from now on."""
+def point_at(url: str) -> None:
+    """Make this process use another database, if Django is set up already."""
     if "DJANGO_SETTINGS_MODULE" in os.environ:
         import dj_database_url
         from django.db import connection

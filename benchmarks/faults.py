@@ -1,9 +1,9 @@
-"""Clients take keys from a server whose processes, or whose database, are killed again and again.
+"""Checks that no key is lost or handed out twice while workers or the database are killed repeatedly.
 
     python -m benchmarks.faults [--database postgresql|sqlite] [--kill workers|database] [--keys 2000] [--json FILE]
 
-Each client repeats what it does not know the outcome of, under the same Idempotency-Key. At the end each key is
-either in the pool or in the hands of exactly one client; nothing is unknown. Ends with 1 if that is not so.
+Each client repeats requests with unknown outcome under the same Idempotency-Key. At the end each key must be either in
+the pool or with exactly one client. Exits with 1 if a check fails.
 """
 
 import argparse
@@ -14,43 +14,52 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.clients import Client, at_once
-from benchmarks.servers import database, server
+from benchmarks.clients import Client, Response, run_in_threads
+from benchmarks.servers import Server, database, server
+
+if TYPE_CHECKING:
+    from benchmarks.pools import DemoPool
+
+# Figures that must be 0.
+ERROR_FIGURES = ("twice", "lost", "unknown", "refused otherwise", "in pool and with a client")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--kill", choices=["workers", "database"], default="workers")
     parser.add_argument("--keys", type=int, default=2_000)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--every", type=float, help="seconds between kills (default: 0.2, of the database 3)")
-    parser.add_argument("--seconds", type=float, default=60, help="how long they are killed")
+    parser.add_argument("--every", type=float, help="seconds between kills (default: 0.2; 3 for the database)")
+    parser.add_argument("--seconds", type=float, default=60, help="the time in which they are killed")
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
     if options.kill == "database" and options.database == "sqlite":
-        parser.error("SQLite runs in the workers: kill those")
+        parser.error("SQLite runs in the workers: use --kill workers")
     every = options.every or {"workers": 0.2, "database": 3}[options.kill]
+    kill: Callable[[], bool | None] | None
     with database(options.database) as crash:
-        from benchmarks.pools import DemoPool  # Django is set up now
+        from benchmarks.pools import DemoPool  # after django.setup()
 
         pool = DemoPool(options.keys)
         with server(options.workers) as running:
-            kill = crash if options.kill == "database" else lambda: kill_a_worker(running)
-            row = torment(pool, running.port, options.clients, kill, every, options.seconds)
+            kill = crash if options.kill == "database" else lambda: kill_worker(running)
+            assert kill is not None  # PostgreSQL can be crashed
+            row = empty_under_faults(pool, running.port, options.clients, kill, every, options.seconds)
     print("  ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:
         json.dump({"database": options.database, "kill": options.kill, **row}, options.json, indent=2)
-    wrong = ("twice", "lost", "unknown", "refused otherwise", "in pool and in hand")
-    sys.exit(1 if any(row[name] for name in wrong) or not row["kills"] else 0)
+    sys.exit(1 if any(row[name] for name in ERROR_FIGURES) or not row["kills"] else 0)
 
 
-def kill_a_worker(running):
-    """`kill -9` of one worker of our own server; the server starts another in its place."""
+def kill_worker(running: Server) -> bool:
+    """Send SIGKILL to one worker of our own server, which starts another one. Returns whether there was a worker."""
     workers = running.workers()
     if workers:
         with contextlib.suppress(ProcessLookupError):
@@ -58,46 +67,56 @@ def kill_a_worker(running):
     return bool(workers)
 
 
-def torment(pool, port, clients, kill, every, seconds):
-    """Have clients empty a pool while something is killed for so many seconds; the figures of it."""
-    over, kills, deadline = Event(), [], monotonic() + seconds
+def empty_under_faults(
+    pool: "DemoPool", port: int, clients: int, kill: Callable[[], bool | None], every: float, seconds: float
+) -> dict[str, Any]:
+    """Empty a pool by concurrent clients while something is killed repeatedly; returns the figures.
 
-    def killer():
+    Args:
+        kill: kills it; returns False if it did not.
+        every: seconds between kills.
+        seconds: the time in which it is killed.
+    """
+    over, deadline = Event(), monotonic() + seconds
+    kills: list[float] = []
+
+    def kill_repeatedly() -> None:
         while not over.wait(every) and monotonic() < deadline:
             if kill() is not False:
                 kills.append(monotonic())
 
-    def work():
-        client, answers = Client(port, pool.token), []
-        while not answers or answers[-1].status == 200:
-            answers.append(client.insist(*pool.pop_request))
-        return answers
+    def work() -> list[Response]:
+        client = Client(port, pool.token)
+        responses: list[Response] = []
+        while not responses or responses[-1].status == 200:
+            responses.append(client.send_until_done(*pool.pop_request))
+        return responses
 
-    thread = Thread(target=killer)
+    thread = Thread(target=kill_repeatedly)
     thread.start()
     try:
-        answers = [answer for answers in at_once([work] * clients) for answer in answers]
+        responses = [response for responses in run_in_threads([work] * clients) for response in responses]
     finally:
         over.set()
         thread.join()
     from django.db import connection
 
-    connection.close()  # the database may have been killed under it
-    handed = Counter(answer.key for answer in answers if answer.status == 200)
+    connection.close()  # the database may have been restarted
+    handed_out = Counter(response.key for response in responses if response.status == 200)
     left, popped, ledger = pool.counts()
     return {
         "keys": pool.size,
         "kills": len(kills),
-        "handed out": len(handed),
+        "handed out": len(handed_out),
         "left": left,
-        "twice": sum(count - 1 for count in handed.values()),
-        "in pool and in hand": len(handed.keys() & pool.available()),
-        "lost": pool.size - left - len(handed),
-        "unknown": popped - len(handed),
+        "twice": sum(count - 1 for count in handed_out.values()),
+        "in pool and with a client": len(handed_out.keys() & pool.available()),
+        "lost": pool.size - left - len(handed_out),
+        "unknown": popped - len(handed_out),
         "ledger": ledger,
-        "repeated requests": sum(answer.tries > 1 for answer in answers),
-        "most tries": max(answer.tries for answer in answers),
-        "refused otherwise": sum(answer.detail != "pool is empty" for answer in answers if answer.status != 200),
+        "repeated requests": sum(response.tries > 1 for response in responses),
+        "most tries": max(response.tries for response in responses),
+        "refused otherwise": sum(r.detail != "pool is empty" for r in responses if r.status != 200),
     }
 
 

@@ -1,14 +1,13 @@
-"""A busy server is told to stop, again and again: does a request that it has begun fail?
+"""Checks that no running request fails when a busy server is stopped or reloaded.
 
     python -m benchmarks.graceful [--reload] [--rounds 10] [--clients 16] [--workers 2] [--server granian|gunicorn]
         [--json FILE]
 
-Each pop pauses before and after it takes its key (`benchmarks.slow_wsgi`), so that whenever the server gets its
-SIGTERM several keys are popped whose answers are still to be sent. A request has begun when its key was popped; it
-fails when its client has no answer. A connection that the server closed before it read a request is the other case:
-such a request has had no effect, and a client or a proxy sends it again. With --reload it is told to start new
-workers (SIGHUP) instead, once a second, and goes on. Ends with 1 if a request failed that had begun, or if in some
-round nothing was under way.
+Each pop pauses before and after it takes its key (`benchmarks.slow_wsgi`), so that at SIGTERM several keys are popped
+whose responses are not sent yet. A request is running once its key is popped; it fails if its client gets no response.
+A request that the server did not read before it closed the connection had no effect: a client or a proxy sends it
+again. With --reload the server starts new workers (SIGHUP) instead, once a second. Exits with 1 if a running request
+failed, or if no request was running in one of the rounds.
 """
 
 import argparse
@@ -16,17 +15,22 @@ import json
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections import Counter
 from http.client import HTTPException
 from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.clients import Client, at_once
+from benchmarks.clients import Client, Response, run_in_threads
 from benchmarks.servers import database, server
 
+if TYPE_CHECKING:
+    from benchmarks.pools import DemoPool
 
-def main():
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reload", action="store_true", help="reload it instead, in one run")
+    parser.add_argument("--reload", action="store_true", help="reload the server instead, in one run")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
@@ -35,7 +39,7 @@ def main():
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
     with database(options.database):
-        from benchmarks.pools import DemoPool  # Django is set up now
+        from benchmarks.pools import DemoPool  # after django.setup()
 
         if options.reload:
             row = reload_under_load(DemoPool(20_000), options)
@@ -45,69 +49,73 @@ def main():
         for number in range(options.rounds):
             rows.append(stop_under_load(DemoPool(2_000), options, after=0.5 + 0.13 * number))
             print("  ".join(f"{name}: {value}" for name, value in rows[-1].items()), flush=True)
-    total = {name: sum(row[name] for row in rows) for name in ("answered", "under way", "failed", "not begun")}
-    print(f"{options.rounds} times stopped: {total}")
+    total = {name: sum(row[name] for row in rows) for name in ("responses", "running", "failed", "not begun")}
+    print(f"stopped {options.rounds} times: {total}")
     if options.json:
         json.dump(rows, options.json, indent=2)
-    sys.exit(1 if total["failed"] or not all(row["under way"] for row in rows) else 0)
+    sys.exit(1 if total["failed"] or not all(row["running"] for row in rows) else 0)
 
 
-def stop_under_load(pool, options, after):
-    """One round: start, load, SIGTERM after so many seconds, and compare what clients have with the database."""
-    stopping, stopped_at = Event(), []
+def stop_under_load(pool: "DemoPool", options: Namespace, after: float) -> dict[str, Any]:
+    """Start a server, load it, send SIGTERM after some seconds, and compare the clients' keys with the database."""
+    stopping = Event()
+    stopped_at: list[float] = []
 
-    def work():
-        client, answers, broken = Client(running.port, pool.token), [], 0
+    def work() -> tuple[list[Response], int]:
+        client, broken = Client(running.port, pool.token), 0
+        responses: list[Response] = []
         while True:
-            told = stopping.is_set()
+            was_stopping = stopping.is_set()
             try:
-                answers.append(client.ask(*pool.pop_request))
+                responses.append(client.send(*pool.pop_request))
             except (OSError, HTTPException):
                 broken += 1
-                if told:  # and it had been before this one was sent
-                    return answers, broken
+                if was_stopping:  # before the request was sent
+                    return responses, broken
 
-    def stop():
+    def stop() -> None:
         time.sleep(after)
         stopping.set()
         stopped_at.append(time.monotonic())
-        running.over.set()  # nobody is to start it again
+        running.is_stopped.set()  # do not start it again
         running.process.send_signal(signal.SIGTERM)
 
     with server(options.workers, "benchmarks.slow_wsgi", threads=4, kind=options.server) as running:
-        killer = Thread(target=stop)
-        killer.start()
-        done = at_once([work] * options.clients)
-        killer.join()
+        thread = Thread(target=stop)
+        thread.start()
+        results = run_in_threads([work] * options.clients)
+        thread.join()
         status = running.process.wait(timeout=60)
-    answers = [answer for answers, _ in done for answer in answers]
-    keys = {answer.key for answer in answers if answer.status == 200}
+    responses = [response for responses, _ in results for response in responses]
+    keys = {response.key for response in responses if response.status == 200}
     _, popped, _ = pool.counts()
     return {
-        "answered": len(answers),
-        "under way": sum(answer.began <= stopped_at[0] < answer.ended for answer in answers),
+        "responses": len(responses),
+        "running": sum(response.began <= stopped_at[0] < response.ended for response in responses),
         "failed": popped - len(keys),
-        "not begun": sum(broken for _, broken in done),
-        "other answers": dict(Counter(answer.status for answer in answers if answer.status != 200)),
-        "ended with": status,
-        "seconds": round(max(answer.ended for answer in answers) - stopped_at[0], 2),
+        "not begun": sum(broken for _, broken in results),
+        "other responses": dict(Counter(response.status for response in responses if response.status != 200)),
+        "exit code": status,
+        "seconds": round(max(response.ended for response in responses) - stopped_at[0], 2),
     }
 
 
-def reload_under_load(pool, options):
-    """Have the server start new workers while clients go on, and compare in the same way."""
-    over, reloads = Event(), []
+def reload_under_load(pool: "DemoPool", options: Namespace) -> dict[str, Any]:
+    """Reload a server repeatedly under load, and compare the clients' keys with the database."""
+    over = Event()
+    reloads: list[bool] = []
 
-    def work():
-        client, answers, broken = Client(running.port, pool.token), [], 0
+    def work() -> tuple[list[Response], int]:
+        client, broken = Client(running.port, pool.token), 0
+        responses: list[Response] = []
         while not over.is_set():
             try:
-                answers.append(client.ask(*pool.pop_request))
+                responses.append(client.send(*pool.pop_request))
             except (OSError, HTTPException):
                 broken += 1
-        return answers, broken
+        return responses, broken
 
-    def reload():
+    def reload() -> None:
         for _ in range(options.rounds):
             before = set(running.workers())
             running.process.send_signal(signal.SIGHUP)
@@ -121,16 +129,16 @@ def reload_under_load(pool, options):
     with server(options.workers, "benchmarks.slow_wsgi", threads=4, kind=options.server, respawn=10) as running:
         thread = Thread(target=reload)
         thread.start()
-        done = at_once([work] * options.clients)
+        results = run_in_threads([work] * options.clients)
         thread.join()
-    answers = [answer for answers, _ in done for answer in answers]
-    keys = {answer.key for answer in answers if answer.status == 200}
+    responses = [response for responses, _ in results for response in responses]
+    keys = {response.key for response in responses if response.status == 200}
     return {
         "reloads": sum(reloads),
-        "answered": len(answers),
+        "responses": len(responses),
         "failed": pool.counts()[1] - len(keys),
-        "not begun": sum(broken for _, broken in done),
-        "other answers": dict(Counter(answer.status for answer in answers if answer.status != 200)),
+        "not begun": sum(broken for _, broken in results),
+        "other responses": dict(Counter(response.status for response in responses if response.status != 200)),
     }
 
 

@@ -1,9 +1,9 @@
-"""A load generator in a process of its own: requests over keep-alive connections, as fast as they are answered.
+"""A load generator: sends requests over keep-alive connections, each as soon as the last response has arrived.
 
     python -m benchmarks.loader PORT CONNECTIONS SECONDS < requests
 
-The requests come as a JSON list on standard input, each `[method, path, headers, body]`, and are sent round and round;
-`{n}` in a header becomes a number of its own for each request. The figures go to standard output as JSON.
+Standard input is a JSON list of requests `[method, path, headers, body]`, which are sent in turn; `{n}` in a header
+becomes a different number in each request. Standard output has the figures as JSON.
 """
 
 import json
@@ -11,25 +11,27 @@ import selectors
 import socket
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from itertools import count, cycle
 from time import perf_counter
+from typing import Any
 
 
 class Connection:
-    """One connection with at most one request on its way."""
+    """A connection with at most one running request."""
 
-    def __init__(self, port):
+    def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.began = 0.0
 
-    def send(self, request):
+    def send(self, request: bytes) -> None:
         self.began = perf_counter()
         self.socket.sendall(request)
 
-    def receive(self):
-        """The status of the answer once it is whole, else None."""
+    def receive(self) -> int | None:
+        """Read what has arrived; returns the status once the response is complete, else None."""
         self.buffer += self.socket.recv(262_144)
         head, separator, body = self.buffer.partition(b"\r\n\r\n")
         if not separator:
@@ -43,7 +45,7 @@ class Connection:
         return int(head[9:12])
 
 
-def encoded(method, path, headers, body):
+def encode_request(method: str, path: str, headers: Mapping[str, str], body: str) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
     content = body.encode()
     if content:
@@ -51,20 +53,21 @@ def encoded(method, path, headers, body):
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
 
 
-def load(port, connections, seconds, requests):
-    """Send requests for so many seconds; the figures: requests, statuses, rate and times in milliseconds."""
+def load(port: int, connections: int, seconds: float, requests: list[Any]) -> dict[str, Any]:
+    """Send requests for some seconds; returns their number, statuses, rate, and times in milliseconds."""
     numbers = count()
-    texts = cycle([encoded(*request) for request in requests])
+    texts = cycle([encode_request(*request) for request in requests])
 
-    def following():
+    def next_request() -> bytes:
         return next(texts).replace(b"{n}", b"%d" % next(numbers))
 
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(port)
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.send(following())
-    statuses, times = Counter(), []
+        connection.send(next_request())
+    statuses: Counter[int] = Counter()
+    times: list[float] = []
     began = perf_counter()
     running = connections
     while running:
@@ -77,7 +80,7 @@ def load(port, connections, seconds, requests):
             statuses[status] += 1
             times.append(now - connection.began)
             if now - began < seconds:
-                connection.send(following())
+                connection.send(next_request())
             else:
                 running -= 1
     spent = perf_counter() - began

@@ -1,13 +1,15 @@
-"""The server with its claim taken apart: it looks for a key first and marks it then, as two statements.
+"""The server with a pop in two statements: one selects a key, the other marks it as popped.
 
-The negative control of `benchmarks.exactly_once`, which must find this server out.
+The negative control of `benchmarks.exactly_once`, which must detect that keys are handed out twice.
 """
+
+from typing import Any
 
 from keygen_site.asgi import application, wsgi_application
 from pools import popping
 
 
-def look_then_mark(model, policy, event):
+def select_then_mark(model: Any, event: Any) -> Any:
     key = model.objects.filter(policy=event.policy_id).available().order_by("id").first()
     if key:
         key.popped = event.created
@@ -17,6 +19,6 @@ def look_then_mark(model, policy, event):
     return key
 
 
-popping._pop_postgresql = popping._pop_sqlite = look_then_mark
+popping._pop_postgresql = popping._pop_sqlite = lambda model, policy, event: select_then_mark(model, event)
 
 __all__ = ["application", "wsgi_application"]

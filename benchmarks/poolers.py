@@ -1,17 +1,19 @@
-"""PgBouncer in transaction mode in front of a database, set up as `docs/operations.md` says."""
+"""PgBouncer in transaction mode in front of a database, configured as in `docs/operations.md`."""
 
 import os
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 
-# Fewer connections than the server has processes, so that they do share them.
+# Fewer connections than the server has processes, so that they are shared.
 CONFIGURATION = """
 [databases]
 * = host={database} port={port} user={role} {password}
@@ -27,54 +29,66 @@ max_client_conn = 500
 server_reset_query =
 logfile = {folder}/pgbouncer.log
 """
-# Ends it when the pipe to its parent closes, and so also when the parent was killed.
+# Stops PgBouncer when the pipe to the parent closes, even if the parent was killed.
 KEEPER = '"$PROGRAM" pgbouncer.ini >/dev/null 2>&1 & read -r _; kill $!; wait $!'
 
 
-def find():
-    """The program, or None where it is not installed."""
+def find_program() -> str | None:
+    """The path of PgBouncer, or None if it is not installed."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 @contextmanager
-def pgbouncer(url, size=2):
-    """A PgBouncer for a database with a socket, as long as the context lasts: the DATABASE_URL through it.
+def pgbouncer(url: str, size: int = 2) -> Iterator[str]:
+    """Run PgBouncer in front of a database until the context ends. Yields the DATABASE_URL through it.
 
-    What a session would be set to is set for the role, in the words of our own check.
+    Session parameters are set for the role, by the hint of our own check.
+
+    Args:
+        url: of a database that listens on a socket.
+        size: the number of connections to it.
     """
     _set_limits(url)
     parts = urlsplit(url)
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-")).resolve()
-    values = {"database": unquote(parts.hostname), "port": parts.port or 5432, "role": parts.username}
+    values: dict[str, Any] = {
+        "database": unquote(parts.hostname or ""),
+        "port": parts.port or 5432,
+        "role": parts.username,
+    }
     values |= {"folder": folder, "size": size}
     values["password"] = f"password='{unquote(parts.password)}'" if parts.password else ""
     (folder / "pgbouncer.ini").write_text(CONFIGURATION.format(**values))
-    identity = {}
+    identity: dict[str, Any] = {}
     if os.geteuid() == 0:  # it refuses to run as root
         subprocess.run(["chown", "-R", "nobody:", folder], check=True)
         identity = {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
     keeper = subprocess.Popen(
-        ["/bin/sh", "-c", KEEPER], stdin=subprocess.PIPE, cwd=folder, env={"PROGRAM": find()}, **identity
+        ["/bin/sh", "-c", KEEPER],
+        stdin=subprocess.PIPE,
+        cwd=folder,
+        env={"PROGRAM": cast(str, find_program())},
+        **identity,
     )
     through = f"postgres://{parts.username}@{quote(str(folder), safe='')}:6432{parts.path}"
     try:
         _wait_for(through, folder)
         yield through
     finally:
-        keeper.stdin.close()
+        cast(Any, keeper.stdin).close()
         keeper.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set_limits(url):
+def _set_limits(url: str) -> None:
     from keygen_site.checks import check_limits
 
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         for problem in check_limits(cursor):
-            cursor.execute(problem.hint)
+            cursor.execute(cast(Any, problem.hint))
 
 
-def _wait_for(url, folder):
+def _wait_for(url: str, folder: Path) -> None:
     for _ in range(100):
         try:
             psycopg.connect(url).close()

@@ -1,5 +1,6 @@
-"""A filled pool to be emptied. Imported only when Django is set up."""
+"""A filled pool for a benchmark. Import it after `django.setup()`."""
 
+from typing import Any
 from uuid import uuid4
 
 from accounts.models import Account
@@ -9,9 +10,16 @@ from pools.models import Key, KeyEvent
 
 
 class DemoPool:
-    """A new policy with so many keys, in an account of its own; how to take from it, and what became of the keys."""
+    """A new pool in an account of its own, the requests that take keys from it, and counts of its keys.
 
-    def __init__(self, size):
+    Attributes:
+        account, policy: of the pool.
+        size: the number of its keys at the beginning.
+        token: of the account's admin.
+        pop_request, license_request: method and path, and for the latter the document, of a request that takes a key.
+    """
+
+    def __init__(self, size: int) -> None:
         slug = f"bench-{uuid4().hex[:8]}"
         account, _, self.token = create_account(slug=slug, name=slug, email=f"admin@{slug}.test")
         product = Product(account=account, name="Benchmark")
@@ -21,17 +29,19 @@ class DemoPool:
         keys = (Key(account=account, policy=policy, key=f"{slug}-{number:07}") for number in range(size))
         Key.objects.bulk_create(keys, batch_size=1000)
         self.account: Account = account
-        self.policy, self.size = policy, size
+        self.policy: Any = policy
+        self.size = size
         prefix = f"/v1/accounts/{slug}"
         linkage = {"policy": {"data": {"type": "policies", "id": str(policy.pk)}}}
         self.pop_request = ("DELETE", f"{prefix}/policies/{policy.pk}/pool")
         self.license_request = ("POST", f"{prefix}/licenses", {"data": {"type": "licenses", "relationships": linkage}})
 
-    def counts(self):
-        """`(keys left, keys popped, lines of the ledger)`."""
-        left = self.policy.pool.available().count()
-        return left, self.policy.pool.count() - left, KeyEvent.objects.filter(policy=self.policy.pk).count()
+    def counts(self) -> tuple[int, int, int]:
+        """The numbers of available keys, of popped keys, and of ledger entries."""
+        available = self.policy.pool.available().count()
+        entries = KeyEvent.objects.filter(policy=self.policy.pk).count()
+        return available, self.policy.pool.count() - available, entries
 
-    def available(self):
-        """The texts of the keys that still wait."""
+    def available(self) -> set[str]:
+        """The texts of the available keys."""
         return set(self.policy.pool.available().values_list("key", flat=True))

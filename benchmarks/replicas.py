@@ -1,19 +1,20 @@
-"""A PostgreSQL with a streaming replica, and what happens when the first of them dies."""
+"""A PostgreSQL server with a streaming replica that can take over."""
 
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
-from tests.database import for_server
+from benchmarks.testbed.postgresql import for_server
 
-# A shell looks after both, which live in the folders one and two: it ends them when the pipe to its parent closes.
-# Each line it reads is a command; it answers each with a line. `synchronous_standby_names` is set on whichever is the
-# primary when its replica is there, and after the replica was copied: a replica that is promoted must not wait for
-# one of its own.
+# A shell script runs both servers, in the folders one and two, and stops them when the pipe to its parent closes. It
+# reads commands from lines, and prints a line after each. `synchronous_standby_names` is set on the primary when its
+# replica is running, after the replica was copied: a promoted replica must not wait for a replica of its own.
 KEEPER = """
 sql() { "$BIN/psql" -h "$PWD/$1" -U postgres -At -c "$2" "${3:-postgres}"; }
 start() { "$BIN/pg_ctl" -D "$1/data" -l "$1/log" -w -o "-c unix_socket_directories=$PWD/$1" start; }
@@ -51,31 +52,37 @@ rm -rf "$PWD"
 """
 
 
-class Pair:
-    """A primary and its replica. `url` names both, and leads to whichever can be written to."""
+class ReplicatedServer:
+    """A primary and its replica. `url` names both, and connects to the one that is writable."""
 
-    def __init__(self, keeper, folder):
+    def __init__(self, keeper: "subprocess.Popen[str]", folder: Path) -> None:
         self.keeper, self.folder = keeper, folder
         hosts = ",".join(quote(str(folder / name), safe="") for name in ("one", "two"))
         self.url = f"postgres://postgres@{hosts}/keygen?target_session_attrs=read-write"
 
-    def do(self, command=None):
-        """Have the keeper do something, and wait until it has.
+    def run(self, command: str | None = None) -> None:
+        """Run a command of the script and wait until it has finished; without a command, wait until it is ready.
 
-        The commands: `follow` makes a new replica of the primary, `fall_behind` has the primary send it nothing
-        more, `die` kills the primary with all its processes, `promote` makes the replica the primary.
+        Args:
+            command: `follow` creates a new replica of the primary, `fall_behind` stops the replication, `die` kills all
+                processes of the primary, `promote` makes the replica the primary.
         """
+        stdin, stdout = cast(Any, self.keeper.stdin), cast(Any, self.keeper.stdout)
         if command:
-            self.keeper.stdin.write(command + "\n")
-            self.keeper.stdin.flush()
-        if self.keeper.stdout.readline() != "ready\n":
+            stdin.write(command + "\n")
+            stdin.flush()
+        if stdout.readline() != "ready\n":
             logs = [log.read_text()[-3000:] for log in self.folder.rglob("*log") if log.is_file()]
             raise RuntimeError(f"PostgreSQL failed ({command}):\n" + "\n".join(logs))
 
 
 @contextmanager
-def replicated_postgresql(synchronous=True):
-    """A `Pair` whose primary waits for its replica with each commit, unless that is not wanted."""
+def replicated_postgresql(synchronous: bool = True) -> Iterator[ReplicatedServer]:
+    """Run a `ReplicatedServer` until the context ends.
+
+    Args:
+        synchronous: whether the primary waits for its replica at each commit.
+    """
     folder = Path(tempfile.mkdtemp(prefix="replicated-")).resolve()
     try:
         package, identity = for_server(folder)
@@ -98,12 +105,12 @@ def replicated_postgresql(synchronous=True):
             **identity,
         )
         try:
-            pair = Pair(keeper, folder)
-            pair.do()
-            yield pair
+            replicated = ReplicatedServer(keeper, folder)
+            replicated.run()
+            yield replicated
         finally:
-            keeper.stdin.close()
+            cast(Any, keeper.stdin).close()
             keeper.wait(timeout=60)
-            keeper.stdout.close()
+            cast(Any, keeper.stdout).close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

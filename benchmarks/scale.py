@@ -1,12 +1,11 @@
-"""Does anything grow with the table of keys?
+"""Measures whether requests get slower with the size of the table of keys.
 
     python -m benchmarks.scale [--keys 10000000] [--small 100000] [--json FILE]
 
-One account on PostgreSQL: a product with 1,000 keys, older than all others, a product with a large pool, and one that
-takes a tenth as many before the large pool, and as many again after it, all by the importer. Asked of the real server,
-in turn, are lists by cursor from the first page to the last, filtered and numbered, one key, pops, and the console's
-pages; before the large imports, with `--small` keys, and after them. Printed are the medians, and what grew how much.
-Ends with 1 if something grew that must not.
+One account on PostgreSQL: an oldest product with 1,000 keys, a product with a large pool, and another one that imports
+a tenth as many keys before the large import and again after it. Measures lists by cursor from the first page to the
+last, with filters and with page numbers, a single key, pops, and pages of the console, in turn; with `--small` keys,
+and after the large imports. Prints the medians and the ratios. Exits with 1 if one exceeds its bound.
 """
 
 import argparse
@@ -14,18 +13,21 @@ import json
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
 
-from benchmarks.imports import command, row, write_keys
-from benchmarks.servers import database, server
+from benchmarks.imports import load_by_command, make_row, write_keys
+from benchmarks.servers import Server, database, server
 
-ROUNDS, POPS = 30, 10_000
-OLD = 1_000
-# To what the first page takes; of the console, in milliseconds.
-BOUNDS = {
+ROUNDS, WARM_UP_ROUNDS, POPS = 30, 3, 10_000
+KEYS_OF_OLDEST_PRODUCT = 1_000
+# The maximum time of a list, relative to that of the first page.
+MAX_RATIO_TO_FIRST_PAGE = {
     "cursor at 10 %": 1.2,
     "cursor at 50 %": 1.2,
     "cursor at 99 %": 1.2,
@@ -34,10 +36,10 @@ BOUNDS = {
     "under the large policy": 1.5,
     "under the oldest policy": 1.5,
 }
-CONSOLE_MOST, MEMORY_MOST, MEMORY_PEAK, GROWTH_MOST = 300, 1.05, 120, 1.5
+MAX_CONSOLE_MILLISECONDS, MAX_MEMORY_RATIO, MAX_MEMORY_MIB, MAX_GROWTH = 300, 1.05, 120, 1.5
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=10_000_000)
     parser.add_argument("--small", type=int, default=100_000)
@@ -50,54 +52,59 @@ def main():
     sys.exit(0 if all(figure["ok"] for figure in figures) else 1)
 
 
-def measure(options, folder):
-    """Fill, measure, fill, measure; rows of `what`, `value` and whether that is as good as it should be."""
+def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Measure with few keys and with many; returns rows made by `make_row()`."""
     from benchmarks.pools import DemoPool
 
-    first = DemoPool(OLD)
-    large, other = (another(first, name) for name in ("Large", "Other"))
+    first = DemoPool(KEYS_OF_OLDEST_PRODUCT)
+    large, other = (make_pool(first, name) for name in ("Large", "Other"))
     pools = SimpleNamespace(old=first, large=large, other=other)
     file = folder / "keys.txt"
-    million = options.keys // 10
+    tenth = options.keys // 10
 
-    def load(pool, count):
+    def load(pool: Any, count: int) -> dict[str, Any]:
         write_keys(file, count)
-        report = command(pool, file)
+        report = load_by_command(pool, file)
         rate = count / report["seconds"]
         print(f"imported {count:,} keys, {rate:,.0f} a second, {report['memory']:.1f} MiB", flush=True)
         return report | {"rate": rate}
 
     with server() as running:
         load(large, options.small)
-        small = look(running, pools)
-        before = load(other, million)
+        small = measure_requests(running, pools)
+        before = load(other, tenth)
         most = load(large, options.keys)
-        after = load(other, million)
-        grown = look(running, pools)
+        after = load(other, tenth)
+        grown = measure_requests(running, pools)
     rows = []
-    print(f"\n{'median, ms':<34}{options.small:>12,}{options.keys + 2 * million:>14,} keys")
+    print(f"\n{'median, ms':<34}{options.small:>12,}{options.keys + 2 * tenth:>14,} keys")
     for what, taken in grown.items():
         print(f"{what:<34}{small[what]:>12.2f}{taken:>14.2f}", flush=True)
     page = grown["first page"]
-    rows += [row(f"{what}: to the first page", grown[what] / page, most=bound) for what, bound in BOUNDS.items()]
     rows += [
-        row(f"{what}, ms", taken, most=CONSOLE_MOST) for what, taken in grown.items() if what.startswith("console")
+        make_row(f"{what}: to the first page", grown[what] / page, most=bound)
+        for what, bound in MAX_RATIO_TO_FIRST_PAGE.items()
+    ]
+    rows += [
+        make_row(f"{what}, ms", taken, most=MAX_CONSOLE_MILLISECONDS)
+        for what, taken in grown.items()
+        if what.startswith("console")
     ]
     for what in ("first page", "one key", "pop"):
-        rows.append(row(f"{what}: to that of the small table", grown[what] / small[what], most=GROWTH_MOST))
-    rows.append(row("import beside them: time to that before", before["rate"] / after["rate"], most=GROWTH_MOST))
-    rows.append(
-        row("memory of the large import to that of a tenth", most["memory"] / before["memory"], most=MEMORY_MOST)
-    )
-    rows.append(row("peak memory, MiB", most["memory"], most=MEMORY_PEAK))
+        rows.append(make_row(f"{what}: to that of the small table", grown[what] / small[what], most=MAX_GROWTH))
+    growth = before["rate"] / after["rate"]
+    rows.append(make_row("import into the large table: time to that before", growth, most=MAX_GROWTH))
+    growth = most["memory"] / before["memory"]
+    rows.append(make_row("memory of the large import to that of a tenth", growth, most=MAX_MEMORY_RATIO))
+    rows.append(make_row("peak memory, MiB", most["memory"], most=MAX_MEMORY_MIB))
     print()
     for entry in rows:
         print(f"{entry['what']:<48}{entry['value']:>8.2f}   <= {entry['most']}{'' if entry['ok'] else '   MISSED'}")
     return rows
 
 
-def another(pool, name):
-    """A pool of another product of the same account, empty."""
+def make_pool(pool: Any, name: str) -> SimpleNamespace:
+    """Create an empty pool of another product in the account of a pool."""
     from licensing.models import Policy, Product
 
     product = Product(account=pool.account, name=name)
@@ -107,89 +114,87 @@ def another(pool, name):
     return SimpleNamespace(policy=policy)
 
 
-def look(running, pools):
-    """The median time of each request, in milliseconds, all asked in turn; and of pops one after the other."""
-    requests = addresses(pools)
+def measure_requests(running: Server, pools: SimpleNamespace) -> dict[str, float]:
+    """The median time in milliseconds of each request, sent in turn, and of a pop."""
+    requests = build_requests(pools)
     connection = HTTPConnection("127.0.0.1", running.port, timeout=60)
-    taken = {what: [] for what in requests}
-    for number in range(ROUNDS + 3):
+    taken: dict[str, list[float]] = {what: [] for what in requests}
+    for number in range(ROUNDS + WARM_UP_ROUNDS):
         for what, (path, headers) in requests.items():
             began = time.monotonic()
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             content = response.read()
             if response.status != 200:
-                raise RuntimeError(f"{path}: {response.status} {content[:500]}")
-            if number >= 3:  # the first ones of each worker load and prepare
+                raise RuntimeError(f"{path}: {response.status} {content[:500]!r}")
+            if number >= WARM_UP_ROUNDS:
                 taken[what].append((time.monotonic() - began) * 1000)
-    return {what: median(times) for what, times in taken.items()} | {"pop": pop(pools.large.policy)}
+    return {what: median(times) for what, times in taken.items()} | {"pop": measure_pop(pools.large.policy)}
 
 
-def addresses(pools):
-    """What to ask for: `(path, headers)` by name."""
+def build_requests(pools: SimpleNamespace) -> dict[str, tuple[str, dict[str, str]]]:
+    """The path and the headers of each request by name."""
     from pools.models import Key
 
     api = f"/v1/accounts/{pools.old.account.slug}"
     bearer = {"Authorization": f"Bearer {pools.old.token}"}
-    cookie = {"Cookie": f"sessionid={session(pools.old.account)}"}
-    waiting = Key.objects.filter(account=pools.old.account).available().order_by("id")
-    some = key_at(waiting, 0.5)
+    cookie = {"Cookie": f"sessionid={sign_in(pools.old.account)}"}
+    available = Key.objects.filter(account=pools.old.account).available().order_by("id")
+    middle = key_at(available, 0.5)
 
-    def keys(query):
+    def keys(query: str) -> tuple[str, dict[str, str]]:
         return f"{api}/keys?page[size]=10{query}", bearer
 
-    found = {"first page": keys("")}
+    requests = {"first page": keys("")}
     for share in (0.1, 0.5, 0.99):
-        found[f"cursor at {share * 100:.0f} %"] = keys(f"&page[cursor]={key_at(waiting, 1 - share).pk}")
+        requests[f"cursor at {share * 100:.0f} %"] = keys(f"&page[cursor]={key_at(available, 1 - share).pk}")
     for name, pool in (("large", pools.large), ("oldest", pools.old)):
-        found[f"of the {name} product"] = keys(f"&product={pool.policy.product_id}")
-        found[f"under the {name} policy"] = keys(f"&policy={pool.policy.pk}")
+        requests[f"of the {name} product"] = keys(f"&product={pool.policy.product_id}")
+        requests[f"under the {name} policy"] = keys(f"&policy={pool.policy.pk}")
     large = pools.large.policy
-    return found | {
+    return requests | {
         "pool of the large policy": (f"{api}/policies/{large.pk}/pool?limit=10", bearer),
         "page 2, numbered (counts)": (f"{api}/keys?page[number]=2&page[size]=10", bearer),
-        "one key": (f"{api}/keys/{some.pk}", bearer),
+        "one key": (f"{api}/keys/{middle.pk}", bearer),
         "console: home": ("/admin/", cookie),
         "console: policy": (f"/admin/licensing/policy/{large.pk}/change/", cookie),
         "console: keys": ("/admin/pools/key/", cookie),
         "console: popped keys": ("/admin/pools/key/?state=popped", cookie),
-        "console: a key by its text": (f"/admin/pools/key/?q={some.key}", cookie),
-        "console: a key by its ending": (f"/admin/pools/key/?q={some.key[-4:]}", cookie),
-        "console: a key's life": (f"/admin/pools/key/{some.pk}/change/", cookie),
+        "console: a key by its text": (f"/admin/pools/key/?q={middle.key}", cookie),
+        "console: a key by its ending": (f"/admin/pools/key/?q={middle.key[-4:]}", cookie),
+        "console: a key's life": (f"/admin/pools/key/{middle.pk}/change/", cookie),
     }
 
 
-def key_at(keys, share):
-    """The key that about this share of them comes before: ids go by time, so the time says where."""
-    oldest, newest = keys.first(), keys.last()
-    lowest, highest = oldest.pk.int, newest.pk.int
-    from uuid import UUID
-
+def key_at(keys: Any, share: float) -> Any:
+    """The key with about this share of the keys before it, found by the timestamps in the ids."""
+    lowest, highest = keys.first().pk.int, keys.last().pk.int
     return keys.filter(pk__gte=UUID(int=lowest + int((highest - lowest) * share))).first()
 
 
-def session(account):
-    """The cookie of somebody who operates this account in the console."""
+def sign_in(account: Any) -> str:
+    """The session cookie of an operator of the account in the console."""
     from django.contrib.auth.models import Group
     from django.test import Client
 
     from accounts.models import User
 
-    person, made = User.objects.get_or_create(account=account, email="operator@bench.test", defaults={"role": "admin"})
-    if made:
-        person.is_staff = True
-        person.save()
-        person.groups.set(Group.objects.filter(name="Operator"))
+    user, is_new = User.objects.get_or_create(account=account, email="operator@bench.test", defaults={"role": "admin"})
+    if is_new:
+        user.is_staff = True
+        user.save()
+        user.groups.set(Group.objects.filter(name="Operator"))
     client = Client()
-    client.force_login(person)
+    client.force_login(user)
     return client.cookies["sessionid"].value
 
 
-def pop(policy):
+def measure_pop(policy: Any) -> float:
     """The median time of a pop without HTTP, in milliseconds."""
     from accounts.audit import AuditContext
 
-    audit, taken = AuditContext(operator="benchmark"), []
+    audit = AuditContext(operator="benchmark")
+    taken: list[float] = []
     for _ in range(POPS):
         began = time.monotonic()
         policy.pool.pop(audit)

@@ -1,4 +1,4 @@
-"""The real server, as README runs it, on a database of its own, for programs that measure or torment it."""
+"""The server as README runs it, on a database of its own, for benchmarks and fault tests."""
 
 import os
 import signal
@@ -6,23 +6,27 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.poolers import pgbouncer
 from benchmarks.testbed.live_server import wait_for
-from tests.database import ENVIRONMENT, crashable_postgresql_server
+from benchmarks.testbed.postgresql import ENVIRONMENT, crashable_postgresql_server
 
 ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def database(kind, pooler=False):
-    """A fresh database of the kind `postgresql` or `sqlite`, durable; set up for this process and its children.
+def database(kind: str, pooler: bool = False) -> Iterator[Callable[[], bool | None] | None]:
+    """Run a new, durable database until the context ends, and set it up for this process and its children.
 
-    With a pooler the children go through PgBouncer; this process does not.
-    Yields a function that crashes and restarts it, or None where the database is part of the server's processes.
+    Yields a function that crashes and restarts the database; None for SQLite, which runs in the server's processes.
+
+    Args:
+        kind: `postgresql` or `sqlite`.
+        pooler: whether the children connect through PgBouncer; this process does not.
     """
     os.environ.update(ENVIRONMENT)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
@@ -34,14 +38,15 @@ def database(kind, pooler=False):
             with crashable_postgresql_server() as (url, crash):
                 os.environ["DATABASE_URL"] = url
                 migrate()
-                with pgbouncer(url) if pooler else nullcontext(url) as reached:
-                    os.environ["DATABASE_URL"] = reached
+                with pgbouncer(url) if pooler else nullcontext(url) as server_url:
+                    os.environ["DATABASE_URL"] = server_url
                     if pooler:
                         os.environ |= {"CONNECTION_POOLER": "true", "PREPARED_STATEMENTS": "false"}
                     yield crash
 
 
-def migrate():
+def migrate() -> None:
+    """Set up Django, and migrate the database."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "keygen_site.settings"
     import django
     from django.core.management import call_command
@@ -51,41 +56,46 @@ def migrate():
 
 
 class Server:
-    """A running server, started again when it ends, as an init system would: granian gives up on workers that crash
-    again and again."""
+    """A running server. It is restarted when it exits, as by systemd: granian exits if its workers crash repeatedly.
 
-    def __init__(self, command, port, threads):
-        self.command, self.port, self.over = command, port, Event()
+    Attributes:
+        port: on 127.0.0.1.
+        process: the main process.
+        is_stopped: set it before stopping the server, so that it is not restarted.
+    """
+
+    def __init__(self, command: list[str], port: int, threads: int) -> None:
+        self.command, self.port, self.is_stopped = command, port, Event()
         self.environment = {**os.environ, "THREADS": str(threads)}
-        self.process = self._started()
-        self.keeper = Thread(target=self._keep, daemon=True)
-        self.keeper.start()
+        self.process = self._start()
+        self.supervisor = Thread(target=self._restart, daemon=True)
+        self.supervisor.start()
 
-    def _started(self):
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(self.command, cwd=ROOT, env=self.environment, **silent)
+    def _start(self) -> "subprocess.Popen[bytes]":
+        null = subprocess.DEVNULL
+        return subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=null, stderr=null)
 
-    def _keep(self):
-        while not self.over.is_set():
+    def _restart(self) -> None:
+        while not self.is_stopped.is_set():
             self.process.wait()
-            if not self.over.is_set():
-                self.process = self._started()
+            if not self.is_stopped.is_set():
+                self.process = self._start()
 
-    def workers(self):
-        """The ids of the worker processes that it has now."""
+    def workers(self) -> list[int]:
+        """The process ids of the present workers."""
         try:
             threads = list(Path(f"/proc/{self.process.pid}/task").iterdir())
             return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-        except FileNotFoundError:  # it is just ending
+        except FileNotFoundError:  # the process has exited
             return []
 
-    def stop(self):
-        self.over.set()
-        self._end()
-        self.keeper.join()
-        self._end()  # the keeper may just have started another one
+    def stop(self) -> None:
+        self.is_stopped.set()
+        self._terminate()
+        self.supervisor.join()
+        self._terminate()  # the supervisor may have restarted it meanwhile
 
-    def _end(self):
+    def _terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(timeout=20)
@@ -94,13 +104,21 @@ class Server:
 
 
 @contextmanager
-def server(workers=2, module="keygen_site.asgi", threads=1, kind="granian", respawn=0.1):
-    """A `Server` on a free port, as long as the context lasts.
+def server(
+    workers: int = 2,
+    module: str = "keygen_site.asgi",
+    threads: int = 1,
+    kind: str = "granian",
+    respawn: float = 0.1,
+) -> Iterator[Server]:
+    """Run a `Server` on a free port until the context ends.
 
     Args:
-        module: where the application is: `application` for granian, `wsgi_application` for gunicorn.
+        module: the module with `application` for granian and `wsgi_application` for gunicorn.
         threads: of each worker.
-        respawn: seconds between the starts of granian's workers; that long a new one has before an old one is stopped.
+        kind: `granian` or `gunicorn`.
+        respawn: seconds between the starts of granian's workers; at a reload, between the start of a new worker and the
+            stop of an old one.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -117,12 +135,12 @@ def server(workers=2, module="keygen_site.asgi", threads=1, kind="granian", resp
         running.stop()
 
 
-def _granian(port, workers, respawn):
-    address = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
+def _granian(port: int, workers: str, respawn: str) -> list[str]:
+    listen = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
     restart = ["--respawn-failed-workers", "--respawn-interval", respawn, "--no-log"]
-    return ["granian", *address, "--workers", workers, *restart]
+    return ["granian", *listen, "--workers", workers, *restart]
 
 
-def _gunicorn(port, workers, threads):
+def _gunicorn(port: int, workers: str, threads: str) -> list[str]:
     kind = ["--worker-class", "gthread", "--threads", threads, "--keep-alive", "30", "--log-level", "critical"]
     return ["gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", workers, *kind]

@@ -1,25 +1,26 @@
-"""The server with a pause in the middle of each pop, so that many requests are under way whenever it is stopped.
+"""The server with a pause in each pop, so that many requests are running whenever it is stopped.
 
 For `benchmarks.graceful`.
 """
 
 import time
+from typing import Any
 
 from django.conf import settings
 
-from keygen_site.wsgi import application as prompt_application
-from keygen_site.wsgi_bridge import Threaded
+from keygen_site.wsgi import application as fast_application
+from keygen_site.wsgi_bridge import ThreadedWSGI
 
 PAUSE = 0.2  # seconds
 
 
-def wsgi_application(environ, start_response):
+def wsgi_application(environ: dict[str, Any], start_response: Any) -> Any:
     if environ["REQUEST_METHOD"] != "DELETE":
-        return prompt_application(environ, start_response)
+        return fast_application(environ, start_response)
     time.sleep(PAUSE / 2)
-    answer = prompt_application(environ, start_response)
-    time.sleep(PAUSE / 2)  # the key is popped, and its answer not sent
-    return answer
+    response = fast_application(environ, start_response)
+    time.sleep(PAUSE / 2)  # the key is popped, and the response not sent
+    return response
 
 
-application = Threaded(wsgi_application, settings.THREADS)
+application = ThreadedWSGI(wsgi_application, settings.THREADS)

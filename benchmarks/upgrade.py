@@ -1,34 +1,40 @@
-"""What does an upgrade of a large table do to those who pop from it meanwhile?
+"""Measures the effect of an index that is added to a large table on concurrent pops.
 
     python -m benchmarks.upgrade [--keys 1000000] [--clients 4] [--json FILE]
 
-PostgreSQL with a pool of so many keys, some of them popped. An index is made on the table of keys while clients pop:
-as a migration of ours makes it (`keygen_site.db.migration_operations`), with a transaction open that is older than
-it and lasts longer than LOCK_TIMEOUT; then, to compare, as Django makes one by itself. Printed are how long it took,
-the pops meanwhile and the longest of them; and how long a scrape of /metrics counts. Ends with 1 if a pop was refused
-while the index was made as ours are, or waited for longer than half a second.
+PostgreSQL with a large pool, some of its keys popped. An index is added to the table of keys while clients pop: first
+by `keygen_site.db.migration_operations`, while an older transaction stays open for longer than LOCK_TIMEOUT; then, for
+comparison, by Django's own operation. Prints the time, the pops meanwhile and the longest of them, and the time of the
+count for a scrape of /metrics. Exits with 1 if, with our operation, a pop was refused or took longer than half a
+second.
 """
 
 import argparse
 import json
 import sys
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.servers import database
 
-MOST = 0.5  # seconds
+if TYPE_CHECKING:
+    from benchmarks.pools import DemoPool
+
+MAX_POP_SECONDS = 0.5
+Pop = tuple[float, float, Exception | None]  # began, ended, error
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
     with database("postgresql"):
-        from django.db import migrations, models  # Django is set up now
+        from django.db import migrations, models  # after django.setup()
 
         from benchmarks.pools import DemoPool
         from keygen_site.db.migration_operations import AddIndexOnline
@@ -39,21 +45,21 @@ def main():
         began = time.monotonic()
         count_available()
         counted = time.monotonic() - began
-        print(f"keys: {options.keys}  a scrape counts for: {counted * 1000:.0f} ms", flush=True)
+        print(f"keys: {options.keys}  count for a scrape: {counted * 1000:.0f} ms", flush=True)
         index = models.Index(fields=["policy", "created"], name="pools_key_of_the_benchmark")
-        rows = []
+        rows: list[dict[str, Any]] = []
         for operation in (AddIndexOnline("key", index), migrations.AddIndex("key", index)):
-            with older_transaction(seconds=4) if not rows else popping(pool, 0):
+            with older_transaction(seconds=4) if not rows else nullcontext():
                 rows.append(measure(pool, operation, options.clients))
             print("  ".join(f"{name}: {value}" for name, value in rows[-1].items()), flush=True)
     if options.json:
         json.dump(rows, options.json, indent=2)
     ours = rows[0]
-    sys.exit(1 if ours["refused"] or ours["longest pop"] > MOST or not ours["pops meanwhile"] else 0)
+    sys.exit(1 if ours["refused"] or ours["longest pop"] > MAX_POP_SECONDS or not ours["pops meanwhile"] else 0)
 
 
-def fill(pool, size):
-    """Put keys into a pool, as fast as the database can, and pop a tenth of them."""
+def fill(pool: "DemoPool", size: int) -> None:
+    """Insert keys into a pool by a single statement, a tenth of them popped."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -68,8 +74,8 @@ def fill(pool, size):
         cursor.execute("VACUUM ANALYZE pools_key")
 
 
-def measure(pool, operation, clients):
-    """Run an operation of a migration while so many clients pop, and undo it; its figures."""
+def measure(pool: "DemoPool", operation: Any, clients: int) -> dict[str, Any]:
+    """Run a migration operation while clients pop, and reverse it; returns the figures."""
     from django.db import connection
     from django.db.migrations.state import ProjectState
 
@@ -78,7 +84,7 @@ def measure(pool, operation, clients):
     before = ProjectState.from_apps(Key._meta.apps)
     after = before.clone()
     operation.state_forwards("pools", after)
-    with popping(pool, clients) as pops:
+    with pop_concurrently(pool, clients) as pops:
         time.sleep(1)
         began = time.monotonic()
         with connection.schema_editor(atomic=operation.atomic is not False) as editor:
@@ -97,24 +103,26 @@ def measure(pool, operation, clients):
 
 
 @contextmanager
-def popping(pool, clients):
-    """So many threads pop all the time: a list of `(began, ended, error or None)`."""
+def pop_concurrently(pool: "DemoPool", clients: int) -> Iterator[list[Pop]]:
+    """Pop in several threads until the context ends. Yields the list of pops."""
     from django.db import Error, connection
 
     from accounts.audit import AuditContext
     from licensing.models import Policy
 
-    over, pops = Event(), []
+    over = Event()
+    pops: list[Pop] = []
 
-    def work():
+    def work() -> None:
         policy, audit = Policy.objects.get(pk=pool.policy.pk), AuditContext(operator="benchmark")
         while not over.is_set():
-            began, failed = time.monotonic(), None
+            began = time.monotonic()
+            failure: Exception | None = None
             try:
-                policy.pool.pop(audit)
+                cast(Any, policy).pool.pop(audit)
             except Error as error:
-                failed = error
-            pops.append((began, time.monotonic(), failed))
+                failure = error
+            pops.append((began, time.monotonic(), failure))
         connection.close()
 
     threads = [Thread(target=work) for _ in range(clients)]
@@ -129,19 +137,19 @@ def popping(pool, clients):
 
 
 @contextmanager
-def older_transaction(seconds):
-    """A transaction that has written and stays open for so long."""
+def older_transaction(seconds: float) -> Iterator[None]:
+    """Keep a transaction that has written open for some seconds, in another thread."""
     from django.db import connection, transaction
 
     from accounts.models import Account
 
     begun = Event()
 
-    def work():
+    def work() -> None:
         with transaction.atomic():
             Account.objects.update(name="older")
             with connection.cursor() as cursor:
-                cursor.execute("LOCK TABLE pools_key IN ROW EXCLUSIVE MODE")  # as any that writes a key
+                cursor.execute("LOCK TABLE pools_key IN ROW EXCLUSIVE MODE")  # as a transaction that writes a key
             begun.set()
             time.sleep(seconds)
         connection.close()

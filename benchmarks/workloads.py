@@ -1,7 +1,8 @@
-"""What is measured, and the data that it needs. Imported only when Django is set up."""
+"""The requests that `benchmarks` measures, and their data. Import it after `django.setup()`."""
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -10,55 +11,66 @@ from django.test.utils import CaptureQueriesContext
 
 from benchmarks.pools import DemoPool
 
-CONTROL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")
+# Method, path, headers and body.
+Request = list[Any]
 
 
 @dataclass
-class Subject:
-    """Requests to send round and round; `floor`: to the server with the bare views."""
+class Workload:
+    """Requests that are sent in turn.
 
-    requests: list
-    floor: bool = False
+    Attributes:
+        requests: the requests.
+        is_baseline: whether they go to the server with the bare views.
+    """
 
-    def statements(self):
-        """How many statements one of the requests costs, transaction control apart, when the process is warm."""
+    requests: list[Request]
+    is_baseline: bool = False
+
+    def count_statements(self) -> int:
+        """The statements of one request in a warm process, without transaction control."""
         settings.ALLOWED_HOSTS.append("testserver")
         method, path, headers, body = self.requests[0]
         for number in ("warm", "counted"):
-            named = {name: value.replace("{n}", number) for name, value in headers.items()}
+            filled = {name: value.replace("{n}", number) for name, value in headers.items()}
             with CaptureQueriesContext(connection) as captured:
-                response = Client().generic(method, path, body, content_type="application/json", headers=named)
+                response = Client().generic(method, path, body, content_type="application/json", headers=filled)
             if response.status_code >= 300:
                 raise RuntimeError(response.content)
-        return sum(not query["sql"].startswith(CONTROL) for query in captured.captured_queries)
+        return sum(not query["sql"].startswith(TRANSACTION_CONTROL) for query in captured.captured_queries)
 
 
-def subjects(most_requests):
-    """All subjects by name, with pools that hold out for so many requests each."""
-    pool, named, issued, standing = (DemoPool(size) for size in (most_requests, most_requests, most_requests, 1_000))
-    key = standing.policy.pool.first()
-    license_key = licensed(standing)
+def build_workloads(max_requests: int) -> dict[str, Workload]:
+    """All workloads by name, with pools that last for `max_requests` requests each."""
+    popped, idempotent, issued, static = (DemoPool(size) for size in (max_requests, max_requests, max_requests, 1_000))
+    key = static.policy.pool.first()
+    license_key = issue_license_key(static)
 
-    def request(pool, method, path, document=None, **headers):
-        sent = {"Authorization": f"Bearer {pool.token}", **headers}
-        return [method, path, sent, "" if document is None else json.dumps(document)]
+    def request(
+        pool: DemoPool, method: str, path: str, document: dict[str, Any] | None = None, **headers: Any
+    ) -> Request:
+        headers = {"Authorization": f"Bearer {pool.token}", **headers}
+        return [method, path, headers, "" if document is None else json.dumps(document)]
 
-    keys = f"/v1/accounts/{standing.account.slug}/keys"
-    validation = f"/v1/accounts/{standing.account.slug}/licenses/actions/validate-key"
+    keys = f"/v1/accounts/{static.account.slug}/keys"
+    validation = f"/v1/accounts/{static.account.slug}/licenses/actions/validate-key"
     return {
-        "bare view": Subject([["GET", "/bare", {}, ""]], floor=True),
-        "SELECT 1 view": Subject([["GET", "/select", {}, ""]], floor=True),
-        "get": Subject([request(standing, "GET", f"{keys}/{key.pk}")]),
-        "list of 10": Subject([request(standing, "GET", f"{keys}?limit=10")]),
-        "validate-key": Subject([request(standing, "POST", validation, {"meta": {"key": license_key}})]),
-        "pop": Subject([request(pool, *pool.pop_request)]),
-        "pop by name": Subject([request(named, *named.pop_request, **{"Idempotency-Key": "name-{n}"})]),
-        "issue": Subject([request(issued, *issued.license_request)]),
+        "bare view": Workload([["GET", "/bare", {}, ""]], is_baseline=True),
+        "SELECT 1 view": Workload([["GET", "/select", {}, ""]], is_baseline=True),
+        "get": Workload([request(static, "GET", f"{keys}/{key.pk}")]),
+        "list of 10": Workload([request(static, "GET", f"{keys}?limit=10")]),
+        "validate-key": Workload([request(static, "POST", validation, {"meta": {"key": license_key}})]),
+        "pop": Workload([request(popped, *popped.pop_request)]),
+        "idempotent pop": Workload(
+            [request(idempotent, *idempotent.pop_request, None, **{"Idempotency-Key": "key-{n}"})]
+        ),
+        "issue": Workload([request(issued, *issued.license_request)]),
     }
 
 
-def licensed(pool):
-    """The key of a new license from a pool."""
+def issue_license_key(pool: DemoPool) -> str:
+    """Issue a license from a pool and return its key."""
     from accounts.audit import AuditContext
     from licensing.services import issue_license
 

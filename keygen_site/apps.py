@@ -2,10 +2,10 @@ from django.apps import AppConfig
 
 
 class KeygenSiteConfig(AppConfig):
-    """What all resources share."""
+    """Settings, URLs, and the code that all resources share."""
 
     name = "keygen_site"
     verbose_name = "Server"
 
-    def ready(self):
+    def ready(self) -> None:
         from keygen_site import checks  # noqa: F401 registers them

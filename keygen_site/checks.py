@@ -1,46 +1,49 @@
-"""What would make this server lose keys or their order, said before it serves.
+"""System checks for settings and database parameters that could lose or reorder keys.
 
-`manage.py check --deploy --database default` asks all of it. `manage.py migrate` asks what is about the database, and
+`manage.py check --deploy --database default` runs all of them. `manage.py migrate` runs those of the database, and
 stops at an error.
 """
 
 import os
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
-from django.core.checks import Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, connections
 
 EXAMPLE_SECRETS = ("replace-me", "for-debugging-only")
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "testserver")
-LONG_AGO = 1_767_225_600  # 2026-01-01: no clock that is right shows less
-SECONDS_APART = 2  # how far the clocks of this machine and the database's may be apart, without harm
-SECONDS_TOO_FAR = 60
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver")
+EARLIEST_TIME = 1_767_225_600  # 2026-01-01, in seconds since 1970: a clock that shows an earlier time is wrong
+# The difference of the clocks of this machine and of the database's, from which it is a warning or an error.
+WARNING_SKEW_SECONDS = 2
+ERROR_SKEW_SECONDS = 60
 
 
 @register(Tags.security, deploy=True)
-def check_secret(app_configs, **options):
-    """The secret is one of our own examples."""
+def check_secret(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report a SECRET_KEY that is one of our examples."""
     if settings.SECRET_KEY not in EXAMPLE_SECRETS:
         return []
-    hint = 'Set SECRET_KEY to what `python3 -c "import secrets; print(secrets.token_urlsafe(50))"` prints.'
-    return [Error("SECRET_KEY is an example that everybody knows.", hint=hint, id="keygen.E001")]
+    hint = 'Set SECRET_KEY to the output of `python3 -c "import secrets; print(secrets.token_urlsafe(50))"`.'
+    return [Error("SECRET_KEY is a published example.", hint=hint, id="keygen.E001")]
 
 
 @register(deploy=True)
-def check_database_for_many(app_configs, **options):
-    """SQLite is one file on one machine; nothing stops a second machine from having a file of its own."""
+def check_database_for_many(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report SQLite on a public server: a second machine would have a file of its own, with the same keys."""
     if connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
         return []
-    public = settings.BEHIND_TLS_PROXY or not set(settings.ALLOWED_HOSTS) <= set(LOOPBACK)
+    public = settings.BEHIND_TLS_PROXY or not set(settings.ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
     hint = "Use PostgreSQL (DATABASE_URL=postgres://…), or make sure that this is the only machine and has backups."
-    message = "SQLite serves one machine only: others would hand the same keys out again."
+    message = "SQLite serves one machine only: a second one would hand out the same keys again."
     return [Warning(message, hint=hint, id="keygen.W001")] if public else []
 
 
 @register(deploy=True)
-def check_metrics(app_configs, **options):
-    """Without a folder that the processes share each of them tells its own numbers."""
+def check_metrics(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report metrics without a shared folder: each process would show its own numbers only."""
     if settings.METRICS_TOKEN and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         hint = "Set PROMETHEUS_MULTIPROC_DIR to an empty folder that the server may write to."
         return [Warning("/metrics shows the numbers of one process only.", hint=hint, id="keygen.W002")]
@@ -48,61 +51,66 @@ def check_metrics(app_configs, **options):
 
 
 @register
-def check_clock(app_configs, **options):
-    """Ids begin with the time, and the order of a pool is that of its ids."""
-    if time.time() >= LONG_AGO:
+def check_clock(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report a clock that is years slow: ids begin with the time, and the order of a pool is that of its ids."""
+    if time.time() >= EARLIEST_TIME:
         return []
-    hint = "Set the clock, and have it kept right (NTP): ids that begin with the time would not be in order."
+    hint = "Synchronize the clock (NTP): ids begin with the time, and the order of a pool is that of its ids."
     return [Error("The clock of this machine is years slow.", hint=hint, id="keygen.E002")]
 
 
 @register(Tags.database)
-def check_database(app_configs, databases=None, **options):
-    """What PostgreSQL is set to must keep what it has promised, and its clock must be ours."""
-    found = []
+def check_database(app_configs: Any, databases: Sequence[str] | None = None, **options: Any) -> list[CheckMessage]:
+    """Report parameters of PostgreSQL that could lose committed keys or wait forever, and a clock unlike ours."""
+    problems: list[CheckMessage] = []
     for alias in databases or []:
         connection = connections[alias]
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                found += check_durability(cursor) + check_limits(cursor) + check_clocks(cursor)
-    return found
+                problems += check_durability(cursor) + check_limits(cursor) + check_clocks(cursor)
+    return problems
 
 
-def check_durability(cursor):
-    """A pop that was answered must be there after a power cut, or the key is handed out again."""
-    wrong = [name for name in ("synchronous_commit", "fsync", "full_page_writes") if _shown(cursor, name) == "off"]
+def check_durability(cursor: Any) -> list[CheckMessage]:
+    """Report parameters with which a power cut could undo a pop whose response was sent."""
+    names = ("synchronous_commit", "fsync", "full_page_writes")
     hint = "Set it to on in postgresql.conf, and for the role and the database if it is off there (ALTER ROLE … SET)."
-    message = "PostgreSQL runs with {}=off: a key that was handed out could be back after a crash."
-    return [Error(message.format(name), hint=hint, id="keygen.E010") for name in wrong]
+    message = "PostgreSQL runs with {}=off: a key that was handed out could be available again after a crash."
+    return [
+        Error(message.format(name), hint=hint, id="keygen.E010")
+        for name in names
+        if _read_parameter(cursor, name) == "off"
+    ]
 
 
-def check_limits(cursor):
-    """Through a pooler the server cannot set its sessions, and without a limit a pop could wait for ever."""
-    if _shown(cursor, "lock_timeout") != "0":
+def check_limits(cursor: Any) -> list[CheckMessage]:
+    """Report a missing `lock_timeout`. Through a pooler the server cannot set it: it must be set for the role."""
+    if _read_parameter(cursor, "lock_timeout") != "0":
         return []
-    from keygen_site.db.session_limits import limits
+    from keygen_site.db.session_limits import request_limits
 
     cursor.execute("SELECT quote_ident(current_user), quote_ident(current_database())")
     role, database = cursor.fetchone()
     alter = f"ALTER ROLE {role} IN DATABASE {database} SET"
-    hint = " ".join(f"{alter} {name} = {value};" for name, value in limits().items())
-    return [Error("Statements wait for locks for ever (lock_timeout is 0).", hint=hint, id="keygen.E011")]
+    hint = " ".join(f"{alter} {name} = {value};" for name, value in request_limits().items())
+    return [Error("Statements wait for locks without a limit (lock_timeout is 0).", hint=hint, id="keygen.E011")]
 
 
-def check_clocks(cursor):
-    """Servers whose clocks differ do not agree on the order of keys that come in at the same time."""
+def check_clocks(cursor: Any) -> list[CheckMessage]:
+    """Report clocks that differ: the servers would not agree on the order of keys added at the same time."""
     began = time.time()
     cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-    theirs, ended = float(cursor.fetchone()[0]), time.time()
-    apart = max(began - theirs, theirs - ended, 0)
-    if apart <= SECONDS_APART:
+    database_time, ended = float(cursor.fetchone()[0]), time.time()
+    skew = max(began - database_time, database_time - ended, 0)
+    if skew <= WARNING_SKEW_SECONDS:
         return []
-    message = f"The clocks of this machine and of the database's are {apart:.0f} seconds apart."
-    hint = "Have both kept right (NTP): ids begin with the time, and the order of a pool is that of its ids."
-    kind, id = (Error, "keygen.E012") if apart > SECONDS_TOO_FAR else (Warning, "keygen.W012")
-    return [kind(message, hint=hint, id=id)]
+    message = f"The clocks of this machine and of the database differ by {skew:.0f} seconds."
+    hint = "Synchronize both (NTP): ids begin with the time, and the order of a pool is that of its ids."
+    if skew > ERROR_SKEW_SECONDS:
+        return [Error(message, hint=hint, id="keygen.E012")]
+    return [Warning(message, hint=hint, id="keygen.W012")]
 
 
-def _shown(cursor, name):
+def _read_parameter(cursor: Any, name: str) -> str:
     cursor.execute("SELECT current_setting(%s)", [name])
     return cursor.fetchone()[0]

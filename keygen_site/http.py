@@ -1,31 +1,36 @@
-"""What happens to every request before it is routed."""
+"""Middleware for all requests: well-formed requests, security headers, CORS."""
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, NullByte
 from keygen_site.jsonapi.exceptions import error_response
-from keygen_site.observability.request_context import METHODS
-from keygen_site.paths import split_path
+from keygen_site.observability.request_context import HTTP_METHODS
+from keygen_site.paths import API_PREFIX, set_route_path
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 class MethodInvalid(BadRequest):
-    """No method of HTTP, nor of what stands on it (contract: platform 2.3)."""
+    """The method is not a registered HTTP method (contract: platform 2.3)."""
 
     code = "HTTP_METHOD_INVALID"
     detail = "The HTTP method for the request is not valid"
 
 
 class ParametersInvalid(BadRequest):
-    """A query that does not decode (contract: platform 2.3)."""
+    """The query has a percent sign that begins no escape (contract: platform 2.3)."""
 
     code = "PARAMETERS_INVALID"
     detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
@@ -35,15 +40,15 @@ _HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class WellFormedRequestMiddleware:
-    """Refuses methods and addresses that are none, so that nothing behind it has to expect them."""
+    """Refuses unknown methods and malformed URLs, so that no later code has to expect them."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
-        if request.method not in METHODS:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method not in HTTP_METHODS:
             return error_response(request, MethodInvalid())
-        # Django has percent-encoded the bytes of the path that do not decode once more, so they show here again.
+        # Django percent-encodes the bytes of the path that are not UTF-8 again, so unquoting shows them.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")
         if "%" in query and _HALF_ENCODED.search(query):
             return error_response(request, ParametersInvalid())
@@ -55,20 +60,20 @@ class WellFormedRequestMiddleware:
             return error_response(request, BytesInvalid())
         if "\0" in text:
             return error_response(request, NullByte())
-        split_path(request)
+        set_route_path(request)
         return self.get_response(request)
 
 
-def skip_for_api(middleware):
-    """A middleware of Django's that requests of the API go past: no cookie counts there, so none is looked at."""
+def skip_for_api(middleware: Any) -> Any:
+    """Make a subclass of a middleware that API requests bypass; the API uses no cookies."""
 
-    class OfPages(middleware):
-        def __call__(self, request):
-            if request.path_info.startswith("/v1/"):
+    class SkippedForAPI(middleware):
+        def __call__(self, request: HttpRequest) -> HttpResponseBase:
+            if request.path_info.startswith(API_PREFIX):
                 return self.get_response(request)
             return super().__call__(request)
 
-    return OfPages
+    return SkippedForAPI
 
 
 PageSessionMiddleware = skip_for_api(SessionMiddleware)
@@ -76,8 +81,8 @@ PageAuthenticationMiddleware = skip_for_api(AuthenticationMiddleware)
 PageMessageMiddleware = skip_for_api(MessageMiddleware)
 
 
-# What a script of another site may read of an answer (contract: platform 3.5).
-EXPOSED = (
+# The response headers that a script of another site may read (contract: platform 3.5).
+EXPOSED_HEADERS = (
     "keygen-accept-signature, keygen-signature, keygen-date, keygen-digest, keygen-account-id, keygen-bearer-id, "
     "keygen-token-id, keygen-account, keygen-bearer, keygen-token, keygen-environment, keygen-license, "
     "keygen-edition, keygen-mode, keygen-revision, keygen-version, x-ratelimit-window, x-ratelimit-count, "
@@ -98,46 +103,45 @@ API_HEADERS = {
 
 
 class APIHeadersMiddleware:
-    """What every answer of the API says to browsers, and that scripts of any site may use it (platform 3.3, 3.5).
+    """Security headers of API responses, and CORS for every origin (contract: platform 3.3, 3.5).
 
-    No cookie counts in the API: a site can do no more than whom its credential belongs to.
+    CORS may allow every origin because the API ignores cookies: a page can act only with a credential that it has.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
-        if not request.path_info.startswith("/v1/"):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API_PREFIX):
             return self.get_response(request)
-        # `request.headers` would be made for this alone.
-        sent = request.META
-        asks_first = request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in sent
-        response = HttpResponse() if asks_first else self.get_response(request)
+        meta = request.META  # `request.headers` would be built for this alone
+        is_preflight = request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in meta
+        response = HttpResponse() if is_preflight else self.get_response(request)
         for name, value in API_HEADERS.items():
             response[name] = value
-        response["Report-To"] = report_to(request.get_host())
-        if "HTTP_ORIGIN" in sent:
+        response["Report-To"] = build_report_to(request.get_host())
+        if "HTTP_ORIGIN" in meta:
             response["Access-Control-Allow-Origin"] = "*"
             response["Access-Control-Allow-Methods"] = CORS_METHODS
-            response["Access-Control-Expose-Headers"] = EXPOSED
+            response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             response["Access-Control-Max-Age"] = "86400"
-            if wanted := sent.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"):
+            if wanted := meta.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"):
                 response["Access-Control-Allow-Headers"] = wanted
         patch_vary_headers(response, ["Origin"])
         return response
 
 
-# Everything that a page of ours needs comes from ourselves: no inline script or style, no other site.
+# Pages load nothing from other sites, and have no inline script or style.
 PAGE_POLICY = "default-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'; object-src 'none'"
 
 
 class PageHeadersMiddleware:
-    """What every page tells the browser: to run nothing that did not come from this server."""
+    """Sets the content security policy of HTML pages, unless a page has its own."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         if response.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
@@ -146,8 +150,8 @@ class PageHeadersMiddleware:
 
 
 @lru_cache
-def report_to(host):
-    """The header that names where a browser may report what the content security policy has kept out."""
+def build_report_to(host: str) -> str:
+    """The header Report-To: the URL to which browsers report violations of the content security policy."""
     endpoint = f"https://{host}/-/csp-reports"
     group = {"group": "csp-reports", "max_age": 10_886_400, "endpoints": [{"url": endpoint}]}
     return json.dumps(group, separators=(",", ":"))

@@ -1,4 +1,6 @@
-"""What every stored resource shares."""
+"""The base of all resources, and the stored responses of idempotency keys."""
+
+from typing import Any
 
 from django.db import models, transaction
 from django.db.utils import IntegrityError
@@ -9,7 +11,7 @@ from keygen_site.db.fields import DigestField, UpdatedField
 
 
 class Resource(models.Model):
-    """A row that the API shows: an id whose order is the order of creation, and two moments."""
+    """Base of the models that the API shows: an id whose order is the order of creation, and two timestamps."""
 
     # UUIDv7, strictly increasing within a process, so "newest first" is "by id, descending".
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -19,14 +21,14 @@ class Resource(models.Model):
     class Meta:
         abstract = True
 
-    def validate_and_save(self, **options):
+    def validate_and_save(self, **options: Any) -> None:
         """Check the row's rules, then write it.
 
-        A rule that only the database can keep, because another transaction was quicker, is answered
-        like the check that should have caught it.
+        If a concurrent transaction made the row violate a constraint, the error is that of the check which could not
+        see the violation yet.
 
         Raises:
-            ValidationError: what is wrong, by field.
+            ValidationError: by field.
         """
         try:
             with transaction.atomic():
@@ -37,33 +39,38 @@ class Resource(models.Model):
             self.check_rules()
             raise
 
-    def save_changes(self, *names):
-        """Check the row's rules, then write the named fields, what is derived from them, and `updated`.
+    def save_changes(self, *names: str) -> None:
+        """Check the row's rules, then write the named fields, the digests of these, and `updated`.
 
         Raises:
-            ValidationError: what is wrong, by field.
+            ValidationError: by field.
         """
         derived = [f.name for f in self._meta.concrete_fields if isinstance(f, DigestField) and f.of in names]
         self.validate_and_save(update_fields=[*names, *derived, "updated"])
 
-    def lock_for_rules(self):
-        """Hold what another transaction could use to break a rule between its check and the write; for subclasses."""
+    def lock_for_rules(self) -> None:
+        """Hook: lock the rows that could make a rule fail between its check and the write."""
 
-    def check_rules(self):
-        """Ask whether the row's own values are right; raises `ValidationError`, by field."""
-        # Rows that this one points to were looked up by the caller, and `clean()` asks whether a value is
-        # taken, in words of its own: asking the database for either once more would say nothing new.
+    def check_rules(self) -> None:
+        """Check the row's own values.
+
+        Raises:
+            ValidationError: by field.
+        """
+        # The caller has looked up the related rows, and `clean()` checks uniqueness with errors in the contract's
+        # words, so the queries of Django's own checks would be redundant.
         foreign = {field.name for field in self._meta.concrete_fields if field.is_relation}
         self.full_clean(exclude={"id", *foreign}, validate_constraints=False)
 
 
 class IdempotentResponse(models.Model):
-    """The answer to a request that its client gave a name: see `keygen_site.jsonapi.idempotency`.
+    """A response stored under an `Idempotency-Key`, for replay: see `keygen_site.jsonapi.idempotency`.
 
     Attributes:
-        account_id, bearer_id: whose name it is; others may use the same one for something else.
-        fingerprint: the SHA-256 of what was asked for.
-        status, headers, body: the answer; 0 while the request runs, which no other transaction ever sees.
+        account_id, bearer_id: the scope of the key.
+        name: the key.
+        fingerprint: the SHA-256 of the request.
+        status, headers, body: of the response. The status is 0 while the request runs, which no other transaction sees.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -82,5 +89,5 @@ class IdempotentResponse(models.Model):
         ]
         indexes = [models.Index(fields=["created"], name="keygen_site_answer_created")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name

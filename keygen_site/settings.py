@@ -1,24 +1,26 @@
-"""The one settings file. Everything a deployment changes comes from the environment (README, "Configuration").
+"""All settings. Those of a deployment come from the environment (README, "Configuration").
 
-A malformed or missing value stops the start; everything that is wrong is said at once.
+A malformed or missing value stops the start, with an error that lists all of them.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dj_email_url
 from environs import Env, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env(eager=False)  # collects what is wrong; `env.seal()` below reports it all
+env = Env(eager=False)  # collects the errors; `env.seal()` below reports all of them
 env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
 
 DEBUG = env.bool("DEBUG", False)
 
 
-def required(read, name, debug_default, **options):
-    """A value without which a production server must not start: only DEBUG gives it a default."""
+def require(read: Callable[..., Any], name: str, debug_default: Any, **options: Any) -> Any:
+    """Read a variable that must be set in production. It has a default only with DEBUG."""
     if DEBUG:
         return read(name, debug_default, **options)
     return read(name, **options)
@@ -26,52 +28,52 @@ def required(read, name, debug_default, **options):
 
 not_blank = validate.Length(min=1, error="Must not be blank.")
 
-SECRET_KEY = required(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
-ALLOWED_HOSTS = required(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
-DATABASE = required(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
+SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
+ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
+DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
-# Single-account mode: the id or slug of the only account, which then also answers under /v1/… without a prefix.
+# Single-account mode: the id or slug of the only account, which then has URLs under /v1/… without a prefix too.
 ACCOUNT = env.str("ACCOUNT", "")
-# Lets anybody make an account by POST /v1/accounts.
+# Allows everyone to create an account by POST /v1/accounts.
 SIGN_UP = env.bool("SIGN_UP", False)
-# Answers every failed sign-in alike, so that nobody learns which e-mails have an account.
+# Gives all failed sign-ins the same error, so that it does not reveal which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
-# Behind a proxy that ends TLS and sets X-Forwarded-Proto: cookies become secure, links https.
+# Behind a proxy that terminates TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
-# A line of text, or one of JSON, for each record.
+# Each log record is one line of text or JSON.
 LOG_FORMAT = env.str("LOG_FORMAT", "text", validate=validate.OneOf(["text", "json"]))
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
-# Whoever has it may read the numbers at /metrics. Without it there are none.
+# The token for /metrics. Without it, /metrics does not exist.
 METRICS_TOKEN = env.str("METRICS_TOKEN", "")
-# The folder in which the processes share these numbers; its name is the library's, which reads it for itself.
+# The folder in which the processes share their metrics. The library reads the variable itself.
 if folder := env.str("PROMETHEUS_MULTIPROC_DIR", ""):
     Path(folder).mkdir(parents=True, exist_ok=True)
 else:
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the library would take it for a folder
-# The revision of the source that runs, for the header Keygen-Revision.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # the library would use an empty text as a folder
+# The revision of the running source code, for the header Keygen-Revision.
 REVISION = env.str("REVISION", "")
-# Where mail goes, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints it.
+# The mail server, e.g. submission://user:password@host:587. Without it no mail is sent; console:// prints mail.
 EMAIL_URL = env.str(
     "EMAIL_URL",
     "dummy://",
     validate=validate.Regexp(r"(smtp|submission|console|file|dummy)://", error="Must be a URL such as smtp://host:25."),
 )
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
-# Seconds a statement waits for a lock. A pop that waited longer is answered 503, never "pool is empty".
+# Seconds that a statement waits for a lock. A pop that waits longer is a 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
-# Seconds that a statement of a request may take, and that its transaction may wait for the next one; 0: for ever.
+# Seconds that a statement of a request may take, and that its transaction may wait for the next one; 0: no limit.
 STATEMENT_TIMEOUT = env.float("STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0))
 IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=validate.Range(min=0))
-# Requests of one account, address and credential; 0: as many as they like. A shop's rush must not be refused unasked.
+# Requests of one account, IP address and credential; 0: no limit, so that a sales spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
-# Bytes that a file of keys may have which comes by HTTP, as it is sent and unpacked. The command has no limit.
+# The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked. The command has no limit.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
-# Threads that answer requests in each process of the server. Each keeps a connection to the database.
+# Threads that serve requests in each process of the server. Each keeps a connection to the database.
 THREADS = env.int("THREADS", 1, validate=validate.Range(min=1))
-# PostgreSQL prepares statements on the server; switch off for a connection pooler that cannot follow them.
+# Whether PostgreSQL prepares statements on the server. Off for a connection pooler that does not support them.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)
-# A pooler such as PgBouncer gives each transaction another session: what a session is set to, the role has to be.
+# Behind a pooler such as PgBouncer, transactions share sessions: parameters must be set for the role, not the session.
 CONNECTION_POOLER = env.bool("CONNECTION_POOLER", False)
 
 env.seal()
@@ -131,7 +133,7 @@ TEMPLATES = [
 
 # Database ------------------------------------------------------------------------------------------------------------
 
-# Opening a connection costs more than most requests do: it is kept, and looked at when the next request needs it.
+# Opening a connection takes longer than most requests: it stays open, and each request checks it before its first use.
 DATABASE["CONN_MAX_AGE"] = None
 DATABASE["CONN_HEALTH_CHECKS"] = True
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
@@ -139,21 +141,21 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         DATABASE["NAME"] = str(BASE_DIR / DATABASE["NAME"])
     DATABASE["ENGINE"] = "keygen_site.db.sqlite"
     DATABASE["OPTIONS"] = {
-        # A transaction that reads first and writes later cannot wait for another writer, it fails: lock at once.
+        # Lock when a transaction begins: one that reads and then writes fails instead of waiting for another writer.
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,  # seconds
-        # FULL: with NORMAL a power cut could put a key back that was already handed out.
+        # FULL: with NORMAL, a key that was handed out could be available again after a power cut.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
     DATABASE["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME")}
 else:
-    # A server that is gone without a word is given up soon, so that another one can be tried.
+    # Give up an unreachable server soon, so that the next host can be tried.
     DATABASE["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **DATABASE.get("OPTIONS", {})}
     if CONNECTION_POOLER:
         DATABASE["DISABLE_SERVER_SIDE_CURSORS"] = True
     else:
-        given = DATABASE["OPTIONS"].get("options", "")
-        DATABASE["OPTIONS"]["options"] = f"{given} -c lock_timeout={int(LOCK_TIMEOUT * 1000)}ms".strip()
+        options = DATABASE["OPTIONS"].get("options", "")
+        DATABASE["OPTIONS"]["options"] = f"{options} -c lock_timeout={int(LOCK_TIMEOUT * 1000)}ms".strip()
     if PREPARED_STATEMENTS:
         DATABASE["OPTIONS"]["server_side_binding"] = True
         DATABASE["OPTIONS"]["prepare_threshold"] = 5
@@ -166,9 +168,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.authentication.EmailBackend"]
 SILENCED_SYSTEM_CHECKS = [
-    "auth.W004",  # an e-mail is unique within its account only; EmailBackend knows
-    "security.W019",  # X-Frame-Options is as the contract has it; pages have `frame-ancestors` too
-    "security.W021",  # whether browsers may have the host on their list is for whoever owns the domain to say
+    "auth.W004",  # an e-mail is unique within its account only, which EmailBackend handles
+    "security.W019",  # X-Frame-Options is the contract's; pages have `frame-ancestors` too
+    "security.W021",  # HSTS preloading is the decision of the owner of the domain
 ]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -182,13 +184,13 @@ if BEHIND_TLS_PROXY:
     SECURE_HSTS_SECONDS = 63_072_000  # two years
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_SSL_REDIRECT = True
-    # A balancer asks these without the proxy.
+    # A load balancer requests these without TLS.
     SECURE_REDIRECT_EXEMPT = [r"^v1/health", r"^(healthz|readyz|metrics)$"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_AGE = 10 * 60 * 60  # seconds since the sign-in: a working day
 
-# The apps in the order of the console's menu; others follow.
+# The order of the apps in the console's menu; others follow.
 CONSOLE_MENU = ["pools", "licensing", "accounts"]
 
 # Mail ----------------------------------------------------------------------------------------------------------------
@@ -240,24 +242,24 @@ LOGGING = {
         },
         "json": {"()": "keygen_site.observability.log_formatters.JSONFormatter"},
     },
-    "filters": {"without path": {"()": "keygen_site.observability.log_formatters.WithoutPath"}},
+    "filters": {"hide path": {"()": "keygen_site.observability.log_formatters.HidePathFilter"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "json" if LOG_FORMAT == "json" else "line",
-            "filters": ["without path"],
+            "filters": ["hide path"],
         },
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        # Django's own handlers would write lines past our formatter.
+        # Without Django's own handlers, which bypass our formatter.
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
-        # One line for each 4xx answer would drown the log: refusals are the API's daily bread.
+        # No line for each 4xx response: refusals are normal in an API, and the access log has them.
         "django.request": {"level": "ERROR"},
-        # Anybody can name a host that is not ours, twice a traceback each time; it is a 400 like any other.
+        # Any client can send a wrong host, which logs two tracebacks each time; the response is a 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
-        # Statements carry keys and digests; they never go into a log.
+        # Statements contain keys and digests, and are never logged.
         "django.db.backends": {"level": "WARNING"},
     },
 }

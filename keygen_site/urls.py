@@ -1,22 +1,22 @@
-"""The addresses: the API with and without the account's name in front, and the console."""
+"""The URLs: the API with and without the account in its path, and the console."""
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
 from accounts.api.urls import account_urlpatterns
 from keygen_site.jsonapi.openapi import views
 from keygen_site.observability import health
 
-# Patterns are tried one after the other: what is asked for most often comes first.
-api = [
+# Patterns are tried in order: the most frequent come first.
+api: list[URLPattern | URLResolver] = [
     path("", include("pools.api.urls")),
     path("", include("licensing.api.urls")),
     path("", include("accounts.api.urls")),
     re_path(r"^ping/?$", health.ping),
 ]
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/accounts/<str:account>/", include(api)),
     re_path(r"^v1/health/?$", health.health),
     path("openapi.json", views.openapi, name="openapi"),

@@ -11,6 +11,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keygen_site.settings")
 
 application = get_wsgi_application()
 
-from keygen_site.db.session_limits import apply_request_limits  # noqa: E402 the settings are there only now
+from keygen_site.db.session_limits import apply_request_limits  # noqa: E402 Django's settings are needed first
 
 apply_request_limits()

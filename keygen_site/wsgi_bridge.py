@@ -12,17 +12,17 @@ from urllib.parse import unquote_to_bytes
 Message = dict[str, Any]
 
 
-class Threaded:
-    """An ASGI application that runs a WSGI application in some threads, one request at a time in each.
+class ThreadedWSGI:
+    """An ASGI application that runs a WSGI application in a fixed number of threads, one request at a time in each.
 
-    The threads last, so that each keeps its connection to the database. They are daemons: a client that is still
-    sending does not keep the process from ending.
+    The threads live as long as the process, so each keeps its connection to the database. They are daemons: a client
+    that is still sending does not keep the process from ending.
     """
 
     def __init__(self, application: Callable[..., Any], threads: int) -> None:
         self.application, self.threads = application, threads
-        self.waiting: SimpleQueue[Exchange] = SimpleQueue()
-        self.lock, self.begun = Lock(), False
+        self.queue: SimpleQueue[Exchange] = SimpleQueue()
+        self.lock, self.is_started = Lock(), False
 
     async def __call__(
         self,
@@ -31,42 +31,42 @@ class Threaded:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         if scope["type"] != "http":
-            return  # a WebSocket is refused by saying nothing
-        if not self.begun:
-            self._begin()
+            return  # the server refuses a WebSocket that is not accepted
+        if not self.is_started:
+            self._start()
         exchange = Exchange(scope, receive, send)
-        self.waiting.put(exchange)
+        self.queue.put(exchange)
         try:
-            for message in await exchange.answered:
+            for message in await exchange.last_messages:
                 await send(message)
         finally:
-            exchange.end()
+            exchange.close()
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         with self.lock:
-            if not self.begun:
-                self.begun = True
+            if not self.is_started:
+                self.is_started = True
                 for number in range(self.threads):
-                    Thread(target=self._work, daemon=True, name=f"answering-{number}").start()
+                    Thread(target=self._work, daemon=True, name=f"wsgi-{number}").start()
 
     def _work(self) -> None:
         while True:
-            exchange = self.waiting.get()
+            exchange = self.queue.get()
             try:
-                exchange.answer(self.application)
+                exchange.run(self.application)
             except ClientGone:
                 exchange.finish()
-            except BaseException as error:  # granian logs it and answers 500; the thread goes on
+            except BaseException as error:  # granian logs it and sends a 500; the thread goes on
                 exchange.finish(error=error)
-            del exchange  # and all that it holds, while the thread waits
+            del exchange  # frees its memory while the thread waits
 
 
 class ClientGone(ConnectionResetError):
-    """The client has closed the connection before its request was read, or its answer sent."""
+    """The client has closed the connection before its request was read or its response sent."""
 
 
 class Exchange:
-    """A request and its answer, between the event loop, where both are sent, and the thread that answers."""
+    """A request and its response, between the event loop, which sends both, and the thread that runs the request."""
 
     def __init__(
         self,
@@ -76,25 +76,25 @@ class Exchange:
     ) -> None:
         self.scope, self._receive, self._send = scope, receive, send
         self.loop = asyncio.get_running_loop()
-        # The messages that are left to be sent.
-        self.answered: asyncio.Future[list[Message]] = self.loop.create_future()
-        # Ends when the client closes the connection.
-        self.closing: asyncio.Task[None] | None = None
+        # The messages that the event loop sends after the thread has finished.
+        self.last_messages: asyncio.Future[list[Message]] = self.loop.create_future()
+        # Done when the client has closed the connection.
+        self.disconnected: asyncio.Task[None] | None = None
 
-    def answer(self, application: Callable[..., Any]) -> None:
-        """Run the WSGI application, in this thread from the beginning to the end of the answer."""
+    def run(self, application: Callable[..., Any]) -> None:
+        """Run the WSGI application in this thread until the response ends."""
         start: Message = {"type": "http.response.start"}
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             start["status"] = int(status[:3])
             start["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
-        blocks = application(environ_of(self.scope, Body(self)), start_response)
+        blocks = application(build_environ(self.scope, Body(self)), start_response)
         try:
             block: bytes = b""
             messages = [start]
             for number, following in enumerate(blocks):
-                if number:  # there is more than one: what was before goes out
+                if number:  # more than one block: the response is streamed
                     self.send(*messages, _body(block, more=True))
                     messages = []
                 block = following
@@ -105,55 +105,55 @@ class Exchange:
         self.finish(messages)
 
     def receive(self) -> Message:
-        """The next message of the request, for which this thread waits."""
+        """Wait in this thread for the next message of the request."""
 
-        async def received() -> Message:
+        async def receive() -> Message:
             return await self._receive()
 
-        return asyncio.run_coroutine_threadsafe(received(), self.loop).result()
+        return asyncio.run_coroutine_threadsafe(receive(), self.loop).result()
 
     def send(self, *messages: Message) -> None:
-        """Send a part of the answer; this thread waits until the client has room for more.
+        """Send messages of the response, and wait in this thread until the client can take more.
 
         Raises:
-            ClientGone: it takes no more, which `send` of ASGI does not tell.
+            ClientGone: the client has closed the connection; `send` of ASGI does not report that.
         """
 
-        async def sent() -> None:
-            if self.closing is None:
-                self.closing = self.loop.create_task(self._until_closed())
+        async def send() -> None:
+            if self.disconnected is None:
+                self.disconnected = self.loop.create_task(self._wait_for_disconnect())
             for message in messages:
                 await self._send(message)
-            if self.closing.done():
+            if self.disconnected.done():
                 raise ClientGone
 
-        asyncio.run_coroutine_threadsafe(sent(), self.loop).result()
+        asyncio.run_coroutine_threadsafe(send(), self.loop).result()
 
-    async def _until_closed(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
-            pass  # a body that was not read
+            pass  # the rest of a body that was not read
 
-    def end(self) -> None:
-        """Let go of what waits for the client."""
-        if self.closing:
-            self.closing.cancel()
+    def close(self) -> None:
+        """Stop waiting for the client to disconnect."""
+        if self.disconnected:
+            self.disconnected.cancel()
 
     def finish(self, messages: list[Message] | None = None, error: BaseException | None = None) -> None:
-        """Hand over what is left to be sent, or why there is no answer."""
+        """Give the event loop the last messages of the response, or the error."""
 
         def settle() -> None:
-            if self.answered.done():
+            if self.last_messages.done():
                 return  # the server has given the request up
             if error:
-                self.answered.set_exception(error)
+                self.last_messages.set_exception(error)
             else:
-                self.answered.set_result(messages or [])
+                self.last_messages.set_result(messages or [])
 
         self.loop.call_soon_threadsafe(settle)
 
 
 class Body(io.RawIOBase):
-    """The body of a request, read while it comes."""
+    """The body of a request, read as it arrives."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self.rest, self.is_over = exchange, b"", False
@@ -172,8 +172,8 @@ class Body(io.RawIOBase):
         return size
 
 
-def environ_of(scope: dict[str, Any], body: Body) -> dict[str, Any]:
-    """The WSGI environment of a request (PEP 3333), with the address as it was sent in `RAW_URI`."""
+def build_environ(scope: dict[str, Any], body: Body) -> dict[str, Any]:
+    """The WSGI environment of a request (PEP 3333), with the request target as it was sent in `RAW_URI`."""
     path, query = (scope[name].decode("latin-1") for name in ("raw_path", "query_string"))
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
@@ -188,7 +188,7 @@ def environ_of(scope: dict[str, Any], body: Body) -> dict[str, Any]:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": io.BufferedReader(body),
-        "wsgi.input_terminated": True,  # it ends where the body does, also of one without a length
+        "wsgi.input_terminated": True,  # reading stops at the end of the body, even without a length
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,
@@ -196,7 +196,7 @@ def environ_of(scope: dict[str, Any], body: Body) -> dict[str, Any]:
     }
     for name, value in scope["headers"]:
         if b"_" in name:
-            continue  # in the environment it would be another header, perhaps one that only a proxy may set
+            continue  # it would get the name of another header, perhaps of one that only a proxy may set
         key = name.decode("latin-1").upper().replace("-", "_")
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         text = value.decode("latin-1")

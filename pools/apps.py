@@ -8,11 +8,11 @@ class PoolsConfig(AppConfig):
     verbose_name = "Pools"
 
     def ready(self) -> None:
-        from keygen_site.observability.metrics import register
+        from keygen_site.observability.metrics import register_collector
         from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
         from pools.popping import run_after_pop
         from pools.services.low_stock import alert_if_low
 
-        register(PoolCollector())
+        register_collector(PoolCollector())
         run_after_pop(alert_if_low)

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from cachetools import TLRUCache
+from cachetools import LRUCache
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from prometheus_client import Counter
 
@@ -48,7 +48,8 @@ class Hint(NamedTuple):
     expires: float  # by time.monotonic()
 
 
-_hints: TLRUCache[UUID, Hint] = TLRUCache(MAX_HINTS, ttu=lambda policy_id, hint, now: hint.expires)
+# A TLRUCache, which expires its items itself, takes more than twice as long.
+_hints: LRUCache[UUID, Hint] = LRUCache(MAX_HINTS)
 _hints_lock = Lock()
 
 _after_pop: list[Callable[[Policy], None]] = []
@@ -72,14 +73,14 @@ def pop_next_key(
     event.updated = event.created
     pop = _pop_postgresql if connection.vendor == "postgresql" else _pop_sqlite
     began = time.monotonic()
-    key = pop(model, policy, event, audit.actor)
+    key = pop(model, policy, event)
     seconds = time.monotonic() - began
     if key:
         key.policy = policy
         # Only after the commit: after a rollback the same key must be the next again.
         transaction.on_commit(partial(_record_pop, policy.pk, key.pk, seconds))
         for function in _after_pop:
-            transaction.on_commit(partial(function, policy), robust=True)
+            _call_after_commit(function, policy)
     return key
 
 
@@ -92,35 +93,34 @@ def forget_hints(policy: Policy | None = None) -> None:
             _hints.pop(policy.pk, None)
 
 
-def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent, actor: str) -> "Key | None":
-    with _hints_lock:
-        hint = _hints.get(policy.pk)
-    if hint and (key := _execute(model, event, actor, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
+def _pop_postgresql(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
+    hint = _find_hint(policy.pk)
+    if hint and (key := _execute(model, event, after=hint.key_id, locking="FOR UPDATE SKIP LOCKED")):
         return key
     while True:
         # First the keys that are not locked, then the locked ones, by waiting.
         for locking in ("FOR UPDATE SKIP LOCKED", "FOR UPDATE"):
-            if key := _execute(model, event, actor, locking=locking):
+            if key := _execute(model, event, locking=locking):
                 return key
         if not model.objects.for_policy(policy.pk).available().values_list("pk").first():
             return None
 
 
-def _pop_sqlite(model: type["Key"], policy: Policy, event: KeyEvent, actor: str) -> "Key | None":
+def _pop_sqlite(model: type["Key"], policy: Policy, event: KeyEvent) -> "Key | None":
     with transaction.atomic():  # IMMEDIATE: no other connection can write
-        key = _execute(model, event, actor)
+        key = _execute(model, event)
         if key:
             event.key, event.key_digest = key, key.digest
             event.save(force_insert=True)
     return key
 
 
-def _execute(model: type["Key"], event: KeyEvent, actor: str, after: UUID = START, locking: str = "") -> "Key | None":
+def _execute(model: type["Key"], event: KeyEvent, after: UUID = START, locking: str = "") -> "Key | None":
     sql = _statement(model, connection.vendor, locking)
     fields: Sequence[Any] = KeyEvent._meta.concrete_fields
     values = {field.column: field.get_db_prep_save(getattr(event, field.attname), connection) for field in fields}
     values["after"] = model._meta.pk.get_db_prep_save(after, connection)
-    values["actor"] = actor
+    values["actor"] = event.actor
     _, build_key = _columns(model)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
@@ -177,6 +177,17 @@ def _statement(model: type["Key"], vendor: str, locking: str) -> str:
     """
 
 
+def _call_after_commit(function: Callable[[Policy], None], policy: Policy) -> None:
+    # Not a partial: if a robust function fails, Django logs its `__qualname__`.
+    transaction.on_commit(lambda: function(policy), robust=True)
+
+
+def _find_hint(policy_id: UUID) -> Hint | None:
+    with _hints_lock:
+        hint = _hints.get(policy_id)
+    return hint if hint and time.monotonic() < hint.expires else None
+
+
 def _record_pop(policy_id: UUID, key_id: UUID, seconds: float) -> None:
     """Count a pop, and keep its key as the hint for the next one.
 
@@ -184,11 +195,12 @@ def _record_pop(policy_id: UUID, key_id: UUID, seconds: float) -> None:
         seconds: the duration of the pop.
     """
     POPPED.labels(str(policy_id)).inc()
+    if hint := _find_hint(policy_id):
+        # It keeps its expiry: the pool is scanned from its start now and then, also under a steady load.
+        hint = Hint(max(hint.key_id, key_id), hint.expires)
+    else:
+        # This pop scanned the pool from its start, in so many seconds.
+        duration = max(MIN_HINT_SECONDS, min(HINT_SECONDS_PER_SCAN_SECOND * seconds, MAX_HINT_SECONDS))
+        hint = Hint(key_id, time.monotonic() + duration)
     with _hints_lock:
-        if hint := _hints.get(policy_id):
-            # It keeps its expiry: the pool is scanned from its start now and then, also under a steady load.
-            _hints[policy_id] = hint._replace(key_id=max(hint.key_id, key_id))
-        else:
-            # This pop scanned the pool from its start, in so many seconds.
-            duration = max(MIN_HINT_SECONDS, min(HINT_SECONDS_PER_SCAN_SECOND * seconds, MAX_HINT_SECONDS))
-            _hints[policy_id] = Hint(key_id, time.monotonic() + duration)
+        _hints[policy_id] = hint

@@ -1,18 +1,30 @@
+import os
 from dataclasses import dataclass
 from functools import cache
 
 import orjson
 import pytest
-from django.test import Client
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, transaction
+from django.test import Client, TransactionTestCase
 from django.test.client import ClientHandler
 from django.test.signals import setting_changed
+from django.test.utils import override_settings
+from hypothesis import settings
 
 from accounts.audit import AuditContext
+from pools.models import UsedText
 from pools.popping import forget_hints
 from pools.services.low_stock import forget_stock_checks
 from tests.cast import make_company, token_of
 
 JSON_API = "application/vnd.api+json"
+
+# Hypothesis: fewer examples in a developer's runs than in CI. Tests state theirs by `tests.fuzzing.examples`.
+settings.register_profile("long", max_examples=100, deadline=None, derandomize=True, database=None)
+settings.register_profile("short", settings.get_profile("long"), max_examples=15)
+settings.load_profile("long" if os.environ.get("CI") == "true" else "short")
 
 
 @cache
@@ -64,6 +76,43 @@ def _encoded(data):
     if isinstance(data, bytes):
         return data
     return orjson.dumps(data)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords():
+    """Argon2 is slow on purpose. `tests/accounts/test_passwords.py` has the product's own hashers."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying():
+    """After a test with real transactions, empty only the tables that have rows.
+
+    Django would truncate them all, and make all content types and permissions again: several times as slow. What
+    migrations have filled stays.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda test_case: empty_tables())
+        yield
+
+
+@cache
+def tables_to_empty():
+    kept = {model._meta.db_table for model in (ContentType, Permission, Group, Group.permissions.through)}
+    found = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
+    # Last, for deleting keys and licenses adds used texts.
+    return [*sorted(found - kept - {UsedText._meta.db_table}), UsedText._meta.db_table]
+
+
+def empty_tables():
+    tables = tables_to_empty()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in tables))
+        filled = {table for (table,) in cursor.fetchall()} | {tables[-1]}
+        for table in tables:
+            if table in filled:
+                cursor.execute(f"DELETE FROM {table}")
 
 
 @pytest.fixture

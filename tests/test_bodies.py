@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.db import transaction
 
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 from keygen_site.jsonapi.operations import File
 from tests.conftest import JSON_API
 from tests.errors import BAD, assert_refused, bad_request
@@ -52,7 +52,7 @@ def writing_endpoints():
     """Every endpoint that may change something, but those whose body is a file."""
     return [
         endpoint
-        for endpoint in endpoints()
+        for endpoint in list_endpoints()
         if endpoint.method in WRITES and not isinstance(endpoint.view.operations[endpoint.action].takes, File)
     ]
 

@@ -50,7 +50,7 @@ RUNS = {
         ("--policy Pooled --count 99", 4, "pool has fewer keys than asked for"),
     ],
     "prune_idempotency_keys": [
-        ("", 0, "0 answers forgotten"),
+        ("", 0, "Stored responses deleted: 0"),
         ("--hours many", 2, "invalid int value: 'many'"),
     ],
     "quickstart": [

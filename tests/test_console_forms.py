@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.admin.form_once import FORM_LASTS, SHOWN_FOR
+from accounts.admin.form_once import FORM_LIFETIME, SECRET_LIFETIME
 from accounts.models import Account, Token
 from keygen_site.models import IdempotentResponse
 from licensing.models import License
@@ -121,7 +121,7 @@ def test_every_act_is_here(forms):
     acts = {
         f"{model._meta.label_lower} {act.name}"
         for model, model_admin in admin.site._registry.items()
-        for act in getattr(model_admin, "acts", ())
+        for act in getattr(model_admin, "confirmed_actions", ())
     }
 
     assert acts <= set(forms)
@@ -252,7 +252,7 @@ def test_only_the_operator_who_sent_the_form_sees_the_secret(forms, client, acme
 def test_the_secret_is_shown_for_some_minutes(forms, client):
     found = secrets_of(forms, client)
     problems = []
-    for over, expected in ((SHOWN_FOR - timedelta(minutes=1), 200), (SHOWN_FOR, 410)):
+    for over, expected in ((SECRET_LIFETIME - timedelta(minutes=1), 200), (SECRET_LIFETIME, 410)):
         IdempotentResponse.objects.update(created=timezone.now() - over)
         for name, (secret, result, _) in found.items():
             response = client.get(result)
@@ -305,7 +305,7 @@ def test_another_secret_key_reads_nothing(forms, client, settings):
 
 
 def test_a_form_that_was_open_for_too_long_does_nothing(forms, client):
-    milliseconds = int((FORM_LASTS + timedelta(minutes=1)).total_seconds() * 1000)
+    milliseconds = int((FORM_LIFETIME + timedelta(minutes=1)).total_seconds() * 1000)
     before = state()
     problems = []
     for name, each in forms.items():

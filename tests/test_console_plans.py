@@ -116,7 +116,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd(acme, rival, monkeypatch):
-    monkeypatch.setattr("accounts.admin.base.MOST_COUNTED", 50)
+    monkeypatch.setattr("accounts.admin.base.MAX_COUNTED_ROWS", 50)
     monkeypatch.setattr("accounts.admin.base.ConsoleAdmin.list_per_page", 10)
     monkeypatch.setattr("pools.admin.key_search.MAX_SEARCHED_KEYS", 50)
     return Crowd(acme)

@@ -3,14 +3,15 @@
 import pytest
 
 from tests.dependency_licenses import PERMITTED_IN_TESTS, ROOT, document, is_permitted, license_of, packages
+from tests.tables import each_row
 
 
-@pytest.mark.parametrize("package", packages("requirements.txt"))
+@each_row("package", packages("requirements.txt"))
 def test_of_what_the_server_runs_with_is_known(package):
     assert is_permitted(license_of(package)), f"{package}: {license_of(package)}"
 
 
-@pytest.mark.parametrize("package", packages("requirements-dev.txt"))
+@each_row("package", packages("requirements-dev.txt"))
 def test_of_what_tests_run_with_is_known(package):
     assert is_permitted(license_of(package), PERMITTED_IN_TESTS), f"{package}: {license_of(package)}"
 

@@ -198,7 +198,7 @@ def test_what_takes_long_is_remembered_for_long(monkeypatch):
         now[0] += 2  # seconds
         return now[0]
 
-    remembered = metrics.CachedResult(ask, seconds=5, share=0.02)
+    remembered = metrics.CachedResult(ask, min_seconds=5, max_share=0.02)
 
     assert remembered.get() == 1002
     now[0] = 1101
@@ -214,7 +214,7 @@ django.setup()
 from keygen_site.observability import access_log, metrics
 access_log.REQUESTS.labels("GET", "/v1/ping", 200).inc()
 metrics._collectors.clear()
-print(metrics.exposition().decode())
+print(metrics.render_metrics().decode())
 """
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "keygen_site.settings"}
 

@@ -5,6 +5,7 @@ from django.db import transaction
 
 from tests.errors import assert_refused, bad_request
 from tests.fuzzing import CASES, ID, address, assert_answered, world_of
+from tests.tables import each_row
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def world(acme):
 
 
 class TestIds:
-    @pytest.mark.parametrize(
+    @each_row(
         "identifier",
         [
             "0",
@@ -45,7 +46,6 @@ class TestIds:
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
             "٠١٢٣٤٥٦٧-٠١٢٣-٠١٢٣-٠١٢٣-٠١٢٣٤٥٦٧٨٩٠١",
         ],
-        ids=ascii,
     )
     def test_of_every_shape(self, api, acme, world, identifier):
         speaker = api(acme.admin)
@@ -64,7 +64,7 @@ class TestIds:
 
 
 class TestQuery:
-    @pytest.mark.parametrize(
+    @each_row(
         "query",
         [
             "limit[]=1",
@@ -112,7 +112,6 @@ class TestQuery:
             "token=token:&auth=license:",
             "%2525%2500",
         ],
-        ids=lambda query: query[:40],
     )
     def test_of_every_shape(self, api, acme, world, query):
         speaker = api(acme.admin)
@@ -140,8 +139,8 @@ class TestMethod:
 
         assert_refused(api(acme.admin).request(method, "keys"), 400, error, early=True)
 
-    @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"])
-    @pytest.mark.parametrize("path", ["keys", "ping", "nothing", "/v1/health", "/v1/accounts"])
+    @each_row("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"])
+    @each_row("path", ["keys", "ping", "nothing", "/v1/health", "/v1/accounts"])
     def test_that_leads_nowhere(self, api, acme, method, path):
         response = api(acme.admin).request(method, path)
 

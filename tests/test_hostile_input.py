@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
-from tests.fuzzing import CASES, ID, address, assert_answered, world_of
+from tests.fuzzing import CASES, ID, address, assert_answered, examples, world_of
 from tests.pools.documents import key_document
+from tests.tables import each_row
 
 WRITES = [(method, path) for method, path in CASES if method in ("POST", "PATCH")]
 
@@ -61,7 +62,7 @@ BODIES = {
 
 
 class TestDocument:
-    @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+    @each_row("body", BODIES.values())
     def test_of_every_shape(self, api, acme, world, body):
         speaker = api(acme.admin)
 
@@ -168,10 +169,9 @@ HEADERS = {
 
 
 class TestHeaders:
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "value"),
         [(name, value) for name, values in HEADERS.items() for value in values],
-        ids=lambda text: ascii(text)[:40],
     )
     def test_of_every_shape(self, api, acme, world, name, value):
         token = api(acme.admin).token
@@ -235,10 +235,7 @@ def encoded(document):
 )
 @example(case=("GET", "/v1/accounts/{account}/licenses/{id}"), identifier="\ud7ff", query={}, document=None, headers={})
 @settings(
-    max_examples=1_000,
-    deadline=None,
-    derandomize=True,
-    database=None,
+    max_examples=examples(1_000),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_nothing_that_is_made_up_breaks_it(case, identifier, query, document, headers, acme, api, world):

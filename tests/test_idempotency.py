@@ -204,4 +204,4 @@ def test_answers_are_forgotten_after_a_day(db, capsys):
     call_command("prune_idempotency_keys", hours=1)
 
     assert [answer.name for answer in IdempotentResponse.objects.all()] == ["23"]
-    assert "1 answers forgotten" in capsys.readouterr().err
+    assert "Stored responses deleted: 1" in capsys.readouterr().err

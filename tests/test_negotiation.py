@@ -6,6 +6,7 @@ from pools.models import Key
 from tests.conftest import JSON_API
 from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request
 from tests.pools.documents import key_document
+from tests.tables import each_row
 
 JSON = "application/json"
 MIME_TYPE = bad_request(
@@ -26,7 +27,7 @@ BYTES = bad_request(
 
 
 class TestAccept:
-    @pytest.mark.parametrize(
+    @each_row(
         ("accept", "media_type"),
         [
             ("", JSON_API),
@@ -102,7 +103,7 @@ class TestContentType:
 
 
 class TestBody:
-    @pytest.mark.parametrize(
+    @each_row(
         "body",
         [
             b"{",
@@ -126,7 +127,7 @@ class TestBody:
 
         assert_refused(response, 400, INVALID_JSON, early=True)
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("body", "detail", "pointer"),
         [
             (b"", "is missing", "/data"),

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from keygen_site.jsonapi.openapi.generator import build
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 
 SHORT, LONG = "v1/", "v1/accounts/<str:account>/"
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
@@ -58,7 +58,7 @@ class TestDescription:
 
     def test_leads_to_the_action_that_it_describes(self):
         wrong = []
-        for endpoint in endpoints():
+        for endpoint in list_endpoints():
             callback = resolve(address(endpoint.path)).func
             described = (endpoint.view, endpoint.action) if endpoint.action else endpoint.view
             found = (callback.cls, callback.actions[endpoint.method.lower()]) if endpoint.action else callback
@@ -108,7 +108,7 @@ class TestDescription:
 
     def test_describes_every_filter(self):
         undescribed = []
-        for endpoint in endpoints():
+        for endpoint in list_endpoints():
             if endpoint.action == "list" and (filterset := getattr(endpoint.view, "filterset_class", None)):
                 operation = DOCUMENT["paths"][endpoint.path]["get"]
                 described = {each["name"].partition("[")[0] for each in followed(operation["parameters"])}

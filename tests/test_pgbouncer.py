@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 pytestmark = [
     pytest.mark.postgresql,
-    pytest.mark.skipif(poolers.find() is None, reason="PgBouncer is not installed: apt-get install pgbouncer"),
+    pytest.mark.skipif(poolers.find_program() is None, reason="PgBouncer is not installed: apt-get install pgbouncer"),
 ]
 
 

@@ -19,8 +19,9 @@ from accounts.models import Token
 from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.wsgi import application
 from tests.cast import add_keys, make_license, numbered, token_of
+from tests.fuzzing import examples
 
-CASES = int(os.environ.get("CASES", "10"))  # for each of the operations
+CASES = int(os.environ.get("CASES", examples(10)))  # for each of the operations
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -56,7 +57,9 @@ def described(mode, each_rule):
         each_rule: whether also one for each rule of a schema is made.
     """
     generation = {"mode": mode, "with-security-parameters": False, "database": "none"}
-    config = schemathesis.Config.from_dict({"generation": generation, "phases": {"coverage": {"enabled": each_rule}}})
+    # The examples are requests that the description allows, whatever the mode.
+    phases = {"coverage": {"enabled": each_rule}, "examples": {"enabled": mode == "positive"}}
+    config = schemathesis.Config.from_dict({"generation": generation, "phases": phases})
     schema = schemathesis.openapi.from_dict(closed(json.loads(json.dumps(build()))), config=config)
     schema.app = application
     return schema
@@ -65,9 +68,7 @@ def described(mode, each_rule):
 allowed = described("positive", each_rule=True)
 # Of these there is nothing that could be asked wrongly.
 refused = described("negative", each_rule=False).exclude(path_regex="/(ping|health)$")
-made_up = settings(
-    max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
-)
+made_up = settings(max_examples=CASES, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

@@ -20,13 +20,13 @@ from tests.errors import assert_refused
 ROOT = Path(__file__).parent.parent
 BUSY = {
     "title": "Service unavailable",
-    "detail": "The server is busy: what this request needs is held by another one. Please try again.",
+    "detail": "The server is busy: another request holds a lock that this one needs. Please try again.",
     "code": "BUSY",
 }
 UNAVAILABLE = {
     "title": "Service unavailable",
-    "detail": "The server cannot reach its database. Please try again: what may have had its effect already, under the "
-    "same Idempotency-Key.",
+    "detail": "The server cannot reach its database. Please try again, with the same Idempotency-Key if the request "
+    "may have had its effect.",
     "code": "UNAVAILABLE",
 }
 

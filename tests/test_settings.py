@@ -79,7 +79,7 @@ def test_names_what_is_malformed(name, value):
 
 def test_are_all_explained():
     source = (ROOT / "keygen_site" / "settings.py").read_text()
-    names = set(re.findall(r'(?:env\.\w+\(|required\(env\.\w+,)\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'(?:env\.\w+\(|require\(env\.\w+,)\s*"([A-Z_]+)"', source))
 
     assert {"SECRET_KEY", "LOCK_TIMEOUT", "EMAIL_URL"} <= names
     for text in ((ROOT / "README.md").read_text(), (ROOT / ".env.example").read_text()):

@@ -11,7 +11,7 @@ import pytest
 from django.apps import apps
 
 from accounts.models import RateLimitCounter
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 from tests.cast import make_product
 from tests.tenant_rows import NOTHING, Belongings, kind_of, linked, request_of
 
@@ -36,7 +36,7 @@ def places(endpoint):
     found += [("document", kind) for kind in linked(endpoint)]
     if endpoint.action == "list":
         filterset = getattr(endpoint.view, "filterset_class", None)
-        known = filterset.described() if filterset else {}
+        known = filterset.describe() if filterset else {}
         found += [(f"?{name}", kind) for name, kind in FILTERS.items() if name in known]
     return found
 
@@ -69,7 +69,7 @@ def own(acme):
 def assert_apart(speaker, own, strangers, visible=frozenset()):
     """Every route answers what is the strangers' like what is not there, tells nothing of them and changes nothing."""
     before, tried = everything(), 0
-    for endpoint in endpoints():
+    for endpoint in list_endpoints():
         for place, kind in places(endpoint):
             for named in strangers.all_of(kind) if kind not in visible else []:
                 answers = []
@@ -109,7 +109,7 @@ def test_credentials_are_no_good_for_another_account(acme, rival, api, role):
     strangers = Belongings(rival.account, rival.product, "rival")
     speaker, before = api(acme.bearer(role)), everything()
 
-    for endpoint in endpoints():
+    for endpoint in list_endpoints():
         if endpoint.path in OPEN:
             continue
         for account in ("rival", str(rival.account.pk)):

@@ -3,7 +3,7 @@
 import pytest
 from django.db import transaction
 
-from keygen_site.jsonapi.openapi.routes import endpoints
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 from keygen_site.jsonapi.versions import VERSIONS
 from tests.fuzzing import assert_answered
 from tests.tenant_rows import Belongings, request_of
@@ -13,7 +13,7 @@ from tests.tenant_rows import Belongings, request_of
 def test_every_route_answers(acme, api, version):
     own, speaker = Belongings(acme.account, acme.product, "acme"), api(acme.admin)
     answered = 0
-    for endpoint in endpoints():
+    for endpoint in list_endpoints():
         path, document, media_type = request_of(endpoint, "acme", own)
         with transaction.atomic():
             response = speaker.request(endpoint.method, path, document, media_type, Keygen_Version=version)

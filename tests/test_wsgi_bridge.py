@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from keygen_site.wsgi_bridge import Threaded
+from keygen_site.wsgi_bridge import ThreadedWSGI
 
 GONE = {"type": "http.disconnect"}
 
@@ -56,7 +56,7 @@ def ask(application, scope=None, *messages, threads=1, leaves_after=None):
 
     async def run():
         peer = Peer(*(messages or [{"type": "http.request", "body": b""}]), leaves_after=leaves_after)
-        await asyncio.wait_for(Threaded(application, threads)(scope or scope_of(), peer.receive, peer.send), 30)
+        await asyncio.wait_for(ThreadedWSGI(application, threads)(scope or scope_of(), peer.receive, peer.send), 30)
         return peer
 
     return asyncio.run(run())
@@ -215,7 +215,7 @@ class TestAnswer:
             return [b"next"]
 
         async def run():
-            threaded, peer = Threaded(application, 1), Peer(part(b"", more=False))
+            threaded, peer = ThreadedWSGI(application, 1), Peer(part(b"", more=False))
             with pytest.raises(RuntimeError, match="no answer"):
                 await threaded(scope_of(b"/fails"), peer.receive, peer.send)
             await asyncio.wait_for(threaded(scope_of(), peer.receive, peer.send), 30)
@@ -240,7 +240,7 @@ def test_as_many_requests_are_answered_at_the_same_time_as_there_are_threads(thr
         return [b""]
 
     async def run():
-        threaded = Threaded(application, threads)
+        threaded = ThreadedWSGI(application, threads)
         peers = [Peer(part(b"", more=False)) for _ in range(2 * threads)]
         requests = [threaded(scope_of(), peer.receive, peer.send) for peer in peers]
         await asyncio.wait_for(asyncio.gather(*requests), 60)

@@ -5,10 +5,13 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from accounts.admin.base import ConsoleAdmin, ConsoleForm, moment
-from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.admin.actions import operator_of
+from accounts.admin.base import ConsoleAdmin, ConsoleForm, format_time
+from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.models import Account
 from accounts.services import create_account
+
+FIELDS = ("name", "slug", "status", "protected")
 
 
 class AccountForm(ConsoleForm):
@@ -17,8 +20,8 @@ class AccountForm(ConsoleForm):
         help_text="Of its first admin, who gets a token that is shown on the next page, for a few minutes.",
     )
 
-    def clean(self):
-        values = super().clean()
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
         if self.instance._state.adding and not values.get("admin_email"):
             self.add_error("admin_email", "can't be blank")
         return values
@@ -26,54 +29,54 @@ class AccountForm(ConsoleForm):
 
 @admin.register(Account)
 class AccountAdmin(ConsoleAdmin):
-    """The tenants: for superusers."""
+    """The accounts: for superusers."""
 
     form = AccountForm
     account_path = "pk"
     list_display = ["name", "slug", "status", "since"]
     list_filter = ["status"]
     search_fields = ["name", "slug"]
-    fields = ["name", "slug", "status", "protected"]
+    fields = FIELDS
 
-    def get_fields(self, request, account=None):
-        return self.fields if account else [*self.fields, "admin_email"]
+    def get_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
+        return self.fields if obj else [*self.fields, "admin_email"]
 
-    def has_module_permission(self, request):
-        return request.user.is_superuser
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return operator_of(request).is_superuser
 
-    def has_view_permission(self, request, obj=None):
-        return request.user.is_superuser
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return operator_of(request).is_superuser
 
-    def has_add_permission(self, request):
-        return request.user.is_superuser
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return operator_of(request).is_superuser
 
-    def has_change_permission(self, request, account=None):
-        return request.user.is_superuser
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return operator_of(request).is_superuser
 
-    def save_model(self, request, account, form, change):
+    def save_model(self, request: Any, obj: Account, form: Any, change: bool) -> None:
         if change:
-            super().save_model(request, account, form, change)
+            super().save_model(request, obj, form, change)
             return
-        values = {name: form.cleaned_data[name] for name in self.fields}
-        made, form.first_admin, form.token = create_account(**values, email=form.cleaned_data["admin_email"])
-        account.pk = made.pk
-        request.made = form
+        values = {name: form.cleaned_data[name] for name in FIELDS}
+        account, form.first_admin, form.token = create_account(**values, email=form.cleaned_data["admin_email"])
+        obj.pk = account.pk
+        request.account_form = form  # for `response_add()`
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Make an account, once for each form that is opened."""
-        if answer := sent_before(request):
-            return answer
+        """Create an account, once per opened form."""
+        if response := replay_if_sent(request):
+            return response
         add = partial(super().add_view, request, form_url, {"once": form_id(request), **(extra_context or {})})
-        return once(request, add) if request.method == "POST" else add()
+        return run_form_once(request, add) if request.method == "POST" else add()
 
-    def response_add(self, request: Any, account: Account, post_url_continue: str | None = None) -> Shown:
-        made = request.made
-        return Shown(
-            title=f"A token for {made.first_admin}", text=made.token, section=str(self.opts.verbose_name_plural)
+    def response_add(self, request: Any, obj: Account, post_url_continue: str | None = None) -> SecretResponse:
+        form = request.account_form
+        return SecretResponse(
+            title=f"A token for {form.first_admin}", text=form.token, section=str(self.opts.verbose_name_plural)
         )
 
     @admin.display(description="since", ordering="id")
-    def since(self, account):
-        return moment(account.created)
+    def since(self, account: Account) -> str:
+        return format_time(account.created)

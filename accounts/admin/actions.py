@@ -1,11 +1,13 @@
-"""What operators do with rows, on pages that say first what will happen."""
+"""Actions of operators on rows, each with a page that first says what will happen."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.audit import AuditContext
 from accounts.bearers import Bearer
@@ -13,101 +15,116 @@ from accounts.models import User
 from accounts.permissions import Change
 from keygen_site.jsonapi.errors import DomainError
 
+if TYPE_CHECKING:
+    from accounts.admin.base import ConsoleAdmin
+
 
 class ConfirmedAction:
-    """One thing that may be done to rows: a page that says what will happen to how many, a button, a service.
+    """An admin action with a confirmation page. Subclasses call one service per row.
 
     Attributes:
-        name: in the address.
-        label: on the button.
-        done: what happened, for the history of the row and the message afterwards.
-        permission: who may.
-        change: what the act does to a user or to the bearer of a token, for the rule of rank.
-        for_many: whether it is offered for several rows at once.
+        name: the name in the URL.
+        label: the text of the button.
+        past_tense: the text in the history of the row and in the message afterwards.
+        permission: the permission of the operator that it needs.
+        change: the kind of change to a user or to the bearer of a token, for the rule of rank.
+        for_many: whether the list offers it for several rows.
         danger: whether it cannot be undone.
-        once: whether its form acts once, in one transaction. Not needed where doing it again changes nothing.
+        runs_once: whether its form runs once, in one transaction. Not needed if a repetition changes nothing.
     """
 
-    name = label = done = permission = ""
-    change = Change.PROFILE
-    for_many = True
-    danger = False
-    once = True
-    form_class = forms.Form
-    template = "admin/act.html"
+    name: ClassVar[str] = ""
+    label: ClassVar[str] = ""
+    past_tense: ClassVar[str] = ""
+    permission: ClassVar[str] = ""
+    change: ClassVar[Change] = Change.PROFILE
+    for_many: ClassVar[bool] = True
+    danger: ClassVar[bool] = False
+    runs_once: ClassVar[bool] = True
+    form_class: ClassVar[type[forms.Form]] = forms.Form
+    template: ClassVar[str] = "admin/act.html"
 
-    def is_allowed(self, request):
-        return request.user.has_perm(self.permission)
+    def is_allowed(self, request: HttpRequest) -> bool:
+        """Whether the operator has the permission."""
+        return operator_of(request).has_perm(self.permission)
 
-    def applies_to(self, row):
-        """Whether it makes sense for a row as it is now."""
+    def applies_to(self, row: Any) -> bool:
+        """Whether the action makes sense in the present state of a row."""
         return True
 
-    def form_options(self, rows):
+    def form_options(self, rows: Sequence[Any]) -> dict[str, Any]:
+        """Keyword arguments of the form."""
         return {}
 
-    def title(self, rows):
+    def title(self, rows: Sequence[Any]) -> str:
+        """The title of the page."""
         return f"{self.label}?" if len(rows) == 1 else f"{self.label}: {len(rows):,}?"
 
-    def consequences(self, rows):
-        """What will happen, in sentences."""
+    def consequences(self, rows: Sequence[Any]) -> list[str]:
+        """The sentences that say what will happen."""
         return []
 
-    def apply(self, row, audit, values):
-        """Do it to one row, which is held.
+    def apply(self, row: Any, audit: AuditContext, values: dict[str, Any]) -> None:
+        """Run the action on one row, which is locked.
 
         Raises:
-            DomainError, ValidationError: it is refused.
+            DomainError, ValidationError: a rule refuses it.
         """
         raise NotImplementedError
 
-    def do(self, admin, request, rows, values):
-        """Do it to each row, say what came of it, and answer with the page to go on with."""
-        refused = {}
+    def run(
+        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
+    ) -> HttpResponse:
+        """Apply the action to each row, report the outcome, and return the next page."""
+        refused: dict[str, list[Any]] = {}
         audit = audit_context_of(request, values.get("reference", ""))
         for row in rows:
             try:
                 with transaction.atomic():
-                    held = type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
-                    self.apply(held, audit, values)
+                    locked = type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
+                    self.apply(locked, audit, values)
             except (DomainError, ValidationError) as error:
                 reason = error.detail if isinstance(error, DomainError) else "; ".join(error.messages)
                 refused.setdefault(reason, []).append(row)
         if refused and len(rows) == 1:
             raise DomainError(f"{rows[0]} {next(iter(refused))}")
-        good = len(rows) - sum(map(len, refused.values()))
-        if good:
-            admin.message_user(request, f"{self.done}: {rows[0] if len(rows) == 1 else f'{good:,}'}.")
+        changed = len(rows) - sum(map(len, refused.values()))
+        if changed:
+            admin.message_user(request, f"{self.past_tense}: {rows[0] if len(rows) == 1 else f'{changed:,}'}.")
         for reason, some in refused.items():
             admin.message_user(request, f"Left as they are: {len(some):,}, which {reason}.", messages.WARNING)
         return HttpResponseRedirect(self.next_page(admin, rows))
 
-    def next_page(self, admin, rows):
-        """Where to go on afterwards: the row's page, or the list."""
-        name = f"admin:{admin.opts.app_label}_{admin.opts.model_name}"
-        return reverse(f"{name}_change", args=[rows[0].pk]) if len(rows) == 1 else reverse(f"{name}_changelist")
+    def next_page(self, admin: "ConsoleAdmin", rows: Sequence[Any]) -> str:
+        """The URL of the next page: the row's page, or the list."""
+        return admin.change_url(rows[0]) if len(rows) == 1 else admin.changelist_url()
 
 
 class ReferenceForm(forms.Form):
-    """What an act is for; the ledger keeps it."""
+    """Asks for the operator's reference, which is stored in the ledger."""
 
     reference = forms.CharField(
         max_length=255, required=False, help_text="For the ledger: an order number, a ticket, a name."
     )
 
-    def clean_reference(self):
+    def clean_reference(self) -> str:
         reference = self.cleaned_data["reference"].strip()
         if not reference.isprintable():
             raise ValidationError("must be one line of text")
         return reference
 
 
+def operator_of(request: HttpRequest) -> User:
+    """The user who is signed in to the console."""
+    return cast(User, request.user)  # the console requires a sign-in
+
+
 def actor_of(request: HttpRequest) -> Bearer:
     """The operator who sends a request to the console, for the rule of rank."""
-    assert isinstance(request.user, User)  # the console lets nobody else in
-    return request.user.as_bearer()
+    return operator_of(request).as_bearer()
 
 
-def audit_context_of(request, reference=""):
-    """Whence an act in the console comes, for the ledger."""
-    return AuditContext(operator=request.user.email, request_id=request.id, reference=reference)
+def audit_context_of(request: HttpRequest, reference: str = "") -> AuditContext:
+    """The operator and the reference, for the ledger."""
+    request_id = request.id  # type: ignore[attr-defined]
+    return AuditContext(operator=operator_of(request).email, request_id=request_id, reference=reference)

@@ -1,11 +1,11 @@
-"""Forms of the console that act once, however often they are sent, and pages that show the result for a while.
+"""Forms of the console that run once, however often they are sent, and pages that show a secret result for a while.
 
-An open form has an id, a UUIDv7. With the act, in its transaction, an `IdempotentResponse` of the operator is written
-under this id: the same form sent again, or opened again by the browser's *Back*, is answered from there.
+An open form has an id, a UUIDv7. Its action stores, in the same transaction, an `IdempotentResponse` of the operator
+under this id. If the form is sent again, or opened again by the browser's *Back*, the response comes from there.
 
-A secret, such as the text of a token, is shown by a page of its own to the operator who sent the form, for SHOWN_FOR.
-It is stored encrypted. The encryption key is derived from SECRET_KEY and the id of the form; the database has only the
-digest of that id, so a copy of the database does not show the secret, not even together with SECRET_KEY.
+A secret, such as the text of a token, is shown on a page of its own to the operator who sent the form, for
+SECRET_LIFETIME. It is stored encrypted. The encryption key is derived from SECRET_KEY and the id of the form, of which
+the database has only the digest: a copy of the database does not reveal the secret, not even together with SECRET_KEY.
 """
 
 import os
@@ -30,16 +30,16 @@ from keygen_site.db.session_limits import is_timeout
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import IdempotentResponse
 
-SHOWN_FOR = timedelta(minutes=15)
-# A form acts once for as long as this. Longer than a session, and less than the day for which answers are kept.
-FORM_LASTS = timedelta(hours=12)
-KEPT = timedelta(hours=24)
+SECRET_LIFETIME = timedelta(minutes=15)
+# The time within which a form can be sent. Longer than a session, and shorter than its response is stored.
+FORM_LIFETIME = timedelta(hours=12)
+RESPONSE_LIFETIME = timedelta(hours=24)
 _SALT = "accounts.admin.form_once"
-_NONCE = 12  # bytes
+_NONCE_BYTES = 12
 
 
-class Shown(HttpResponse):
-    """The result of an act with a secret. `once()` answers with a redirect to the page that shows the secret.
+class SecretResponse(HttpResponse):
+    """A result with a secret. `run_form_once()` replaces it by a redirect to the page that shows the secret.
 
     Attributes:
         text: the secret.
@@ -50,8 +50,8 @@ class Shown(HttpResponse):
         """
         Args:
             section: the name of the list that the page belongs to.
-            back: the address that the page leads on to; the home page if empty.
-            again: whether the secret can be seen elsewhere later on.
+            back: the URL of the next page; the home page if empty.
+            again: whether the secret can still be seen elsewhere afterwards.
         """
         super().__init__()
         self.text = text
@@ -59,139 +59,146 @@ class Shown(HttpResponse):
 
 
 def form_id(request: HttpRequest) -> UUID:
-    """The id of the form on a page: as it was sent, or as the address has it, or a new one."""
-    named = parse_uuid(request.POST.get("once") or request.GET.get("once", ""))
-    return named if named and not _is_old(named) else uuid7()
+    """The id of the form on a page: as it was sent, or from the URL, or a new one."""
+    id = _sent_id(request)
+    return id if id and not _is_old(id) else uuid7()
 
 
-def sent_before(request: HttpRequest) -> HttpResponse | None:
-    """The answer to a request about a form that was sent before, or None.
+def replay_if_sent(request: HttpRequest) -> HttpResponse | None:
+    """The response for a form that was sent before, or None.
 
-    To a form that is sent again, the answer of the first time; to a form that is opened again, a page that says so.
+    A form that is sent again gets the first response; a form that is opened again, a page that says that it was sent.
     """
-    named = parse_uuid(request.POST.get("once") or request.GET.get("once", ""))
-    stored = named and _of(request).filter(name=_name(named)).first()
-    if not stored:
+    id = _sent_id(request)
+    stored = id and _responses_of(request).filter(name=_name(id)).first()
+    if not id or not stored:
         return None
     if request.method == "POST":
-        return _replayed(request, named, stored)
+        return _replay(request, id, stored)
     context = {
         **admin.site.each_context(request),
         "title": "This form was sent",
         "sent": stored.created,
-        "result": _result(named, stored),
-        "again": _address(request),
+        "result": _result_url(id, stored),
+        "again": _form_url(request),
     }
     return TemplateResponse(request, "admin/sent.html", context)
 
 
-def once(request: HttpRequest, act: Callable[[], HttpResponse]) -> HttpResponse:
-    """Do what a form asks for, in one transaction, unless the same form was sent before.
+def run_form_once(request: HttpRequest, act: Callable[[], HttpResponse]) -> HttpResponse:
+    """Run the action of a form in one transaction, unless the form was sent before.
 
-    A form without an id counts as a new one. An answer that is no redirect is that of a form with mistakes: whatever
-    was written is undone, and the form can be sent again.
+    A form without an id counts as new. A response that is no redirect is a form with errors: its transaction is rolled
+    back, and the form can be sent again.
+
+    Args:
+        act: runs the action.
     """
-    named = parse_uuid(request.POST.get("once", "")) or uuid7()
-    if _is_old(named):
+    id = parse_uuid(request.POST.get("once", "")) or uuid7()
+    if _is_old(id):
         messages.error(request, "This page was open for too long, so nothing was done. Fill it in again.")
-        return HttpResponseRedirect(_address(request))
-    stored = IdempotentResponse(name=_name(named), fingerprint=digest(request.path), **_owner(request))
+        return HttpResponseRedirect(_form_url(request))
+    stored = IdempotentResponse(name=_name(id), fingerprint=digest(request.path), **_owner(request))
     is_first = False
     try:
         with transaction.atomic():
-            # A second request with the same form waits here for the first one to end.
+            # A second request with the same form waits here until the first one ends.
             stored.save(force_insert=True)
             is_first = True
-            answer = act()
-            if isinstance(answer, Shown):
-                stored.headers, stored.body = answer.page, _sealed(named, answer.text)
-                answer = HttpResponseRedirect(_result(named, stored))
-            elif isinstance(answer, HttpResponseRedirect):
-                stored.headers = {"Location": answer.url}
+            response = act()
+            if isinstance(response, SecretResponse):
+                stored.headers, stored.body = response.page, _encrypt(id, response.text)
+                response = HttpResponseRedirect(_result_url(id, stored))
+            elif isinstance(response, HttpResponseRedirect):
+                stored.headers = {"Location": response.url}
             else:
                 transaction.set_rollback(True)
-                return answer
-            stored.status = answer.status_code
+                return response
+            stored.status = response.status_code
             stored.save(update_fields=["status", "headers", "body"])
-            _forget_old(request)
+            _prune(request)
     except IntegrityError:
         if is_first:
             raise
-        return _replayed(request, named, _of(request).get(name=_name(named)))
+        return _replay(request, id, _responses_of(request).get(name=_name(id)))
     except OperationalError as error:
         if is_first or not is_timeout(error):
             raise
         messages.warning(request, "This form is still being worked on. Look again in a moment.")
-        return HttpResponseRedirect(_address(request, once=str(named)))
-    return answer
+        return HttpResponseRedirect(_form_url(request, once=str(id)))
+    return response
 
 
-def shown(request: HttpRequest, named: UUID) -> tuple[IdempotentResponse | None, str]:
-    """What the operator's form of this id has brought, or None, and the secret; none when it is no longer shown."""
-    stored = _of(request).filter(name=_name(named)).first()
+def find_secret(request: HttpRequest, id: UUID) -> tuple[IdempotentResponse | None, str]:
+    """The stored response of the operator's form with this id, or None, and its secret, empty after SECRET_LIFETIME."""
+    stored = _responses_of(request).filter(name=_name(id)).first()
     if stored is None or "Location" in stored.headers:
         return None, ""
-    if not stored.body or stored.created < timezone.now() - SHOWN_FOR:
+    if not stored.body or stored.created < timezone.now() - SECRET_LIFETIME:
         return stored, ""
     try:
-        return stored, _opened(named, bytes(stored.body))
-    except InvalidTag:  # SECRET_KEY is another one now
+        return stored, _decrypt(id, bytes(stored.body))
+    except InvalidTag:  # SECRET_KEY has changed
         return stored, ""
 
 
-def _replayed(request: HttpRequest, named: UUID, stored: IdempotentResponse) -> HttpResponseRedirect:
+def _sent_id(request: HttpRequest) -> UUID | None:
+    return parse_uuid(request.POST.get("once") or request.GET.get("once", ""))
+
+
+def _replay(request: HttpRequest, id: UUID, stored: IdempotentResponse) -> HttpResponseRedirect:
     messages.warning(request, "This form was sent before. This is the first result; nothing was done again.")
-    return HttpResponseRedirect(_result(named, stored))
+    return HttpResponseRedirect(_result_url(id, stored))
 
 
-def _result(named: UUID, stored: IdempotentResponse) -> str:
-    """The address of the result. That of a secret has the id of the form in it, and is therefore not stored."""
-    return stored.headers.get("Location") or reverse("admin:shown", args=[named])
+def _result_url(id: UUID, stored: IdempotentResponse) -> str:
+    """The URL of the result. That of a secret contains the id of the form, and is therefore not stored."""
+    return stored.headers.get("Location") or reverse("admin:shown", args=[id])
 
 
 def _owner(request: HttpRequest) -> dict[str, UUID]:
-    """Whose answers these are. A superuser has no account; and no answer of the API has a person for one."""
+    """The scope of the operator's responses. A superuser has no account, and no account of the API has a user's id."""
     assert request.user.pk
     return {"account_id": request.user.pk, "bearer_id": request.user.pk}
 
 
-def _of(request: HttpRequest) -> QuerySet[IdempotentResponse]:
+def _responses_of(request: HttpRequest) -> QuerySet[IdempotentResponse]:
     return IdempotentResponse.objects.filter(**_owner(request))
 
 
-def _name(named: UUID) -> str:
-    return digest(str(named)).hex()
+def _name(id: UUID) -> str:
+    return digest(str(id)).hex()
 
 
-def _is_old(named: UUID) -> bool:
-    """Whether a form was opened so long ago that its answer may have been forgotten."""
-    milliseconds = (uuid7().int >> 80) - (named.int >> 80)
-    return timedelta(milliseconds=milliseconds) > FORM_LASTS
+def _is_old(id: UUID) -> bool:
+    """Whether a form was opened so long ago that its response may have been deleted."""
+    milliseconds = (uuid7().int >> 80) - (id.int >> 80)
+    return timedelta(milliseconds=milliseconds) > FORM_LIFETIME
 
 
-def _address(request: HttpRequest, **more: str) -> str:
-    """The address of a form, without the id that it had."""
+def _form_url(request: HttpRequest, **more: str) -> str:
+    """The URL of a form, without its id."""
     query = request.GET.copy()
     query.pop("once", None)
     query.update(more)
     return f"{request.path}?{query.urlencode()}" if query else request.path
 
 
-def _forget_old(request: HttpRequest) -> None:
-    """Delete the operator's answers that no form can ask for any more, and the secrets that are no longer shown."""
+def _prune(request: HttpRequest) -> None:
+    """Delete the operator's responses that no form can request any more, and the secrets that are no longer shown."""
     now = timezone.now()
-    _of(request).filter(created__lt=now - KEPT).delete()
-    _of(request).filter(created__lt=now - SHOWN_FOR).exclude(body=b"").update(body=b"")
+    _responses_of(request).filter(created__lt=now - RESPONSE_LIFETIME).delete()
+    _responses_of(request).filter(created__lt=now - SECRET_LIFETIME).exclude(body=b"").update(body=b"")
 
 
-def _cipher(named: UUID) -> AESGCM:
-    return AESGCM(salted_hmac(_SALT, named.bytes, algorithm="sha256").digest())
+def _cipher(id: UUID) -> AESGCM:
+    return AESGCM(salted_hmac(_SALT, id.bytes, algorithm="sha256").digest())
 
 
-def _sealed(named: UUID, text: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    return nonce + _cipher(named).encrypt(nonce, text.encode(), None)
+def _encrypt(id: UUID, text: str) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + _cipher(id).encrypt(nonce, text.encode(), None)
 
 
-def _opened(named: UUID, sealed: bytes) -> str:
-    return _cipher(named).decrypt(sealed[:_NONCE], sealed[_NONCE:], None).decode()
+def _decrypt(id: UUID, encrypted: bytes) -> str:
+    return _cipher(id).decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], None).decode()

@@ -1,5 +1,6 @@
-"""The console as a whole: who gets in, and what the menu shows."""
+"""The console as a whole: sign-in, menu, and the page of secrets."""
 
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -7,26 +8,27 @@ from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
-from accounts.admin.form_once import SHOWN_FOR, shown
+from accounts.admin.form_once import SECRET_LIFETIME, find_secret
 from accounts.errors import TooManyRequests
 from accounts.sign_in import AccountRequired
 
 
 class SignInForm(AdminAuthenticationForm):
-    """E-mail and password; and an account, where somebody has the same ones in several."""
+    """E-mail and password, and the account if users of several accounts have the same ones."""
 
     account = forms.CharField(
         required=False,
         help_text="Its short name, as in the addresses of the API.",
         widget=forms.TextInput(attrs={"autocomplete": "organization", "autocapitalize": "none"}),
     )
-    refusal = None  # TooManyRequests, when that was the answer
+    refusal: TooManyRequests | None = None  # set by `clean()`
 
-    def __init__(self, request=None, *args, **kwargs):
+    def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
         self.fields["username"].label = "E-mail"
         self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username"})
@@ -34,12 +36,12 @@ class SignInForm(AdminAuthenticationForm):
         if not self.is_bound:
             self.initial["account"] = request.GET.get("account", "")
 
-    def clean(self):
+    def clean(self) -> dict[str, Any]:
         email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if not email or not password:
             return self.cleaned_data
         try:
-            self.user_cache = authenticate(
+            self.user_cache: Any = authenticate(
                 self.request, username=email, password=password, account=self.cleaned_data.get("account", "")
             )
         except TooManyRequests as error:
@@ -55,7 +57,7 @@ class SignInForm(AdminAuthenticationForm):
 
 
 class Console(AdminSite):
-    """The console. A superuser sees all accounts; everybody else the one that they belong to."""
+    """The console. A superuser sees all accounts; other operators see their own account."""
 
     site_header = "License-key pools"
     site_title = "License-key pools"
@@ -64,7 +66,7 @@ class Console(AdminSite):
     login_form = SignInForm
     empty_value_display = "–"
 
-    def login(self, request, extra_context=None):
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().login(request, extra_context)
         form = getattr(response, "context_data", {}).get("form")
         if form is not None and form.is_bound and form.refusal:
@@ -77,41 +79,41 @@ class Console(AdminSite):
         return [shown, *super().get_urls()]
 
     def shown_view(self, request: HttpRequest, once: UUID) -> HttpResponse:
-        """The secret that a form of the operator's has brought, for a few minutes."""
-        stored, text = shown(request, once)
+        """The page that shows the secret of a form to its operator, for SECRET_LIFETIME."""
+        stored, text = find_secret(request, once)
         if stored is None:
             raise Http404
         context = {
             **self.each_context(request),
             **stored.headers,
             "text": text,
-            "minutes": SHOWN_FOR.seconds // 60,
-            "until": stored.created + SHOWN_FOR,
+            "minutes": SECRET_LIFETIME.seconds // 60,
+            "until": stored.created + SECRET_LIFETIME,
         }
         return TemplateResponse(request, "admin/token.html", context, status=200 if text else 410)
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
-        """Search for a field that a form completes, and no other. Django searches for any relation of any model."""
-        asked = (request.GET.get("app_label"), request.GET.get("model_name"), request.GET.get("field_name"))
+        """Search for autocomplete fields of our forms only. Django searches for any relation of any model."""
+        field = (request.GET.get("app_label"), request.GET.get("model_name"), request.GET.get("field_name"))
         offered = {
-            (model._meta.app_label, model._meta.model_name, field)
+            (model._meta.app_label, model._meta.model_name, name)
             for model, model_admin in self._registry.items()
-            for field in model_admin.get_autocomplete_fields(request)
+            for name in model_admin.get_autocomplete_fields(request)
         }
-        if asked not in offered:
+        if field not in offered:
             return JsonResponse({"results": [], "pagination": {"more": False}}, status=403)
         return super().autocomplete_view(request)
 
-    def get_app_list(self, request, app_label=None):
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
         apps = super().get_app_list(request, app_label)
         for app in apps:
-            order = {model: place for place, model in enumerate(self._in_order(app["app_label"]))}
+            order = {model: place for place, model in enumerate(self._models_of(app["app_label"]))}
             for model in app["models"]:
                 model["name"] = getattr(self._registry[model["model"]], "menu_name", "") or model["name"]
             app["models"].sort(key=lambda model: order[model["model"]])
         menu = settings.CONSOLE_MENU
         return sorted(apps, key=lambda app: menu.index(app["app_label"]) if app["app_label"] in menu else len(menu))
 
-    def _in_order(self, app_label):
-        """The models of an app, in the order in which they were registered."""
+    def _models_of(self, app_label: str) -> list[type[Model]]:
+        """The models of an app, in the order of their registration."""
         return [model for model in self._registry if model._meta.app_label == app_label]

@@ -1,12 +1,19 @@
-"""Making tokens: the text is shown for a few minutes to the operator who made it."""
+"""The action that creates a token and shows its text for a few minutes."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.http import HttpRequest, HttpResponse
 
-from accounts.admin.actions import ConfirmedAction, actor_of
-from accounts.admin.form_once import Shown
+from accounts.admin.actions import ConfirmedAction, actor_of, operator_of
+from accounts.admin.form_once import SecretResponse
 from accounts.models import Token
 from accounts.permissions import Change, may_make_token
 from keygen_site.jsonapi.errors import DomainError
+
+if TYPE_CHECKING:
+    from accounts.admin.base import ConsoleAdmin
 
 
 class TokenForm(forms.Form):
@@ -19,34 +26,38 @@ class TokenForm(forms.Form):
 
 
 class TokenRefused(DomainError):
+    """The operator's rank does not permit a token of this bearer."""
+
     status = 403
     detail = "may not be spoken for by a token of your making"
 
 
 class MakeToken(ConfirmedAction):
-    """A token that speaks for a user or a product."""
+    """Creates a token of a user or a product."""
 
-    name, label, done = "token", "Make a token", "A token was made"
+    name, label, past_tense = "token", "Make a token", "A token was made"
     permission = "accounts.add_token"
     change = Change.TOKENS
     for_many = False
     form_class = TokenForm
 
-    def consequences(self, rows):
+    def consequences(self, rows: Sequence[Any]) -> list[str]:
         return [
             f"Whoever has the token speaks for {rows[0]}.",
             "It is shown on the next page for a few minutes, and never again: only its digest is kept.",
         ]
 
-    def do(self, admin, request, rows, values):
+    def run(
+        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
+    ) -> HttpResponse:
         bearer = rows[0]
-        if not request.user.is_superuser and not may_make_token(actor_of(request), bearer):
+        if not operator_of(request).is_superuser and not may_make_token(actor_of(request), bearer):
             raise TokenRefused(f"{bearer} {TokenRefused.detail}")
         fields = {name: value for name, value in values.items() if value}
         _, text = Token.generate(bearer, **fields)
-        return Shown(
+        return SecretResponse(
             title=f"A token for {bearer}",
             text=text,
             section=str(admin.opts.verbose_name_plural),
-            back=admin._page_of(bearer),
+            back=admin.change_url(bearer),
         )

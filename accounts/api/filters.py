@@ -7,7 +7,7 @@ from django.db.models import Q
 from accounts.bearers import models_by_type, types
 from accounts.models import Token, User
 from accounts.models.tokens import content_type_of
-from keygen_site.db.metadata import METADATA
+from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.filters import EnumFilter, FilterSet, MetadataFilter, PartsFilter, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
@@ -46,8 +46,8 @@ class BearerFilter(PartsFilter):
             )
         return queryset
 
-    def described(self, name: str) -> dict[str, Parameter]:
-        found = super().described(name)
+    def describe(self, name: str) -> dict[str, Parameter]:
+        found = super().describe(name)
         found["bearer[type]"] = Parameter(self.parts["type"], choice(*types()))
         return found
 
@@ -64,7 +64,7 @@ class TokenFilterSet(FilterSet):
 
 class StatusFilter(EnumFilter):
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.with_status(value.upper())  # type: ignore[attr-defined]
+        return queryset.with_status(value.upper())
 
 
 class RolesFilter(QueryFilter):
@@ -75,7 +75,7 @@ class RolesFilter(QueryFilter):
     def filter(self, queryset: Rows, value: str) -> Rows:
         return queryset.filter(role__in=list_values(self.parent.data, "roles") or [User.Role.USER])
 
-    def described(self, name: str) -> dict[str, Parameter]:
+    def describe(self, name: str) -> dict[str, Parameter]:
         return {f"{name}[]": Parameter(self.extra["help_text"], self.schema)}
 
 
@@ -87,7 +87,7 @@ class UserFilterSet(FilterSet):
 
     status = StatusFilter("active", "inactive", "banned", help_text="Only users of this status.")
     roles = RolesFilter(help_text="Users of these roles; by default, of the role `user`.")
-    metadata = MetadataFilter(help_text=METADATA)
+    metadata = MetadataFilter(help_text=METADATA_FILTER_HELP)
 
     applies_by_default = True
 

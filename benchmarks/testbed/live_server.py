@@ -1,10 +1,11 @@
-"""The server as README runs it, on a database of its own, for what only shows over a real connection."""
+"""The server as README runs it, on a database of its own, for tests that need a real connection."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -20,19 +21,19 @@ class LiveServer:
     Attributes:
         port: on 127.0.0.1.
         token: of the admin of its only account, `acme`.
-        process: what was started; its children are the workers.
+        process: the main process; its children are the workers.
     """
 
     port: int
     token: str
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def memory(self):
-        """The bytes of memory that the workers have needed at most so far."""
+    def memory(self) -> int:
+        """The peak memory of the workers so far, in bytes."""
         threads = Path(f"/proc/{self.process.pid}/task").iterdir()
         workers = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
         peaks = [line for pid in workers for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
@@ -40,11 +41,11 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(folder):
-    """A `LiveServer` with one worker, as long as the context lasts; its database lies in the folder."""
+def live_server(folder: Path) -> Iterator[LiveServer]:
+    """Run a `LiveServer` with one worker and with a database in a folder, until the context ends."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
 
-    def manage(*arguments):
+    def manage(*arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
@@ -64,8 +65,8 @@ def live_server(folder):
         process.wait(timeout=30)
 
 
-def wait_for(port):
-    """Return when a server answers on a port of this machine; a minute at most."""
+def wait_for(port: int) -> None:
+    """Wait up to a minute until a server on a local port responds."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

@@ -1,7 +1,7 @@
 """Querysets compiled to SQL once and run again with other parameters.
 
-Django compiles a queryset anew each time it runs, which costs several times what the database needs for the query
-(profile in `benchmarks/README.md`). This is the only module that uses the ORM's compiler.
+Django compiles a queryset each time it runs, which takes several times as long as the query itself (profile in
+`benchmarks/README.md`). This is the only module that uses the ORM's compiler.
 """
 
 import threading
@@ -23,7 +23,7 @@ from keygen_site.db.uuids import parse_uuid
 
 
 class Bearer(Protocol):
-    """Whom a credential speaks for; a dataclass."""
+    """The user, product or license that a credential speaks for; a dataclass."""
 
     @property
     def account_id(self) -> UUID: ...
@@ -34,11 +34,11 @@ class Bearer(Protocol):
 
 
 M = TypeVar("M", bound=models.Model)
-# How a parameter of the SQL is made from the values of a call.
+# Makes a parameter of the SQL from the values of a call.
 Source = Callable[[Sequence[Any]], Any]
-# Sample timestamps lie so far from the clock that a `timezone.now()` in a queryset cannot be taken for one.
+# Sample timestamps are far from the present, so that a `timezone.now()` in a queryset is not taken for one.
 _SAMPLE_TIME = datetime(2525, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
-_NEAR = timedelta(days=3650)
+_MAX_DISTANCE = timedelta(days=3650)
 
 
 class UnsafeQuery(Exception):
@@ -48,30 +48,30 @@ class UnsafeQuery(Exception):
 class CompiledQuery(Generic[M]):
     """Compiles `build(*values)` to SQL once per thread and role, and runs it with new values.
 
-    The kinds of the values are those of the samples: a UUID, bytes, a timestamp, or a text (an identifier as a client
-    sends it). A parameter of the SQL is recognised by its value: as one of the samples, as the digest, the UUID or the
-    normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
+    Each value has the type of its sample: a UUID, bytes, a timestamp, or a text (an identifier as a client sends it). A
+    parameter of the SQL is recognised by its value: as one of the samples, as the digest, the UUID or the normalized
+    e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
 
     With a bearer, `build(bearer, *values)` may depend on the bearer's role in any way; the bearer's id and account id
     are parameters.
 
     Raises:
-        UnsafeQuery: at the first use, when the SQL does not contain a value, or contains a timestamp that is not
-            derived from one: that would be the time of the first call for ever.
+        UnsafeQuery: at the first use, if the SQL does not contain a value, or contains a timestamp that is not derived
+            from one: all calls would use that of the first call.
     """
 
     def __init__(self, build: Callable[..., models.QuerySet[M]], *samples: Any, unused: Sequence[int] = ()) -> None:
         """
         Args:
             build: makes the queryset from the values.
-            samples: a value of each kind, see `sample_uuid` and the others.
+            samples: a sample of each value, made by `sample_uuid` and the other functions.
             unused: indexes of values that the queryset may leave out.
         """
         self.build, self.samples, self.unused = build, samples, frozenset(unused)
         self._compiled = threading.local()
 
     def first(self, *values: Any, bearer: Bearer | None = None) -> M | None:
-        """The first row as a model instance with all that the queryset selects, or None."""
+        """The first row as a model instance, with related rows and annotations, or None."""
         return next(iter(self.rows(1, *values, bearer=bearer)), None)
 
     def rows(self, limit: int, *values: Any, bearer: Bearer | None = None) -> list[M]:
@@ -86,7 +86,7 @@ class CompiledQuery(Generic[M]):
         if bearer:
             values = (bearer.account_id, bearer.id, *values)
         with connection.cursor() as cursor:
-            # The limit is part of the text: PostgreSQL would plan an unknown one for a tenth of the table.
+            # The limit is not a parameter: PostgreSQL would plan an unknown limit for a tenth of the table.
             cursor.execute(f"{sql} LIMIT {limit:d}", [source(values) for source in sources])
             return [build_row(row) for row in cursor.fetchall()]
 
@@ -104,7 +104,7 @@ class CompiledQuery(Generic[M]):
         except EmptyResultSet:
             return None, [], None
         found: set[int] = set()
-        sources = [_source_of(_plain(parameter), samples, found) for parameter in parameters]
+        sources = [_source_of(_unwrap(parameter), samples, found) for parameter in parameters]
         offset = 2 if bearer else 0
         # A bearer's id is not in every queryset: staff see the whole account.
         missing = [n - offset for n in range(offset, len(samples)) if n not in found and n - offset not in self.unused]
@@ -145,54 +145,54 @@ def _uuid_value(value: Any) -> UUID | None:
 _UUID_FIELD, _TIME_FIELD, _BINARY_FIELD = models.UUIDField(), models.DateTimeField(), models.BinaryField()
 
 
-def _given(index: int, values: Sequence[Any]) -> Any:
+def _prepare_text(index: int, values: Sequence[Any]) -> Any:
     return values[index]
 
 
-def _given_uuid(index: int, values: Sequence[Any]) -> Any:
+def _prepare_uuid(index: int, values: Sequence[Any]) -> Any:
     return _UUID_FIELD.get_db_prep_value(_uuid_value(values[index]), connection)
 
 
-def _given_digest(index: int, values: Sequence[Any]) -> Any:
+def _prepare_digest(index: int, values: Sequence[Any]) -> Any:
     return _BINARY_FIELD.get_db_prep_value(digest(values[index]), connection)
 
 
-def _given_bytes(index: int, values: Sequence[Any]) -> Any:
+def _prepare_bytes(index: int, values: Sequence[Any]) -> Any:
     return _BINARY_FIELD.get_db_prep_value(values[index], connection)
 
 
-def _given_email(index: int, values: Sequence[Any]) -> Any:
+def _prepare_email(index: int, values: Sequence[Any]) -> Any:
     return values[index].strip().lower()
 
 
-def _given_time(index: int, distance: timedelta, values: Sequence[Any]) -> Any:
+def _prepare_time(index: int, distance: timedelta, values: Sequence[Any]) -> Any:
     return _TIME_FIELD.get_db_prep_value(values[index] + distance, connection)
 
 
 def _source_of(parameter: Any, samples: Sequence[Any], found: set[int]) -> Source:
-    """Where a parameter of the SQL comes from; adds the index of the sample to `found`."""
+    """The source of a parameter of the SQL. Adds the index of its sample to `found`."""
     for index, sample in enumerate(samples):
         source: Source | None = None
         match sample:
             case UUID():
-                if parameter == _given_uuid(index, samples):
-                    source = partial(_given_uuid, index)
+                if parameter == _prepare_uuid(index, samples):
+                    source = partial(_prepare_uuid, index)
             case bytes():
                 if parameter == sample:
-                    source = partial(_given_bytes, index)
+                    source = partial(_prepare_bytes, index)
             case datetime():
-                moment = _as_time(parameter)
-                if moment is not None and abs(moment - sample) < _NEAR:
-                    source = partial(_given_time, index, moment - sample)
+                time = _as_time(parameter)
+                if time is not None and abs(time - sample) < _MAX_DISTANCE:
+                    source = partial(_prepare_time, index, time - sample)
             case str():
                 if parameter == sample:
-                    source = partial(_given, index)
+                    source = partial(_prepare_text, index)
                 elif parameter == digest(sample):
-                    source = partial(_given_digest, index)
+                    source = partial(_prepare_digest, index)
                 elif parameter == sample.lower():
-                    source = partial(_given_email, index)
-                elif _uuid_value(sample) and parameter == _given_uuid(index, samples):
-                    source = partial(_given_uuid, index)
+                    source = partial(_prepare_email, index)
+                elif _uuid_value(sample) and parameter == _prepare_uuid(index, samples):
+                    source = partial(_prepare_uuid, index)
         if source is not None:
             found.add(index)
             return source
@@ -202,7 +202,7 @@ def _source_of(parameter: Any, samples: Sequence[Any], found: set[int]) -> Sourc
 
 
 def _as_time(parameter: Any) -> datetime | None:
-    """A parameter that is a timestamp, as the database's adapter sees it (SQLite: a text)."""
+    """A parameter as a timestamp, or None if it is none. SQLite's adapter gets a text."""
     if isinstance(parameter, datetime):
         return parameter if timezone.is_aware(parameter) else parameter.replace(tzinfo=UTC)
     if isinstance(parameter, str) and len(parameter) >= 19 and parameter[4] == parameter[7] == "-":
@@ -213,14 +213,14 @@ def _as_time(parameter: Any) -> datetime | None:
     return None
 
 
-def _plain(value: Any) -> Any:
-    """A parameter without the wrapper that psycopg puts around bytes, which equals nothing else."""
+def _unwrap(value: Any) -> Any:
+    """A parameter without psycopg's wrapper of bytes, which compares equal to nothing."""
     value = getattr(value, "obj", value)
     return bytes(value) if isinstance(value, memoryview) else value
 
 
 def row_builder(queryset: models.QuerySet[M], using: str) -> tuple[list[str], Callable[[Sequence[Any]], M]]:
-    """The names of the columns that a queryset selects, and a function that makes an instance from a row of them."""
+    """The columns that a queryset selects, and a function that makes an instance from a row of them."""
     compiler = queryset.query.get_compiler(using=using)
     compiler.as_sql()
     return [column[0].target.column for column in compiler.select], _row_builder(compiler)

@@ -1,4 +1,7 @@
+"""Model fields and validators, digests, and masked keys."""
+
 import hashlib
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -6,7 +9,7 @@ from django.utils import timezone
 
 
 class ShortTextField(models.CharField):
-    """A short text, refused in the contract's words (platform 4.3)."""
+    """A short text, with errors in the contract's words (platform 4.3)."""
 
     default_error_messages = {
         "blank": "can't be blank",
@@ -16,27 +19,27 @@ class ShortTextField(models.CharField):
 
 
 class AtLeast(MinValueValidator):
-    """A number not below a bound, refused in the contract's words."""
+    """Refuses numbers below a bound, in the contract's words."""
 
     message = "must be greater than or equal to %(limit_value)s"
 
 
 class AtMost(MaxValueValidator):
-    """A number not above a bound, refused in the contract's words."""
+    """Refuses numbers above a bound, in the contract's words."""
 
     message = "must be less than or equal to %(limit_value)s"
 
 
 class UpdatedField(models.DateTimeField):
-    """The moment of the last write; equal to `created` until there is a second one."""
+    """The timestamp of the last write; equal to `created` until the row is changed."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**{"editable": False, **options})
 
-    def pre_save(self, instance, add):
-        moment = instance.created if add else timezone.now()
-        setattr(instance, self.attname, moment)
-        return moment
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        timestamp = model_instance.created if add else timezone.now()
+        setattr(model_instance, self.attname, timestamp)
+        return timestamp
 
 
 class DigestField(models.BinaryField):
@@ -45,26 +48,26 @@ class DigestField(models.BinaryField):
     Texts are compared through it because they may be longer than an index row can hold.
     """
 
-    def __init__(self, *, of, **options):
+    def __init__(self, *, of: str, **options: Any) -> None:
         self.of = of
         super().__init__(**{"editable": False, "max_length": 32, **options})
 
-    def deconstruct(self):
+    def deconstruct(self) -> Any:
         name, path, args, options = super().deconstruct()
         return name, path, args, {**options, "of": self.of}
 
-    def pre_save(self, instance, add):
-        value = digest(getattr(instance, self.of))
-        setattr(instance, self.attname, value)
+    def pre_save(self, model_instance: Any, add: bool) -> bytes:
+        value = digest(getattr(model_instance, self.of))
+        setattr(model_instance, self.attname, value)
         return value
 
 
-def digest(text):
+def digest(text: str) -> bytes:
     """The SHA-256 of a text's UTF-8 bytes, 32 bytes."""
     return hashlib.sha256(text.encode()).digest()
 
 
-def masked(text):
-    """A key as it may be shown to anybody: its first and last four characters, fewer of a short one."""
+def mask_key(text: str) -> str:
+    """A key with only its first and last four characters shown, fewer of a short key."""
     shown = min(4, len(text) // 4)
     return f"{text[:shown]}…{text[-shown:] if shown else ''}"

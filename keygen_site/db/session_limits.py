@@ -1,22 +1,22 @@
-"""How long a request may keep the database busy, and what it means when the database does not go on.
+"""Time limits of database sessions that serve requests, and the errors that they cause.
 
-PostgreSQL keeps these limits itself, in each session, so they hold whatever becomes of the process. Commands have
-none but LOCK_TIMEOUT: a migration or an import takes as long as it takes.
+PostgreSQL enforces the limits in each session, whatever happens to the process. Commands have no limit but
+LOCK_TIMEOUT: a migration or an import may take hours.
 """
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
+from django.db.utils import Error
 
-# 55P03: a lock was waited for in vain, 40P01: two waited for each other, 57014: a statement took too long, 25P03: a
-# transaction waited too long for its next one.
+# SQLSTATEs: 55P03 lock timeout, 40P01 deadlock, 57014 statement timeout, 25P03 idle transaction timeout.
 _TIMEOUTS = ("55P03", "40P01", "57014", "25P03")
-# Class 08: the connection is broken, 57P: the server is stopping or starting, 53: it has no more memory, disk or
-# connections, 25006: it is a replica.
+# Beginnings of SQLSTATEs: 08 broken connection, 57P server stopping or starting, 53 no more memory, disk or
+# connections, 25006 a replica, which is read-only.
 _UNAVAILABLE = ("08", "57P", "53", "25006")
 
 
-def limits():
-    """The parameters of PostgreSQL and their values, in milliseconds, for sessions that answer requests."""
+def request_limits() -> dict[str, int]:
+    """The limits of sessions that serve requests: parameters of PostgreSQL, in milliseconds."""
     return {
         "lock_timeout": int(settings.LOCK_TIMEOUT * 1000),
         "statement_timeout": int(settings.STATEMENT_TIMEOUT * 1000),
@@ -24,35 +24,32 @@ def limits():
     }
 
 
-def apply_request_limits():
-    """Have the sessions that this process opens from now on keep the limits of requests.
+def apply_request_limits() -> None:
+    """Set the limits in all sessions that this process opens from now on.
 
-    Through a pooler that cannot be said (`keygen_site.checks` asks whether the role says it).
+    A pooler does not pass them on; `keygen_site.checks` reports a role without them.
     """
     for connection in connections.all():
         if connection.vendor == "postgresql" and not settings.CONNECTION_POOLER:
-            options = connection.settings_dict["OPTIONS"]  # all threads read this one
-            said = " ".join(f"-c {name}={value}" for name, value in limits().items())
-            options["options"] = f"{options.get('options', '')} {said}".strip()
+            options = connection.settings_dict["OPTIONS"]  # shared by all threads
+            limits = " ".join(f"-c {name}={value}" for name, value in request_limits().items())
+            options["options"] = f"{options.get('options', '')} {limits}".strip()
 
 
-def is_timeout(error):
-    """Whether a database error says that something was waited for in vain, or took too long: nothing has happened.
+def is_timeout(error: Error) -> bool:
+    """Whether a wait or a statement took too long, so that nothing has happened; on SQLite, a wait for its writer."""
+    return _sqlstate(error) in _TIMEOUTS or "database is locked" in str(error)
 
-    On SQLite, that the database was busy for too long.
+
+def is_unavailable(error: Error) -> bool:
+    """Whether the database cannot be reached, or is read-only.
+
+    If the connection broke during a statement, it is unknown whether that had its effect.
     """
-    return _state(error) in _TIMEOUTS or "database is locked" in str(error)
-
-
-def is_unavailable(error):
-    """Whether a database error says that the database cannot be reached, or only be read.
-
-    Where the connection broke in the middle, nobody knows whether the last statement had its effect.
-    """
-    # psycopg's errors of the connection itself have no state; those of SQLite have no such attribute at all.
+    # psycopg's errors of the connection itself have the state None; those of SQLite have no such attribute.
     broken = isinstance(error, OperationalError | InterfaceError) and getattr(error.__cause__, "sqlstate", "") is None
-    return broken or _state(error).startswith(_UNAVAILABLE)
+    return broken or _sqlstate(error).startswith(_UNAVAILABLE)
 
 
-def _state(error):
+def _sqlstate(error: Error) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""

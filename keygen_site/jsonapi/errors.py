@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-DOCUMENTATION = "https://keygen.sh/docs/api"  # where errors are explained
+DOCUMENTATION = "https://keygen.sh/docs/api"  # base of the links to explanations of errors
 
 
 class DomainError(Exception):
@@ -76,7 +76,7 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """Another request changed a row that this one needs; this one had no effect (contract: keys 0.4)."""
+    """A concurrent request changed a row that this one needs. This one had no effect (contract: keys 0.4)."""
 
     status = 409
     title = "Conflict"
@@ -114,7 +114,7 @@ class MimeTypeInvalid(BadRequest):
 
 
 class EndpointNotFound(NotFound):
-    """The URL has no route, or its route not this method (contract: platform 4.2; 404, not 405)."""
+    """The URL has no route, or its route lacks the method (contract: platform 4.2; 404, not 405)."""
 
     detail = "The requested endpoint was not found (check your HTTP method, Accept header, and URL path)"
     early = True
@@ -125,7 +125,7 @@ class Busy(DomainError):
 
     status = 503
     title = "Service unavailable"
-    detail = "The server is busy: what this request needs is held by another one. Please try again."
+    detail = "The server is busy: another request holds a lock that this one needs. Please try again."
     code = "BUSY"
     headers = {"Retry-After": "1"}
 
@@ -136,8 +136,8 @@ class Unavailable(DomainError):
     status = 503
     title = "Service unavailable"
     detail = (
-        "The server cannot reach its database. Please try again: what may have had its effect already, under the same "
-        "Idempotency-Key."
+        "The server cannot reach its database. Please try again, with the same Idempotency-Key if the request may "
+        "have had its effect."
     )
     code = "UNAVAILABLE"
     headers = {"Retry-After": "2"}
@@ -148,7 +148,7 @@ class InternalError(DomainError):
 
     status = 500
     title = "Internal server error"
-    detail = "Something went wrong on this server. Its operator finds what happened in its log, under the request's id."
+    detail = "Something went wrong on the server. Its log has the details under the id of this request."
 
 
 class Unprocessable(DomainError):

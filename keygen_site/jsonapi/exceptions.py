@@ -33,7 +33,7 @@ from keygen_site.jsonapi.types import camel
 
 logger = logging.getLogger(__name__)
 
-# Django's codes of validation errors in the contract's words.
+# The contract's words for the codes of Django's validation errors.
 _CODES = {
     "unique": "taken",
     "blank": "missing",
@@ -92,7 +92,7 @@ def _errors_of(exception: Exception, view: Any) -> list[DomainError]:
         case Error() if refusal := refusal_of(exception):
             return [refusal]
         case IntegrityError():
-            # Each rule was checked before, so a row that this one refers to was deleted since, or its id is taken in
+            # All rules were checked before: a row that this one refers to was deleted meanwhile, or the id exists in
             # another account.
             logger.warning("conflict in request %s: %s", view.request.id, type(exception.__cause__).__name__)
             return [Conflict()]
@@ -107,7 +107,7 @@ def refusal_of(error: Error) -> DomainError | None:
 
 
 def validation_errors(exception: ValidationError, serializer: type[ResourceSerializer]) -> list[DomainError]:
-    """A model's `ValidationError` as errors of a document, those of equal code and source only once."""
+    """A model's `ValidationError` as errors of a document, each code and source once."""
     resource_type = serializer.type_name()
     attributes = {name for name, _, _ in serializer.attribute_table()}
     errors: dict[tuple[str, str], DomainError] = {}
@@ -131,13 +131,13 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
     return list(errors.values())
 
 
-# Django's handlers of requests that reach no view, or whose view failed ---------------------------------------------
+# Django's error handlers: the request reached no view, or its view failed --------------------------------------------
 
 
 def endpoint_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
     """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
-        return defaults.page_not_found(request, exception)  # type: ignore[arg-type]
+        return defaults.page_not_found(request, exception)
     return error_response(request, EndpointNotFound())
 
 
@@ -151,7 +151,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 def internal_error(request: HttpRequest) -> HttpResponseBase:
     """`handler500`: an unexpected exception, with its traceback in the log, or an unreachable database.
 
-    The API's views answer the latter themselves; pages and middleware do not.
+    The API's views handle the latter themselves; pages and middleware do not.
     """
     error = sys.exception()
     refusal = refusal_of(error) if isinstance(error, Error) else None

@@ -1,4 +1,4 @@
-"""Filters of lists, by django-filter, which describe themselves for OpenAPI (contract: keys 4, platform 10)."""
+"""Filters of lists, based on django-filter, with their OpenAPI descriptions (contract: keys 4, platform 10)."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,13 +11,13 @@ from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.operations import BOOLEAN, TEXT, Parameter
 from keygen_site.jsonapi.requests import APIRequest
 
-# What the public API reads as false in a query; any other text is true.
-FALSE = frozenset({"0", "f", "F", "false", "FALSE", "off", "OFF"})
+# The texts in a query that mean false; any other text is true.
+FALSE_TEXTS = frozenset({"0", "f", "F", "false", "FALSE_TEXTS", "off", "OFF"})
 
 
 def parse_boolean(text: str) -> bool:
     """The boolean that a text in a query stands for."""
-    return text not in FALSE
+    return text not in FALSE_TEXTS
 
 
 class FilterBackend(filters.DjangoFilterBackend):
@@ -56,7 +56,7 @@ class QueryFilter(filters.CharFilter):
         """The rows that match a value that is not blank."""
         return super().filter(queryset, value)
 
-    def described(self, name: str) -> dict[str, Parameter]:
+    def describe(self, name: str) -> dict[str, Parameter]:
         """The query parameters by name, for OpenAPI."""
         return {name: Parameter(self.extra["help_text"], self.schema, self.style)}
 
@@ -109,7 +109,7 @@ class PartsFilter(QueryFilter):
         """The rows that match the given parts."""
         raise NotImplementedError
 
-    def described(self, name: str) -> dict[str, Parameter]:
+    def describe(self, name: str) -> dict[str, Parameter]:
         return {f"{name}[{part}]": Parameter(description) for part, description in self.parts.items()}
 
 
@@ -134,9 +134,9 @@ class FilterSet(filters.FilterSet):
             each.name = name
 
     @classmethod
-    def described(cls) -> dict[str, Parameter]:
+    def describe(cls) -> dict[str, Parameter]:
         """The query parameters by name, for OpenAPI."""
-        found: dict[str, Parameter] = {}
+        parameters: dict[str, Parameter] = {}
         for name, each in cls.base_filters.items():
-            found |= each.described(name)
-        return found
+            parameters |= each.describe(name)
+        return parameters

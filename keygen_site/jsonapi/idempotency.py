@@ -1,8 +1,8 @@
-"""Requests that can be repeated without repeating their effect: the header `Idempotency-Key`.
+"""The header `Idempotency-Key`: a repeated request gets the stored response, and has no second effect.
 
-The response is stored in the transaction of the effect, so either both exist or neither does, and a request is never
-left "running" when a process dies. A repeated request waits for the transaction of a first one that is still running.
-Only successful responses are stored: a failed request had no effect, and can be repeated under the same key.
+The response is stored in the transaction of the effect: either both exist or neither, and a process that dies leaves no
+request "running". A repeated request waits while the first one runs. Only successful responses are stored: a failed
+request had no effect, and can be repeated under the same key.
 """
 
 import re
@@ -18,16 +18,16 @@ from keygen_site.jsonapi.errors import BadRequest, DomainError
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.models import IdempotentResponse
-from keygen_site.paths import address_of
+from keygen_site.paths import normalize_url
 
 HEADER = "Idempotency-Key"
-# The headers that belong to the stored response. All others are about the request that it answers.
+# The headers of a response that are stored with it. All others belong to a single request.
 STORED_HEADERS = ("Location",)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class IdempotencyKeyInvalid(BadRequest):
-    """The header is empty, too long, or has a blank or a character outside of ASCII."""
+    """The header is empty, too long, or contains a blank or a character outside of ASCII."""
 
     detail = "must be between 1 and 255 visible ASCII characters"
     code = "IDEMPOTENCY_KEY_INVALID"
@@ -35,7 +35,7 @@ class IdempotencyKeyInvalid(BadRequest):
 
 
 class IdempotencyKeyReused(DomainError):
-    """The key belongs to another request, so neither its response nor a new effect would be right."""
+    """The key was used for another request."""
 
     detail = "was already used for another request"
     code = "IDEMPOTENCY_KEY_REUSED"
@@ -72,28 +72,28 @@ def run_once(
     is_busy: Callable[[OperationalError], bool],
     fingerprint: bytes | None = None,
 ) -> Response:
-    """Run an action, unless a request of the same bearer and key has succeeded before.
+    """Run an action, unless a request with the same key and bearer has succeeded before.
 
     Args:
         key: the idempotency key.
-        request: has the account and the bearer that the key belongs to.
-        act: has the effect, and returns the response.
-        is_busy: whether an error is the timeout of a wait for the first request.
-        fingerprint: of the request, where its body is not a document.
+        request: its account and bearer are the scope of the key.
+        act: has the effect and returns the response.
+        is_busy: whether an error is the timeout of the wait for the first request.
+        fingerprint: of a request whose body is not a document.
 
     Returns:
         The response, or the stored one with the header `Idempotency-Replayed`.
 
     Raises:
-        IdempotencyKeyReused: the first request was another one.
-        IdempotencyKeyInUse: the first request runs longer than the setting LOCK_TIMEOUT.
+        IdempotencyKeyReused: the first request was a different one.
+        IdempotencyKeyInUse: the first request runs for longer than the setting LOCK_TIMEOUT.
     """
     scope = _scope(key, request)
     fingerprint = fingerprint or fingerprint_of(request)
     stored, is_first = IdempotentResponse(**scope, fingerprint=fingerprint), False
     try:
         with transaction.atomic():
-            # Waits for a running first request, which holds the row of this key until its transaction ends.
+            # Waits while a first request runs, which locks the row of this key until its transaction ends.
             stored.save(force_insert=True)
             is_first = True
             response = act()
@@ -114,36 +114,36 @@ def run_once(
 
 
 def stored_response(key: str, request: APIRequest, fingerprint: bytes) -> Response | None:
-    """The stored response, or None. Saves work before `run_once()` where a request takes much of it.
+    """The stored response, or None. Called before `run_once()` if the request takes much work.
 
     Raises:
-        IdempotencyKeyReused: it answers another request.
+        IdempotencyKeyReused: it belongs to another request.
     """
     stored = IdempotentResponse.objects.filter(**_scope(key, request)).first()
     return replay(stored, fingerprint) if stored else None
 
 
 def _scope(key: str, request: APIRequest) -> dict[str, Any]:
-    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}  # type: ignore[attr-defined]
+    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}
 
 
 def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
     """The SHA-256 of a request: its method, URL, reference and document.
 
     Args:
-        document: stands for the document where the body is not one.
+        document: replaces the document of a request whose body is not one.
     """
     if document is None:
         document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
     reference = request.META.get("HTTP_KEYGEN_REFERENCE", "")
-    return digest("\n".join([request.method or "", address_of(request), reference, document.decode()]))
+    return digest("\n".join([request.method or "", normalize_url(request), reference, document.decode()]))
 
 
 def replay(stored: IdempotentResponse, fingerprint: bytes) -> Response:
-    """A stored response, to be sent again.
+    """The response to a repeated request.
 
     Raises:
-        IdempotencyKeyReused: it answers another request.
+        IdempotencyKeyReused: the stored response belongs to another request.
     """
     if bytes(stored.fingerprint) != fingerprint:
         raise IdempotencyKeyReused

@@ -1,4 +1,4 @@
-"""Looking up the row that an identifier in a URL names, by a compiled query."""
+"""Looks up the row that an identifier in a URL names, by a compiled query."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +16,12 @@ Rows = Any  # a queryset, whose class depends on the model
 class Lookup:
     """Finds the row that an identifier names among those that a bearer may see.
 
-    An identifier is what the queryset's `by_identifier` takes; without that method it is the id.
+    An identifier is an argument of the queryset's `by_identifier`; without that method it is the id.
     """
 
-    def __init__(self, visible: Callable[..., Rows], *samples: Any, unused: tuple[int, ...] = (), locked: bool = False):
+    def __init__(
+        self, visible: Callable[..., Rows], *samples: Any, unused: tuple[int, ...] = (), locked: bool = False
+    ) -> None:
         """
         Args:
             visible: makes the queryset of a bearer and further values.
@@ -28,8 +30,8 @@ class Lookup:
             locked: whether the row is locked until the transaction ends.
         """
         self._visible, self._locked = visible, locked
-        self._by_uuid = CompiledQuery(self._named, *samples, sample_uuid_text(), unused=unused)
-        self._by_text = CompiledQuery(self._named, *samples, sample_text(), unused=unused)
+        self._by_uuid = CompiledQuery(self._build, *samples, sample_uuid_text(), unused=unused)
+        self._by_text = CompiledQuery(self._build, *samples, sample_text(), unused=unused)
 
     def find(self, identifier: str, bearer: Bearer, *values: Any) -> Any | None:
         """The row, or None."""
@@ -39,10 +41,10 @@ class Lookup:
         if not hasattr(rows, "by_identifier"):
             return None
         if getattr(rows, "needs_own_query", None) and rows.needs_own_query(identifier):
-            return self._named(bearer, *values, identifier).first()
+            return self._build(bearer, *values, identifier).first()
         return self._by_text.first(*values, identifier, bearer=bearer)
 
-    def _named(self, bearer: Bearer, *values: Any) -> Rows:
+    def _build(self, bearer: Bearer, *values: Any) -> Rows:
         *values, identifier = values  # type: ignore[assignment]
         rows = self._visible(bearer, *values)
         if hasattr(rows, "by_identifier"):
@@ -68,7 +70,7 @@ class Parent:
 
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(lambda bearer: self.rows.visible_to(bearer))  # type: ignore[attr-defined]
+        return Lookup(lambda bearer: self.rows.visible_to(bearer))
 
     def find(self, identifier: str, bearer: Bearer) -> Any:
         """The parent.

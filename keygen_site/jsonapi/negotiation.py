@@ -1,14 +1,15 @@
-"""Media types of requests and responses, and the parser and the renderers of JSON:API documents."""
+"""Media types of requests and responses; the parser and the renderers of JSON:API documents."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.http import HttpRequest, UnreadablePostError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
 from rest_framework_json_api.renderers import JSONRenderer as PackageRenderer
 
 from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
@@ -35,7 +36,7 @@ JSON_TYPES = {
     "multipart/form-data",
     "text/plain",
 }
-# The longest document in practice, a license with all its metadata, has some 35,000 bytes.
+# The longest real document, a license with all its metadata, has some 35,000 bytes.
 MAX_DOCUMENT_BYTES = 1 << 20
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
 
@@ -45,7 +46,7 @@ class Document(dict[str, Any]):
 
 
 class DocumentTooLarge(DomainError):
-    """The body has more than MAX_DOCUMENT_BYTES. Raised when that many have arrived, whatever Content-Length says."""
+    """The body has more than MAX_DOCUMENT_BYTES, counted as they arrive: Content-Length may be wrong."""
 
     status = 413
     title = "Request entity too large"
@@ -60,8 +61,8 @@ class DocumentTooLarge(DomainError):
 class JSONAPIRenderer(PackageRenderer):
     """Writes `data`, or a whole `Document`, as `application/vnd.api+json`.
 
-    The package would derive resource objects from serializer fields here, which costs most of a request;
-    `ResourceSerializer` has made them already.
+    The package would derive resource objects from serializer fields, which takes most of the time of a request;
+    `ResourceSerializer` has built them already.
     """
 
     media_type = JSON_API
@@ -87,7 +88,7 @@ class JSONRenderer(JSONAPIRenderer):
 
 
 class ContentNegotiation(BaseContentNegotiation):
-    """Accept and Content-Type in the contract's sense (platform 2.1, 2.2)."""
+    """Negotiates media types by the contract's rules (platform 2.1, 2.2)."""
 
     def select_parser(self, request: Any, parsers: Iterable[BaseParser]) -> BaseParser:
         return select_parser(request.content_type, list(parsers))
@@ -146,7 +147,7 @@ class DocumentParser(BaseParser):
         try:
             body = _read(stream)
         except UnreadablePostError:
-            raise JSONInvalid from None  # the client has closed the connection, so the response is never read
+            raise JSONInvalid from None  # the client has closed the connection and never reads the response
         if not body.strip():
             return {}
         try:
@@ -166,7 +167,7 @@ def _read(stream: Any) -> bytes:
 
 
 class UnreadParser(BaseParser):
-    """Ignores a body of a type that is not JSON: the request is handled as if it had none."""
+    """Ignores a body that is not JSON: the request is handled as if it had no body."""
 
     media_type = "*/*"
 
@@ -190,15 +191,17 @@ def select_parser(content_type: str | None, parsers: Sequence[BaseParser]) -> Ba
     return UnreadParser()
 
 
-def open_chunked(request: HttpRequest) -> bool:
-    """Make the body of a chunked request readable to its end, and return whether the request is one.
+def open_chunked(request: HttpRequest, wrapper: Request) -> None:
+    """Make the body of a chunked request readable, by Django and by DRF.
 
-    Such a request has no Content-Length, which Django takes for an empty body, unless the server says, as
-    `wsgi.input_terminated`, that reading stops at the end of the body.
+    Django reads no body without a Content-Length, which such a request lacks. If the server sets
+    `wsgi.input_terminated`, reading stops at the end of the body.
+
+    Args:
+        wrapper: DRF's request.
     """
     environ = request.META
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower() and not environ.get("CONTENT_LENGTH")
     if chunked and environ.get("wsgi.input_terminated"):
-        request._stream = environ["wsgi.input"]  # type: ignore[attr-defined]
-        return True
-    return False
+        request._stream = environ["wsgi.input"]
+        wrapper._stream = cast(Any, request)

@@ -6,8 +6,8 @@
         license.suspend()
         return license
 
-DRF's `@action` keeps the route, `@operation` the rest. The viewset runs by it (`APIViewSet.perform`), and the OpenAPI
-description and the tests read the same object.
+DRF's `@action` has the route, `@operation` the rest. The viewset (`BaseViewSet.perform`), the OpenAPI description and
+the tests read the same object.
 """
 
 import inspect
@@ -36,7 +36,7 @@ class Parameter:
     """A query parameter.
 
     Attributes:
-        description: what it does.
+        description: its effect, for the OpenAPI description.
         schema: its JSON Schema.
         style: `deepObject` for `name[member]=value` with any members.
     """
@@ -48,7 +48,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class File:
-    """A body that is not a document: the media types that it may have."""
+    """A body that is not a document, in one of some media types."""
 
     media_types: tuple[str, ...]
 
@@ -58,11 +58,11 @@ class Gives:
     """The successful response of an action.
 
     Attributes:
-        serializer: of the resources in `data`; several where it depends; None where `data` is no stored resource.
-        many, paged: whether `data` is a list, and one in pages.
-        nullable: whether `data` may be null; `optional`: or absent.
-        data: the JSON Schema of `data` where it is no stored resource.
-        meta: the members of `meta`; those that are `required` are always there.
+        serializer: of the resources in `data`; several if their types differ; None if `data` is no stored resource.
+        many, paged: whether `data` is a list, and a list in pages.
+        nullable: whether `data` may be null; `optional`: whether it may be absent.
+        data: the JSON Schema of `data` if it is no stored resource.
+        meta: the members of `meta`; those that are `required` are always present.
         included: the serializer of the resources that may be in `included`.
         status: of the response.
     """
@@ -89,20 +89,20 @@ class Gives:
 
 
 class Access(Flag):
-    """Who may call an action besides a bearer of an active account with a credential."""
+    """Additional callers of an action, beside a bearer of an active account."""
 
     DEFAULT = 0
-    ANONYMOUS = auto()  # needs no credential; an invalid one is refused all the same
-    INACTIVE_ACCOUNT = auto()  # also while the account is paused or canceled
-    PASSWORD = auto()  # takes an e-mail and a password as credential
+    ANONYMOUS = auto()  # without a credential; an invalid one is still refused
+    INACTIVE_ACCOUNT = auto()  # while the account is paused or canceled
+    PASSWORD = auto()  # with an e-mail and a password as the credential
 
 
 class OWN:
-    """Stands for the viewset's own serializer where `Gives` wants one."""
+    """Placeholder for the viewset's own serializer in `Gives`."""
 
 
 class _Resource(dict[str, Any]):
-    """Stands for the document that the viewset's own serializer reads."""
+    """Placeholder for the document that the viewset's own serializer reads."""
 
 
 RESOURCE: Members = _Resource()
@@ -111,7 +111,7 @@ REFUSES = Gives(status=0)  # the action only ever refuses
 
 @dataclass(frozen=True)
 class Operation:
-    """What is true of an action; the arguments of `operation`."""
+    """The declaration of an action: the arguments of `operation`."""
 
     summary: str
     description: str = ""
@@ -155,15 +155,15 @@ def operation(
         takes: the members of the request document, or a `File`, which the method reads itself.
         gives: the response: a serializer or `Gives`; None for 204.
         locks: whether the row is locked for the transaction in which the method runs. Must be stated for a write.
-        idempotent: whether an `Idempotency-Key` replays the response; by default for POST. False where the response
-            contains a secret.
+        idempotent: whether an `Idempotency-Key` replays the response; by default for POST. Must be False for a response
+            with a secret.
         document_first: whether a malformed document is refused before permissions are checked.
-        access: who else may call it.
+        access: additional callers.
         parameters: query parameters by name.
         deprecated: whether it exists for earlier API versions only.
     """
     if inspect.isclass(gives):
-        gives = Gives(gives)  # type: ignore[arg-type]
+        gives = Gives(gives)
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         declared = Operation(
@@ -171,7 +171,7 @@ def operation(
             " ".join((inspect.getdoc(method) or "").split()),
             permission,
             takes,
-            gives,  # type: ignore[arg-type]
+            gives,
             locks,
             idempotent,
             document_first,

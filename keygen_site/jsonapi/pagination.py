@@ -1,4 +1,4 @@
-"""Lists: newest first, in one of three ways (contract: keys 4, platform 9).
+"""Pages of lists, newest first, in one of three ways (contract: keys 4, platform 9).
 
 | the query has | the page | `links` |
 |---|---|---|
@@ -27,19 +27,19 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
-from keygen_site.paths import path_of
+from keygen_site.paths import quote_path
 
 DEFAULT_SIZE = 10
 MAX_SIZE = 100
 # Beyond the end of any table, and within PostgreSQL's bigint.
 MAX_OFFSET = 2**62
-# In milliseconds since 1970. The id of a cursor may name a later moment, but Python's calendar ends here.
-LAST_MOMENT = 253_402_300_799_999
+# In milliseconds since 1970: the end of Python's calendar. The id of a cursor may contain a later timestamp.
+MAX_TIMESTAMP_MS = 253_402_300_799_999
 _CREDENTIALS = ("token", "auth")
 
 
 class Pagination(BasePagination):
-    """One page of a queryset, as the query string asks for it."""
+    """The page of a queryset that the query string requests."""
 
     request: APIRequest
     links: dict[str, Any] | None
@@ -65,7 +65,7 @@ class Pagination(BasePagination):
         return self._after_cursor(queryset, pages.get("page[cursor]", ""), descending)
 
     def first(self, queryset: QuerySet[Any], limit: int) -> list[Any]:
-        """The first rows of a queryset that is in order and starts where the page does. Override it to speed it up."""
+        """The first rows of a queryset that is ordered and starts at the page. Override it for a faster query."""
         return list(queryset[:limit])
 
     def _size(self) -> int:
@@ -119,7 +119,7 @@ class Pagination(BasePagination):
         ]
         pairs += [(f"page[{name}]", str(value)) for name, value in page.items()]
         encoded = "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in sorted(pairs))
-        return f"{path_of(self.request)}?{encoded}"
+        return f"{quote_path(self.request)}?{encoded}"
 
     def get_paginated_response(self, data: Any) -> Response:
         document = Document(data=data)
@@ -152,9 +152,9 @@ def limit_of(query: QueryDict) -> int:
 
 
 def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any]:
-    """The rows after the one with this id, or after its place if it was popped or deleted meanwhile.
+    """The rows after the cursor. If its row is gone (popped, deleted), the timestamp in its UUIDv7 gives the position.
 
-    An id that neither exists nor can be one of this server's has no place: no row is after it.
+    No row is after an id that neither exists nor is a UUIDv7.
     """
     if "-created" not in queryset.model._meta.ordering:
         return queryset.filter(**{f"id__{comparison}": uuid}) if uuid.version == 7 else queryset.none()
@@ -162,7 +162,7 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     if created is None and uuid.version != 7:
         return queryset.none()
     milliseconds = uuid.int >> 80
-    if created is None and milliseconds > LAST_MOMENT:
+    if created is None and milliseconds > MAX_TIMESTAMP_MS:
         return queryset.none()
     created = created or datetime.fromtimestamp(milliseconds / 1000, UTC)
     # The second condition implies the first, which lets SQLite use the index.
@@ -172,7 +172,7 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
 
 
 def _is_bad_size(pages: Iterable[str]) -> bool:
-    """Whether the query has a number that is an array, e.g. `page[size][]=1`, for which there is another error."""
+    """Whether the query has an array instead of a number, e.g. `page[size][]=1`, which has an error of its own."""
     return any(re.match(r"page\[(size|number)\]\[", name) for name in pages)
 
 

@@ -23,15 +23,15 @@ _DROPPED = object()
 
 @dataclass(frozen=True)
 class Schema:
-    """What a member of a document may be.
+    """The permitted values of a member of a document.
 
     Attributes:
         type: the kind of its value.
-        required: whether it must be there; null is then an error too, unless `nullable`.
+        required: whether it must be present; null is then an error too, unless `nullable`.
         nullable: whether null is kept. An optional null that is not kept counts as absent.
         blank: whether an empty value is allowed.
-        one_of: the values permitted; empty for any.
-        members: the members of an object by name. None: any members, nested at most two containers deep.
+        one_of: the permitted values; empty for any.
+        members: the members of an object by name; None for any members, nested at most two containers deep.
         items: the schema of an array's items.
     """
 
@@ -64,7 +64,7 @@ def meta(**members: Schema) -> Members:
 
 
 def validate(body: dict[str, Any], members: Members, withheld: Iterable[str] = ()) -> dict[str, Any]:
-    """The body with snake-case names and values as Python has them.
+    """The body with names in snake case and values converted to Python.
 
     Args:
         body: the parsed body.
@@ -155,7 +155,7 @@ def _read_members(value: Mapping[str, Any], members: Members, pointer: str) -> d
 
 
 def _refuse_deep_nesting(value: Collection[Any], pointer: str, depth: int) -> None:
-    """Refuse containers nested too deep, and NULs, in an object of any members."""
+    """Refuse containers nested too deep, and NULs, in an object that may have any members."""
     if depth > METADATA_DEPTH:
         raise BadRequest(f"maximum depth of {METADATA_DEPTH} exceeded", pointer=pointer)
     pairs: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)

@@ -1,4 +1,4 @@
-"""The type of a request that the pipeline of the base viewset has completed."""
+"""The type of a request of the API."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ class APIRequest(Request):
         auth: the token, or the user who signed in by password, or None.
         version: the API version of the response.
         credential: the credential that was sent, or None.
-        found_token: the token of that credential, not yet checked.
-        rate_limit: the state of the tightest rate limit, or None.
+        found_token: the token of that credential, before it is checked.
+        rate_limit: the state of the tightest rate limit; None without limits.
         authorized: whether permissions have been checked.
     """
 

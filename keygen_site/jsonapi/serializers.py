@@ -1,8 +1,8 @@
 """Resource objects and request schemas, built once per class from the declarations of a serializer.
 
-djangorestframework-jsonapi is the language of the declarations: serializer, fields, related fields, resource names. Its
-rendering and validation are not used: reflection over the fields of every row costs most of a request, and the
-contract wants a single error in its own words. What is not honoured is refused when the class is created.
+The declarations are those of djangorestframework-jsonapi: serializer, fields, related fields, resource names. Its
+rendering and validation are not used: reflection over the fields of every row takes most of the time of a request, and
+the contract requires a single error in its own words. A declaration that would be ignored is a TypeError.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ from keygen_site.jsonapi.types import STRING, UUID, ValueType, camel, type_of_fi
 ACCOUNT_PATH = "/v1/accounts/{}"
 
 Getter = Callable[[Any], Any]
-NOT_HONOURED = ("included_serializers", "to_internal_value", "to_representation", "validate", "validators")
+IGNORED_DECLARATIONS = ("included_serializers", "to_internal_value", "to_representation", "validate", "validators")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class VisibleRelatedField(package.ResourceRelatedField):
 
 
 class EnumField(serializers.ChoiceField):
-    """A text of which a value outside of the choices is malformed (400), not a rule of the model (422)."""
+    """A text with a few permitted values. Any other is a malformed document (400), not a violation of a rule (422)."""
 
 
 class NullableTextField(serializers.CharField):
@@ -89,7 +89,7 @@ class NullableTextField(serializers.CharField):
 
 @dataclass
 class Values:
-    """What a request document says about a row.
+    """The values of a row in a request document.
 
     Attributes:
         values: by field name.
@@ -107,12 +107,13 @@ class ResourceSerializer(package.ModelSerializer):
         model, fields: as in Django REST framework; the attributes in the order of the response, then the
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
-        required: those that a create needs; `attributes` is the member that holds them, even if it may be empty.
+        required: the names that a create needs; `attributes` stands for the member itself, which may then be empty.
         client_ids: whether a client may choose the id of a new row (then `values` has `id`).
         examples: values of attributes for the OpenAPI description.
 
-    Of the options of fields these count: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
-    `relationships` states all that are shown, by name; `aliases` other names that requests and errors have for them.
+    These options of fields have an effect: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
+    `relationships` has all relationships of the response by name; `aliases` has other names of them in requests and
+    errors.
     """
 
     relationships: ClassVar[Mapping[str, Relationship]] = {"account": ACCOUNT}
@@ -120,7 +121,7 @@ class ResourceSerializer(package.ModelSerializer):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        refused = [name for name in vars(cls) if name in NOT_HONOURED or name.startswith("validate_")]
+        refused = [name for name in vars(cls) if name in IGNORED_DECLARATIONS or name.startswith("validate_")]
         refused += [
             f"Meta.{name}" for name in ("read_only_fields", "validators") if hasattr(vars(cls).get("Meta"), name)
         ]
@@ -157,7 +158,7 @@ class ResourceSerializer(package.ModelSerializer):
 
     @classmethod
     def getter(cls, name: str, source: str) -> Getter:
-        """How an attribute is read from a row. Override it where that is not a path of attributes."""
+        """The function that reads an attribute from a row. Override it for a value that is not a path of attributes."""
         return attrgetter(source)
 
     @classmethod
@@ -218,7 +219,7 @@ class ResourceSerializer(package.ModelSerializer):
                 attributes[name] = _schema_of(each, required=name in required)
         data = {"type": Schema(STRING, required=True, one_of=type_spellings(cls.Meta.model))}
         if not creating:
-            data["id"] = Schema(STRING)  # ignored
+            data["id"] = Schema(STRING)  # its value is ignored
         elif getattr(cls.Meta, "client_ids", False):
             data["id"] = Schema(UUID)
         needed = not creating or bool(required & {"attributes", *attributes})
@@ -231,13 +232,13 @@ class ResourceSerializer(package.ModelSerializer):
     def read(
         cls, body: dict[str, Any], *, creating: bool, bearer: Any, version: str, withheld: Iterable[str] = ()
     ) -> Values:
-        """What a document says about a row.
+        """Read the values of a row from a document.
 
-        A relationship to a row that the bearer cannot see is listed as missing: whether that is 422 or 403 depends on
-        the bearer, and other values may be wrong as well.
+        A relationship to a row that the bearer cannot see is listed as missing: the bearer decides whether that is 422
+        or 403, and other values may be invalid as well.
 
         Raises:
-            BadRequest: the first violation of the schema. Whether the values make sense, the model decides.
+            BadRequest: the first violation of the schema. The rules of the model are not checked.
         """
         data = validate(body, cls.schema(creating), withheld)["data"]
         found = Values(dict(data.get("attributes", {})))
@@ -270,7 +271,7 @@ class ResourceSerializer(package.ModelSerializer):
 
     @classmethod
     def refuse_missing(cls, missing: Iterable[str], values: dict[str, Any]) -> None:
-        """Refuse a new row with missing relationships, and name everything else that is wrong with it.
+        """Refuse a new row with missing relationships, with all its other errors.
 
         Raises:
             ValidationError: always; the missing relationships first.
@@ -291,7 +292,7 @@ def type_spellings(model: type[models.Model]) -> tuple[str, str]:
 
 
 def _schema_of(each: serializers.Field, required: bool = False) -> Schema:
-    """The schema of a field in a request document. Which choices are permitted, the model decides."""
+    """The schema of a field in a request document. The model checks the choices."""
     items = _schema_of(each.child, required=True) if isinstance(each, serializers.ListField) else None
     container = isinstance(each, serializers.ListField | serializers.JSONField)
     return Schema(

@@ -1,4 +1,4 @@
-"""Member names and timestamps as JSON:API documents spell them. Plain Python: models and services use it too."""
+"""Member names and timestamps of JSON:API documents. Plain Python: models and services use it too."""
 
 import re
 from datetime import datetime
@@ -19,7 +19,7 @@ def camel(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
-def timestamp(moment: datetime | None) -> str | None:
+def timestamp(time: datetime | None) -> str | None:
     """ISO 8601 in UTC with three fractional digits, truncated, e.g. `2017-01-02T20:26:53.464Z`."""
-    # Not by `strftime`, which writes the year 204 with three digits.
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z" if moment else None
+    # `strftime` would write the year 204 with three digits.
+    return f"{time.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z" if time else None

@@ -1,6 +1,6 @@
-"""The kinds of values in documents: how each is read from a request, written into a response, and described.
+"""The types of values in documents: how each is read from a request, written to a response, and described.
 
-One row for each kind. A field of a serializer is of the kind that `type_of_field` gives for its class.
+`type_of_field` returns the type of a serializer field.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ TIME_SCHEMA = {"type": "string", "format": "date-time"}
 
 @dataclass(frozen=True)
 class ValueType:
-    """A kind of value.
+    """A type of values.
 
     Attributes:
-        name: what a type mismatch calls it.
-        read: the Python value of a JSON value; raises `BadRequest` with the pointer it is given.
-        write: the JSON value of a Python value.
+        name: the name in the error of a type mismatch.
+        read: converts a JSON value to Python; raises `BadRequest` with the given pointer.
+        write: converts a Python value to JSON.
         schema: the JSON Schema.
     """
 
@@ -97,8 +97,8 @@ def parse_time(value: Any, pointer: str | None = None) -> datetime:
     try:
         if type(value) is not str or value.strip().isdecimal():
             return datetime.fromtimestamp(float(value), UTC)
-        moment = parse_datetime(value) or datetime.combine(parse_date(value), datetime.min.time())  # type: ignore[arg-type]
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        time = parse_datetime(value) or datetime.combine(parse_date(value), datetime.min.time())  # type: ignore[arg-type]
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError, TypeError):
         raise BadRequest("failed to coerce string to time", pointer=pointer) from None
 
@@ -107,7 +107,7 @@ def parse_time(value: Any, pointer: str | None = None) -> datetime:
 
 
 def _camelize(value: Any) -> Any:
-    """Metadata with names in camelCase where they were sent in snake_case; other names stay as sent."""
+    """Metadata with its snake_case names in camelCase; other names stay as they were sent."""
     if isinstance(value, dict):
         return {camel(name) if snake(name) == name else name: _camelize(content) for name, content in value.items()}
     return [_camelize(item) for item in value] if isinstance(value, list) else value
@@ -142,7 +142,7 @@ _BY_FIELD: tuple[tuple[type[serializers.Field], ValueType], ...] = (
 
 
 def type_of_field(field: serializers.Field) -> ValueType:
-    """The kind of a serializer field; a choice is a string. A field class may state its own as `value_type`."""
+    """The type of a serializer field; a choice is a string. A field class may declare its own as `value_type`."""
     if own := getattr(field, "value_type", None):
         return own
     return next((value_type for kind, value_type in _BY_FIELD if isinstance(field, kind)), STRING)

@@ -1,7 +1,7 @@
-"""The API versions 1.0 to 1.8, and how earlier ones differ from the current one.
+"""The API versions 1.0 to 1.8, and the differences of the earlier ones from the current one.
 
-A serializer declares its differences as data; everything else is written for the current version. Versions are compared
-as text, because each part is a single digit.
+A serializer declares its differences; all other code is written for the current version. Versions are compared as text:
+each part is a single digit.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,11 @@ from keygen_site.jsonapi.types import BOOLEAN, camel, snake
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
 CURRENT_VERSION = VERSIONS[-1]
 
-# The last version in which each of these held.
+# The last version with each difference.
 LAST_WITH_CONSTANTS = "1.1"  # a validation had `constant` instead of `code` (contract: licenses 2.4)
 LAST_WITH_ID_HEADERS = "1.3"  # `Keygen-Account-Id` instead of `Keygen-Account`
 LAST_WITH_SNAKE_METADATA = "1.4"  # names within a value of the metadata in snake_case (contract: platform 2.4)
 LAST_WITH_USER = "1.5"  # the owner of a license was called its user
-LAST_WITH_UNIFORM_ERRORS = "1.7"  # a failed sign-in did not say why
 
 _SERIALIZERS: dict[str, type["VersionedSerializer"]] = {}
 
@@ -51,10 +50,10 @@ class RenamedAttribute:
 
     Attributes:
         name: the earlier name.
-        now: the current name, which a client of any version may send as well; then it counts.
+        now: the current name. A client of any version may send it; it then takes precedence.
         until: the last version with the earlier name.
-        boolean_of: for an earlier boolean, the current values that true and false stand for. It was shown beside the
-            current attribute; any other earlier attribute is shown instead of it.
+        boolean_of: for an earlier boolean, the current values that true and false stand for. The response has both
+            attributes then; any other earlier attribute replaces the current one.
     """
 
     name: str
@@ -63,14 +62,14 @@ class RenamedAttribute:
     boolean_of: tuple[str, str] | None = None
 
     def read(self, value: Any) -> Any:
-        """The current value for a value that a client sent under the earlier name."""
+        """The current value for a value sent under the earlier name."""
         if self.boolean_of is None:
             return value
         true, false = self.boolean_of
         return true if value else false
 
     def show(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        """The attributes of a resource object as they were then."""
+        """The attributes of a resource object in the earlier version."""
         name, now = camel(self.name), camel(self.now)
         if self.boolean_of:
             _, false = self.boolean_of
@@ -96,10 +95,10 @@ class RenamedRelationship:
     until: str
 
     def show(self, relationships: dict[str, Any]) -> dict[str, Any]:
-        """The relationships of a resource object as they were then."""
-        return dict(self._renamed(name, shown) for name, shown in relationships.items())
+        """The relationships of a resource object in the earlier version."""
+        return dict(self._rename(name, shown) for name, shown in relationships.items())
 
-    def _renamed(self, name: str, shown: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _rename(self, name: str, shown: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         if name != self.now:
             return name, shown
         related = shown["links"]["related"].removesuffix(self.now) + self.name
@@ -146,7 +145,7 @@ class VersionedSerializer(ResourceSerializer):
 
 
 def downgrade(data: Any, version: str) -> None:
-    """Change the data of a response, in place, to what it was in an earlier version.
+    """Change the data of a response in place to that of an earlier version.
 
     Args:
         data: a resource object, a list of them, or a document with one of these.
@@ -168,12 +167,12 @@ def _attributes(version: str, resource_object: dict[str, Any]) -> dict[str, Any]
         if version <= then.until:
             attributes = then.show(attributes)
     if version <= LAST_WITH_SNAKE_METADATA and "metadata" in attributes:
-        metadata = {name: _with_snake_names(value) for name, value in attributes["metadata"].items()}
+        metadata = {name: _restore_snake_names(value) for name, value in attributes["metadata"].items()}
         attributes = attributes | {"metadata": metadata}
     return attributes
 
 
-def _with_snake_names(value: Any) -> Any:
+def _restore_snake_names(value: Any) -> Any:
     if isinstance(value, dict):
-        return {snake(name): _with_snake_names(content) for name, content in value.items()}
-    return [_with_snake_names(item) for item in value] if isinstance(value, list) else value
+        return {snake(name): _restore_snake_names(content) for name, content in value.items()}
+    return [_restore_snake_names(item) for item in value] if isinstance(value, list) else value

@@ -24,7 +24,7 @@ from keygen_site.jsonapi.pagination import limit_of, newest_first
 from keygen_site.jsonapi.request_documents import validate
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
-from keygen_site.paths import identifiers_of
+from keygen_site.paths import decode_identifiers
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -32,9 +32,9 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 class BaseViewSet(GenericViewSet[Any]):
     """Base of all viewsets. Compose it with the mixins below, so that no route exists by accident.
 
-    `accounts.api.base.APIViewSet` fills in whose account it is, who is asking, and what they may do.
+    `accounts.api.base.APIViewSet` adds the account, authentication and permissions.
 
-    A subclass states `queryset`, `serializer_class`, and `parent` if its URL lies below another resource.
+    A subclass states `queryset`, `serializer_class`, and `parent` if its URL is nested below another resource.
     """
 
     request: APIRequest
@@ -42,7 +42,7 @@ class BaseViewSet(GenericViewSet[Any]):
     parent: ClassVar[Parent | None] = None
     operations: ClassVar[dict[str, Operation]] = {}
     lookup_value_regex = "[^/]+?"
-    ends_with_identifier = False  # whether the URL ends with the identifier of the resource; set by its route
+    ends_with_identifier = False  # whether the URL ends with the identifier of the resource; set by the route
 
     _lookups: ClassVar[dict[str, Lookup]]
     _first_page: ClassVar[CompiledQuery[Any]]
@@ -63,7 +63,7 @@ class BaseViewSet(GenericViewSet[Any]):
     # The pipeline ----------------------------------------------------------------------------------------------------
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """The order of checks (contract: keys 0.2). Then the action: 404, 403, 400 for its row and its document."""
+        """The order of checks (contract: keys 0.2). The action follows: 404, 403, 400 for its row and its document."""
         self.check_route()  # 404
         self.negotiate(request)  # 400 MIME_TYPE_INVALID
         self.read_body(request)  # 400 JSON_INVALID, 413
@@ -83,7 +83,7 @@ class BaseViewSet(GenericViewSet[Any]):
     def check_route(self) -> None:
         if self.action not in self.operations:
             raise EndpointNotFound
-        self.kwargs = identifiers_of(self.request, self.kwargs, at_end=self.ends_with_identifier)
+        self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=self.ends_with_identifier)
 
     def negotiate(self, request: APIRequest) -> None:
         self.format_kwarg = self.kwargs.get(self.settings.FORMAT_SUFFIX_KWARG)
@@ -100,7 +100,7 @@ class BaseViewSet(GenericViewSet[Any]):
         """Find the API version of the response."""
 
     def check_headers(self, request: APIRequest) -> None:
-        """Refuse headers that cannot be honoured."""
+        """Refuse unsupported headers."""
 
     def check_account(self, request: APIRequest) -> None:
         """Refuse requests of an inactive account."""
@@ -111,13 +111,13 @@ class BaseViewSet(GenericViewSet[Any]):
             setattr(self, self.parent.name, self.parent.find(self.kwargs[self.parent.name], request.user))
 
     def authorize(self, row: Any = None) -> None:
-        """Refuse a bearer who may not do this (contract: keys 0.4), or not to this row."""
+        """Refuse a bearer who lacks the permission (contract: keys 0.4), or may not use it on this row."""
         self.request.authorized = True
 
     # The action ------------------------------------------------------------------------------------------------------
 
     def perform(self, method: Callable[..., Any]) -> HttpResponseBase:
-        """Run an action as its operation says; a request with a known Idempotency-Key gets the stored response."""
+        """Run an action as its operation declares. A request with a used Idempotency-Key gets the stored response."""
         request, declared = self.request, self.operation
         if declared.is_idempotent(request.method or "") and not isinstance(declared.takes, File) and request.user:
             key = idempotency.key_of(request)
@@ -143,7 +143,7 @@ class BaseViewSet(GenericViewSet[Any]):
             return self._response(method(self, *arguments, **named))
 
     def read_document(self, row: Any) -> Any:
-        """The document of the request as the action takes it, or None.
+        """The validated document of the request, or None if the action takes none.
 
         Raises:
             BadRequest: the first violation of its schema.
@@ -192,13 +192,13 @@ class BaseViewSet(GenericViewSet[Any]):
 
     @classmethod
     def rows(cls, action: str, now: datetime) -> Rows:
-        """All rows, with what the action needs of them. Override it where that depends on the action or the time."""
+        """All rows, with the annotations that an action needs. Override it if they depend on the action or the time."""
         return cls.queryset.all()  # type: ignore[union-attr]
 
     @classmethod
     def visible(cls, action: str, bearer: Bearer, parent_id: UUID | None, now: datetime) -> Rows:
         """The rows that a bearer may see at this URL."""
-        rows = cls.rows(action, now).visible_to(bearer)  # type: ignore[attr-defined]
+        rows = cls.rows(action, now).visible_to(bearer)
         return cls.parent.narrow(rows, parent_id) if cls.parent else rows  # type: ignore[arg-type]
 
     @property
@@ -206,7 +206,7 @@ class BaseViewSet(GenericViewSet[Any]):
         return getattr(self, self.parent.name).pk if self.parent else None
 
     def get_queryset(self) -> Rows:
-        return self.visible(self.action, self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
+        return self.visible(self.action, self.request.user, self.parent_id, timezone.now())
 
     def find_row(self, *, locked: bool) -> Any:
         """The row that the URL names, locked until the transaction ends if the operation locks.
@@ -214,7 +214,7 @@ class BaseViewSet(GenericViewSet[Any]):
         Raises:
             NotFound: it does not exist, or the bearer may not see it.
         """
-        row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())  # type: ignore[arg-type]
+        row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())
         if row is None:
             raise NotFound.of(self.serializer_class.Meta.model._meta.verbose_name, self.kwargs["pk"])
         return row
@@ -234,26 +234,24 @@ class BaseViewSet(GenericViewSet[Any]):
 
     @classmethod
     def describe_permission(cls, permission: str) -> str:
-        """Who has a permission, for the OpenAPI description. Override it."""
+        """The text on a permission in the OpenAPI description. Override it."""
         return f"Permission `{permission}`."
 
     def defaults(self) -> dict[str, Any]:
-        """Values of a new row that the client does not choose."""
+        """The values of a new row that the server sets."""
         return {}
 
     def check_relationships(self, document: Values) -> None:
-        """Refuse relationships to rows that do not exist, or that the bearer may not see."""
+        """Refuse relationships to rows that do not exist or that the bearer may not see."""
         if document.missing:
             self.serializer_class.refuse_missing(document.missing, self.defaults() | document.values)
 
     # DRF's hooks -----------------------------------------------------------------------------------------------------
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> APIRequest:
-        chunked = open_chunked(request)
-        wrapped = cast(APIRequest, super().initialize_request(request, *args, **kwargs))
-        if chunked:
-            wrapped._stream = cast(Any, request)  # without a length DRF would look no further
-        return wrapped
+        wrapper = cast(APIRequest, super().initialize_request(request, *args, **kwargs))
+        open_chunked(request, wrapper)
+        return wrapper
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -274,13 +272,13 @@ class ListMixin(BaseViewSet):
         """The newest first."""
         if self.is_plain_first_page(request):
             limit = limit_of(request.query_params)
-            rows = self._first_page.rows(limit, self.parent_id, timezone.now(), bearer=request.user)  # type: ignore[arg-type]
+            rows = self._first_page.rows(limit, self.parent_id, timezone.now(), bearer=request.user)
             return self._response(rows)
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response([self.serializer_class.resource_object(row) for row in page or ()])
 
     def is_plain_first_page(self, request: APIRequest) -> bool:
-        """Whether the request asks for the newest rows only, without filters: a compiled query answers that."""
+        """Whether the request is for the newest rows without filters, which a compiled query returns."""
         filters = getattr(self, "filterset_class", None)
         return request.query_params.keys() <= {"limit"} and not getattr(filters, "applies_by_default", False)
 

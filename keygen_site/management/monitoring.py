@@ -1,12 +1,12 @@
 """Output of commands that monitoring systems run as plugins (Nagios, Icinga).
 
-Nothing of Django is imported: the settings may be what is wrong.
+Imports nothing of Django: an error in the settings must be reported too.
 """
 
 import sys
 from typing import NoReturn
 
-UNKNOWN = 3
+UNKNOWN = 3  # exit code
 
 
 def say(line: str) -> None:
@@ -16,6 +16,6 @@ def say(line: str) -> None:
 
 
 def end_unknown(error: BaseException) -> NoReturn:
-    """Say on one line why the state could not be found out, and end with 3."""
+    """Print on one line why the state is unknown, and exit with UNKNOWN."""
     say(f"UNKNOWN: {' '.join(str(error).replace('|', '/').split())}")
     sys.exit(UNKNOWN)

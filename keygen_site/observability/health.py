@@ -1,11 +1,14 @@
-"""Addresses that are about this server, not about an account (contract: platform 1.3)."""
+"""Liveness, readiness, metrics and CSP-report endpoints (contract: platform 1.3)."""
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -14,30 +17,30 @@ from keygen_site.jsonapi.exceptions import endpoint_not_found
 from keygen_site.observability import metrics
 
 
-def for_reading(view):
-    """Decorator: any other method than GET and HEAD leads nowhere, as it does all over the API."""
+def require_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorator: methods other than GET and HEAD are 404, as everywhere in the API (contract: platform 4.2)."""
 
     @wraps(view)
-    def answer(request, *args, **kwargs):
+    def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return view(request, *args, **kwargs) if request.method in ("GET", "HEAD") else endpoint_not_found(request)
 
-    return csrf_exempt(answer)
+    return csrf_exempt(handler)
 
 
-@for_reading
-def ping(request, account=None):
-    """That somebody answers at all; the account is not looked at."""
+@require_read
+def ping(request: HttpRequest, account: str | None = None) -> HttpResponseBase:
+    """200 while the server responds. The account is ignored."""
     return HttpResponse(" ", content_type="text/plain; charset=utf-8")
 
 
-@for_reading
-def health(request):
-    """204 while the server can do its work, which needs the database; else 503."""
-    return HttpResponse(status=204 if database_answers() else 503)
+@require_read
+def health(request: HttpRequest) -> HttpResponseBase:
+    """204 while the server can work, for which it needs the database; else 503."""
+    return HttpResponse(status=204 if is_database_writable() else 503)
 
 
-def database_answers():
-    """Whether the database answers, and can be written to: a replica cannot."""
+def is_database_writable() -> bool:
+    """Whether the database responds and can be written to: a replica cannot."""
     writable = "SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 'off'"
     try:
         with connection.cursor() as cursor:
@@ -47,25 +50,25 @@ def database_answers():
         return False
 
 
-@for_reading
-def alive(request):
-    """200 while the process lives, whatever it needs: restarting it would not bring its database back."""
+@require_read
+def alive(request: HttpRequest) -> HttpResponseBase:
+    """200 while the process lives, even without a database: a restart would not bring the database back."""
     return JsonResponse({"status": "ok"})
 
 
-@for_reading
-def ready(request):
-    """200 while the server can work: its database answers, and is as the code needs it; else 503."""
-    answers = database_answers()
-    checks = {"database": answers, "migrations": answers and is_migrated()}
-    said = {name: "ok" if passed else "failed" for name, passed in checks.items()}
-    return JsonResponse(said, status=200 if all(checks.values()) else 503)
+@require_read
+def ready(request: HttpRequest) -> HttpResponseBase:
+    """200 while the database responds and all migrations are applied; else 503."""
+    is_writable = is_database_writable()
+    checks = {"database": is_writable, "migrations": is_writable and is_migrated()}
+    results = {name: "ok" if passed else "failed" for name, passed in checks.items()}
+    return JsonResponse(results, status=200 if all(checks.values()) else 503)
 
 
-_migrated = False  # once the database is as this code needs it, it stays so: newer code only adds to it
+_migrated = False  # stays true: newer code only adds migrations
 
 
-def is_migrated():
+def is_migrated() -> bool:
     """Whether all migrations of this code are applied."""
     global _migrated
     if not _migrated:
@@ -74,17 +77,17 @@ def is_migrated():
     return _migrated
 
 
-@for_reading
-def metrics_view(request):
-    """Numbers for Prometheus, for whoever has the token of the setting METRICS_TOKEN; without one there are none."""
+@require_read
+def metrics_view(request: HttpRequest) -> HttpResponseBase:
+    """Metrics for Prometheus, with the token of the setting METRICS_TOKEN; 404 if that is empty."""
     if not settings.METRICS_TOKEN:
         return endpoint_not_found(request)
     if not constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {settings.METRICS_TOKEN}"):
         return HttpResponse(status=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
-    return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(metrics.render_metrics(), content_type=CONTENT_TYPE_LATEST)
 
 
 @csrf_exempt
-def csp_reports(request):
-    """Where the API's content security policy has browsers report to; there is nothing to read in them."""
+def csp_reports(request: HttpRequest) -> HttpResponse:
+    """204: browsers report violations of the API's content security policy here. The reports are discarded."""
     return HttpResponse(status=204)

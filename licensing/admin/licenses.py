@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
-from accounts.admin.base import AccountScoped, ConsoleAdmin, ReadOnlyAdmin, moment
-from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ReadOnlyAdmin, format_time
+from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.db.uuids import parse_uuid
@@ -22,7 +22,7 @@ from licensing.services import issue_license
 
 
 class Suspend(ConfirmedAction):
-    name, label, done, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
+    name, label, past_tense, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
 
     def applies_to(self, license: License) -> bool:
         return not license.suspended
@@ -35,7 +35,7 @@ class Suspend(ConfirmedAction):
 
 
 class Reinstate(ConfirmedAction):
-    name, label, done, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
+    name, label, past_tense, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
 
     def applies_to(self, license: License) -> bool:
         return license.suspended
@@ -48,7 +48,7 @@ class Reinstate(ConfirmedAction):
 
 
 class Renew(ConfirmedAction):
-    name, label, done, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
+    name, label, past_tense, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
 
     def applies_to(self, license: License) -> bool:
         return bool(license.policy.duration and license.expiry)
@@ -61,7 +61,7 @@ class Renew(ConfirmedAction):
 
 
 class Revoke(ConfirmedAction):
-    name, label, done, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
+    name, label, past_tense, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
 
     def consequences(self, licenses: Sequence[License]) -> list[str]:
         return [
@@ -118,10 +118,10 @@ class LicenseAdmin(ReadOnlyAdmin):
     """The licenses of an account. They change by acts only, and their keys stay masked."""
 
     hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
-    acts = [Suspend(), Reinstate(), Renew(), Revoke()]
+    confirmed_actions = [Suspend(), Reinstate(), Renew(), Revoke()]
     list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
     list_select_related = ["policy", "owner"]
-    list_filter = [StatusFilter, ("policy", AccountScoped), ("product", AccountScoped)]
+    list_filter = [StatusFilter, ("policy", AccountScopedFilter), ("product", AccountScopedFilter)]
     search_fields = ["name"]
     search_help_text = "The whole key, an id, the owner's e-mail, or part of the name"
     fieldsets = [
@@ -157,9 +157,9 @@ class LicenseAdmin(ReadOnlyAdmin):
         """Issue a license, by the service instead of a model form."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        if answer := sent_before(request):
+        if answer := replay_if_sent(request):
             return answer
-        policies = self.of_account(Policy.objects.all(), request, "account")
+        policies = self.restrict_to_account(Policy.objects.all(), request, "account")
         form = IssueForm(
             request.POST if request.method == "POST" else None,
             policies=policies,
@@ -167,7 +167,7 @@ class LicenseAdmin(ReadOnlyAdmin):
         )
         if request.method == "POST" and form.is_valid():
             try:
-                return once(request, lambda: self._issue(request, form.cleaned_data))
+                return run_form_once(request, lambda: self._issue(request, form.cleaned_data))
             except ValidationError as error:
                 for problem in error.messages:
                     form.add_error(None, problem)
@@ -183,17 +183,17 @@ class LicenseAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/act.html", context)
 
-    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> Shown:
+    def _issue(self, request: HttpRequest, values: dict[str, Any]) -> SecretResponse:
         audit = audit_context_of(request, values["reference"])
         license = issue_license(
             policy=values["policy"], audit=audit, name=values["name"] or None, owner=values["owner"] or None
         )
         self.log_addition(request, license, "Issued")
-        return Shown(
+        return SecretResponse(
             title="A license was issued",
             text=license.revealed or license.key,
             section=str(self.opts.verbose_name_plural),
-            back=self._page_of(license),
+            back=self.change_url(license),
             again=not license.revealed,
         )
 
@@ -211,11 +211,11 @@ class LicenseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="expires", ordering="expiry")
     def expires(self, license: License) -> str:
-        return moment(license.expiry) if license.expiry else "never"
+        return format_time(license.expiry) if license.expiry else "never"
 
     @admin.display(description="issued", ordering="created")
     def since(self, license: License) -> str:
-        return moment(license.created)
+        return format_time(license.created)
 
     @admin.display(description="key")
     def masked(self, license: License) -> str:

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.db.models import Field
 from django.http import HttpRequest
 
-from accounts.admin.base import AccountScoped, ConsoleAdmin, ConsoleForm, moment
+from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ConsoleForm, format_time
 from accounts.models import Account
 from licensing.models import Policy
 
@@ -22,7 +22,7 @@ class PolicyAdmin(ConsoleAdmin):
     hint = "There is no policy yet. It belongs to a product: add that first, then a policy with a pool."
     list_display = ["name", "product", "has_pool", "duration", "since"]
     list_select_related = ["product"]
-    list_filter = ["use_pool", ("product", AccountScoped)]
+    list_filter = ["use_pool", ("product", AccountScopedFilter)]
     search_fields = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "product"]}),
@@ -105,4 +105,4 @@ class PolicyAdmin(ConsoleAdmin):
 
     @admin.display(description="since", ordering="id")
     def since(self, policy: Policy) -> str:
-        return moment(policy.created)
+        return format_time(policy.created)

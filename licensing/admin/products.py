@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.admin.base import ConsoleAdmin, moment
+from accounts.admin.base import ConsoleAdmin, format_time
 from accounts.admin.token_pages import MakeToken
 from licensing.models import Product
 
@@ -12,7 +12,7 @@ from licensing.models import Product
 class ProductAdmin(ConsoleAdmin):
     """The products of an account."""
 
-    acts = [MakeToken()]
+    confirmed_actions = [MakeToken()]
     hint = "There is no product yet. Add what you sell; its policies and their pools come next."
     list_display = ["name", "code", "since"]
     list_select_related = ["account"]
@@ -27,4 +27,4 @@ class ProductAdmin(ConsoleAdmin):
 
     @admin.display(description="since", ordering="id")
     def since(self, product: Product) -> str:
-        return moment(product.created)
+        return format_time(product.created)

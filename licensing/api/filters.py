@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from keygen_site.db.metadata import METADATA
+from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import (
@@ -104,8 +104,8 @@ class ExpiredFilter(ExpiryFilter):
             queryset = queryset.filter(expired) if parse_boolean(value) else queryset.exclude(expired)
         return super().filter(queryset, value)
 
-    def described(self, name: str) -> dict[str, Parameter]:
-        return {name: Parameter(self.extra["help_text"], BOOLEAN)} | super().described(name)
+    def describe(self, name: str) -> dict[str, Parameter]:
+        return {name: Parameter(self.extra["help_text"], BOOLEAN)} | super().describe(name)
 
 
 class ActivityFilter(PartsFilter):
@@ -301,4 +301,4 @@ class AllLicenseFilterSet(LicenseFilterSet):
     activations = ActivationsFilter(
         {"gte": "Only licenses with at least as many machines; also `[eq]`, `[gt]`, `[lt]`, `[lte]`."}
     )
-    metadata = MetadataFilter(help_text=METADATA)
+    metadata = MetadataFilter(help_text=METADATA_FILTER_HELP)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Account, Token, User
 from accounts.models.users import INACTIVE_AFTER, UserQuerySet
 from keygen_site.db.advisory_locks import lock_key_text
-from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, masked
+from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, mask_key
 from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
@@ -320,7 +320,7 @@ class License(Resource):
     @property
     def masked(self) -> str:
         """The key in a form that may be shown to anyone."""
-        return masked(self.key)
+        return mask_key(self.key)
 
     def is_expired(self, now: datetime) -> bool:
         return self.expiry is not None and self.expiry < now

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
-from accounts.admin.form_once import Shown
+from accounts.admin.form_once import SecretResponse
 from accounts.audit import AuditContext
 from pools.models import Key, KeyImport
 from pools.services.keys import return_key, reveal_key, withdraw_import, withdraw_key
@@ -18,7 +18,7 @@ from pools.services.statistics import MAX_COUNTED_KEYS, count_left
 class Reveal(ConfirmedAction):
     """Show a key unmasked, for some minutes and to this operator only."""
 
-    name, label, done, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
+    name, label, past_tense, permission = "reveal", "Reveal", "Revealed", "pools.reveal_key"
     for_many = False
     form_class = ReferenceForm
 
@@ -33,12 +33,12 @@ class Reveal(ConfirmedAction):
             "It stays in its pool and will be handed out to a customer: withdraw it if it shall not.",
         ]
 
-    def do(self, admin: Any, request: HttpRequest, keys: Sequence[Key], values: Mapping[str, Any]) -> HttpResponse:
-        return Shown(
+    def run(self, admin: Any, request: HttpRequest, keys: Sequence[Key], values: Mapping[str, Any]) -> HttpResponse:
+        return SecretResponse(
             title="A key, in clear",
             text=reveal_key(keys[0], audit_context_of(request, values["reference"])),
             section=str(admin.opts.verbose_name_plural),
-            back=admin._page_of(keys[0]),
+            back=admin.change_url(keys[0]),
             again=True,
         )
 
@@ -54,7 +54,7 @@ class ReturnForm(ReferenceForm):
 
 
 class Return(ConfirmedAction):
-    name, label, done, permission = "return", "Return to pool", "Returned", "pools.return_key"
+    name, label, past_tense, permission = "return", "Return to pool", "Returned", "pools.return_key"
     form_class = ReturnForm
 
     def applies_to(self, key: Key) -> bool:
@@ -72,7 +72,7 @@ class Return(ConfirmedAction):
 
 
 class Withdraw(ConfirmedAction):
-    name, label, done, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
+    name, label, past_tense, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
     form_class = ReferenceForm
 
     def applies_to(self, key: Key) -> bool:
@@ -91,9 +91,15 @@ class Withdraw(ConfirmedAction):
 class WithdrawRest(ConfirmedAction):
     """Withdraw the available keys of an import, in several transactions. A repetition withdraws the rest."""
 
-    name, label, done, permission, danger = "withdraw", "Withdraw the rest", "Withdrawn", "pools.withdraw_key", True
+    name, label, past_tense, permission, danger = (
+        "withdraw",
+        "Withdraw the rest",
+        "Withdrawn",
+        "pools.withdraw_key",
+        True,
+    )
     for_many = False
-    once = False
+    runs_once = False
     form_class = ReferenceForm
 
     def consequences(self, imports: Sequence[KeyImport]) -> list[str]:
@@ -103,7 +109,7 @@ class WithdrawRest(ConfirmedAction):
             "Keys that were popped before are not touched.",
         ]
 
-    def do(
+    def run(
         self, admin: Any, request: HttpRequest, imports: Sequence[KeyImport], values: Mapping[str, Any]
     ) -> HttpResponse:
         withdrawn = withdraw_import(key_import=imports[0], audit=audit_context_of(request, values["reference"]))

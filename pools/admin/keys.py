@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 
-from accounts.admin.base import ReadOnlyAdmin, moment
+from accounts.admin.base import ReadOnlyAdmin, format_time
 from keygen_site.db.uuids import parse_uuid, uuid7_floor
 from licensing.models import Policy
 from pools.admin.actions import Return, Reveal, Withdraw
@@ -35,7 +35,7 @@ class PoolFilter(admin.SimpleListFilter):
     title, parameter_name = "pool", "policy"
 
     def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
-        policies = model_admin.of_account(Policy.objects.filter(use_pool=True), request, "account")
+        policies = model_admin.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account")
         self.pools = [(str(pk), name) for pk, name in policies.values_list("pk", "name")[:MAX_POOL_CHOICES]]
         self.is_search = is_search(request) or "import" in request.GET
         super().__init__(request, params, model, model_admin)
@@ -121,7 +121,7 @@ class ImportFilter(admin.SimpleListFilter):
     title, parameter_name = "import", "import"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        imports = model_admin.of_account(KeyImport.objects.filter(loading=None), request, "account")
+        imports = model_admin.restrict_to_account(KeyImport.objects.filter(loading=None), request, "account")
         if policy := parse_uuid(request.GET.get("policy", "")):
             imports = imports.filter(policy=policy)
         return [(str(each.pk), str(each)) for each in imports[:20]]
@@ -160,7 +160,7 @@ class SinceFilter(admin.SimpleListFilter):
 class KeyAdmin(ReadOnlyAdmin):
     """Keys, masked. They are added by imports."""
 
-    acts = [Reveal(), Return(), Withdraw()]
+    confirmed_actions = [Reveal(), Return(), Withdraw()]
     list_display = ["masked", "of_policy", "state", "moment", "reference", "of_import"]
     list_select_related = ["policy", "key_import"]
     list_filter = [PoolFilter, StateFilter, ImportFilter, SinceFilter]
@@ -174,14 +174,14 @@ class KeyAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).published()
 
-    def of_account(self, rows: QuerySet, request: Any, account_path: str | None = None) -> QuerySet:
+    def restrict_to_account(self, rows: QuerySet, request: Any, account_path: str | None = None) -> QuerySet:
         """The rows of the operator's account. SQLite finds keys by their pool, import or id, not by the account.
 
         COALESCE keeps the account's indexes out of the plan: for `account_id = x` SQLite, which has no statistics,
         scans and sorts all keys of the account, whatever the other conditions.
         """
         if account_path or request.user.is_superuser or connection.vendor != "sqlite":
-            return super().of_account(rows, request, account_path)
+            return super().restrict_to_account(rows, request, account_path)
         whose = Coalesce("account_id", "account_id", output_field=UUIDField())
         return rows.alias(whose=whose).filter(whose=request.user.account_id)
 
@@ -206,7 +206,9 @@ class KeyAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         policy = parse_uuid(request.GET.get("policy", ""))
-        pools = self.of_account(Policy.objects.filter(use_pool=True), request, "account").select_related("product")
+        pools = self.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account").select_related(
+            "product"
+        )
         context = {
             "title": "Keys",
             "pools": pools.only("name", "product__name")[:MAX_POOL_CHOICES],
@@ -239,7 +241,7 @@ class KeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="since")
     def moment(self, key: Key) -> str:
-        return moment(key.popped or key.withdrawn or key.created)
+        return format_time(key.popped or key.withdrawn or key.created)
 
     @admin.display(description="reference")
     def reference(self, key: Any) -> str:
@@ -254,11 +256,11 @@ class KeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="added")
     def added(self, key: Key) -> str:
-        return moment(key.created)
+        return format_time(key.created)
 
     @admin.display(description="first shown or exported")
     def shown(self, key: Key) -> str:
-        return moment(key.disclosed)
+        return format_time(key.disclosed)
 
 
 def with_references(rows: Iterable[Any]) -> list[Any]:

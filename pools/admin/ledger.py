@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.base import AccountScoped, ReadOnlyAdmin, moment
+from accounts.admin.base import AccountScopedFilter, ReadOnlyAdmin, format_time
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import Policy
 from pools.admin.actions import WithdrawRest, describe_left
@@ -19,11 +19,11 @@ from pools.models.key_events import NEWEST_FIRST, RARE_EVENTS, KeyEventQuerySet
 class KeyImportAdmin(ReadOnlyAdmin):
     """Imports. A new one is started on the page of its policy."""
 
-    acts = [WithdrawRest()]
+    confirmed_actions = [WithdrawRest()]
     hint = "Nothing was imported yet. An import begins on the page of a policy with a pool."
     list_display = ["label", "of_policy", "added", "rejected", "operator", "when"]
     list_select_related = ["policy"]
-    list_filter = [("policy", AccountScoped)]
+    list_filter = [("policy", AccountScopedFilter)]
     search_fields = ["name", "source", "operator"]
     search_help_text = "Part of the name, of the file's name, or who brought it"
     fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "when", "keys"]
@@ -51,7 +51,7 @@ class KeyImportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="when", ordering="id")
     def when(self, key_import: KeyImport) -> str:
-        return moment(key_import.created)
+        return format_time(key_import.created)
 
     @admin.display(description="keys")
     def keys(self, key_import: KeyImport) -> str:
@@ -74,7 +74,7 @@ class EventFilter(admin.ChoicesFieldListFilter):
         return (events.across_accounts() if request.user.is_superuser else events).rare()
 
 
-class EventPolicyFilter(AccountScoped):
+class EventPolicyFilter(AccountScopedFilter):
     """The pools of the ledger."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -110,14 +110,14 @@ class KeyEventAdmin(ReadOnlyAdmin):
         if request.user.is_superuser:
             events = events.across_accounts()
         if uuid := parse_uuid(text):
-            key = self.of_account(Key.objects.filter(pk=uuid), request).first()
+            key = self.restrict_to_account(Key.objects.filter(pk=uuid), request).first()
             return (events.filter(key_digest=key.digest) if key else events.filter(license=uuid)), False
         of_text = events.with_key(text)
         return (of_text if of_text.exists() else events.filter(reference=text).exclude(reference="")), False
 
     @admin.display(description="when")
     def when(self, event: KeyEvent) -> str:
-        return moment(event.created)
+        return format_time(event.created)
 
     @admin.display(description="what")
     def what(self, event: KeyEvent) -> str:

@@ -99,7 +99,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
         """Upload and check a file. The next page shows the result of the check."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        policies = self.of_account(Policy.objects.filter(use_pool=True), request, "account")
+        policies = self.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account")
         pooled_policy = policies.filter(pk=policy).select_related("account", "product").first()
         if pooled_policy is None:
             raise Http404

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from accounts.admin.actions import ReferenceForm, audit_context_of
-from accounts.admin.form_once import Shown, form_id, once, sent_before
+from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from licensing.admin.policies import PolicyAdmin
@@ -81,7 +81,7 @@ class PooledPolicyAdmin(PolicyAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "policy": policy,
-            "back": self._page_of(policy),
+            "back": self.change_url(policy),
             "list_url": reverse("admin:licensing_policy_changelist"),
             **context,
         }
@@ -106,13 +106,13 @@ class PooledPolicyAdmin(PolicyAdmin):
 
     def pop_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         policy = self.find_policy(request, pk, "pools.pop_key")
-        if response := sent_before(request):
+        if response := replay_if_sent(request):
             return response
         form = PopForm(request.POST if request.method == "POST" else None)
         problem = ""
         if request.method == "POST" and form.is_valid():
             try:
-                return once(request, lambda: self._pop(request, policy, form.cleaned_data))
+                return run_form_once(request, lambda: self._pop(request, policy, form.cleaned_data))
             except DomainError as error:
                 problem = error.detail.capitalize()
         context = self.context_of(
@@ -131,15 +131,15 @@ class PooledPolicyAdmin(PolicyAdmin):
         )
         return TemplateResponse(request, "admin/act.html", context, status=422 if problem else 200)
 
-    def _pop(self, request: HttpRequest, policy: Policy, values: dict[str, Any]) -> Shown:
+    def _pop(self, request: HttpRequest, policy: Policy, values: dict[str, Any]) -> SecretResponse:
         audit = audit_context_of(request, values["reference"])
         keys = pop_keys_for_operator(policy=policy, count=values["count"], audit=audit)
         self.log_change(request, policy, f"Popped {len(keys):,}")
-        return Shown(
+        return SecretResponse(
             title="1 key was popped" if len(keys) == 1 else f"{len(keys)} keys were popped",
             text="\n".join(key.key for key in keys),
             section=str(self.opts.verbose_name_plural),
-            back=self._page_of(policy),
+            back=self.change_url(policy),
             again=True,
         )
 

@@ -120,7 +120,7 @@ class TransferMixin(APIViewSet):
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])
-            key_import = uuid and KeyImport.objects.filter(policy=self.policy, pk=uuid).first()
+            key_import = KeyImport.objects.filter(policy=self.policy, pk=uuid).first() if uuid else None
             if key_import is None:
                 raise NotFound.of("import", query["import"])
         keys = export_keys(

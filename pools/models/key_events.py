@@ -3,7 +3,7 @@ from uuid import UUID
 
 from django.db import models
 
-from accounts.audit import AuditContext
+from accounts.audit import AuditContext, describe_actor
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.fields import digest
@@ -207,6 +207,10 @@ class KeyEvent(Resource):
             details=details,
             **audit.as_dict(),
         )
+
+    @property
+    def actor(self) -> str:
+        return describe_actor(self.operator, self.bearer_type, self.bearer_id)
 
     def __str__(self) -> str:
         return f"{self.event} {self.created:%Y-%m-%d %H:%M}"

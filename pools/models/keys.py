@@ -12,7 +12,7 @@ from accounts.audit import AuditContext
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.advisory_locks import lock_key_text
-from keygen_site.db.fields import DigestField, digest, masked
+from keygen_site.db.fields import DigestField, digest, mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
@@ -209,7 +209,7 @@ class Key(Resource):
 
     @property
     def masked(self) -> str:
-        return masked(self.key)
+        return mask_key(self.key)
 
     def lock_for_rules(self) -> None:
         lock_key_text(self.account_id, self.key)

@@ -1,4 +1,5 @@
 import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 
 from licensing.models import LicenseUser
@@ -31,10 +32,17 @@ def held_license(acme, joe):
     return make_license(acme.unpooled, owner=joe)
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings):
-    """Argon2 is slow on purpose, and there are hundreds of sign-ins here."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+@pytest.fixture
+def hashed(monkeypatch):
+    """The passwords of which a hash has been computed so far."""
+    passwords, encode = [], MD5PasswordHasher.encode
+
+    def counted(hasher, password, salt):
+        passwords.append(password)
+        return encode(hasher, password, salt)
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+    return passwords
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.errors import (
     unauthorized,
     unprocessable,
 )
+from tests.tables import each_row
 
 ROLES = ["admin", "developer", "sales-agent", "support-agent", "read-only", "product", "license", "user"]
 HAS = {
@@ -113,8 +114,8 @@ class TestShow:
 
 
 class TestUpdate:
-    @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize("method", ["patch", "put"])
+    @each_row("role", ROLES)
+    @each_row("method", ["patch", "put"])
     def test_is_for(self, api, acme, held_license, method, role):
         asking = api(of_bearer(acme, held_license, role))
 
@@ -190,8 +191,8 @@ def test_nobody_deletes_an_account(api, acme, held_license, role):
 
 
 class TestMe:
-    @pytest.mark.parametrize("role", ROLES)
-    @pytest.mark.parametrize("status", ["SUBSCRIBED", "CANCELED"])
+    @each_row("role", ROLES)
+    @each_row("status", ["SUBSCRIBED", "CANCELED"])
     def test_is_the_bearer(self, api, acme, held_license, role, status):
         bearer = of_bearer(acme, held_license, role)
         acme.account.status = status

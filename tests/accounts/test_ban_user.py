@@ -1,12 +1,11 @@
 """Deleting and banning users (contract: platform 8.4)."""
 
-import pytest
-
 from accounts.models import Token, User
 from tests.accounts.users import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, outranked
 from tests.cast import token_of
 from tests.conftest import API
 from tests.errors import UNPROCESSABLE, assert_refused, forbidden, lacks_permission
+from tests.tables import each_row
 
 DELETES = [
     ("admin", "another admin", 204),
@@ -30,7 +29,7 @@ DELETES = [
 
 
 class TestDelete:
-    @pytest.mark.parametrize(("who", "whom", "answer"), DELETES)
+    @each_row(("who", "whom", "answer"), DELETES)
     def test_is_for(self, api, people, who, whom, answer):
         response = api(people[who]).delete(f"users/{people[whom].pk}")
 
@@ -74,7 +73,7 @@ BANS = [
 
 
 class TestBan:
-    @pytest.mark.parametrize(("who", "whom", "answer"), BANS)
+    @each_row(("who", "whom", "answer"), BANS)
     def test_is_for(self, api, people, who, whom, answer):
         response = api(people[who]).post(f"users/{people[whom].pk}/actions/ban")
 
@@ -82,7 +81,7 @@ class TestBan:
         people[whom].refresh_from_db()
         assert bool(people[whom].banned) == (answer == 200)
 
-    @pytest.mark.parametrize(("who", "whom", "answer"), BANS)
+    @each_row(("who", "whom", "answer"), BANS)
     def test_ends_by(self, api, people, who, whom, answer):
         if who != whom:
             people[whom].ban()

@@ -18,6 +18,7 @@ from tests.errors import (
     not_found,
     unauthorized,
 )
+from tests.tables import each_row
 
 INVALID = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
 
@@ -53,8 +54,8 @@ CHANGES = [
 
 
 class TestChange:
-    @pytest.mark.parametrize(("who", "whose", "answer", "_"), CHANGES)
-    def test_regenerates(self, api, bearers, who, whose, answer, _):
+    @each_row(("who", "whose", "answer", "other"), CHANGES)
+    def test_regenerates(self, api, bearers, who, whose, answer, other):
         token, text = Token.generate(bearers[whose])
 
         response = api(bearers[who]).put(f"tokens/{token.pk}")
@@ -68,8 +69,8 @@ class TestChange:
             self.assert_refused(response, token, answer)
             assert API(text).get("me").status_code == 200
 
-    @pytest.mark.parametrize(("who", "whose", "_", "answer"), CHANGES)
-    def test_revokes(self, api, bearers, who, whose, _, answer):
+    @each_row(("who", "whose", "other", "answer"), CHANGES)
+    def test_revokes(self, api, bearers, who, whose, other, answer):
         token, text = Token.generate(bearers[whose])
 
         response = api(bearers[who]).delete(f"tokens/{token.pk}")

@@ -44,6 +44,17 @@ def test_refuses_all_others_in_the_same_words(acme, ann, email, password):
     assert "E-mail or password are not right" in response.content.decode()
 
 
+@pytest.mark.parametrize("email", ["ann@acme.test", "nobody@acme.test", "user@acme.test"])
+def test_sign_in_to_the_console_computes_one_hash_whether_or_not_the_user_exists(acme, ann, hashed, email):
+    """The time must not reveal it: with another password, unknown, not of the console."""
+    acme.user("user", password=PASSWORD)
+    hashed.clear()
+
+    sign_in(email, "wrong")
+
+    assert hashed == ["wrong"]
+
+
 def test_refuses_who_is_banned(ann):
     ann.ban()
 

@@ -17,6 +17,7 @@ from tests.errors import (
     lacks_permission,
     unauthorized,
 )
+from tests.tables import each_row
 
 CREATES = [
     ("admin", 201),
@@ -72,8 +73,8 @@ class TestCreate:
 
         assert response.json()["data"]["attributes"]["role"] == role
 
-    @pytest.mark.parametrize("who", [role for role in EVERYBODY if role != "admin"])
-    @pytest.mark.parametrize("role", ["user", "admin", None])
+    @each_row("who", [role for role in EVERYBODY if role != "admin"])
+    @each_row("role", ["user", "admin", None])
     def test_takes_no_role_from_others(self, api, people, who, role):
         response = api(people[who]).post("users", user_document(email="new@acme.test", role=role))
 

@@ -13,6 +13,7 @@ from tests.accounts.documents import basic
 from tests.cast import make_license, make_policy, token_of
 from tests.conftest import API
 from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNAUTHORIZED, assert_refused, bad_request, not_found, unauthorized
+from tests.tables import each_row
 
 ABOUT_TOKENS = "authentication/#token-authentication"
 ABOUT_LICENSES = "authentication/#license-authentication"
@@ -51,7 +52,7 @@ WAYS = {
 
 
 class TestToken:
-    @pytest.mark.parametrize("way", WAYS)
+    @each_row("way", WAYS)
     def test_is_taken_in_the_header(self, acme, way):
         response = API().get("me", Authorization=WAYS[way](acme.admin_token))
 

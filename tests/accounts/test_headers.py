@@ -7,6 +7,7 @@ import pytest
 from keygen_site.jsonapi.versions import VERSIONS
 from tests.conftest import API
 from tests.errors import BAD, assert_refused
+from tests.tables import each_row
 
 ALWAYS = {
     "Cache-Control": "no-transform, no-store, max-age=0",
@@ -66,8 +67,8 @@ def test_tell_browsers_where_to_report(acme):
 
 
 class TestVersion:
-    @pytest.mark.parametrize("version", VERSIONS)
-    @pytest.mark.parametrize("prefix", ["", "v"])
+    @each_row("version", VERSIONS)
+    @each_row("prefix", ["", "v"])
     def test_is_the_requests(self, acme, version, prefix):
         assert API().get("keys", Keygen_Version=prefix + version)["Keygen-Version"] == version
 

@@ -5,6 +5,7 @@ import pytest
 from accounts.models import Token
 from tests.conftest import API
 from tests.errors import NOT_FOUND, assert_refused, not_found
+from tests.tables import each_row
 
 STAFF = ["admin", "developer", "sales-agent", "support-agent", "read-only"]
 EVERYBODY = [*STAFF, "product", "license", "user"]
@@ -44,7 +45,7 @@ class TestList:
             else:
                 assert_refused(response, NOT_FOUND, not_found("token", token.pk))
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("query", "expected"),
         [
             ("bearer[type]=product", {"product", "another product"}),

@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 from django.test import Client
 
-from keygen_site.observability.log_formatters import JSONFormatter, LineFormatter, WithoutPath
+from keygen_site.observability.log_formatters import HidePathFilter, JSONFormatter, LineFormatter
 from keygen_site.observability.request_context import request_id
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, user_document
@@ -75,7 +75,7 @@ def lines(settings):
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     handler.setFormatter(JSONFormatter())
-    handler.addFilter(WithoutPath())
+    handler.addFilter(HidePathFilter())
     names = ("keygen_site.access", "django.request")
     for name in names:
         logging.getLogger(name).addHandler(handler)

@@ -10,6 +10,7 @@ from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, token_document
 from tests.conftest import API
 from tests.errors import BAD, FORBIDDEN, UNAUTHORIZED, assert_refused, bad_request, forbidden, unauthorized
+from tests.tables import each_row
 
 HEADER = {"source": {"header": "Authorization"}}
 NO_MATCH = unauthorized("CREDENTIALS_INVALID", "email and password must be valid") | HEADER
@@ -96,7 +97,7 @@ class TestSignIn:
 
 
 class TestRefusal:
-    @pytest.mark.parametrize(("email", "password", "code", "detail"), FAILURES)
+    @each_row(("email", "password", "code", "detail"), FAILURES)
     def test_says_what_is_wrong(self, sign_in, joe, rival, email, password, code, detail):
         response = sign_in(email, password)
 
@@ -104,20 +105,27 @@ class TestRefusal:
         assert response["WWW-Authenticate"] == 'Basic realm="keygen"'
         assert "Keygen-Bearer" not in response
 
-    @pytest.mark.parametrize(("email", "password", "code", "detail"), FAILURES)
-    @pytest.mark.parametrize("version", ["1.0", "1.7"])
+    @each_row(("email", "password", "code", "detail"), FAILURES)
+    @each_row("version", ["1.0", "1.7"])
     def test_does_not_say_it_to_earlier_versions(self, sign_in, joe, rival, version, email, password, code, detail):
         response = sign_in(email, password, Keygen_Version=version)
 
         assert_refused(response, UNAUTHORIZED, NO_MATCH)
 
-    @pytest.mark.parametrize(("email", "password", "code", "detail"), FAILURES)
+    @each_row(("email", "password", "code", "detail"), FAILURES)
     def test_does_not_say_it_where_the_operator_prefers(
         self, sign_in, joe, rival, settings, email, password, code, detail
     ):
         settings.UNIFORM_SIGN_IN_ERRORS = True
 
         assert_refused(sign_in(email, password), UNAUTHORIZED, NO_MATCH)
+
+    @pytest.mark.parametrize("email", ["nobody@acme.test", "admin@rival.test", "admin@acme.test", "joe@acme.test"])
+    def test_computes_one_hash_whether_or_not_the_user_exists(self, sign_in, joe, rival, hashed, email):
+        """The time must not reveal it: unknown, of another account, without a password, with another password."""
+        sign_in(email, "wrong")
+
+        assert hashed == ["wrong"]
 
     def test_lets_the_banned_in_and_then_refuses_them(self, sign_in, joe):
         joe.ban()

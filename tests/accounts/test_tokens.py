@@ -21,6 +21,7 @@ from tests.errors import (
     unauthorized,
     unprocessable,
 )
+from tests.tables import each_row
 
 
 def type_of(row):
@@ -119,7 +120,7 @@ FOR_OTHERS = [
 
 
 class TestPost:
-    @pytest.mark.parametrize(("who", "whom", "answer"), FOR_OTHERS)
+    @each_row(("who", "whom", "answer"), FOR_OTHERS)
     def test_for(self, api, bearers, who, whom, answer):
         bearer = bearers[whom]
 
@@ -132,8 +133,8 @@ class TestPost:
         else:
             assert_refused(response, FORBIDDEN, answer)
 
-    @pytest.mark.parametrize("who", ["admin", "user", "product"])
-    @pytest.mark.parametrize("kind", ["users", "user", "products", "product", "licenses", "license"])
+    @each_row("who", ["admin", "user", "product"])
+    @each_row("kind", ["users", "user", "products", "product", "licenses", "license"])
     def test_for_somebody_unknown(self, api, bearers, who, kind):
         response = api(bearers[who]).post("tokens", token_document((kind, uuid4())))
 
@@ -181,7 +182,7 @@ NESTED = [
 
 
 class TestOfABearer:
-    @pytest.mark.parametrize(("folder", "whom", "who", "answer"), NESTED)
+    @each_row(("folder", "whom", "who", "answer"), NESTED)
     def test_are_made(self, api, bearers, folder, whom, who, answer):
         bearer = bearers[whom]
 

@@ -9,6 +9,7 @@ from tests.accounts.users import LAST_ADMIN, REFUSED, UNSEEN, assert_answered, o
 from tests.cast import token_of
 from tests.conftest import API
 from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, lacks_permission
+from tests.tables import each_row
 
 UPDATES = [
     ("admin", "admin", 200),
@@ -37,8 +38,8 @@ UPDATES = [
 
 
 class TestUpdate:
-    @pytest.mark.parametrize(("who", "whom", "answer"), UPDATES)
-    @pytest.mark.parametrize("method", ["patch", "put"])
+    @each_row(("who", "whom", "answer"), UPDATES)
+    @each_row("method", ["patch", "put"])
     def test_is_for(self, api, people, method, who, whom, answer):
         response = getattr(api(people[who]), method)(f"users/{people[whom].pk}", user_document(firstName="New"))
 

@@ -11,6 +11,7 @@ from licensing.models import LicenseUser
 from tests.accounts.users import EVERYBODY
 from tests.cast import make_license
 from tests.errors import FORBIDDEN, NOT_FOUND, assert_refused, lacks_permission, not_found
+from tests.tables import each_row
 
 
 class TestDocument:
@@ -114,7 +115,7 @@ class TestList:
         else:
             assert self.names(response, people) == SEEN[who]
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("query", "expected"),
         [
             ("roles[]=admin", {"admin", "another admin"}),

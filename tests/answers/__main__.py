@@ -53,7 +53,7 @@ def record(file: str, database: str) -> None:
         if database == "sqlite":
             url = f"sqlite:///{folder}/answers.sqlite3"
         elif not url.startswith("postgres"):
-            from tests.database import postgresql_server
+            from benchmarks.testbed.postgresql import postgresql_server
 
             url = stack.enter_context(postgresql_server())
         for name in re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE):

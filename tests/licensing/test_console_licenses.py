@@ -87,7 +87,9 @@ class TestActs:
     def test_offers_what_makes_sense(self, acme, client):
         license = make_license(acme.unpooled, suspended=True)
 
-        offered = [each.label for each, _ in client.get(page("licensing_license_change", license.pk)).context["acts"]]
+        offered = [
+            each.label for each, _ in client.get(page("licensing_license_change", license.pk)).context["action_links"]
+        ]
 
         assert offered == ["Reinstate", "Revoke"]
 

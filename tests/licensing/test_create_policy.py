@@ -5,6 +5,7 @@ import pytest
 from licensing.models import Policy
 from tests.errors import BAD, FORBIDDEN, UNPROCESSABLE, assert_refused, bad_request, forbidden, unprocessable
 from tests.licensing.documents import DEFAULTS, UNKNOWN, policy_document, policy_object
+from tests.tables import each_row
 
 ATTRIBUTES, PRODUCT = "/data/attributes", "/data/relationships/product"
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
@@ -116,7 +117,7 @@ class TestCreate:
         assert_created(create(), protected=False)
         assert_created(create(protected=True), protected=True)
 
-    @pytest.mark.parametrize("name", [name for name, value in DEFAULTS.items() if type(value) is bool])
+    @each_row("name", [name for name, value in DEFAULTS.items() if type(value) is bool])
     def test_keeps_each_flag(self, create, name):
         value = not DEFAULTS[name]
         also = {
@@ -129,21 +130,19 @@ class TestCreate:
 
         assert_created(create(**{name: value}, **sent), **{name: value}, **also.get(name, {}))
 
-    @pytest.mark.parametrize(("name", "value"), [(name, value) for name in ENUMS for value in ENUMS[name]])
+    @each_row(("name", "value"), [(name, value) for name in ENUMS for value in ENUMS[name]])
     def test_keeps_each_choice(self, create, name, value):
         assert_created(create(**{name: value}), **{name: value})
 
-    @pytest.mark.parametrize(
-        ("name", "value"), [(name, bound) for name, (*ends,) in NUMBERS.items() for bound in ends[::2]]
-    )
+    @each_row(("name", "value"), [(name, bound) for name, (*ends,) in NUMBERS.items() for bound in ends[::2]])
     def test_keeps_each_number_at_its_bounds(self, create, name, value):
         assert_created(create(**{name: value}), **{name: value})
 
-    @pytest.mark.parametrize("name", NULLABLE)
+    @each_row("name", NULLABLE)
     def test_takes_null_for_no_limit(self, create, name):
         assert_created(create(**{name: None}))
 
-    @pytest.mark.parametrize("name", sorted({*DEFAULTS} - {*NULLABLE}))
+    @each_row("name", sorted({*DEFAULTS} - {*NULLABLE}))
     def test_drops_a_null_that_cannot_be_kept(self, create, name):
         assert_created(create(**{name: None}))
 
@@ -156,7 +155,7 @@ class TestCreate:
 
 
 class TestDocument:
-    @pytest.mark.parametrize(
+    @each_row(
         ("member", "value", "detail", "pointer"),
         [
             ("type", None, "cannot be null", "/data/type"),
@@ -191,7 +190,7 @@ class TestDocument:
 
         assert_refused(api(acme.admin).post("policies", document), BAD, bad_request(detail, pointer))
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("attributes", "detail", "pointer"),
         [
             ({"name": ""}, "cannot be blank", "name"),
@@ -227,14 +226,14 @@ class TestValues:
 
         assert_refused(create(name="x" * 256), UNPROCESSABLE, refusal("name", detail, "NAME_TOO_LONG"))
 
-    @pytest.mark.parametrize("name", ENUMS)
-    @pytest.mark.parametrize("value", ["NONE_OF_THEM", "match_any", "X" * 300])
+    @each_row("name", ENUMS)
+    @each_row("value", ["NONE_OF_THEM", "match_any", "X" * 300])
     def test_refuse_any_other_choice(self, create, name, value):
         detail, code = UNSUPPORTED[name]
 
         assert_refused(create(**{name: value}), UNPROCESSABLE, refusal(name, detail, code))
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "value", "detail"),
         [
             *((name, least - 1, detail) for name, (least, detail, _) in NUMBERS.items()),

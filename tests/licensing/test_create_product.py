@@ -8,6 +8,7 @@ from licensing.models import Product
 from tests.cast import make_product
 from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, unprocessable
 from tests.licensing.documents import product_document, product_object
+from tests.tables import each_row
 
 LONG = "x" * 256
 TOO_LONG = "is too long (maximum is 255 characters)"
@@ -28,7 +29,7 @@ class TestCreate:
         assert (response.status_code, response.json()) == (201, {"data": product_object(product, name="Satellite")})
         assert response["Location"] == f"http://testserver/v1/accounts/{acme.account.pk}/products/{product.pk}"
 
-    @pytest.mark.parametrize(
+    @each_row(
         "attributes",
         [
             {"code": "rocket"},
@@ -89,7 +90,7 @@ class TestCreate:
 
         assert_refused(response, BAD, bad_request(detail, pointer))
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("attributes", "detail", "pointer"),
         [
             ({"name": None}, "cannot be null", "name"),
@@ -115,7 +116,7 @@ class TestCreate:
 
         assert_refused(response, BAD, bad_request(detail, f"{ATTRIBUTES}/{pointer}"))
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("attributes", "errors"),
         [
             ({"name": LONG}, [("name", TOO_LONG, "NAME_TOO_LONG")]),

@@ -11,6 +11,7 @@ from licensing.models import License
 from tests.cast import make_license
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
 from tests.licensing.licenses import license_object
+from tests.tables import each_row
 
 KEYS = [
     "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3",
@@ -27,7 +28,7 @@ KEYS = [
 
 
 class TestKeys:
-    @pytest.mark.parametrize("key", KEYS)
+    @each_row("key", KEYS)
     def test_name_a_license(self, acme, api, key):
         license = make_license(acme.unpooled, key)
 
@@ -35,8 +36,8 @@ class TestKeys:
 
         assert (response.status_code, response.json()) == (200, {"data": license_object(license)})
 
-    @pytest.mark.parametrize("key", KEYS)
-    @pytest.mark.parametrize(
+    @each_row("key", KEYS)
+    @each_row(
         ("method", "path", "status"),
         [
             ("GET", "actions/validate", 200),

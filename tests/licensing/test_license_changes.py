@@ -8,6 +8,7 @@ from licensing.services import issue_license
 from tests.cast import add_keys, make_license, make_policy, token_of
 from tests.errors import BAD, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found, unprocessable
 from tests.licensing.licenses import LIMITS, change, license_object
+from tests.tables import each_row
 
 FLOATING_LIMITS = dict.fromkeys(LIMITS, 7)
 
@@ -35,7 +36,7 @@ def policys(**attributes):
 
 
 class TestUpdate:
-    @pytest.mark.parametrize(
+    @each_row(
         ("said", "shown"),
         [
             ({"name": "Ann's"}, {"name": "Ann's"}),
@@ -60,6 +61,7 @@ class TestUpdate:
     def test_changes(self, license, patch, said, shown):
         response = patch(**said)
 
+        license.refresh_from_db()
         assert (response.status_code, response.json()) == (200, {"data": license_object(license, **policys(**shown))})
 
     def test_goes_by_key_and_ignores_the_id(self, acme, api, license):

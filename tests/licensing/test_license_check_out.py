@@ -18,6 +18,7 @@ from tests.errors import BAD, FORBIDDEN, assert_refused, bad_request, forbidden,
 from tests.licensing.documents import policy_object, product_object
 from tests.licensing.licenses import license_object, shown
 from tests.licensing.test_signed_keys import PSS, public_key
+from tests.tables import each_row
 
 BEGIN, END = "-----BEGIN LICENSE FILE-----", "-----END LICENSE FILE-----"
 SIGNATURES = ["ed25519", "rsa-pss-sha256", "rsa-sha256", "ecdsa-p256"]
@@ -221,7 +222,7 @@ class TestIncludes:
 
 
 class TestShape:
-    @pytest.mark.parametrize(
+    @each_row(
         ("query", "meta", "error"),
         [
             ("", {"ttl": 3599}, TTL),
@@ -243,7 +244,7 @@ class TestShape:
             ("", {"nonce": 1}, bad_request("unpermitted parameter", "/meta/nonce")),
         ],
     )
-    @pytest.mark.parametrize("role", ["admin", "read-only"])
+    @each_row("role", ["admin", "read-only"])
     def test_is_looked_at_before_anybody_is_refused(self, acme, license, check_out, query, meta, error, role):
         assert_refused(check_out(query, bearer=acme.bearer(role), **meta), BAD, error)
         assert license.last_check_out is None

@@ -12,6 +12,7 @@ from tests.cast import make_license, make_policy
 from tests.errors import UNPROCESSABLE, assert_refused
 from tests.licensing.licenses import license_object, moment, shown
 from tests.races import race
+from tests.tables import each_row
 
 DAY = timedelta(days=1)
 
@@ -170,7 +171,7 @@ class TestCheckIn:
 
 
 class TestStatus:
-    @pytest.mark.parametrize(
+    @each_row(
         ("fields", "banned", "status"),
         [
             ({}, False, "ACTIVE"),

@@ -11,6 +11,7 @@ from tests.cast import make_license, make_policy
 from tests.errors import FORBIDDEN, UNAUTHORIZED, assert_refused, forbidden, not_found, unauthorized
 from tests.licensing.documents import UNKNOWN, ids
 from tests.licensing.licenses import license_object
+from tests.tables import each_row
 
 DAY = timedelta(days=1)
 MOMENTS = ("created", "expiry", "last_validated", "last_check_in", "last_check_out")
@@ -89,7 +90,7 @@ def days(number):
 
 
 class TestFilters:
-    @pytest.mark.parametrize(
+    @each_row(
         ("query", "found"),
         [
             ("", ALL),
@@ -154,7 +155,7 @@ class TestFilters:
     def test_find(self, acme, listed, people, policies, query, found):
         assert listed(query.format(product=acme.product.pk, other=policies["other"].pk, ann=people["ann"].pk)) == found
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("name", "kind", "value", "found"),
         [
             ("expired", "within", "30d", {"expired"}),
@@ -196,7 +197,7 @@ class TestFilters:
         assert listed(f"{name}[within]=&{name}[inside]=") == ALL
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "seconds"),
     [
         ("60", 60),

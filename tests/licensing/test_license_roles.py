@@ -15,6 +15,7 @@ from tests.errors import (
     unauthorized,
 )
 from tests.licensing.licenses import change, linkage
+from tests.tables import each_row
 
 # The columns of the contract's table: admin, developer and sales agent; support agent; read-only; product; the owner,
 # a user attached to it, the license itself. In the cells: ok; no: may not use the permission; lacks: does not hold it;
@@ -55,7 +56,7 @@ ROLES = {"owner": "user", "attached": "user"}
 
 
 CELLS = [
-    pytest.param(*endpoint.split(" "), who, answer, id=f"{endpoint} {who}")
+    (*endpoint.split(" "), who, answer)
     for endpoint, answers in TABLE.items()
     for column, answer in zip(COLUMNS, answers.split(), strict=True)
     for who in (STAFF if column == "staff" else [column])
@@ -109,7 +110,7 @@ def unprotect(license, what):
         license.save_changes("protected")
 
 
-@pytest.mark.parametrize(("method", "path", "who", "answer"), CELLS)
+@each_row(("method", "path", "who", "answer"), CELLS)
 def test_each_role(acme, license, bearers, send, method, path, who, answer):
     bearer = bearers.get(who) or acme.bearer(who)
     if answer in ("policy", "license"):
@@ -131,8 +132,8 @@ def test_each_role(acme, license, bearers, send, method, path, who, answer):
         assert response.status_code == (204 if method == "DELETE" else 200), response.content
 
 
-@pytest.mark.parametrize("endpoint", TABLE)
-@pytest.mark.parametrize("who", ["other product", "other user", "other license"])
+@each_row("endpoint", TABLE)
+@each_row("who", ["other product", "other user", "other license"])
 def test_for_others_there_is_no_such_license(acme, license, send, endpoint, who):
     other = make_policy(acme.another_product())
     bearer = {
@@ -146,7 +147,7 @@ def test_for_others_there_is_no_such_license(acme, license, send, endpoint, who)
     assert_refused(response, NOT_FOUND, not_found("license", license.pk))
 
 
-@pytest.mark.parametrize("endpoint", TABLE)
+@each_row("endpoint", TABLE)
 def test_nobody_comes_without_a_credential_nor_with_one_of_another_account(acme, rival, license, send, endpoint):
     missing = unauthorized("TOKEN_MISSING", about="authentication/")
     foreign = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
@@ -158,7 +159,7 @@ def test_nobody_comes_without_a_credential_nor_with_one_of_another_account(acme,
 class TestOrder:
     """Of a refusal and a wrong document, which one is told (contract: licenses 0.1)."""
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("method", "path", "status"),
         [
             ("PATCH", "licenses/{}", 403),

@@ -9,6 +9,7 @@ from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, assert_refuse
 from tests.licensing.documents import UNKNOWN, ids
 from tests.licensing.licenses import linkage, shown
 from tests.races import race, results_of
+from tests.tables import each_row
 
 USER = "/data/relationships/user"
 
@@ -139,7 +140,7 @@ class TestUsers:
         assert_refused(response, UNPROCESSABLE, error)
         assert self.attach(api, acme.admin, license, people[1]).status_code == 200
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("data", "pointer", "detail"),
         [
             ([], "/data", "length must be between 1 and 100 (inclusive)"),
@@ -155,10 +156,9 @@ class TestUsers:
             ),
             ([{"type": "users", "id": UNKNOWN, "meta": {}}], "/data/0/meta", "unpermitted parameter"),
         ],
-        ids=["none", "many", "object", "null", "no id", "keys", "no uuid", "more"],
     )
-    @pytest.mark.parametrize("method", ["POST", "DELETE"])
-    @pytest.mark.parametrize("role", ["admin", "read-only"])
+    @each_row("method", ["POST", "DELETE"])
+    @each_row("role", ["admin", "read-only"])
     def test_have_a_shape_before_anybody_is_refused(self, acme, api, license, method, role, data, pointer, detail):
         response = api(acme.bearer(role)).request(method, f"licenses/{license.pk}/users", {"data": data})
 

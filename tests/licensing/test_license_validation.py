@@ -12,6 +12,7 @@ from tests.cast import make_license, make_policy
 from tests.errors import BAD, assert_refused, bad_request
 from tests.licensing.documents import UNKNOWN
 from tests.licensing.licenses import license_object, shown
+from tests.tables import each_row
 
 DAY = timedelta(days=1)
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
@@ -140,7 +141,7 @@ class TestAnswer:
 
 
 class TestStanding:
-    @pytest.mark.parametrize(
+    @each_row(
         ("terms", "fields", "banned", "verdict"),
         [
             ({}, {}, False, VALID),
@@ -167,7 +168,7 @@ class TestStanding:
             ),
         ],
     )
-    @pytest.mark.parametrize("quick", [False, True])
+    @each_row("quick", [False, True])
     def test_is_told_in_this_order(self, acme, validate, terms, fields, banned, verdict, quick):
         if "last_check_in" in fields:
             terms = terms | {"require_check_in": True, "check_in_interval": "day", "check_in_interval_count": 1}
@@ -180,7 +181,7 @@ class TestStanding:
 
 
 class TestUsers:
-    @pytest.mark.parametrize(
+    @each_row(
         ("overage", "most", "users", "expired", "verdict"),
         [
             ("NO_OVERAGE", 2, 2, False, VALID),
@@ -208,8 +209,8 @@ class TestUsers:
 
 
 class TestScopes:
-    @pytest.mark.parametrize("floating", [False, True])
-    @pytest.mark.parametrize(
+    @each_row("floating", [False, True])
+    @each_row(
         ("scope", "verdict"),
         [
             ({"product": "{product}"}, VALID),

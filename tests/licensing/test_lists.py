@@ -5,6 +5,7 @@ import pytest
 from tests.cast import make_license, make_policy, make_product
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
 from tests.licensing.documents import UNKNOWN, ids, policy_object, product_object
+from tests.tables import each_row
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def licenses(acme):
 
 
 class TestLicenses:
-    @pytest.mark.parametrize(
+    @each_row(
         ("path", "listed"),
         [
             ("products/{product}/licenses", ["unpooled", "pooled"]),

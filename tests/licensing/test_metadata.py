@@ -4,6 +4,7 @@ import pytest
 
 from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, unprocessable
 from tests.licensing.documents import document, policy_document, product_document
+from tests.tables import each_row
 
 POINTER = "/data/attributes/metadata"
 TOO_DEEP = "maximum depth of 2 exceeded"
@@ -23,7 +24,7 @@ def create(request, acme, api):
     return post
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("sent", "shown"),
     [
         ({}, {}),

@@ -6,6 +6,7 @@ from licensing.models import Policy
 from tests.cast import make_policy
 from tests.errors import UNPROCESSABLE, assert_refused, unprocessable
 from tests.licensing.documents import document, policy_document
+from tests.tables import each_row
 
 
 def refusal(attribute, detail, code):
@@ -111,14 +112,14 @@ ALWAYS_FITTING = [
 
 
 class TestCreate:
-    @pytest.mark.parametrize(("attributes", "errors"), ON_CREATE + ALWAYS)
+    @each_row(("attributes", "errors"), ON_CREATE + ALWAYS)
     def test_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
         response = api(acme.admin).post("policies", policy_document(acme.product, **attributes))
 
         assert_refused(response, UNPROCESSABLE, *errors)
         assert Policy.objects.count() == 2
 
-    @pytest.mark.parametrize("attributes", FITTING + ALWAYS_FITTING)
+    @each_row("attributes", FITTING + ALWAYS_FITTING)
     def test_keeps_terms_that_fit(self, acme, api, attributes):
         response = api(acme.admin).post("policies", policy_document(acme.product, **attributes))
 
@@ -128,7 +129,7 @@ class TestCreate:
 
 
 class TestUpdate:
-    @pytest.mark.parametrize(("attributes", "errors"), ALWAYS)
+    @each_row(("attributes", "errors"), ALWAYS)
     def test_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
         policy = make_policy(acme.product)
 
@@ -138,7 +139,7 @@ class TestUpdate:
         after = Policy.objects.get(pk=policy.pk)
         assert (after.updated, after.overage_strategy, after.floating) == (policy.updated, "NO_OVERAGE", False)
 
-    @pytest.mark.parametrize("attributes", ALWAYS_FITTING)
+    @each_row("attributes", ALWAYS_FITTING)
     def test_keeps_terms_that_fit(self, acme, api, attributes):
         policy = make_policy(acme.product)
 

@@ -14,6 +14,7 @@ from tests.errors import (
     unauthorized,
 )
 from tests.licensing.documents import document, policy_document, product_document
+from tests.tables import each_row
 
 # Who asks. Staff see the whole account; "other" ones have nothing to do with the product, insiders have licenses of it.
 ADMIN, SALES, SUPPORT, READER = ["admin", "developer"], ["sales-agent"], ["support-agent"], ["read-only"]
@@ -37,9 +38,7 @@ def row(method, path, *, allowed, lacks=(), refused=(), unseen=(), data=None):
     answers = dict.fromkeys(allowed, 200) | dict.fromkeys(lacks, LACKS)
     answers |= dict.fromkeys(refused, REFUSED) | dict.fromkeys(unseen, UNSEEN)
     assert set(answers) == set(EVERYBODY), f"{method} {path}: {set(EVERYBODY) ^ set(answers)}"
-    return [
-        pytest.param(method, path, data, who, answer, id=f"{method} {path} {who}") for who, answer in answers.items()
-    ]
+    return [(method, path, data, who, answer) for who, answer in answers.items()]
 
 
 POLICY = "policies/{policy}"
@@ -167,7 +166,7 @@ def documents(acme):
     }
 
 
-@pytest.mark.parametrize(("method", "path", "data", "who", "answer"), TABLE)
+@each_row(("method", "path", "data", "who", "answer"), TABLE)
 def test_each_role(acme, api, people, documents, method, path, data, who, answer):
     url = path.format(policy=acme.policy.pk, product=acme.product.pk, license=people["license"].pk)
 
@@ -189,17 +188,17 @@ def test_each_role(acme, api, people, documents, method, path, data, who, answer
             assert_refused(response, NOT_FOUND, not_found(noun, identifier))
 
 
-ENDPOINTS = sorted({(row.values[0], row.values[1]) for row in TABLE})
+ENDPOINTS = sorted({(method, path) for method, path, *_ in TABLE})
 
 
-@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+@each_row(("method", "path"), ENDPOINTS)
 def test_nobody_comes_without_a_token(acme, api, method, path):
     response = api().request(method, path.format(policy=acme.policy.pk, product=acme.product.pk, license="x"))
 
     assert_refused(response, UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 
-@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+@each_row(("method", "path"), ENDPOINTS)
 def test_nobody_comes_with_the_token_of_another_account(acme, rival, api, method, path):
     url = path.format(policy=acme.policy.pk, product=acme.product.pk, license="x")
 

@@ -19,6 +19,7 @@ from tests.errors import UNPROCESSABLE, assert_refused, unprocessable
 from tests.licensing.licenses import license_object, shown
 from tests.licensing.test_issue_license import license_document
 from tests.races import race
+from tests.tables import each_row
 
 KEY = "/data/attributes/key"
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
@@ -85,8 +86,8 @@ def issue(acme, api):
 
 
 class TestSeeds:
-    @pytest.mark.parametrize("scheme", SIGNED)
-    @pytest.mark.parametrize("owned", [False, True])
+    @each_row("scheme", SIGNED)
+    @each_row("owned", [False, True])
     def test_say_what_the_license_is(self, acme, issue, scheme, owned):
         owner = acme.user() if owned else None
 

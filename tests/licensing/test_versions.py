@@ -6,6 +6,7 @@ from licensing.models import Policy
 from tests.cast import add_keys, make_license, make_policy, make_product
 from tests.errors import BAD, UNPROCESSABLE, assert_refused, bad_request, unprocessable
 from tests.licensing.documents import DEFAULTS, document, policy_document
+from tests.tables import each_row
 
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8"]
 # old name: new name, the last version that knows the old one, what it says, and what that means
@@ -42,7 +43,7 @@ def create(acme, api):
 
 
 class TestNames:
-    @pytest.mark.parametrize(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
+    @each_row(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
     def test_are_understood_and_shown(self, create, name, version):
         new, _, value, meaning = NAMES[name]
 
@@ -55,7 +56,7 @@ class TestNames:
         words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in new)
         assert getattr(Policy.objects.latest("id"), words) == meaning
 
-    @pytest.mark.parametrize(("name", "version"), [(name, v) for name in NAMES for v in after(NAMES[name][1])])
+    @each_row(("name", "version"), [(name, v) for name in NAMES for v in after(NAMES[name][1])])
     def test_are_unknown_later(self, acme, api, create, name, version):
         error = bad_request("unpermitted parameter", f"/data/attributes/{name}")
         value = NAMES[name][2]
@@ -65,7 +66,7 @@ class TestNames:
         response = api(acme.admin).patch(f"policies/{acme.policy.pk}", changes, Keygen_Version=version)
         assert_refused(response, BAD, error)
 
-    @pytest.mark.parametrize(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
+    @each_row(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
     def test_of_today_are_always_understood(self, create, name, version):
         new, _, shown, value = NAMES[name]
 

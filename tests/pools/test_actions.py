@@ -15,6 +15,7 @@ from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
 from tests.pools.documents import key_object
 from tests.pools.test_pool import EMPTY, NOT_SUPPORTED
+from tests.tables import each_row
 
 KEY_NOT_FOUND = {"title": "Not found", "detail": "The requested key was not found in the pool", "code": "NOT_FOUND"}
 
@@ -314,7 +315,7 @@ class TestWho:
 
         assert act(action, acme.bearer(role), key="KEY-0001", **meta).status_code == 200
 
-    @pytest.mark.parametrize(
+    @each_row(
         ("role", "error"),
         [
             ("sales-agent", forbidden()),

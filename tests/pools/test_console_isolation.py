@@ -8,6 +8,7 @@ from pools.models import KeyEvent, KeyImport
 from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys
 from tests.console import GROUPS, act, page, signed_in, staff, superuser
+from tests.tables import each_row
 
 LISTS = [
     "pools_key",
@@ -62,7 +63,7 @@ def rows_of(response):
     return list(response.context["cl"].queryset)
 
 
-@pytest.mark.parametrize("name", LISTS)
+@each_row("name", LISTS)
 def test_lists_show_nothing_of_theirs(operator, rival, theirs, name):
     policy = rival.policy.pk
     for query in ({}, {"policy": policy}, {"policy__id__exact": policy}, {"import": theirs["pools_keyimport"].pk}):
@@ -74,8 +75,8 @@ def test_lists_show_nothing_of_theirs(operator, rival, theirs, name):
         assert "rival" not in text
 
 
-@pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("text", ["RIVAL-SECRET-0002", "0002", "Rival's secret order", "secret", "secret@rival.test"])
+@each_row("name", LISTS)
+@each_row("text", ["RIVAL-SECRET-0002", "0002", "Rival's secret order", "secret", "secret@rival.test"])
 def test_searches_find_nothing_of_theirs(operator, theirs, name, text):
     response = operator.get(page(f"{name}_changelist", q=text))
 
@@ -83,14 +84,14 @@ def test_searches_find_nothing_of_theirs(operator, theirs, name, text):
     assert response.context["cl"].result_count == 0
 
 
-@pytest.mark.parametrize("name", LISTS)
+@each_row("name", LISTS)
 def test_ids_find_nothing_of_theirs(operator, theirs, name):
     for row in theirs.values():
         assert rows_of(operator.get(page(f"{name}_changelist", q=row.pk))) == []
 
 
-@pytest.mark.parametrize("name", LISTS)
-@pytest.mark.parametrize("kind", ["change", "history", "delete"])
+@each_row("name", LISTS)
+@each_row("kind", ["change", "history", "delete"])
 def test_addresses_lead_nowhere(operator, theirs, name, kind):
     response = operator.get(page(f"{name}_{kind}", theirs[name].pk))
 
@@ -99,7 +100,7 @@ def test_addresses_lead_nowhere(operator, theirs, name, kind):
         assert response["Location"] == "/admin/"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     [
         "pools_key_reveal",
@@ -197,8 +198,8 @@ ALLOWED_ROLES = {
 }
 
 
-@pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("name", ALLOWED_ROLES)
+@each_row("group", GROUPS)
+@each_row("name", ALLOWED_ROLES)
 def test_groups(acme, theirs, audit, group, name):
     (key,) = add_keys(acme.policy, "ACME-0001")
     license = issue_license(policy=acme.policy, audit=audit)

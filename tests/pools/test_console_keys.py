@@ -104,7 +104,7 @@ class TestList:
         assert counts[0] == counts[1]
 
     def test_never_counts_to_the_end(self, acme, client, monkeypatch):
-        monkeypatch.setattr("accounts.admin.base.MOST_COUNTED", 3)
+        monkeypatch.setattr("accounts.admin.base.MAX_COUNTED_ROWS", 3)
         add_keys(acme.policy, *numbered(6))
 
         text = client.get(page("pools_key_changelist")).content.decode()

@@ -6,6 +6,7 @@ from pools.models import Key
 from tests.cast import add_keys, make_license, make_policy
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, unauthorized, unprocessable
 from tests.pools.documents import key_document, key_object, linkage
+from tests.tables import each_row
 
 KEY, POLICY = "/data/attributes/key", "/data/relationships/policy"
 TAKEN = unprocessable("keys", "has already been taken", "KEY_TAKEN", KEY)
@@ -115,7 +116,7 @@ def test_refuses_a_policy_that_is_not_there_or_not_ours(api, acme, rival):
         assert_refused(response, 422, NO_POLICY, RESERVED, TOO_SHORT)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("changes", "detail", "pointer"),
     [
         ({"attributes": None}, "is missing", "/data/attributes"),

@@ -21,6 +21,7 @@ from pools.models import Key, KeyImport, PendingImport
 from tests.cast import numbered
 from tests.console import page, signed_in, staff
 from tests.errors import UNPROCESSABLE
+from tests.fuzzing import examples
 from tests.processes import manage
 
 KEYS = "".join(f"{key}\n" for key in numbered(100)).encode()
@@ -319,10 +320,7 @@ PIECES = st.one_of(
 )
 @example(data=b"\xff,\xff\n", packed=False, format="csv", column="serial")
 @settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 def test_no_bytes_break_a_page_or_an_answer(data, packed, format, column, acme, api, console):
@@ -340,7 +338,6 @@ def test_no_bytes_break_a_page_or_an_answer(data, packed, format, column, acme, 
 
 
 @given(st.text(alphabet=st.characters(), max_size=50), st.binary(max_size=50))
-@settings(deadline=None, derandomize=True, database=None)
 def test_escaped_text_can_be_stored_and_printed(text, data):
     for given_text in (text, data.decode(errors="surrogateescape")):
         found = escape_text(given_text)

@@ -1,10 +1,13 @@
 """Imports beside pops, licenses and each other, and imports that are killed."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from django.conf import settings
@@ -91,6 +94,34 @@ def test_a_single_key_that_came_meanwhile_is_reported(pooled_policy, audit):
 
     assert [(found.line, found.reason) for found in report.first] == [(5, Reason.AVAILABLE)]
     assert report.added == 5
+
+
+@pytest.mark.sqlite
+def test_an_import_waits_for_another_one_on_sqlite(pooled_policy, audit, monkeypatch):
+    """An import removes what killed ones left: it must not take one that is still running for such."""
+    asked, lock = Event(), fcntl.flock
+
+    def flock(*arguments):
+        asked.set()
+        lock(*arguments)
+
+    def add_second():
+        try:
+            return import_keys(policy=pooled_policy, files=[lines(numbered(5)[3:])], audit=audit)
+        finally:
+            asked.set()
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        with stage_import(policy=pooled_policy, files=[lines(numbered(3))], audit=audit) as first:
+            monkeypatch.setattr("pools.bulk_import.fcntl.flock", flock)
+            second = thread.submit(add_second)
+            assert asked.wait(timeout=30)
+            first.publish()
+        report = second.result(timeout=60)
+
+    assert (first.report.added, report.added) == (3, 2)
+    assert sorted(pooled_policy.pool.available().values_list("key", flat=True)) == numbered(5)
 
 
 def issue(acme, audit, key):

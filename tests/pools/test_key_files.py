@@ -151,7 +151,7 @@ def test_refuses_files_that_are_broken_as_a_whole(data, said):
 
 def test_stops_a_file_that_grows_past_its_limit_when_unpacked():
     with pytest.raises(FileTooLarge):
-        read(gzip.compress(b"\n" * 10_000_000), most=1_000_000)
+        read(gzip.compress(b"\n" * 10_000_000), max_bytes=1_000_000)
 
 
 def test_holds_no_endless_line_in_memory():

@@ -2,14 +2,16 @@
 
 import pytest
 from django.core import mail
+from django.core.management import call_command
 
 from licensing.models import Policy
-from licensing.services import issue_license
 from pools.key_files import Line
 from pools.models import Key
 from pools.services.imports import import_keys
+from pools.services.keys import pop_keys_for_operator
 from pools.services.low_stock import forget_stock_checks
-from tests.cast import add_keys, numbered
+from tests.cast import add_keys, make_policy, numbered
+from tests.licensing.test_issue_license import license_document
 
 pytestmark = pytest.mark.django_db(transaction=True)  # who is told is decided after the commit
 
@@ -93,12 +95,24 @@ def test_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
     assert told == [1, 2]
 
 
-def test_tells_of_licenses_too(acme, audit, mailbox):
-    add_keys(marked(acme.policy, 0), "KEY-0001")
+def test_every_way_to_pop_sends_the_alert(acme, api, audit, mailbox):
+    admin = api(acme.admin)
+    ways = {
+        "request": lambda policy: admin.delete(f"policies/{policy.pk}/pool"),
+        "request for several": lambda policy: admin.post(
+            f"policies/{policy.pk}/pool/actions/pop", {"meta": {"count": 1}}
+        ),
+        "license": lambda policy: admin.post("licenses", license_document(policy)),
+        "command": lambda policy: call_command("pop_key", "--policy", str(policy.pk)),
+        "console": lambda policy: pop_keys_for_operator(policy=policy, count=1, audit=audit),
+    }
 
-    issue_license(policy=acme.policy, audit=audit)
+    for name, pop_one in ways.items():
+        policy = make_policy(acme.product, name, use_pool=True, low_stock_threshold=0)
+        add_keys(policy, f"KEY-OF-{name}")
+        pop_one(policy)
 
-    assert [message.subject for message in mailbox] == ["Pooled: 0 license keys left"]
+    assert [message.subject for message in mailbox] == [f"{name}: 0 license keys left" for name in ways]
 
 
 def test_looks_at_a_pool_once_a_second(acme, audit, mailbox):

@@ -33,6 +33,7 @@ from pools.services.keys import (
     withdraw_key,
 )
 from tests.cast import add_keys, make_company, make_policy
+from tests.fuzzing import examples
 
 ORIGIN = AuditContext(operator="model")
 POOLS = st.sampled_from([0, 1])
@@ -263,5 +264,5 @@ class Pools(RuleBasedStateMachine):
 def test_pools_are_as_simple_as_they_seem():
     checks = [HealthCheck.too_slow]
     run_state_machine_as_test(
-        Pools, settings=settings(max_examples=300, stateful_step_count=25, deadline=None, suppress_health_check=checks)
+        Pools, settings=settings(max_examples=examples(300), stateful_step_count=25, suppress_health_check=checks)
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from accounts.models import Account, SigningKey
 from accounts.signing import algorithms
-from keygen_site.jsonapi.openapi.schemas import objects
+from keygen_site.jsonapi.openapi.schemas import object_schema
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, EnumField, ResourceSerializer, to_many
 from keygen_site.jsonapi.types import ARRAY, BOOLEAN, STRING, UUID
@@ -59,7 +59,7 @@ class AccountSerializer(ResourceSerializer):
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
         keys = {kind: {"type": "string"} for kind in algorithms.KEY_KINDS}
-        members["meta"] = objects({"publicKey": {"type": "string"}, "keys": objects(keys)})
+        members["meta"] = object_schema({"publicKey": {"type": "string"}, "keys": object_schema(keys)})
 
 
 _ADMIN = Schema(

@@ -4,7 +4,7 @@ from typing import Any
 
 from accounts.bearers import models_by_type, resource_type, types
 from accounts.models import Token
-from keygen_site.jsonapi.openapi.schemas import LINK, objects
+from keygen_site.jsonapi.openapi.schemas import LINK, object_schema
 from keygen_site.jsonapi.request_documents import Members, Schema, linkage
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, ResourceSerializer
 from keygen_site.jsonapi.types import INTEGER, STRING, TIME, UUID_SCHEMA
@@ -51,14 +51,16 @@ class TokenSerializer(ResourceSerializer):
         attributes = members["attributes"]
         attributes["properties"]["token"] = {"type": "string"}
         attributes["required"] = [name for name in attributes["required"] if name not in ONLY_FOR_LICENSES]
-        bearer = objects(
+        bearer = object_schema(
             {
                 "type": {"type": "string", "enum": [resource_type(each.model) for each in types().values()]},
                 "id": UUID_SCHEMA,
             }
         )
         relationships = members["relationships"]
-        relationships["properties"]["bearer"] = objects({"links": objects({"related": LINK}), "data": bearer})
+        relationships["properties"]["bearer"] = object_schema(
+            {"links": object_schema({"related": LINK}), "data": bearer}
+        )
         relationships["required"].append("bearer")
 
     @classmethod

@@ -51,7 +51,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         identifier = self.kwargs["pk"]
         # Counted by the URL, before the look-up, so that an existing user is refused no sooner than an unknown one.
         PASSWORD_CHANGES.hit(self.request.account.pk, client_ip(self.request), identifier.lower())
-        user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()  # type: ignore[union-attr]
+        user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()
         if user is None:
             raise NotFound.of("user", identifier)
         return user

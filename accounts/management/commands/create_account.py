@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("email", type=name, help="email address of its first admin")
         parser.add_argument("--name", type=name, help="full name of the account (default: the slug)")
 
-    def handle(self, *, slug: str, email: str, name: str | None, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, slug: str, email: str, name: str | None, **options: Any) -> None:
         try:
             account, _, token = create_account(slug=slug, name=name or slug, email=email)
         except ValidationError as error:

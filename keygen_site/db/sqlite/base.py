@@ -1,8 +1,8 @@
-"""Django's SQLite backend, for connections that are kept between requests.
+"""Django's SQLite backend, for connections that stay open between requests.
 
-A connection keeps its file, even one that has been deleted or replaced since, by a backup say. What is written then
-is lost, and keys that were handed out would be handed out again. So each request looks whether the file is still the
-same one, and otherwise opens the new one.
+A connection keeps writing to its file after that was deleted or replaced, e.g. by a backup. Those writes are lost, and
+keys that were handed out would be handed out again. So each request checks that the file is the same, and otherwise
+opens the new one.
 """
 
 import os
@@ -12,17 +12,19 @@ from django.db.backends.sqlite3 import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection that is not usable once its file was replaced."""
+
     _file: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        self._file = self._identity()  # before it is opened: if it is replaced meanwhile, the next request notices
+        self._file = self._identity()  # before it is opened, so that the next request notices a file replaced meanwhile
         return super().get_new_connection(conn_params)
 
     def is_usable(self) -> bool:
         return self._identity() == self._file
 
     def _identity(self) -> tuple[int, int] | None:
-        """Device and inode of the database's file; None if there is none, as of a database in memory."""
+        """Device and inode of the database's file; None without a file (a database in memory)."""
         try:
             status = os.stat(self.settings_dict["NAME"])
         except OSError:

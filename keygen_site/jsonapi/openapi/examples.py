@@ -17,7 +17,7 @@ class Examples:
     """Makes examples.
 
     Attributes:
-        schemas: the components of the description that references lead to.
+        schemas: the components of the description, for references.
         values: values by the name of a member, for schemas without an example.
     """
 
@@ -46,7 +46,7 @@ class Examples:
         value = self.values.get(name)
         if isinstance(value, _PYTHON_TYPES.get(kind, ())) and value in schema.get("enum", [value]):
             return value
-        return schema["enum"][0] if "enum" in schema else _first(kind, schema, name)
+        return schema["enum"][0] if "enum" in schema else _default_value(kind, schema, name)
 
     def _object(self, schema: Mapping[str, Any], request: bool) -> dict[str, Any]:
         properties = schema["properties"]
@@ -60,7 +60,7 @@ class Examples:
         return found
 
 
-def _first(kind: str, schema: Mapping[str, Any], name: str) -> Any:
+def _default_value(kind: str, schema: Mapping[str, Any], name: str) -> Any:
     match kind:
         case "boolean":
             return False

@@ -1,21 +1,21 @@
-"""Makes the description: OpenAPI 3.1."""
+"""Generates the OpenAPI 3.1 description."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from keygen_site.jsonapi.openapi import parameters, responses
 from keygen_site.jsonapi.openapi.examples import Examples
-from keygen_site.jsonapi.openapi.routes import Endpoint, endpoints
+from keygen_site.jsonapi.openapi.routes import Endpoint, list_endpoints
 from keygen_site.jsonapi.openapi.schemas import (
     LINK,
     JSONSchema,
-    objects,
-    of_document,
-    of_members,
-    of_request,
-    of_resource,
+    document_schema,
+    members_schema,
+    object_schema,
     or_null,
     ref,
+    request_schema,
+    resource_schema,
 )
 from keygen_site.jsonapi.operations import REFUSES, RESOURCE, Access, File, Gives
 from keygen_site.jsonapi.serializers import ResourceSerializer
@@ -28,9 +28,9 @@ Documents are JSON:API. Members may be sent in camelCase, snake_case or kebab-ca
 Send a credential as `Authorization`.
 Responses about an account are signed. Every response has the id of its request as `X-Request-Id`."""
 _EVERYWHERE = (400, 401, 403, 404, 429, 503)
-_LINKS = objects(
+_LINKS = object_schema(
     {name: or_null(LINK) for name in ("self", "prev", "next", "first", "last")}
-    | {"meta": objects({"pages": {"type": "integer"}, "count": {"type": "integer"}})},
+    | {"meta": object_schema({"pages": {"type": "integer"}, "count": {"type": "integer"}})},
     required=["self", "next"],
 )
 _SECURITY = {
@@ -80,10 +80,10 @@ def build(single_account: bool = False) -> dict[str, Any]:
     Args:
         single_account: whether its URLs leave out the account.
     """
-    found = endpoints(single_account)
-    generator = Generator(found)
+    endpoints = list_endpoints(single_account)
+    generator = Generator(endpoints)
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in found:
+    for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = generator.describe(endpoint)
     tags = sorted({operation["tags"][0] for path in paths.values() for operation in path.values()})
     return {
@@ -110,10 +110,10 @@ class Generator:
         schemas: the components that the described endpoints refer to.
     """
 
-    def __init__(self, found: list[Endpoint]):
+    def __init__(self, endpoints: list[Endpoint]) -> None:
         self.schemas: dict[str, Any] = {"Errors": responses.ERRORS, "Links": _LINKS, **parameters.SCHEMAS}
         values: dict[str, Any] = {}
-        for serializer in [endpoint.view.serializer_class for endpoint in found if endpoint.action]:
+        for serializer in [endpoint.view.serializer_class for endpoint in endpoints if endpoint.action]:
             self._resource(serializer)
             values = getattr(serializer.Meta, "examples", {}) | values
         self.examples = Examples(self.schemas, {camel(name): value for name, value in values.items()})
@@ -121,7 +121,7 @@ class Generator:
     def describe(self, endpoint: Endpoint) -> dict[str, Any]:
         """The operation object of an endpoint."""
         if not endpoint.action:
-            return _service(endpoint)
+            return _describe_service(endpoint)
         view, operation = endpoint.view, endpoint.operation
         names = ["Version", "AcceptSignature"]
         if operation.is_idempotent(endpoint.method):
@@ -132,17 +132,17 @@ class Generator:
             names += parameters.PAGES
         query = dict(operation.parameters)
         if endpoint.action == "list" and getattr(view, "filterset_class", None):
-            query |= view.filterset_class.described()
+            query |= view.filterset_class.describe()
         anonymous = Access.ANONYMOUS in operation.access
         description = [operation.description, view.describe_permission(operation.permission)]
         described: dict[str, Any] = {
-            "operationId": _id(endpoint),
+            "operationId": _operation_id(endpoint),
             "tags": [view.serializer_class.type_name()],
             "summary": _summary(endpoint),
             "description": " ".join(filter(None, [*description, "No credential is needed." if anonymous else ""])),
             "parameters": [
-                *parameters.of_path(endpoint),
-                *parameters.of_query(query),
+                *parameters.path_parameters(endpoint),
+                *parameters.query_parameters(query),
                 *parameters.references(*names),
             ],
             "responses": self._responses(endpoint),
@@ -160,13 +160,13 @@ class Generator:
     def _body(self, endpoint: Endpoint) -> dict[str, Any]:
         takes, serializer = endpoint.operation.takes, endpoint.view.serializer_class
         if isinstance(takes, File):
-            return {"required": True, "content": _files(takes)}
+            return {"required": True, "content": _describe_file(takes)}
         if takes is RESOURCE:
             creating = endpoint.action == "create"
-            name = f"{'New' if creating else 'Changed'}{_name(serializer)}"
-            schema = of_request(serializer, creating)
+            name = f"{'New' if creating else 'Changed'}{_component_name(serializer)}"
+            schema = request_schema(serializer, creating)
         else:
-            name, schema = _component(endpoint, "Request"), of_document(takes or {})
+            name, schema = _operation_component(endpoint, "Request"), document_schema(takes or {})
         self.schemas[name] = schema
         example = self.examples.make(schema, request=True)
         return {"required": "required" in schema, "content": responses.content(ref("schemas", name), example=example)}
@@ -196,10 +196,10 @@ class Generator:
             names.append("Replayed")
         response = {"description": "Success.", "headers": responses.headers(*names)}
         if isinstance(gives, File):
-            return response | {"content": _files(gives)}
+            return response | {"content": _describe_file(gives)}
         if status == 204:
             return response
-        name = _shared_component(gives) or _component(endpoint, "Response")
+        name = _shared_component(gives) or _operation_component(endpoint, "Response")
         schema = self._document(gives)
         self.schemas[name] = schema | {"examples": [self.examples.make(schema)]}
         return response | {"content": responses.content(ref("schemas", name))}
@@ -210,10 +210,10 @@ class Generator:
         if gives.included:
             properties["included"] = {"type": "array", "items": self._resource(gives.included)}
         if gives.meta:
-            properties["meta"] = of_members(gives.meta)
+            properties["meta"] = members_schema(gives.meta)
         if gives.paged:
             properties["links"] = ref("schemas", "Links")
-        return objects(
+        return object_schema(
             properties, required=[name for name in ("data", "meta") if name in properties and not gives.optional]
         )
 
@@ -229,13 +229,13 @@ class Generator:
         return or_null(one) if gives.nullable else one
 
     def _resource(self, serializer: type[ResourceSerializer]) -> JSONSchema:
-        name = _name(serializer)
+        name = _component_name(serializer)
         if name not in self.schemas:
-            self.schemas[name] = of_resource(serializer)
+            self.schemas[name] = resource_schema(serializer)
         return ref("schemas", name)
 
 
-def _service(endpoint: Endpoint) -> dict[str, Any]:
+def _describe_service(endpoint: Endpoint) -> dict[str, Any]:
     name = endpoint.view.__name__
     summary, success = _SERVICE[name]
     return {
@@ -243,12 +243,12 @@ def _service(endpoint: Endpoint) -> dict[str, Any]:
         "tags": ["service"],
         "summary": summary,
         "security": [],
-        "parameters": parameters.of_path(endpoint),
+        "parameters": parameters.path_parameters(endpoint),
         "responses": success | responses.failures(400),
     }
 
 
-def _id(endpoint: Endpoint) -> str:
+def _operation_id(endpoint: Endpoint) -> str:
     name = f"{endpoint.name.replace('-', '_')}_{endpoint.action}"
     return f"{name}_by_put" if endpoint.is_put_for_patch else name
 
@@ -266,25 +266,25 @@ def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
-def _name(serializer: type[ResourceSerializer]) -> str:
+def _component_name(serializer: type[ResourceSerializer]) -> str:
     return serializer.Meta.model.__name__
 
 
-def _component(endpoint: Endpoint, kind: str) -> str:
-    """The name of a document that only one operation has, which generators name a class by."""
+def _operation_component(endpoint: Endpoint, kind: str) -> str:
+    """The name of a document of a single operation. Generators of clients name a class by it."""
     words = f"{endpoint.name}-{endpoint.action}".replace("_", "-").split("-")
     return "".join(word.capitalize() for word in words) + kind
 
 
 def _shared_component(gives: Gives) -> str:
-    """The name of a response that several operations have; empty if it has more than resources of one type."""
+    """The name of a response that several operations share; empty unless it has resources of one type only."""
     if len(gives.serializers) != 1 or gives.meta or gives.nullable or gives.optional or gives.included:
         return ""
     kind = "Page" if gives.paged else "List" if gives.many else "Document"
-    return f"{_name(gives.serializers[0])}{kind}"
+    return f"{_component_name(gives.serializers[0])}{kind}"
 
 
-def _files(file: File) -> dict[str, Mapping[str, Any]]:
+def _describe_file(file: File) -> dict[str, Mapping[str, Any]]:
     """A file in each of its media types."""
     shown = {media_type: {"example": _FILES[media_type]} for media_type in file.media_types if media_type in _FILES}
     return {media_type: {"schema": {"type": "string"}, **shown.get(media_type, {})} for media_type in file.media_types}

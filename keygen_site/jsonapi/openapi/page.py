@@ -1,4 +1,4 @@
-"""The description as chapters of a page, with references followed."""
+"""The description as chapters of a page, with references resolved."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,13 +7,13 @@ from typing import Any
 
 from keygen_site.jsonapi.negotiation import JSON_API
 
-# Limits of values, and their words. Those of 32 bits and more are not worth reading.
+# Limits of values in words. Limits of 32 bits and more are left out.
 _LIMITS = {"minimum": "at least", "maximum": "at most", "maxLength": "characters at most"}
 _LARGE = 2**31
 
 
 def chapters(document: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The name and the entries of each group of operations: the operation objects, changed as `Reader.entry` says."""
+    """The name and the entries of each group of operations: operation objects with the members of `Reader.entry`."""
     found: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -24,30 +24,30 @@ def chapters(document: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads operations of a description."""
+    """Reads the operations of a description."""
 
     document: Mapping[str, Any]
 
     def entry(self, operation: Mapping[str, Any]) -> dict[str, Any]:
-        """Members for the page, which replace or join those of the operation object.
+        """Members for the page, added to those of the operation object.
 
         parameters: name, place, description and kind of each;
         takes, gives: example documents as text, or empty;
         members: pointer and kind of each member of the request document;
-        answers: status and description of each response.
+        responses: status and description of each response.
         """
         body = operation.get("requestBody", {}).get("content", {})
-        responses = {status: self._followed(response) for status, response in operation["responses"].items()}
+        responses = {status: self._resolve(response) for status, response in operation["responses"].items()}
         success = next((response for status, response in responses.items() if status < "300"), {})
         return {
-            "parameters": [self._parameter(self._followed(parameter)) for parameter in operation["parameters"]],
+            "parameters": [self._parameter(self._resolve(parameter)) for parameter in operation["parameters"]],
             "takes": self._example(body),
             "gives": self._example(success.get("content", {})),
             "members": list(self._members(body.get(JSON_API, {}).get("schema", {}), "")),
-            "answers": [(status, response["description"]) for status, response in responses.items()],
+            "responses": [(status, response["description"]) for status, response in responses.items()],
         }
 
-    def _followed(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _resolve(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in value:
             _, *names = value["$ref"].split("/")
             value = self.document
@@ -60,27 +60,27 @@ class Reader:
             "name": parameter["name"],
             "place": parameter["in"],
             "description": parameter["description"],
-            "kind": _kind(self._followed(parameter["schema"]), required=parameter.get("required", False)),
+            "kind": _describe_kind(self._resolve(parameter["schema"]), required=parameter.get("required", False)),
         }
 
     def _members(self, schema: Mapping[str, Any], pointer: str) -> Iterator[dict[str, str]]:
-        schema = self._followed(schema)
+        schema = self._resolve(schema)
         for name, inner in schema.get("properties", {}).items():
-            inner, path = self._followed(inner), f"{pointer}/{name}"
-            yield {"pointer": path, "kind": _kind(inner, required=name in schema.get("required", ()))}
+            inner, path = self._resolve(inner), f"{pointer}/{name}"
+            yield {"pointer": path, "kind": _describe_kind(inner, required=name in schema.get("required", ()))}
             yield from self._members(inner, path)
             yield from self._members(inner.get("items", {}), f"{path}/0")
 
     def _example(self, content: Mapping[str, Any]) -> str:
         for described in content.values():
-            schema = self._followed(described.get("schema", {}))
+            schema = self._resolve(described.get("schema", {}))
             for shown in [described.get("example"), *schema.get("examples", ())]:
                 if shown is not None:
                     return shown if isinstance(shown, str) else json.dumps(shown, indent=2, ensure_ascii=False)
         return ""
 
 
-def _kind(schema: Mapping[str, Any], *, required: bool) -> str:
+def _describe_kind(schema: Mapping[str, Any], *, required: bool) -> str:
     """The type and the limits of a value in words."""
     if "enum" in schema:
         words = [" | ".join(json.dumps(value).strip('"') for value in schema["enum"])]

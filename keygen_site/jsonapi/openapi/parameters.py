@@ -12,7 +12,7 @@ from keygen_site.jsonapi.pagination import DEFAULT_SIZE, MAX_SIZE
 from keygen_site.jsonapi.versions import CURRENT_VERSION
 
 _SIZE = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}
-# Components, so that client generators make one class of each.
+# Shared components: client generators create one class per component.
 SCHEMAS: dict[str, Any] = {"Version": choice(CURRENT_VERSION), "Order": choice("desc", "asc")}
 
 
@@ -76,26 +76,26 @@ def references(*components: str) -> list[JSONSchema]:
     return [ref("parameters", component) for component in components]
 
 
-def of_path(endpoint: Endpoint) -> list[dict[str, Any]]:
+def path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     """The parameters in the path of an endpoint."""
     found = []
     for name in endpoint.parameters:
         if name == "account":
             found += references("Account")
         else:
-            description = _identified(name, endpoint.model_of(name))
+            description = _describe_identifier(name, endpoint.model_of(name))
             found.append(_parameter("path", name, description, {"type": "string", "minLength": 1}, required=True))
     return found
 
 
-def _identified(name: str, model: type[models.Model] | None) -> str:
-    """How a path parameter names a row. `JSONAPIMeta` of a model that has other identifiers than its id states them."""
+def _describe_identifier(name: str, model: type[models.Model] | None) -> str:
+    """The description of a path parameter. `JSONAPIMeta` of a model states its identifiers, by default the id."""
     noun = model._meta.verbose_name if model else name
     return f"The {noun}, by {getattr(getattr(model, 'JSONAPIMeta', None), 'identifiers', 'id')}."
 
 
-def of_query(parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """The query parameters by name as OpenAPI writes them."""
+def query_parameters(parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    """Query parameters as OpenAPI parameter objects."""
     found = []
     for name, parameter in parameters.items():
         style = {"style": parameter.style, "explode": True} if parameter.style else {}

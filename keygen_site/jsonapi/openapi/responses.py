@@ -1,4 +1,4 @@
-"""Responses of the description: their errors by status, their headers and media types."""
+"""Responses of the description: errors by status, headers and media types."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -8,10 +8,10 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.exceptions import error_object
 from keygen_site.jsonapi.negotiation import JSON, JSON_API
 from keygen_site.jsonapi.openapi.examples import ID
-from keygen_site.jsonapi.openapi.schemas import JSONSchema, objects, ref
+from keygen_site.jsonapi.openapi.schemas import JSONSchema, object_schema, ref
 
-# A document with errors, which has no data.
-ERRORS = objects(
+# The document of an error response.
+ERRORS = object_schema(
     {
         "meta": {
             "type": "object",
@@ -21,7 +21,7 @@ ERRORS = objects(
         "errors": {
             "type": "array",
             "minItems": 1,
-            "items": objects(
+            "items": object_schema(
                 {
                     "title": {"type": "string"},
                     "detail": {"type": "string"},
@@ -33,7 +33,7 @@ ERRORS = objects(
                         "minProperties": 1,
                         "maxProperties": 1,
                     },
-                    "links": objects({"about": {"type": "string", "format": "uri"}}),
+                    "links": object_schema({"about": {"type": "string", "format": "uri"}}),
                 },
                 required=["title", "detail"],
             ),
@@ -44,7 +44,7 @@ ERRORS = objects(
 
 
 class Failure(NamedTuple):
-    """The response of a status: its component, its description, and examples besides the errors with a code."""
+    """An error response: its component, its description, and examples in addition to the errors with a code."""
 
     component: str
     description: str
@@ -107,7 +107,7 @@ def content(schema: JSONSchema, **more: Any) -> dict[str, Any]:
     """A document in each of its media types.
 
     Args:
-        more: `example` or `examples`, written once because they are the same in all media types.
+        more: `example` or `examples`, of the first media type only: they are the same in all.
     """
     return {JSON_API: {"schema": schema, **more}, JSON: {"schema": schema}}
 
@@ -133,7 +133,9 @@ def failure_components() -> dict[str, Any]:
 
 
 def _response(status: int, failure: Failure) -> dict[str, Any]:
-    known = [kind for kind in _kinds_of(DomainError) if kind.status == status and kind.code and "detail" in vars(kind)]
+    known = [
+        kind for kind in _subclasses_of(DomainError) if kind.status == status and kind.code and "detail" in vars(kind)
+    ]
     shown = [*map(error_object, failure.examples), *map(error_object, known)]
     examples = {
         f"{number} {error.get('code', error['detail'])}": {"value": {"meta": {"id": ID}, "errors": [error]}}
@@ -146,7 +148,7 @@ def _response(status: int, failure: Failure) -> dict[str, Any]:
     }
 
 
-def _kinds_of(error: type[DomainError]) -> Iterator[type[DomainError]]:
+def _subclasses_of(error: type[DomainError]) -> Iterator[type[DomainError]]:
     for kind in error.__subclasses__():
         yield kind
-        yield from _kinds_of(kind)
+        yield from _subclasses_of(kind)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BASE = "/v1/"
 _BASE_OF_ACCOUNT = f"{BASE}accounts/{{account}}/"
-# The end of a route that is not part of the URL template: an optional suffix with the media type, and a slash.
+# The end of a route that the URL template leaves out: an optional suffix for the media type, and a slash.
 _END = re.compile(r"(?:\(\?:\\\.\(\?P<format>[^)]*\)\)\?)?/\?\$$")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -56,10 +56,11 @@ class Endpoint:
         return parent.rows.model if parent and parent.name == parameter else None
 
 
-def endpoints(single_account: bool = False) -> list[Endpoint]:
-    """The endpoints below /v1, in the order of the routes, each once.
+def list_endpoints(single_account: bool = False) -> list[Endpoint]:
+    """The endpoints below /v1, in the order of the routes.
 
-    Most have a URL with the account and one without. The former is returned, unless the server has a single account.
+    Most have a URL with the account and one without. Only the former is listed; on a server with a single account, only
+    the latter.
     """
     found: dict[tuple[str, str], Endpoint] = {}
     for path, pattern in _routes(get_resolver(), "/"):

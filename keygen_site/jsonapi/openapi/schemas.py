@@ -1,4 +1,4 @@
-"""Request documents and resource objects as JSON Schema, from the declarations that the API runs by."""
+"""JSON Schemas of request documents and resource objects, from the declarations that the API itself reads."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ JSONSchema = dict[str, Any]
 
 LINK: JSONSchema = {"type": "string", "format": "uri-reference"}
 
-# The rules of a value that may not be empty, by the name of its type.
+# The keywords for a value that must not be empty, by the name of its type.
 _NOT_BLANK: dict[str, JSONSchema] = {
     "object": {"minProperties": 1},
     "array": {"minItems": 1},
@@ -31,7 +31,7 @@ def ref(kind: str, name: str) -> JSONSchema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def objects(properties: Mapping[str, Any], *, required: Iterable[str] | None = None) -> JSONSchema:
+def object_schema(properties: Mapping[str, Any], *, required: Iterable[str] | None = None) -> JSONSchema:
     """The schema of an object with these properties, all of them required by default."""
     names = list(properties if required is None else required)
     return {"type": "object", "properties": dict(properties)} | ({"required": names} if names else {})
@@ -48,20 +48,20 @@ def or_null(schema: Mapping[str, Any]) -> JSONSchema:
 # Request documents ---------------------------------------------------------------------------------------------------
 
 
-def of_members(members: Members) -> JSONSchema:
+def members_schema(members: Members) -> JSONSchema:
     """The schema of an object with members of a document."""
-    properties = {camel(name): of_member(member) for name, member in members.items()}
-    return objects(properties, required=[camel(name) for name, member in members.items() if member.required])
+    properties = {camel(name): member_schema(member) for name, member in members.items()}
+    return object_schema(properties, required=[camel(name) for name, member in members.items() if member.required])
 
 
-def of_member(member: Schema) -> JSONSchema:
+def member_schema(member: Schema) -> JSONSchema:
     """The schema of a member of a document."""
     if member.members is not None:
-        schema = of_document(member.members)
+        schema = document_schema(member.members)
     else:
         schema = dict(member.type.schema)
         if member.items is not None:
-            schema["items"] = of_member(member.items)
+            schema["items"] = member_schema(member.items)
         if member.one_of:
             schema["enum"] = list(member.one_of)
         elif not member.blank:
@@ -69,14 +69,14 @@ def of_member(member: Schema) -> JSONSchema:
     return or_null(schema) if member.nullable else schema
 
 
-def of_document(members: Members) -> JSONSchema:
-    """The schema of a request document, or of an object in one: it has no other members."""
-    return of_members(members) | {"additionalProperties": False}
+def document_schema(members: Members) -> JSONSchema:
+    """The schema of a request document, or of an object in it: it permits no other members."""
+    return members_schema(members) | {"additionalProperties": False}
 
 
-def of_request(serializer: type[ResourceSerializer], creating: bool) -> JSONSchema:
-    """The schema of the document that creates or changes a row, with the limits that the model sets to values."""
-    schema = of_document(serializer.schema(creating))
+def request_schema(serializer: type[ResourceSerializer], creating: bool) -> JSONSchema:
+    """The schema of the document that creates or changes a row, with the limits of the model's fields."""
+    schema = document_schema(serializer.schema(creating))
     attributes = schema["properties"]["data"]["properties"]["attributes"]["properties"]
     for earlier in getattr(serializer, "renamed_attributes", ()):
         attributes.pop(camel(earlier.name), None)
@@ -107,32 +107,33 @@ def _choices(each: serializers.Field) -> list[Any]:
 # Resource objects ----------------------------------------------------------------------------------------------------
 
 
-def of_resource(serializer: type[ResourceSerializer]) -> JSONSchema:
+def resource_schema(serializer: type[ResourceSerializer]) -> JSONSchema:
     """The schema of the resource objects of a serializer."""
     model = serializer.Meta.model
     attributes = {
-        camel(name): _of_attribute(each, model) | _example(serializer, name)
+        camel(name): _attribute_schema(each, model) | _example(serializer, name)
         for name, each in serializer.declared_fields().items()
         if not each.write_only
     }
     relationships = {
-        camel(name): _of_relationship(relationship, model) for name, relationship in serializer.relationships.items()
+        camel(name): _relationship_schema(relationship, model)
+        for name, relationship in serializer.relationships.items()
     }
     members = {
         "id": UUID_SCHEMA,
         "type": {"type": "string", "enum": [serializer.type_name()]},
-        "links": objects({"self": LINK}),
-        "attributes": objects(attributes),
-        "relationships": objects(relationships),
+        "links": object_schema({"self": LINK}),
+        "attributes": object_schema(attributes),
+        "relationships": object_schema(relationships),
     }
     serializer.extend_schema(members)
-    return objects(members)
+    return object_schema(members)
 
 
-def _of_attribute(each: serializers.Field, model: type[models.Model]) -> JSONSchema:
+def _attribute_schema(each: serializers.Field, model: type[models.Model]) -> JSONSchema:
     column = _column(each.source, model)
     if isinstance(each, serializers.ReadOnlyField) and column is not None:
-        # It has no type of its own: that of the column counts.
+        # It has no type of its own: use that of the column.
         kind, options = serializers.ModelSerializer().build_standard_field(column.name, column)
         each = kind(**{name: value for name, value in options.items() if name != "model_field"})
     schema = dict(type_of_field(each).schema)
@@ -143,20 +144,20 @@ def _of_attribute(each: serializers.Field, model: type[models.Model]) -> JSONSch
     return or_null(schema) if each.allow_null or (column is not None and column.null) else schema
 
 
-def _of_relationship(relationship: Relationship, model: type[models.Model]) -> JSONSchema:
-    members = {"links": objects({"related": LINK})}
+def _relationship_schema(relationship: Relationship, model: type[models.Model]) -> JSONSchema:
+    members = {"links": object_schema({"related": LINK})}
     if relationship.type:
         column = _column(relationship.source, model)
         may_be_empty = column is None or column.null
-        data = objects({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID_SCHEMA})
+        data = object_schema({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID_SCHEMA})
         if relationship.source is None:
             data = {"type": "null"}
         members["data"] = or_null(data) if may_be_empty and relationship.source else data
         if relationship.direct and may_be_empty:
-            members["links"] = objects({"related": or_null(LINK)})
+            members["links"] = object_schema({"related": or_null(LINK)})
     if relationship.meta:
         members["meta"] = dict(OBJECT.schema)
-    return objects(members)
+    return object_schema(members)
 
 
 def _column(source: str | None, model: type[models.Model]) -> "models.Field[Any, Any] | None":

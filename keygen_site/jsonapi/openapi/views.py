@@ -13,7 +13,7 @@ from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.jsonapi.openapi.page import chapters
 
 # The page has no script, and its style is in a file.
-POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+DOCS_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @require_safe
@@ -28,7 +28,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The description as a page."""
-    return HttpResponse(_page(bool(settings.ACCOUNT)), headers={"Content-Security-Policy": POLICY})
+    return HttpResponse(_page(bool(settings.ACCOUNT)), headers={"Content-Security-Policy": DOCS_POLICY})
 
 
 @cache

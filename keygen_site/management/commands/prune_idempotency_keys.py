@@ -1,24 +1,27 @@
 from datetime import timedelta
+from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from keygen_site.models import IdempotentResponse
 
 BATCH = 5_000
-LEAST_HOURS = 24
+MIN_HOURS = 24
 
 
 class Command(BaseCommand):
-    """Forgets the answers to requests with an Idempotency-Key that are older than a day; run it from time to time."""
+    """Deletes responses stored under an Idempotency-Key that are more than a day old. Run it daily."""
 
     help = __doc__
 
-    def add_arguments(self, parser):
-        parser.add_argument("--hours", type=int, default=LEAST_HOURS, help="how long they are kept, 24 at least")
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--hours", type=int, default=MIN_HOURS, help="how long stored responses are kept: 24 hours or more"
+        )
 
-    def handle(self, *, hours, **options):
-        old = IdempotentResponse.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, LEAST_HOURS)))
+    def handle(self, *, hours: int, **options: Any) -> None:
+        old = IdempotentResponse.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, MIN_HOURS)))
         pruned = 0
         while True:
             batch = list(old.values_list("pk", flat=True)[:BATCH])
@@ -26,4 +29,4 @@ class Command(BaseCommand):
                 break
             IdempotentResponse.objects.filter(pk__in=batch).delete()
             pruned += len(batch)
-        self.stderr.write(f"{pruned} answers forgotten")
+        self.stderr.write(f"Stored responses deleted: {pruned}")

@@ -1,7 +1,7 @@
 "use strict";
-// Everything works without this file, but for the copy buttons and the moving progress.
+// The console works without this file, except for copy buttons and live progress.
 
-// A form marked `data-once` is sent once, however often its button is clicked.
+// A form with `data-once` is sent once, however often its button is clicked.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.hasAttribute("data-once")) return;
@@ -12,15 +12,15 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "yes";
   for (const button of form.querySelectorAll("[type=submit]")) button.classList.add("busy");
 });
-// The id of a form goes into the address of its page, so that Back opens the same form, which the server knows to be
-// sent, and not a new one.
+// The id of a form is added to the URL of its page, so that Back opens the same form, which the server knows was sent,
+// and not a new one.
 const once = document.querySelector("form input[name=once]");
 if (once) {
   const address = new URL(location.href);
   address.searchParams.set("once", once.value);
   history.replaceState(history.state, "", address);
 }
-// A server takes a file of any size, but only so much text: what was pasted is sent as a file where it is long.
+// The server limits the size of text, but not of files: a long pasted text is sent as a file.
 document.addEventListener("submit", (event) => {
   const text = event.target.querySelector("textarea[data-long]");
   if (!text || text.value.length < 1_000_000) return;
@@ -29,7 +29,7 @@ document.addEventListener("submit", (event) => {
   event.target.querySelector("input[type=file]").files = files.files;
   text.value = "";
 });
-// Back from the page that came of it: the form may be sent again.
+// After Back from the result page: the form may be sent again.
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-once]")) delete form.dataset.sent;
   for (const button of document.querySelectorAll(".busy")) button.classList.remove("busy");
@@ -42,7 +42,7 @@ document.addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // Without TLS there is no clipboard: select it, so that a key press does it.
+    // Without TLS there is no clipboard: select the text, so that it can be copied with a key press.
     const range = document.createRange();
     range.selectNodeContents(document.getElementById(button.dataset.copy));
     getSelection().removeAllRanges();
@@ -53,7 +53,7 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
 });
 
-// A file dropped on `data-drop` becomes that of the file field in it.
+// A file dropped on `data-drop` is set in its file field.
 for (const zone of document.querySelectorAll("[data-drop]")) {
   const input = zone.querySelector("input[type=file]");
   const name = zone.querySelector("[data-name]");
@@ -69,7 +69,7 @@ for (const zone of document.querySelectorAll("[data-drop]")) {
   });
 }
 
-// A page marked `data-poll` shows something under way: it looks once a second, and loads anew when that is over.
+// A page with `data-poll` shows progress: it polls once a second, and reloads at the end.
 const live = document.querySelector("[data-poll]");
 if (live) {
   const look = async () => {
@@ -85,7 +85,7 @@ if (live) {
         return;
       }
     } catch {
-      // The server may be starting again: keep looking.
+      // The server may be restarting: keep polling.
     }
     setTimeout(look, 1000);
   };

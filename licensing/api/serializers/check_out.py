@@ -12,7 +12,7 @@ from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from keygen_site.jsonapi import types
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import parse_boolean
-from keygen_site.jsonapi.openapi.schemas import LINK, objects, or_null
+from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH
@@ -55,15 +55,15 @@ PARAMETERS = {
 
 
 def _linked(type: str) -> dict[str, Any]:
-    data = objects({"type": {"type": "string", "enum": [type]}, "id": types.UUID_SCHEMA})
-    return objects({"links": objects({"related": LINK}), "data": data})
+    data = object_schema({"type": {"type": "string", "enum": [type]}, "id": types.UUID_SCHEMA})
+    return object_schema({"links": object_schema({"related": LINK}), "data": data})
 
 
-LICENSE_FILE = objects(
+LICENSE_FILE = object_schema(
     {
         "id": types.UUID_SCHEMA,
         "type": {"type": "string", "enum": ["license-files"]},
-        "attributes": objects(
+        "attributes": object_schema(
             {
                 "certificate": {"type": "string"},
                 "algorithm": {"type": "string"},
@@ -73,7 +73,7 @@ LICENSE_FILE = objects(
                 "issued": types.TIME_SCHEMA,
             }
         ),
-        "relationships": objects({"account": _linked("accounts"), "license": _linked("licenses")}),
+        "relationships": object_schema({"account": _linked("accounts"), "license": _linked("licenses")}),
     }
 )
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from accounts.models import User
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
-from keygen_site.jsonapi.openapi.schemas import LINK, objects, or_null
+from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
 from keygen_site.jsonapi.serializers import (
     ACCOUNT,
     ACCOUNT_PATH,
@@ -207,4 +207,4 @@ class LicenseUserSerializer(ResourceSerializer):
 
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
-        members["links"] = objects({"related": LINK})
+        members["links"] = object_schema({"related": LINK})
