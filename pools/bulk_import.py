@@ -10,7 +10,7 @@ the import is published (`KeyQuerySet.available`), and the next import removes w
 import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -34,18 +34,20 @@ DELETE_BATCH_SIZE = 20_000
 # Between the clocks of servers. A license counts as created during the import if any clock may say so.
 MAX_CLOCK_DIFFERENCE = timedelta(hours=1)
 
+USED_COLUMNS = "popped, disclosed, disclosure, disclosed_to"  # of a key that was used in another system
 KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._meta.db_table
 
 
 class Row(NamedTuple):
-    """A key to write: its text and the text's digest."""
+    """A key to write: its text, the text's digest, and when it was used in another system, if it was."""
 
     text: str
     digest: bytes
+    used: datetime | None = None
 
     @classmethod
-    def from_text(cls, text: str) -> Self:
-        return cls(text, digest(text))
+    def from_text(cls, text: str, used: datetime | None = None) -> Self:
+        return cls(text, digest(text), used)
 
 
 @contextmanager
@@ -213,17 +215,25 @@ class PostgreSQLImporter(BulkImporter):
             lines = [f"\\\\x{row.digest.hex()}\n" for row in rows]
         else:
             table = KEYS
-            columns = "id, key, digest, account_id, policy_id, key_import_id, created, updated"
+            columns = f"id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS}"
             now = timezone.now().isoformat()
-            rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}\n"
+            rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}"
             lines = [
                 f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
+                f"\t{self._used_values(row)}\n"
                 for row in rows
             ]
         sql = f"COPY {table} ({columns}) FROM STDIN"
         # Django wraps the errors of `execute()` in its own, not those of `copy()`.
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(sql) as copy:
             copy.write("".join(lines))
+
+    @staticmethod
+    def _used_values(row: Row) -> str:
+        """The values of USED_COLUMNS, in COPY's format."""
+        if row.used is None:
+            return "\\N\t\\N\t\\N\t\\N"
+        return f"{row.used.isoformat()}\t{row.used.isoformat()}\t{Key.Disclosure.USED}\t"
 
 
 def _fetch(sql: str, values: Any) -> list[tuple[Any, ...]]:
@@ -282,7 +292,7 @@ class SQLiteImporter(BulkImporter):
         with connection.cursor() as cursor:
             for table in ("chunk", "tried"):
                 cursor.execute(f"DROP TABLE IF EXISTS temp.pools_{table}")
-            cursor.execute("CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB)")
+            cursor.execute("CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB, used TEXT)")
             cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         if not dry_run:
             key_import.loading = self.begun
@@ -292,8 +302,12 @@ class SQLiteImporter(BulkImporter):
         ids = self._find_license_ids(rows)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM pools_chunk")
-            chunk = [(uuid7().hex, row.text, row.digest) for row in rows if row.digest not in ids]
-            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s)", chunk)
+            chunk = [
+                (uuid7().hex, row.text, row.digest, self._value("popped", row.used))
+                for row in rows
+                if row.digest not in ids
+            ]
+            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s)", chunk)
             return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
 
     def publish(self) -> dict[bytes, Reason]:
@@ -307,8 +321,12 @@ class SQLiteImporter(BulkImporter):
         skip = f"WHERE digest NOT IN (SELECT digest FROM ({FIND_USED}))" if refused else "WHERE true"
         now = self._value("created", timezone.now())
         cursor.execute(
-            f"""INSERT INTO {KEYS} (id, key, digest, account_id, policy_id, key_import_id, created, updated)
-                SELECT id, key, digest, %s, %s, %s, %s, %s FROM pools_chunk {skip} ORDER BY rowid
+            f"""INSERT INTO {KEYS}
+                    (id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS})
+                SELECT id, key, digest, %s, %s, %s, %s, %s,
+                    used, used, CASE WHEN used IS NOT NULL THEN '{Key.Disclosure.USED}' END,
+                    CASE WHEN used IS NOT NULL THEN '' END
+                FROM pools_chunk {skip} ORDER BY rowid
                 ON CONFLICT DO NOTHING""",
             [*self._values("account", "policy"), self._value("key_import", self.key_import.pk), now, now]
             + (self._values("account", "account") if refused else []),

@@ -24,6 +24,7 @@ from pools.models.keys import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_K
 FORMATS = ("text", "csv", "ndjson")
 # Default names of the column or member with the keys.
 KEY_COLUMN_NAMES = ("key", "code", "license_key")
+POPPED_COLUMN_NAME = "popped"
 
 _BLOCK_BYTES = 1 << 18
 _MAX_LINE_BYTES = 1 << 16  # far above the longest key, so that a row may have other columns
@@ -55,6 +56,7 @@ class Reason(Enum):
     CONTROL = "has control characters"
     NOT_UTF8 = "is not UTF-8"
     MALFORMED = "is missing: the line does not have the file's format"
+    NOT_A_TIME = "has no valid time in the column popped"
 
     @property
     def code(self) -> str:
@@ -68,11 +70,13 @@ class Line(NamedTuple):
         number: from 1.
         text: the key; empty for a blank line. Escaped by `escape_text` if there is a reason.
         reason: why the line is rejected, if it is.
+        popped: the text of the column or member `popped`, as in our own exports; empty without one.
     """
 
     number: int
     text: str
     reason: Reason | None = None
+    popped: str = ""
 
 
 class FileUnreadable(DomainError):
@@ -192,16 +196,16 @@ def _read_text(lines: Iterator[str], column: str | None) -> Iterator[Line]:
         yield _check_line(number, text)
 
 
-def _check_line(number: int, text: str) -> Line:
+def _check_line(number: int, text: str, popped: str = "") -> Line:
     reason = key_format_error(text) if text else None
     if not reason:
-        return Line(number, text)
+        return Line(number, text, popped=popped)
     return Line(number, escape_text(text[:_SHOWN_LINE_CHARACTERS].replace(_OVERLONG_LINE, "")), reason)
 
 
 def _read_csv(lines: Iterator[str], column: str | None) -> Iterator[Line]:
     rows = csv.reader((line + "\n" for line in lines), strict=True)
-    index = None
+    index, popped_index = None, -1
     while True:
         number = rows.line_num + 1
         try:
@@ -218,9 +222,12 @@ def _read_csv(lines: Iterator[str], column: str | None) -> Iterator[Line]:
         if index is None:
             index, is_header = _find_column(row, column)
             if is_header:
+                names = [name.strip().lower() for name in row]
+                popped_index = names.index(POPPED_COLUMN_NAME) if POPPED_COLUMN_NAME in names else -1
                 continue
         text = row[index] if index < len(row) else ""
-        yield _check_line(number, text) if text else Line(number, "", Reason.MALFORMED)
+        popped = row[popped_index] if 0 <= popped_index < len(row) else ""
+        yield _check_line(number, text, popped) if text else Line(number, "", Reason.MALFORMED)
 
 
 def _find_column(row: list[str], column: str | None) -> tuple[int, bool]:
@@ -253,7 +260,7 @@ def _read_ndjson(lines: Iterator[str], column: str | None) -> Iterator[Line]:
             continue
         text = _find_member(line, names)
         if text:
-            yield _check_line(number, text)
+            yield _check_line(number, text, _find_member(line, (POPPED_COLUMN_NAME,)) or "")
         elif _SURROGATE.search(line):
             yield _check_line(number, line)
         else:

@@ -24,7 +24,9 @@ class DailyPopCountManager(models.Manager["DailyPopCount"]):
             return
         start = datetime.combine(min(day for _, day in missing), time.min, UTC)
         end = datetime.combine(last + timedelta(days=1), time.min, UTC)
-        pops = Key.objects.filter(policy__in={policy for policy, _ in missing}, popped__gte=start, popped__lt=end)
+        pops = Key.objects.handed_out().filter(
+            policy__in={policy for policy, _ in missing}, popped__gte=start, popped__lt=end
+        )
         counts = {
             (policy, day): number
             for policy, day, number in pops.order_by()

@@ -22,6 +22,8 @@ from pools.popping import pop_next_key
 
 MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 1024
 RESERVED_KEYS = ("action", "actions")  # parts of URLs
+# Popped here, whether withdrawn later or not; keys that were used in another system do not count.
+HANDED_OUT = Q(popped__isnull=False) & ~Q(disclosure="used")
 ENDING_CHARACTERS = 4  # the console finds a used key by its last characters
 
 
@@ -67,6 +69,10 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def with_key(self, text: str) -> Self:
         """Keys with exactly this text."""
         return self.filter(digest=digest(text))
+
+    def handed_out(self) -> Self:
+        """Keys that were popped here, not those that were imported as used."""
+        return self.filter(HANDED_OUT)
 
     def undisclosed(self) -> Self:
         """Keys that no one has seen."""

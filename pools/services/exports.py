@@ -48,17 +48,25 @@ def export_keys(
         keys = policy.pool.published().order_by("id")
         if state != "all":
             keys = keys.exclude(**{state: None})
+        if state == "popped":
+            keys = keys.filter(withdrawn=None)
+    options = {"state": state}
     if key_import:
         keys = keys.filter(key_import=key_import)
+        options["import"] = str(key_import.pk)
     if since:
         keys = keys.filter(**{f"{timestamp}__gte": since})
+        options["since"] = since.isoformat()
     if until:
         keys = keys.filter(**{f"{timestamp}__lt": until})
-    KeyEvent.about(KeyEvent.Event.EXPORTED, Key(policy=policy), audit).save()
-    return _read_pages(keys, by_pop=state == "popped")
+        options["until"] = until.isoformat()
+    # Saved before the first key is read. An export that breaks off keeps the count of what it had disclosed.
+    event = KeyEvent.about_many(KeyEvent.Event.EXPORTED, policy, audit, details={"count": 0, "filter": options})
+    event.save()
+    return _read_pages(keys, event, audit, by_pop=state == "popped")
 
 
-def _read_pages(keys: KeyQuerySet, *, by_pop: bool) -> Iterator[Key]:
+def _read_pages(keys: KeyQuerySet, event: KeyEvent, audit: AuditContext, *, by_pop: bool) -> Iterator[Key]:
     """All keys. Each page begins where the last one ended: no cursor stays open, and no page costs more than another.
 
     Args:
@@ -68,7 +76,7 @@ def _read_pages(keys: KeyQuerySet, *, by_pop: bool) -> Iterator[Key]:
         keys = keys.order_by("popped", "id")
     page = list(keys[:PAGE_SIZE])
     while page:
-        yield from _disclose(keys, page)
+        yield from _disclose(keys, page, event, audit)
         last: Any = page[-1]
         after = Q(pk__gt=last.pk)
         if by_pop:
@@ -77,24 +85,28 @@ def _read_pages(keys: KeyQuerySet, *, by_pop: bool) -> Iterator[Key]:
         page = list(keys.filter(after)[:PAGE_SIZE])
 
 
-def _disclose(keys: KeyQuerySet, page: list[Key]) -> list[Key]:
-    """The keys of a page, all marked as disclosed.
+def _disclose(keys: KeyQuerySet, page: list[Key], event: KeyEvent, audit: AuditContext) -> list[Key]:
+    """The keys of a page, all marked as disclosed, and counted in the event of the export.
 
     Those that were not marked before are locked and read again, because they may have been popped, changed or deleted
     meanwhile. The export waits for a locked key only while it locks no other, for a pop of several keys may wait for
     the export.
     """
-    new = [key.pk for key in page if key.disclosed is None]
-    marked = _mark(keys.filter(pk__in=new).select_for_update(of=("self",), skip_locked=True)) if new else {}
+    new = [key.pk for key in page if key.disclosure in (None, Key.Disclosure.POPPED)]
+    marked = _mark(keys.filter(pk__in=new).select_for_update(of=("self",), skip_locked=True), audit) if new else {}
     for pk in new:
         if pk not in marked:
-            marked |= _mark(keys.filter(pk=pk).select_for_update(of=("self",)))
-    return [marked.get(key.pk, key) for key in page if key.disclosed or key.pk in marked]
+            marked |= _mark(keys.filter(pk=pk).select_for_update(of=("self",)), audit)
+    disclosed = [marked.get(key.pk, key) for key in page if key.pk in marked or key.pk not in new]
+    assert event.details is not None
+    event.details["count"] += len(disclosed)
+    event.save(update_fields=["details"])
+    return disclosed
 
 
-def _mark(keys: KeyQuerySet) -> dict[UUID, Key]:
+def _mark(keys: KeyQuerySet, audit: AuditContext) -> dict[UUID, Key]:
     """Mark keys as disclosed in a transaction of its own. Returns those that still exist, by id."""
     with transaction.atomic(durable=True):
         locked = {key.pk: key for key in keys}
-        Key.objects.filter(pk__in=locked).disclose()
+        Key.objects.filter(pk__in=locked).disclose(Key.Disclosure.EXPORTED, audit)
     return locked

@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, Row, bulk_importer
 from pools.key_files import Line, Reason
-from pools.models import KeyImport
+from pools.models import KeyEvent, KeyImport
 from pools.services.low_stock import reset_low_alert
 
 CHUNK_LINES = 10_000
@@ -114,9 +117,11 @@ class ImportRejected(DomainError):
 class StagedImport:
     """An import whose keys are written but still invisible."""
 
-    def __init__(self, importer: BulkImporter, report: ImportReport, skip_invalid: bool) -> None:
+    def __init__(
+        self, importer: BulkImporter, report: ImportReport, audit: AuditContext, *, skip_invalid: bool, is_used: bool
+    ) -> None:
         self.report = report
-        self._importer, self._skip_invalid = importer, skip_invalid
+        self._importer, self._audit, self._skip_invalid, self._is_used = importer, audit, skip_invalid, is_used
 
     @transaction.atomic
     def publish(self) -> None:
@@ -134,7 +139,14 @@ class StagedImport:
             key_import.added, key_import.rejected = report.good, report.rejected
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
-            reset_low_alert(key_import.policy)
+            details: KeyEvent.Details = {"count": report.good}
+            if self._is_used:
+                details["used"] = True
+            KeyEvent.about_many(
+                KeyEvent.Event.ADDED, key_import.policy, self._audit, key_import=key_import, details=details
+            ).save()
+            if not self._is_used:
+                reset_low_alert(key_import.policy)
 
     def _refuse_rejected(self) -> None:
         if self.report.rejected and not self._skip_invalid:
@@ -151,6 +163,7 @@ def stage_import(
     source: str = "",
     skip_invalid: bool = False,
     dry_run: bool = False,
+    used: datetime | None = None,
     on_rejected: Callable[[list[Rejection]], None] = lambda rejections: None,
     on_progress: Callable[[ImportReport], None] = lambda report: None,
 ) -> Iterator[StagedImport]:
@@ -163,6 +176,8 @@ def stage_import(
         name, source: the operator's name for the import, and the name of its file.
         skip_invalid: add the other lines if some are rejected.
         dry_run: write nothing; the report is the same.
+        used: the keys were used in another system: at the time in the file's column `popped`, or else at this time.
+            They are added as popped, so that their texts are blocked.
         on_rejected: is called with the rejections of each chunk, in the order of the lines.
         on_progress: is called with the report after each chunk.
 
@@ -183,7 +198,7 @@ def stage_import(
     )
     report = ImportReport(dry_run=dry_run)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
-        for chunk in _prefetch(_read_chunks(files)):
+        for chunk in _prefetch(_read_chunks(files, used)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
             rejections = chunk.rejections
@@ -195,7 +210,7 @@ def stage_import(
             if rejections:
                 on_rejected(rejections)
             on_progress(report)
-        yield StagedImport(importer, report, skip_invalid)
+        yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, is_used=used is not None)
 
 
 def import_keys(**options: Any) -> ImportReport:
@@ -221,22 +236,38 @@ class _Chunk:
     blank: int = 0
 
 
-def _read_chunks(files: Iterable[Iterable[Line]]) -> Iterator[_Chunk]:
+def _read_chunks(files: Iterable[Iterable[Line]], used: datetime | None) -> Iterator[_Chunk]:
     lines = ((index, line) for index, file in enumerate(files) for line in file)
     while chunk_lines := list(islice(lines, CHUNK_LINES)):
         chunk = _Chunk()
-        for index, (number, text, reason) in chunk_lines:
+        for index, (number, text, reason, popped) in chunk_lines:
+            time = used
+            if used and popped and not reason:
+                time = _parse_used(popped)
+                reason = None if time else Reason.NOT_A_TIME
             if reason:
                 chunk.rejections.append(Rejection(index, number, text, reason))
             elif not text:
                 chunk.blank += 1
             else:
-                row = Row.from_text(text)
+                row = Row.from_text(text, time)
                 if row.digest in chunk.rows:
                     chunk.rejections.append(Rejection(index, number, text, Reason.REPEATED))
                 else:
                     chunk.rows[row.digest] = (index, number, row)
         yield chunk
+
+
+def _parse_used(text: str) -> datetime | None:
+    """The time in a column `popped`, in UTC unless it has an offset. None if it is none, or in the future."""
+    try:
+        time = parse_datetime(text)
+    except ValueError:
+        return None
+    if time is None:
+        return None
+    time = timezone.make_aware(time, UTC) if timezone.is_naive(time) else time
+    return time if time <= timezone.now() else None
 
 
 def _prefetch(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from licensing.models import Policy
 from pools.models import DailyPopCount, Key, KeyImport
+from pools.models.keys import HANDED_OUT
 
 WEEK_DAYS = 7
 CHART_DAYS = 30
@@ -46,10 +47,10 @@ def count_pools(policies: QuerySet[Policy]) -> list[PoolCounts]:
     policies = policies.filter(use_pool=True).select_related("account", "product")
     states = {
         "available": Q(popped=None, withdrawn=None),
-        "popped": Q(popped__isnull=False),
+        "popped": Q(popped__isnull=False, withdrawn=None),
         "withdrawn": Q(withdrawn__isnull=False),
-        "day": Q(popped__gte=now - timedelta(days=1)),
-        "week": Q(popped__gte=now - timedelta(days=WEEK_DAYS)),
+        "day": HANDED_OUT & Q(popped__gte=now - timedelta(days=1)),
+        "week": HANDED_OUT & Q(popped__gte=now - timedelta(days=WEEK_DAYS)),
     }
     numbers = {f"keys_{name}": Count("pk", filter=condition) for name, condition in states.items()}
     keys = Key.objects.filter(policy__in=policies).published().order_by()
@@ -118,7 +119,12 @@ def summarize_pools(policies: QuerySet[Policy], max_counted: int = MAX_COUNTED_K
     available = Key.objects.for_policy(OuterRef("pk")).available().values("pk")[: max_counted + 1]
     now = timezone.now()
     midnight = datetime.combine(now.date(), time.min, UTC)
-    today = Key.objects.filter(policy=OuterRef("pk"), popped__gte=midnight).order_by().values("pk")[:max_counted]
+    today = (
+        Key.objects.handed_out()
+        .filter(policy=OuterRef("pk"), popped__gte=midnight)
+        .order_by()
+        .values("pk")[:max_counted]
+    )
     rows: list[Any] = list(
         policies.filter(use_pool=True)
         .select_related("product", "account")
