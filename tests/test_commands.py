@@ -91,7 +91,7 @@ def test_all_are_tested():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_explains_itself(command):
+def test_command_explains_itself(command):
     code, out, err = manage(command, "--help")
 
     assert (code, err) == (0, "")
@@ -99,7 +99,7 @@ def test_explains_itself(command):
 
 
 @pytest.mark.parametrize("command", RUNS)
-def test_ends_with_the_exit_codes_that_it_documents(pool, command):
+def test_command_ends_with_the_exit_codes_that_it_documents(pool, command):
     for arguments, code, said in RUNS[command]:
         outcome = manage(command, *arguments.split(), stdin=b"KEY-0004\nKEY-0005\n")
 

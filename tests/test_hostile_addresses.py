@@ -47,7 +47,7 @@ class TestIds:
             "٠١٢٣٤٥٦٧-٠١٢٣-٠١٢٣-٠١٢٣-٠١٢٣٤٥٦٧٨٩٠١",
         ],
     )
-    def test_of_every_shape(self, api, acme, world, identifier):
+    def test_ids_of_every_shape_is_answered(self, api, acme, world, identifier):
         speaker = api(acme.admin)
 
         for method, path in CASES:
@@ -113,7 +113,7 @@ class TestQuery:
             "%2525%2500",
         ],
     )
-    def test_of_every_shape(self, api, acme, world, query):
+    def test_query_of_every_shape_is_answered(self, api, acme, world, query):
         speaker = api(acme.admin)
 
         for method, path in CASES:
@@ -123,7 +123,7 @@ class TestQuery:
             assert_answered(response)
 
     @pytest.mark.parametrize("query", ["limit=%", "limit=%zz", "a=%u0041", "%f"])
-    def test_of_broken_encoding_is_refused(self, api, acme, query):
+    def test_query_of_broken_encoding_is_refused(self, api, acme, query):
         error = bad_request(
             "The request could not be completed because it contains invalid query parameters (check encoding)",
             code="PARAMETERS_INVALID",
@@ -134,14 +134,14 @@ class TestQuery:
 
 class TestMethod:
     @pytest.mark.parametrize("method", ["BREW", "G", "GETT", "get\u00e9", "A" * 5_000])
-    def test_that_nobody_knows_is_refused(self, api, acme, method):
+    def test_method_that_nobody_knows_is_refused(self, api, acme, method):
         error = bad_request("The HTTP method for the request is not valid", code="HTTP_METHOD_INVALID")
 
         assert_refused(api(acme.admin).request(method, "keys"), 400, error, early=True)
 
     @each_row("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"])
     @each_row("path", ["keys", "ping", "nothing", "/v1/health", "/v1/accounts"])
-    def test_that_leads_nowhere(self, api, acme, method, path):
+    def test_method_that_leads_nowhere(self, api, acme, method, path):
         response = api(acme.admin).request(method, path)
 
         assert response.status_code == 404

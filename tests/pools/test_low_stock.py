@@ -34,7 +34,7 @@ def pop(policy, audit):
     return Policy.objects.get(pk=policy.pk).pool.pop(audit)
 
 
-def test_tells_the_admins_once(acme, audit, mailbox, caplog):
+def test_low_stock_alert_tells_the_admins_once(acme, audit, mailbox, caplog):
     add_keys(marked(acme.policy, 2), *numbered(5))
     acme.user("admin", email="second@acme.test")
     acme.user("admin", email="gone@acme.test").ban()
@@ -54,7 +54,7 @@ def test_tells_the_admins_once(acme, audit, mailbox, caplog):
     )
 
 
-def test_tells_again_after_an_import(acme, audit, mailbox):
+def test_low_stock_alert_tells_again_after_an_import(acme, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(2))
     pop(acme.policy, audit)
     lines = [Line(number, text) for number, text in enumerate(["NEXT-0001", "NEXT-0002"], 1)]
@@ -68,7 +68,7 @@ def test_tells_again_after_an_import(acme, audit, mailbox):
     assert told == [1, 2, 2]
 
 
-def test_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
+def test_low_stock_alert_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(2))
     pop(acme.policy, audit)
 
@@ -91,7 +91,7 @@ def test_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
     assert told == [1, 2]
 
 
-def test_tells_of_licenses_too(acme, audit, mailbox):
+def test_low_stock_alert_tells_of_licenses_too(acme, audit, mailbox):
     add_keys(marked(acme.policy, 0), "KEY-0001")
 
     issue_license(policy=acme.policy, audit=audit)
@@ -99,7 +99,7 @@ def test_tells_of_licenses_too(acme, audit, mailbox):
     assert [message.subject for message in mailbox] == ["Pooled: 0 license keys left"]
 
 
-def test_looks_at_a_pool_once_a_second(acme, audit, mailbox):
+def test_low_stock_alert_looks_at_a_pool_once_a_second(acme, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(4))
     pop(acme.policy, audit)
 
@@ -128,7 +128,7 @@ def test_a_message_that_fails_takes_no_key_back(acme, audit, monkeypatch):
     assert Key.objects.filter(popped__isnull=False).count() == 1
 
 
-def test_sends_nothing_where_no_mail_is_set_up(acme, audit):
+def test_low_stock_alert_sends_nothing_where_no_mail_is_set_up(acme, audit):
     add_keys(marked(acme.policy, 5), *numbered(2))
 
     pop(acme.policy, audit)
