@@ -1,4 +1,4 @@
-"""The server as README runs it, on a database of its own, for what only shows over a real connection."""
+"""The server as in README, on a database of its own, for tests that need a real connection."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ class LiveServer:
         return f"http://127.0.0.1:{self.port}"
 
     def memory(self):
-        """The bytes of memory that the workers have needed at most so far."""
+        """Return the peak memory of the workers, in bytes."""
         threads = Path(f"/proc/{self.process.pid}/task").iterdir()
         workers = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
         peaks = [line for pid in workers for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
@@ -41,7 +41,7 @@ class LiveServer:
 
 @contextmanager
 def live_server(folder):
-    """A `LiveServer` with one worker, as long as the context lasts; its database lies in the folder."""
+    """Start a `LiveServer` with one worker and a new database in the folder; stop it when the context ends."""
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
 
     def manage(*arguments):
@@ -65,7 +65,7 @@ def live_server(folder):
 
 
 def wait_for(port):
-    """Return when a server answers on a port of this machine; a minute at most."""
+    """Wait until a server answers on a port of 127.0.0.1, for a minute at most."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:

