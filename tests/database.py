@@ -51,8 +51,8 @@ def pytest_ignore_collect(collection_path, config):
 
 def pytest_collection_modifyitems(config, items):
     """Deselect the tests that are marked for the other database, so that no test is reported as skipped."""
-    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[config.getoption("database")]
-    left_out = [item for item in items if item.get_closest_marker(other)]
+    others = {"sqlite": ["postgresql"], "postgresql": ["sqlite", "without_database"]}[config.getoption("database")]
+    left_out = [item for item in items if any(item.get_closest_marker(other) for other in others)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker(other)]
+        items[:] = [item for item in items if item not in left_out]

@@ -22,6 +22,12 @@ def examples(number):
     return max(1, number * settings.default.max_examples // settings.get_profile("long").max_examples)
 
 
+def share(cases, turn):
+    """All cases in the long profile of Hypothesis; in the short one a share of them, other ones at each turn."""
+    step = settings.get_profile("long").max_examples // settings.default.max_examples
+    return cases[turn % step :: step]
+
+
 def assert_answered(response):
     """Assert that the response is a success, or an error document with a status that the contract has."""
     if response.status_code < 300:

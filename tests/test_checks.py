@@ -42,12 +42,14 @@ def ids(found):
     return [problem.id for problem in found]
 
 
+@pytest.mark.without_database
 def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
     content, said = check(**PRODUCTION, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "metrics"))
 
     assert (content, "no issues" in said) == (True, True), said
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize(
     ("environment", "id"),
     [

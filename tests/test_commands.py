@@ -90,6 +90,7 @@ def test_all_are_tested():
     assert list(RUNS) == list(COMMANDS)
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_explains_itself(command):
     code, out, err = manage(command, "--help")
@@ -108,6 +109,7 @@ def test_command_ends_with_the_exit_codes_that_it_documents(pool, command):
         assert "Traceback" not in outcome.err
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

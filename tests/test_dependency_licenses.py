@@ -5,6 +5,8 @@ import pytest
 from tests.dependency_licenses import PERMITTED_IN_TESTS, ROOT, document, is_permitted, license_of, packages
 from tests.tables import each_row
 
+pytestmark = pytest.mark.without_database
+
 
 @each_row("package", packages("requirements.txt"))
 def test_dependency_licenses_of_what_the_server_runs_with_is_known(package):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 from tests.conftest import API, JSON_API
 from tests.errors import assert_refused, bad_request
-from tests.fuzzing import CASES, ID, address, assert_answered, examples, world_of
+from tests.fuzzing import CASES, ID, address, assert_answered, examples, share, world_of
 from tests.pools.documents import key_document
 from tests.tables import each_row
 
@@ -62,11 +62,11 @@ BODIES = {
 
 
 class TestDocument:
-    @each_row("body", BODIES.values())
-    def test_document_of_every_shape_is_answered(self, api, acme, world, body):
+    @each_row(("turn", "body"), enumerate(BODIES.values()))
+    def test_document_of_every_shape_is_answered(self, api, acme, world, turn, body):
         speaker = api(acme.admin)
 
-        for method, path in WRITES:
+        for method, path in share(WRITES, turn):
             with transaction.atomic():
                 response = speaker.request(method, address(path, world), body)
                 transaction.set_rollback(True)

@@ -12,6 +12,9 @@ from openapi_spec_validator import validate
 from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.jsonapi.openapi.routes import endpoints
 
+pytestmark = pytest.mark.without_database
+
+
 SHORT, LONG = "v1/", "v1/accounts/<str:account>/"
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.without_database
+
+
 ROOT = Path(__file__).parent.parent
 GOOD = {"SECRET_KEY": "secret", "ALLOWED_HOSTS": "example.test", "DATABASE_URL": "sqlite:///db.sqlite3"}
 

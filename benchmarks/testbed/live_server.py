@@ -4,9 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -42,14 +44,9 @@ class LiveServer:
 @contextmanager
 def live_server(folder):
     """Start a `LiveServer` with one worker and a new database in the folder; stop it when the context ends."""
-    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
-
-    def manage(*arguments):
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
-
-    manage("migrate", "--verbosity", "0")
-    token = manage("create_account", "acme", "ann@acme.test").strip()
+    database, token = _new_database()
+    (Path(folder) / "live.sqlite3").write_bytes(database)
+    environment = _environment(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,6 +59,25 @@ def live_server(folder):
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def _environment(folder):
+    return {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
+
+
+@cache
+def _new_database():
+    """Return the content of a migrated database with the account `acme`, and the token of its admin."""
+    with tempfile.TemporaryDirectory(prefix="live-") as folder:
+
+        def manage(*arguments):
+            command = [sys.executable, "manage.py", *arguments]
+            environment = _environment(folder)
+            return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+        manage("migrate", "--verbosity", "0")
+        token = manage("create_account", "acme", "ann@acme.test").strip()
+        return (Path(folder) / "live.sqlite3").read_bytes(), token
 
 
 def wait_for(port):

@@ -8,6 +8,8 @@ import pytest
 
 from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, format_of, read_keys
 
+pytestmark = pytest.mark.without_database
+
 
 def read(data, format="text", column=None, **options):
     return list(read_keys(io.BufferedReader(io.BytesIO(data)), format, column, **options))
