@@ -21,7 +21,7 @@ class Company:
     tokens: dict = field(default_factory=dict)
 
     def user(self, role="user", **fields):
-        """A person of the company; the same one for the same role and fields."""
+        """Return a user of the company, creating it at the first call with this email."""
         email = fields.pop("email", f"{role}@{self.account.slug}.test")
         return User.objects.filter(account=self.account, email=email).first() or User.objects.create_user(
             email, account=self.account, role=role, **fields
@@ -31,7 +31,7 @@ class Company:
         return make_product(self.account, name)
 
     def bearer(self, role):
-        """Who speaks with a role: a user, or the company's product, or a license of its pooled policy."""
+        """Return a bearer with a role: a user, the company's product, or a license of its pooled policy."""
         if role == "product":
             return self.product
         if role == "license":
@@ -72,7 +72,7 @@ def make_license(policy, key="", **fields):
 
 
 def add_keys(policy, *texts):
-    """Put keys into a policy's pool, in this order; returns them."""
+    """Add keys to a policy's pool, in this order, and return them."""
     keys = [Key(account=policy.account, policy=policy, key=text) for text in texts]
     for key in keys:
         key.validate_and_save()
@@ -80,10 +80,10 @@ def add_keys(policy, *texts):
 
 
 def numbered(count):
-    """The texts of `count` keys, in order: KEY-0001, KEY-0002, …"""
+    """Return the texts of `count` keys, in order: KEY-0001, KEY-0002, …"""
     return [f"KEY-{number:04}" for number in range(1, count + 1)]
 
 
 def token_of(bearer):
-    """A new token for a user, product or license."""
+    """Generate a token for a user, product or license, and return its text."""
     return Token.generate(bearer)[1]

@@ -29,18 +29,18 @@ settings.load_profile("long" if os.environ.get("CI") == "true" else "short")
 
 @cache
 def handler():
-    """The whole stack of middlewares, which takes several times as long to build as a request to answer."""
+    """Return the handler with all middleware. Building it takes several times as long as a request."""
     return ClientHandler(enforce_csrf_checks=False)
 
 
 @setting_changed.connect
-def build_anew(**_):
+def rebuild_handler(**_):
     handler.cache_clear()
 
 
 @dataclass
 class API:
-    """Sends requests as a bearer would. A path that does not begin with a slash is one of the account's."""
+    """Client of the API for one bearer. A path without a leading slash is relative to the account."""
 
     token: str | None = None
     account: str = "acme"
@@ -117,24 +117,24 @@ def empty_tables():
 
 @pytest.fixture
 def api():
-    """`api(bearer)` speaks for a user, product or license, `api()` for nobody."""
+    """`api(bearer)` is a client for a user, product or license; `api()` sends no credential."""
 
-    def speak(bearer=None, account="acme"):
+    def client_of(bearer=None, account="acme"):
         token = bearer if bearer is None or isinstance(bearer, str) else token_of(bearer)
         return API(token, account)
 
-    return speak
+    return client_of
 
 
 @pytest.fixture
 def audit():
-    """Who pops, where no request does."""
+    """The audit context of calls that do not come from a request."""
     return AuditContext(operator="tests")
 
 
 @pytest.fixture(autouse=True)
 def fresh_hints():
-    """What one test popped must not be remembered in the next one."""
+    """Clear the process-wide hints about pools, so that tests do not influence each other."""
     forget_hints()
     forget_stock_checks()
 

@@ -1,4 +1,4 @@
-"""People in the console."""
+"""Users of the console, and requests to its pages."""
 
 from importlib import import_module
 
@@ -14,14 +14,14 @@ GROUPS = ["Operator", "Support", "Auditor"]
 
 
 def group(name):
-    """A group of the console. Tests with real transactions empty the tables, also what migrations have filled."""
+    """Return a group of the console, creating the groups if a test has deleted them."""
     if not Group.objects.filter(name=name).exists():
         import_module("pools.migrations.0002_console_groups").make_groups(apps, None)
     return Group.objects.get(name=name)
 
 
 def staff(company, name="Operator", email=None, role="admin", password=None):
-    """Somebody of a company who may use the console, in a group of it."""
+    """Return a user of a company who may use the console, in one of its groups."""
     email = email or f"{name.lower()}@{company.account.slug}.test"
     person = company.user(role, email=email, is_staff=True, password=password)
     person.groups.set([group(name)])
@@ -39,16 +39,16 @@ def signed_in(person):
 
 
 def page(name, *args, **query):
-    """The address of a page of the console, e.g. `page("pools_key_changelist", state="popped")`."""
+    """Return the URL of a page of the console, e.g. `page("pools_key_changelist", state="popped")`."""
     address = reverse(f"admin:{name}", args=args)
     return f"{address}?{'&'.join(f'{key}={value}' for key, value in query.items())}" if query else address
 
 
 def act(client, address, *rows, **values):
-    """Do what the page of an act does when its button is clicked."""
+    """Submit the page of an action for some rows."""
     return client.post(f"{page(address)}?{'&'.join(f'id={row.pk}' for row in rows)}", values)
 
 
 def shown(client, response):
-    """The secret on the page that an act has led to."""
+    """Return the secret on the page that an action redirects to."""
     return client.get(response["Location"]).context["text"]

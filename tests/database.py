@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.testbed.postgresql import ENVIRONMENT, postgresql_server
 
-# Settings of the shell that would change the API's answers.
+# Environment variables that would change the responses of the API.
 UNWANTED = [
     *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
     *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT", "THREADS"),
@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config):
-    """Before pytest-django reads the settings in the same hook."""
+    """Set up the database and the environment before pytest-django reads the settings in the same hook."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # inherited everything
     os.environ.update(ENVIRONMENT)
@@ -50,9 +50,9 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out, rather than skip, what is about the other database."""
-    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[config.getoption("database")]
-    left_out = [item for item in items if item.get_closest_marker(other)]
+    """Deselect the tests that are marked for the other database, so that no test is reported as skipped."""
+    others = {"sqlite": ["postgresql"], "postgresql": ["sqlite", "without_database"]}[config.getoption("database")]
+    left_out = [item for item in items if any(item.get_closest_marker(other) for other in others)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker(other)]
+        items[:] = [item for item in items if item not in left_out]

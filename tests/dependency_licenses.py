@@ -1,4 +1,4 @@
-"""The licenses of what the project is built on, as docs/licenses.md has them: `make licenses` writes it anew."""
+"""Licenses of the dependencies. `make licenses` writes docs/licenses.md with this module."""
 
 import re
 from importlib.metadata import metadata
@@ -35,12 +35,12 @@ not among those known in `tests/licenses.py`. psycopg (LGPL) and the packages un
 
 
 def packages(file):
-    """The names in a file of requirements."""
+    """Return the names of the packages in a requirements file."""
     return re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", (ROOT / file).read_text(), re.MULTILINE)
 
 
 def license_of(package):
-    """The license of an installed package as an SPDX expression, or in its own words."""
+    """Return the license of an installed package, as an SPDX expression if it has one."""
     said = metadata(package)
     classified = [c.split(" :: ")[-1] for c in said.get_all("Classifier", []) if c.startswith("License ::")]
     role_label = said.get("License", "").strip()
@@ -52,7 +52,7 @@ def license_of(package):
 
 
 def is_permitted(expression, permitted=PERMITTED):
-    """Whether each license in an expression, or one of each choice, is known."""
+    """Return whether each license in an expression, or one of each choice, is permitted."""
     if group := re.search(r"\(([^()]*)\)", expression):
         instead = "MIT" if is_permitted(group[1], permitted) else "UNKNOWN"
         return is_permitted(expression.replace(group[0], instead), permitted)
@@ -60,7 +60,7 @@ def is_permitted(expression, permitted=PERMITTED):
 
 
 def document():
-    """The text of docs/licenses.md."""
+    """Return the text of docs/licenses.md."""
     parts = [HEADER]
     for file, heading in FILES.items():
         rows = [f"| {name} | {license_of(name)} |\n" for name in sorted(packages(file), key=str.lower)]

@@ -1,4 +1,4 @@
-"""Error documents as the contract spells them, whole."""
+"""Complete error documents, as the contract defines them."""
 
 BAD, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, UNPROCESSABLE = 400, 401, 403, 404, 422
 DOCS = "https://keygen.sh/docs/api"
@@ -54,7 +54,7 @@ def unauthorized(code, detail="You must be authenticated to complete the request
 
 
 def assert_refused(response, status, *errors, early=False):
-    """The response is an error document with exactly these errors; `early` ones have no `meta`."""
+    """Assert that the response is an error document with exactly these errors; `early` ones have no `meta`."""
     document = response.json()
     assert (response.status_code, document["errors"]) == (status, list(errors))
     assert set(document) == ({"errors"} if early else {"errors", "meta"})

@@ -1,4 +1,4 @@
-"""What the tests of hostile input share."""
+"""Helpers of the tests of hostile input."""
 
 from urllib.parse import quote
 
@@ -18,12 +18,18 @@ CASES = [(endpoint.method, endpoint.path) for endpoint in list_endpoints()]
 
 
 def examples(number):
-    """So many examples in the long profile of Hypothesis, and its share of them in the short one."""
+    """Scale a number of examples to the profile of Hypothesis; `number` is that of the long profile."""
     return max(1, number * settings.default.max_examples // settings.get_profile("long").max_examples)
 
 
+def share(cases, turn):
+    """All cases in the long profile of Hypothesis; in the short one a share of them, other ones at each turn."""
+    step = settings.get_profile("long").max_examples // settings.default.max_examples
+    return cases[turn % step :: step]
+
+
 def assert_answered(response):
-    """It is a success, or the contract's error document with a status of the contract."""
+    """Assert that the response is a success, or an error document with a status that the contract has."""
     if response.status_code < 300:
         return
     assert response.status_code in STATUSES, (response.status_code, response.content[:500])
@@ -32,7 +38,7 @@ def assert_answered(response):
 
 
 def world_of(acme):
-    """A row of each kind, by the name that an address has for it; `id` is its id below each collection."""
+    """Create a row of each kind; their ids by the name of the collection in URLs."""
     add_keys(acme.policy, "KEY-0001")
     return {
         "account": "acme",
@@ -46,7 +52,7 @@ def world_of(acme):
 
 
 def address(path, world, **parts):
-    """An address that fits a path; what `parts` do not say is of rows that there are."""
+    """Return a URL that fits a path template, with `parts` for some parameters and existing rows for the others."""
     collection = path.partition("{id}")[0].rstrip("/").rpartition("/")[2]
     known = {"policy": world["policies"]} | {name.removesuffix("s"): pk for name, pk in world.items()}
     known |= {"id": world.get(collection, ID), "entitlement": ID, "machine": ID} | parts

@@ -1,4 +1,4 @@
-"""A database besides the tests' own."""
+"""A second database."""
 
 from contextlib import contextmanager
 from uuid import uuid4
@@ -8,7 +8,7 @@ from django.db import connection
 
 @contextmanager
 def empty_database(folder):
-    """In place of the tests' database another one, without a table, as long as the context lasts: its name."""
+    """Replace the test database by an empty one, without tables, within the context. Yields its name."""
     before = connection.settings_dict["NAME"]
     name = f"empty_{uuid4().hex}"
     if connection.vendor == "postgresql":

@@ -1,4 +1,4 @@
-"""Commands of the project in processes of their own, on the tests' database."""
+"""Running management commands in separate processes, on the test database."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from django.db import connection
 
 
 class Outcome(NamedTuple):
-    """The exit code of a command, and its output, which must be UTF-8."""
+    """The exit code and the output of a command. The output must be UTF-8."""
 
     code: int
     out: str
@@ -18,11 +18,11 @@ class Outcome(NamedTuple):
 
 
 def manage(*arguments, stdin=b"", **environment):
-    """Run `manage.py` as a shell does: its `Outcome`.
+    """Run `manage.py` in a new process and return its `Outcome`.
 
     Args:
         stdin: bytes, or an open file.
-        environment: variables besides those of the tests.
+        environment: variables in addition to those of the tests.
     """
     given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     outcome = subprocess.run(
@@ -38,7 +38,7 @@ def manage(*arguments, stdin=b"", **environment):
 
 
 def url_of_database():
-    """DATABASE_URL of the tests' own database."""
+    """Return the DATABASE_URL of the test database."""
     known = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{known['NAME']}"

@@ -1,4 +1,4 @@
-"""Requests of every route, about rows that there are."""
+"""A valid request for every route, about existing rows."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from keygen_site.jsonapi.openapi.generator import build
 from pools.models import KeyEvent
 from tests.cast import add_keys, make_license, make_policy
 
-# There are none of these, whosoever they would be.
+# Kinds of resources that are not supported, so that no rows exist.
 NOTHING = {"entitlement", "machine"}
 _LINKAGE = re.compile(rf'"type": "(\w+)", "id": "{EXAMPLE_ID}"')
 
 
 class Belongings:
-    """A row of each kind, of one product and one user of an account."""
+    """A row of each kind that belongs to one product and one user of an account."""
 
     def __init__(self, account, product, name):
         policy = make_policy(product, f"Policy of {name}", use_pool=True)
@@ -40,7 +40,7 @@ class Belongings:
             "token of license": Token.generate(license)[0],
             "token of user": Token.generate(user)[0],
         }
-        # What else an address may name them by.
+        # Other identifiers that URLs accept.
         self.names = {"license": [license.key], "user": [user.email], "product": [product.code]}
         self.secrets = [key.key, popped.key, f"reference of {name}"]
 
@@ -48,17 +48,17 @@ class Belongings:
         return str(self.rows[kind].pk)
 
     def all_of(self, kind):
-        """The id of a row, and its other names."""
+        """Return the id of a row, and the other identifiers that URLs accept."""
         return [self.id_of(kind), *self.names.get(kind, [])]
 
     def texts(self, visible):
-        """All that tells of them, but of the kinds that are visible."""
+        """Return all texts that would reveal the rows, except those of visible kinds."""
         return {text for kind in self.rows.keys() - visible for text in self.all_of(kind)}.union(self.secrets)
 
 
 @cache
 def examples():
-    """The document that each operation takes, as the description of the API shows it, by path and method."""
+    """Return the example document of each operation from the OpenAPI description, by path and method."""
     return {
         (path, method.upper()): next(iter(operation["requestBody"]["content"].values()))["example"]
         for path, methods in build()["paths"].items()
@@ -68,7 +68,7 @@ def examples():
 
 
 def kind_of(endpoint, parameter):
-    """What a variable part of an address names."""
+    """Return the kind of row that a path parameter names."""
     if parameter != "id":
         return parameter
     before, collection = re.search(r"(?:{(\w+)}/)?([\w-]+)/{id}", endpoint.path).groups()
@@ -80,17 +80,17 @@ def kind_of(endpoint, parameter):
 
 
 def linked(endpoint):
-    """The kinds of rows that the document of an operation names."""
+    """Return the kinds of rows that the document of an operation links to."""
     return [_one_of(types) for types in _LINKAGE.findall(json.dumps(examples().get((endpoint.path, endpoint.method))))]
 
 
 def request_of(endpoint, account, own, place="", named=""):
-    """Path, document and media type of a request about rows of one's own.
+    """Return the path, document and media type of a request about own rows.
 
     Args:
-        place: where it is to name another row instead: a variable part of the address, `document`, or `?` and the
-            name of a filter.
-        named: what names that row.
+        place: where the request names another row instead: a path parameter, `document`, or `?` and the name of a
+            filter.
+        named: the identifier of that row.
     """
     parts = {name: _uuid_of(own, endpoint, name) for name in endpoint.parameters if name != "account"}
     query = f"{place}={named}" if place.startswith("?") else ""

@@ -15,23 +15,23 @@ CANCELED = {
 
 
 class TestAccount:
-    def test_is_named_by_slug_or_id(self, api, acme):
+    def test_account_in_the_url_is_named_by_slug_or_id(self, api, acme):
         for name in ("acme", str(acme.account.pk), str(acme.account.pk).upper(), acme.account.pk.hex):
             assert api(acme.admin, name).get("keys").status_code == 200
 
     @pytest.mark.parametrize("name", ["ACME", "nobody", "6e936a61-94ad-44d1-88ac-88da9f10eca7", "%20"])
-    def test_is_not_found(self, api, acme, name):
+    def test_account_in_the_url_is_not_found(self, api, acme, name):
         response = api(acme.admin, name).get("keys")
 
         assert_refused(response, 404, not_found("account", name.replace("%20", " ")))
 
-    def test_has_to_be_named(self, api, acme):
+    def test_account_in_the_url_has_to_be_named(self, api, acme):
         error = {"title": "Not found", "detail": "account is required", "code": "NOT_FOUND"}
 
         assert_refused(api(acme.admin).get("/v1/keys"), 404, error)
 
     @pytest.mark.parametrize("status", [Account.Status.PAUSED, Account.Status.CANCELED])
-    def test_that_is_not_active_is_refused_before_anything_else(self, api, acme, status):
+    def test_account_in_the_url_that_is_not_active_is_refused_before_anything_else(self, api, acme, status):
         acme.account.status = status
         acme.account.save_changes("status")
 
@@ -39,7 +39,7 @@ class TestAccount:
             assert_refused(speaker.get("keys"), 403, CANCELED)
             assert_refused(speaker.post("keys"), 403, CANCELED)
 
-    def test_links_name_it_by_id_and_pages_as_it_was_named(self, api, acme):
+    def test_account_in_the_url_links_name_it_by_id_and_pages_as_it_was_named(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
 
         document = api(acme.admin).get("keys?page[size]=1").json()
@@ -53,7 +53,7 @@ class TestTheOnlyAccount:
     def only_acme(self, acme, settings):
         settings.ACCOUNT = "acme"
 
-    def test_needs_no_name(self, api, acme):
+    def test_only_account_needs_no_name(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.admin).get("/v1/keys?page[size]=1")
@@ -62,14 +62,14 @@ class TestTheOnlyAccount:
         assert response.json()["links"]["self"].startswith("/v1/keys?")
         assert response["Keygen-Mode"] == "singleplayer"
 
-    def test_may_be_named(self, api, acme):
+    def test_only_account_may_be_named(self, api, acme):
         assert api(acme.admin).get("keys").status_code == 200
         assert api(acme.admin, str(acme.account.pk)).get("keys").status_code == 200
 
-    def test_hides_all_others(self, api, rival):
+    def test_only_account_hides_all_others(self, api, rival):
         assert_refused(api(rival.admin, "rival").get("keys"), 404, not_found("account", "rival"))
 
-    def test_may_be_set_by_its_id(self, api, acme, settings):
+    def test_only_account_may_be_set_by_its_id(self, api, acme, settings):
         settings.ACCOUNT = str(acme.account.pk)
 
         assert api(acme.admin).get("/v1/keys").status_code == 200
@@ -77,10 +77,10 @@ class TestTheOnlyAccount:
 
 class TestVersion:
     @pytest.mark.parametrize(("asked", "answered"), [("1.0", "1.0"), ("v1.7", "1.7"), ("1.8", "1.8"), ("", "1.8")])
-    def test_is_the_one_asked_for(self, api, acme, asked, answered):
+    def test_version_is_the_one_asked_for(self, api, acme, asked, answered):
         assert api(acme.admin).get("keys", Keygen_Version=asked)["Keygen-Version"] == answered
 
-    def test_is_the_accounts_unless_asked_for(self, api, acme):
+    def test_version_is_the_accounts_unless_asked_for(self, api, acme):
         acme.account.api_version = "1.5"
         acme.account.save_changes("api_version")
 
@@ -88,7 +88,7 @@ class TestVersion:
         assert api(acme.admin).get("keys", Keygen_Version="1.6")["Keygen-Version"] == "1.6"
 
     @pytest.mark.parametrize("version", ["2.0", "1.9", "1", "latest", "v"])
-    def test_that_does_not_exist_is_refused(self, api, acme, version):
+    def test_version_that_does_not_exist_is_refused(self, api, acme, version):
         error = {
             "title": "Bad request",
             "detail": "unsupported API version requested",
@@ -116,7 +116,7 @@ def test_an_environment_is_not_supported(api, acme):
 
 
 class TestHeaders:
-    def test_say_who_and_whose(self, api, acme):
+    def test_headers_say_who_and_whose(self, api, acme):
         response = api(acme.admin).get("keys")
 
         assert response["Keygen-Account"] == str(acme.account.pk)
@@ -134,7 +134,7 @@ class TestHeaders:
         assert response["Keygen-Bearer-Id"] == str(acme.admin.pk)
         assert "Keygen-Account" not in response
 
-    def test_of_nobody_name_no_bearer(self, api, acme):
+    def test_headers_of_nobody_name_no_bearer(self, api, acme):
         response = api().get("keys")
 
         assert_refused(response, 401, unauthorized("TOKEN_MISSING", about="authentication/"))
@@ -142,7 +142,7 @@ class TestHeaders:
         assert "Keygen-Bearer" not in response
         assert response["WWW-Authenticate"] == 'Bearer realm="keygen"'
 
-    def test_of_two_requests_have_two_ids(self, api, acme):
+    def test_headers_of_two_requests_have_two_ids(self, api, acme):
         ids = {api(acme.admin).get("keys", X_Request_Id="mine")["X-Request-Id"] for _ in range(2)}
 
         assert len(ids) == 2

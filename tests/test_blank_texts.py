@@ -27,7 +27,7 @@ class TestKeyOfALicense:
         encrypted = make_policy(acme.product, "Encrypted", encrypted=True, scheme=SCHEMES[0])
         return [acme.policy, acme.unpooled, encrypted, *signed]
 
-    def test_is_refused_and_takes_no_key_from_the_pool(self, api, acme, policies):
+    def test_key_of_a_license_is_refused_and_takes_no_key_from_the_pool(self, api, acme, policies):
         add_keys(acme.policy, *numbered(3))
         refusal = bad_request("cannot be blank", "/data/attributes/key")
         speaker = api(acme.admin)
@@ -46,7 +46,7 @@ class TestKeyOfALicense:
         assert acme.policy.pool.available().count() == 3
 
     @pytest.mark.parametrize("role", ["sales-agent", "product"])
-    def test_is_refused_whoever_sends_it(self, api, acme, role):
+    def test_key_of_a_license_is_refused_whoever_sends_it(self, api, acme, role):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.bearer(role)).post("licenses", license_document(acme.policy, ""))
@@ -54,7 +54,7 @@ class TestKeyOfALicense:
         assert_refused(response, BAD, bad_request("cannot be blank", "/data/attributes/key"))
         assert acme.policy.pool.available().count() == 1
 
-    def test_that_is_null_or_absent_is_still_no_key(self, api, acme):
+    def test_key_of_a_license_that_is_null_or_absent_is_still_no_key(self, api, acme):
         add_keys(acme.policy, *numbered(2))
 
         for document in (license_document(acme.policy, None), license_document(acme.policy, "?")):
@@ -75,7 +75,7 @@ def unrefused(responses):
 
 
 class TestOtherTexts:
-    def test_of_a_password(self, api, acme):
+    def test_other_texts_of_a_password(self, api, acme):
         speaker, joe = api(acme.admin), acme.user(email="joe@acme.test")
         pointer = "/data/attributes/password"
 
@@ -85,7 +85,7 @@ class TestOtherTexts:
 
         assert not unrefused(answers)
 
-    def test_of_a_tokens_name(self, api, acme):
+    def test_other_texts_of_a_tokens_name(self, api, acme):
         speaker, license, user = api(acme.admin), make_license(acme.unpooled), acme.user()
         parents = ("", f"licenses/{license.pk}/", f"products/{acme.product.pk}/", f"users/{user.pk}/")
 
@@ -97,7 +97,7 @@ class TestOtherTexts:
 
         assert not unrefused(answers)
 
-    def test_of_a_scope(self, api, acme):
+    def test_other_texts_of_a_scope(self, api, acme):
         license = make_license(acme.unpooled)
         scopes = LicenseViewSet.operations["validate"].takes["meta"].members["scope"].members
 

@@ -83,7 +83,7 @@ def test_a_broken_body_is_refused_everywhere_and_changes_nothing(acme, api, own)
 
 
 class TestBodyOfADelete:
-    def test_of_a_pool_is_refused_before_a_key_is_taken(self, acme, api, own):
+    def test_body_of_a_delete_of_a_pool_is_refused_before_a_key_is_taken(self, acme, api, own):
         path = f"policies/{own.id_of('policy')}/pool"
 
         for once in ({}, {"Idempotency_Key": "the-order"}):
@@ -104,7 +104,7 @@ class TestBodyOfADelete:
             ("application/xml", b"<x/>"),
         ],
     )
-    def test_that_is_ignored(self, acme, api, own, media_type, body):
+    def test_body_of_a_delete_that_is_ignored(self, acme, api, own, media_type, body):
         path = f"policies/{own.id_of('policy')}/pool"
 
         response = api(acme.admin).request("DELETE", path, body, media_type)

@@ -42,12 +42,14 @@ def ids(found):
     return [problem.id for problem in found]
 
 
+@pytest.mark.without_database
 def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
     content, said = check(**PRODUCTION, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "metrics"))
 
     assert (content, "no issues" in said) == (True, True), said
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize(
     ("environment", "id"),
     [
@@ -59,7 +61,7 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
         ({"DEBUG": "true"}, "security.W018"),
     ],
 )
-def test_says_what_is_not_for_production(environment, id, tmp_path):
+def test_check_says_what_is_not_for_production(environment, id, tmp_path):
     content, said = check(**PRODUCTION | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} | environment)
 
     assert not content
@@ -74,7 +76,7 @@ def test_sqlite_is_good_enough_for_one_machine_that_nobody_else_reaches(settings
 
 
 @pytest.mark.parametrize(("moment", "found"), [("2019-06-01", ["keygen.E002"]), ("2026-06-01", [])])
-def test_says_that_the_clock_is_years_slow(moment, found):
+def test_check_says_that_the_clock_is_years_slow(moment, found):
     with time_machine.travel(moment):
         assert ids(checks.check_clock(None)) == found
 
@@ -98,20 +100,20 @@ class TestPostgreSQL:
         # These two belong to the server as a whole.
         return [p for p in found if not p.msg.startswith(("PostgreSQL runs with fsync", "PostgreSQL runs with full"))]
 
-    def test_is_good_as_it_comes(self):
+    def test_check_of_postgresql_is_good_as_it_comes(self):
         assert self.said() == []
 
-    def test_must_wait_for_the_disk(self):
+    def test_check_of_postgresql_must_wait_for_the_disk(self):
         (problem,) = self.said(synchronous_commit="off")
 
         assert (problem.id, problem.is_serious()) == ("keygen.E010", True)
         assert "synchronous_commit=off" in problem.msg
 
     @pytest.mark.parametrize("value", ["local", "remote_write", "remote_apply"])
-    def test_may_wait_for_more_or_less_of_a_replica(self, value):
+    def test_check_of_postgresql_may_wait_for_more_or_less_of_a_replica(self, value):
         assert self.said(synchronous_commit=value) == []
 
-    def test_must_not_wait_for_locks_for_ever(self):
+    def test_check_of_postgresql_must_not_wait_for_locks_for_ever(self):
         (problem,) = self.said(lock_timeout="0")
 
         assert problem.id == "keygen.E011"
@@ -124,7 +126,7 @@ class TestPostgreSQL:
         ("seconds", "found"),
         [(0, []), (1, []), (10, ["keygen.W012"]), (-10, ["keygen.W012"]), (3600, ["keygen.E012"])],
     )
-    def test_has_the_time_that_we_have(self, monkeypatch, seconds, found):
+    def test_check_of_postgresql_has_the_time_that_we_have(self, monkeypatch, seconds, found):
         right = time.time
         monkeypatch.setattr("keygen_site.checks.time.time", lambda: right() + seconds)
 

@@ -90,8 +90,9 @@ def test_all_are_tested():
     assert list(RUNS) == list(COMMANDS)
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize("command", COMMANDS)
-def test_explains_itself(command):
+def test_command_explains_itself(command):
     code, out, err = manage(command, "--help")
 
     assert (code, err) == (0, "")
@@ -99,7 +100,7 @@ def test_explains_itself(command):
 
 
 @pytest.mark.parametrize("command", RUNS)
-def test_ends_with_the_exit_codes_that_it_documents(pool, command):
+def test_command_ends_with_the_exit_codes_that_it_documents(pool, command):
     for arguments, code, said in RUNS[command]:
         outcome = manage(command, *arguments.split(), stdin=b"KEY-0004\nKEY-0005\n")
 
@@ -108,6 +109,7 @@ def test_ends_with_the_exit_codes_that_it_documents(pool, command):
         assert "Traceback" not in outcome.err
 
 
+@pytest.mark.without_database
 @pytest.mark.parametrize(
     ("environment", "said"),
     [

@@ -11,7 +11,7 @@ from pools.models import Key
 from tests.cast import add_keys, token_of
 
 
-def test_finds_what_the_queryset_finds(acme, django_assert_num_queries):
+def test_compiled_query_finds_what_the_queryset_finds(acme, django_assert_num_queries):
     text = token_of(acme.user("developer", banned=acme.account.created))
 
     with django_assert_num_queries(1):
@@ -25,12 +25,12 @@ def test_finds_what_the_queryset_finds(acme, django_assert_num_queries):
         assert getattr(found, name) == getattr(asked, name)
 
 
-def test_finds_nothing(acme):
+def test_compiled_query_finds_nothing(acme):
     assert find_token("nonsense") is None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_finds_in_every_thread(acme):
+def test_compiled_query_finds_in_every_thread(acme):
     text, found = token_of(acme.admin), []
 
     def find():
@@ -51,7 +51,7 @@ def bearer_of(row):
     return Bearer(account_id=row.account_id, id=row.pk, model=type(row), role=getattr(row, "role", "product"))
 
 
-def test_asks_as_the_role_of_a_bearer_may(acme, api):
+def test_compiled_query_asks_as_the_role_of_a_bearer_may(acme, api):
     (key,) = add_keys(acme.policy, "KEY-0001")
     mine = CompiledQuery(lambda bearer, uuid: Key.objects.visible_to(bearer).filter(pk=uuid), sample_uuid())
     asked = []

@@ -180,7 +180,7 @@ def filled(document, terms):
 
 @pytest.mark.sqlite  # it brings its own database
 class TestLicenses:
-    def test_are_reached_and_changed_and_no_others(self, acme_server, licenses, terms):
+    def test_licenses_are_reached_and_changed_and_no_others(self, acme_server, licenses, terms):
         wrong = []
         for key in KEYS:
             others = {id: row for id, row in acme_server.rows("licenses?").items() if id != licenses[key]}
@@ -198,7 +198,7 @@ class TestLicenses:
 
         assert not wrong
 
-    def test_are_reached_by_other_spellings_of_the_same_escapes(self, acme_server, licenses):
+    def test_licenses_are_reached_by_other_spellings_of_the_same_escapes(self, acme_server, licenses):
         wrong = []
         for key in KEYS:
             once = quote(key, safe="")
@@ -215,7 +215,7 @@ class TestLicenses:
 
         assert not wrong
 
-    def test_are_found_below_their_policy(self, acme_server, licenses, terms):
+    def test_licenses_are_found_below_their_policy(self, acme_server, licenses, terms):
         wrong = []
         for key in KEYS:
             for parent in (f"policies/{terms['policy']}", f"users/{terms['owner']}"):
@@ -225,7 +225,7 @@ class TestLicenses:
 
         assert not wrong
 
-    def test_have_right_signatures_and_links(self, acme_server, licenses):
+    def test_licenses_have_right_signatures_and_links(self, acme_server, licenses):
         public = acme_server.ask("GET", "")[1]["data"]["meta"]["keys"]["ed25519"]
 
         wrong = []
@@ -245,7 +245,7 @@ class TestLicenses:
 
         assert not wrong
 
-    def test_are_deleted_and_no_others(self, acme_server, licenses):
+    def test_licenses_are_deleted_and_no_others(self, acme_server, licenses):
         everybody = acme_server.rows("licenses?")
         wrong = []
         for number, key in enumerate(KEYS):
@@ -346,12 +346,12 @@ class TestServers:
             ("/v1/accounts/acme/licenses/WRONG%2DKEY-1", 0),
         ],
     )
-    def test_that_pass_the_path_on_as_it_was_sent(self, acme, two, variable, sent, which):
+    def test_servers_that_pass_the_path_on_as_it_was_sent(self, acme, two, variable, sent, which):
         response = self.ask(acme, sent.removeprefix("http://testserver"), **{variable: sent})
 
         assert response.json()["data"]["id"] == str(two[which].pk)
 
-    def test_that_do_not_leave_a_slash_at_the_end_of_a_key(self, acme, two):
+    def test_servers_that_do_not_leave_a_slash_at_the_end_of_a_key(self, acme, two):
         # A client that means the other license is told that there is none, rather than shown this one.
         shorter, longer = two
 

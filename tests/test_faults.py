@@ -30,7 +30,7 @@ def test_reloading_a_busy_server_fails_no_request_that_it_has_begun(database):
 
 
 def test_killing_workers_loses_no_key(database):
-    run("faults", "--keys", "300", "--clients", "8", "--workers", "2", "--seconds", "10", "--database", database)
+    run("faults", "--keys", "300", "--clients", "8", "--workers", "2", "--seconds", "5", "--database", database)
 
 
 @pytest.mark.postgresql

@@ -46,7 +46,7 @@ def model(name, document):
 
 
 @pytest.mark.sqlite  # it brings its own database
-def test_creates_and_pops_a_key(client_package, server):
+def test_generated_client_creates_and_pops_a_key(client_package, server):
     client = client_package.AuthenticatedClient(base_url=server.url, token=server.token)
     document = {"data": {"type": "products", "attributes": {"name": "Rocket"}}}
     _, product = call("products.product_create", client, "acme", body=model("NewProduct", document))

@@ -38,20 +38,20 @@ def numbers(settings):
     return number_of
 
 
-def test_lives_without_a_database():
+def test_server_lives_without_a_database():
     with mock.patch("keygen_site.observability.health.connection.cursor", side_effect=DatabaseError):
         response = API().get("/healthz")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-def test_is_ready(db):
+def test_server_is_ready(db):
     response = API().get("/readyz")
 
     assert (response.status_code, response.json()) == (200, {"database": "ok", "migrations": "ok"})
 
 
-def test_is_not_ready_without_a_database():
+def test_server_is_not_ready_without_a_database():
     with mock.patch("keygen_site.observability.health.connection.cursor", side_effect=DatabaseError):
         response = API().get("/readyz")
 
@@ -59,7 +59,7 @@ def test_is_not_ready_without_a_database():
 
 
 @pytest.mark.postgresql
-def test_is_not_ready_with_a_replica(db):
+def test_server_is_not_ready_with_a_replica(db):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_read_only = on")
 
@@ -68,7 +68,7 @@ def test_is_not_ready_with_a_replica(db):
     assert API().get("/healthz").status_code == 200
 
 
-def test_is_not_ready_before_the_last_migration(db):
+def test_server_is_not_ready_before_the_last_migration(db):
     last = MigrationRecorder.Migration.objects.filter(app="pools").latest("id")
     MigrationRecorder(connection).record_unapplied("pools", last.name)
 
@@ -77,7 +77,7 @@ def test_is_not_ready_before_the_last_migration(db):
     assert (response.status_code, response.json()) == (503, {"database": "ok", "migrations": "failed"})
 
 
-def test_is_ready_when_newer_code_has_migrated_already(db):
+def test_server_is_ready_when_newer_code_has_migrated_already(db):
     MigrationRecorder(connection).record_applied("pools", "9999_of_the_next_release")
 
     assert API().get("/readyz").status_code == 200

@@ -95,21 +95,21 @@ def chunked(parts):
 
 
 class TestChunks:
-    def test_are_read(self, server):
+    def test_chunks_are_read(self, server):
         document = json.dumps({"data": {"type": "products", "attributes": {"name": "In chunks"}}}).encode()
 
         status, body = send(server, "products", [document[:20], document[20:21], document[21:]])
 
         assert (status, body["data"]["attributes"]["name"]) == (201, "In chunks")
 
-    def test_are_read_as_files(self, server, policy):
+    def test_chunks_are_read_as_files(self, server, policy):
         lines = [b"CHUNK-0001\nCHU", b"NK-0002\n"]
 
         status, body = send(server, f"policies/{policy}/pool/actions/import", lines, Content_Type="text/plain")
 
         assert (status, body["meta"]["added"]) == (200, 2)
 
-    def test_of_nothing_are_an_empty_body(self, server):
+    def test_chunks_of_nothing_are_an_empty_body(self, server):
         status, body = send(server, "products", [])
 
         assert (status, body["errors"][0]["detail"]) == (400, "is missing")
@@ -117,7 +117,7 @@ class TestChunks:
 
 class TestTooMuch:
     @pytest.mark.parametrize("known", [True, False], ids=["of known length", "in chunks"])
-    def test_is_refused_before_it_was_read(self, server, known):
+    def test_body_that_is_too_large_is_refused_before_it_was_read(self, server, known):
         length = f"Content-Length: {HUGE}" if known else "Transfer-Encoding: chunked"
         parts = blocks(HUGE) if known else chunked(blocks(HUGE))
 
@@ -128,7 +128,7 @@ class TestTooMuch:
         assert written < ON_THE_WAY
 
     @pytest.mark.parametrize("known", [True, False], ids=["of known length", "in chunks"])
-    def test_is_answered_to_a_client_that_waits(self, server, known):
+    def test_body_that_is_too_large_is_answered_to_a_client_that_waits(self, server, known):
         length = f"Content-Length: {HUGE}" if known else "Transfer-Encoding: chunked"
         parts = blocks(MAX_DOCUMENT_BYTES + 65_536)
         parts = parts if known else (part for part in chunked(parts) if part != b"0\r\n\r\n")
@@ -139,7 +139,7 @@ class TestTooMuch:
         document = json.loads(answer.partition(b"\r\n\r\n")[2])
         assert document["errors"][0]["code"] == "BODY_TOO_LARGE"
 
-    def test_takes_no_memory(self, server):
+    def test_body_that_is_too_large_takes_no_memory(self, server):
         before = server.memory()
 
         for _ in range(5):
@@ -147,7 +147,7 @@ class TestTooMuch:
 
         assert server.memory() - before < 32 * MIB
 
-    def test_takes_no_memory_where_it_is_a_file(self, server, policy):
+    def test_body_that_is_too_large_takes_no_memory_where_it_is_a_file(self, server, policy):
         # A gzip bomb: what a megabyte unpacks to, a gigabyte of one line, is no key.
         before = server.memory()
         bomb = gzip.compress(b"\0" * (256 * MIB))

@@ -34,7 +34,7 @@ def pop(speaker, policy, name="first", **headers):
 
 
 class TestPop:
-    def test_is_repeated_with_the_same_answer(self, api, acme):
+    def test_repeated_pop_is_repeated_with_the_same_answer(self, api, acme):
         add_keys(acme.policy, *numbered(2))
         admin = api(acme.admin)
 
@@ -51,7 +51,7 @@ class TestPop:
 
         assert pop(admin, acme.policy).content != pop(admin, acme.policy, "second").content
 
-    def test_that_failed_may_be_tried_again(self, api, acme):
+    def test_repeated_pop_that_failed_may_be_tried_again(self, api, acme):
         admin = api(acme.admin)
         assert pop(admin, acme.policy).status_code == 422
         add_keys(acme.policy, "KEY-0001")
@@ -60,7 +60,7 @@ class TestPop:
 
         assert (response.status_code, "Idempotency-Replayed" in response) == (200, False)
 
-    def test_of_another_pool_is_refused(self, api, acme):
+    def test_repeated_pop_of_another_pool_is_refused(self, api, acme):
         other = make_policy(acme.product, use_pool=True)
         add_keys(acme.policy, "KEY-0001")
         add_keys(other, "KEY-0002")
@@ -70,33 +70,33 @@ class TestPop:
         assert_refused(pop(admin, other), 422, REUSED)
         assert other.pool.available().exists()
 
-    def test_for_another_reference_is_refused(self, api, acme):
+    def test_repeated_pop_for_another_reference_is_refused(self, api, acme):
         add_keys(acme.policy, *numbered(2))
         admin = api(acme.admin)
         pop(admin, acme.policy, Keygen_Reference="Order 1")
 
         assert_refused(pop(admin, acme.policy, Keygen_Reference="Order 2"), 422, REUSED)
 
-    def test_of_another_bearer_is_another(self, api, acme):
+    def test_repeated_pop_of_another_bearer_is_another(self, api, acme):
         add_keys(acme.policy, *numbered(2))
 
         answers = {pop(api(bearer), acme.policy).content for bearer in (acme.admin, acme.product)}
 
         assert len(answers) == 2
 
-    def test_of_another_account_is_another(self, api, acme, rival):
+    def test_repeated_pop_of_another_account_is_another(self, api, acme, rival):
         add_keys(acme.policy, "KEY-0001")
         add_keys(rival.policy, "KEY-0001")
 
         assert pop(api(acme.admin), acme.policy).status_code == 200
         assert pop(api(rival.admin, "rival"), rival.policy).status_code == 200
 
-    def test_with_another_token_of_the_bearer_is_the_same(self, api, acme):
+    def test_repeated_pop_with_another_token_of_the_bearer_is_the_same(self, api, acme):
         add_keys(acme.policy, *numbered(2))
 
         assert len({pop(api(acme.admin), acme.policy).content for _ in range(2)}) == 1
 
-    def test_is_repeated_in_the_media_type_that_is_asked_for(self, api, acme):
+    def test_repeated_pop_is_repeated_in_the_media_type_that_is_asked_for(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
         pop(admin, acme.policy)
@@ -114,7 +114,7 @@ class TestPop:
 
 
 class TestPost:
-    def test_of_a_license_is_repeated(self, api, acme):
+    def test_repeated_post_of_a_license_is_repeated(self, api, acme):
         add_keys(acme.policy, *numbered(2))
         admin = api(acme.admin)
 
@@ -125,7 +125,7 @@ class TestPost:
         assert answers[0]["Location"] == answers[1]["Location"]
         assert (License.objects.count(), acme.policy.pool.available().count()) == (1, 1)
 
-    def test_of_a_key_is_repeated(self, api, acme):
+    def test_repeated_post_of_a_key_is_repeated(self, api, acme):
         admin = api(acme.admin)
 
         answers = [admin.post("keys", key_document(acme.policy), Idempotency_Key="a") for _ in range(2)]
@@ -133,7 +133,7 @@ class TestPost:
         assert [answer.status_code for answer in answers] == [201, 201]
         assert Key.objects.count() == 1
 
-    def test_of_another_document_is_refused(self, api, acme):
+    def test_repeated_post_of_another_document_is_refused(self, api, acme):
         admin = api(acme.admin)
         admin.post("keys", key_document(acme.policy, "KEY-0001"), Idempotency_Key="a")
 
@@ -142,7 +142,7 @@ class TestPost:
         assert_refused(response, 422, REUSED)
         assert Key.objects.count() == 1
 
-    def test_of_the_same_document_in_another_order_is_the_same(self, api, acme):
+    def test_repeated_post_of_the_same_document_in_another_order_is_the_same(self, api, acme):
         admin, document = api(acme.admin), key_document(acme.policy)
         admin.post("keys", document, Idempotency_Key="a")
 
@@ -156,13 +156,13 @@ class TestPost:
 
         assert_refused(admin.post("licenses", document, Idempotency_Key="a"), 422, REUSED)
 
-    def test_that_failed_may_be_tried_again_with_another_document(self, api, acme):
+    def test_repeated_post_that_failed_may_be_tried_again_with_another_document(self, api, acme):
         admin = api(acme.admin)
         assert admin.post("keys", key_document(acme.policy, "short"), Idempotency_Key="a").status_code == 422
 
         assert admin.post("keys", key_document(acme.policy), Idempotency_Key="a").status_code == 201
 
-    def test_of_a_token_stores_no_token(self, api, acme):
+    def test_repeated_post_of_a_token_stores_no_token(self, api, acme):
         response = api(acme.admin).post("tokens", Idempotency_Key="a")
 
         assert response.status_code == 201
@@ -170,14 +170,14 @@ class TestPost:
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "!", "~", "a=b;c"])
-def test_names_may_be(api, acme, name):
+def test_idempotency_key_names_may_be(api, acme, name):
     add_keys(acme.policy, "KEY-0001")
 
     assert pop(api(acme.admin), acme.policy, name).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 256, "a b", "ä", "a\tb"])
-def test_names_may_not_be(api, acme, name):
+def test_idempotency_key_names_may_not_be(api, acme, name):
     add_keys(acme.policy, "KEY-0001")
 
     assert_refused(pop(api(acme.admin), acme.policy, name), 400, INVALID)
@@ -191,7 +191,7 @@ def test_other_requests_take_no_notice(api, acme):
     assert not IdempotentResponse.objects.exists()
 
 
-def test_answers_are_forgotten_after_a_day(db, capsys):
+def test_idempotency_key_answers_are_forgotten_after_a_day(db, capsys):
     for hours in (23, 25):
         IdempotentResponse.objects.create(
             account_id=uuid4(),

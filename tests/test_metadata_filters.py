@@ -97,7 +97,7 @@ def rows(request, acme):
     return request.param, {str(row.pk): name for name, row in made.items()}
 
 
-def test_finds_what_has_these_values(acme, api, rows):
+def test_metadata_filter_finds_what_has_these_values(acme, api, rows):
     path, names = rows
     speaker = api(acme.admin)
 
@@ -111,7 +111,7 @@ def test_finds_what_has_these_values(acme, api, rows):
     assert not wrong
 
 
-def test_goes_with_pages_and_other_filters(acme, api, rows):
+def test_metadata_filter_goes_with_pages_and_other_filters(acme, api, rows):
     path, names = rows
 
     page = api(acme.admin).get(f"{path}?metadata[tags][]=a&status=ACTIVE&page[number]=1&page[size]=1").json()

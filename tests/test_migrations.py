@@ -77,7 +77,7 @@ def dangers_of(operation, large, migration):
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_are_one_line(app):
+def test_migrations_are_one_line(app):
     names = [name for (of, name), _ in all_migrations() if of == app]
     parents = {
         name: [parent for of, parent in migration.dependencies if of == app]
@@ -90,7 +90,7 @@ def test_are_one_line(app):
 
 
 @pytest.mark.parametrize("key", [key for key, _ in all_migrations()], ids="-".join)
-def test_say_in_their_name_what_they_do(key):
+def test_migrations_say_in_their_name_what_they_do(key):
     assert NAME.fullmatch(key[1])
     assert not re.search(r"auto|merge|squash|alter_|_and_more", key[1])
 
@@ -137,24 +137,24 @@ def migration_of(*operations, **attributes):
 
 
 @pytest.mark.parametrize("operation", UNSAFE.values(), ids=UNSAFE)
-def test_that_would_stop_somebody_are_found_out(operation):
+def test_migrations_that_would_stop_somebody_are_found_out(operation):
     assert len(list(dangers(migration_of(operation)))) == 1
 
 
 @pytest.mark.parametrize("operation", SAFE.values(), ids=SAFE)
-def test_that_stop_nobody_are_let_through(operation):
+def test_migrations_that_stop_nobody_are_let_through(operation):
     assert list(dangers(migration_of(operation))) == []
 
 
-def test_may_make_indexes_concurrently():
+def test_migrations_may_make_indexes_concurrently():
     assert list(dangers(migration_of(AddIndexOnline("key", INDEX), atomic=False))) == []
 
 
-def test_may_take_away_what_no_release_uses_any_more():
+def test_migrations_may_take_away_what_no_release_uses_any_more():
     assert list(dangers(migration_of(UNSAFE["no field"], old_code_has_gone=True))) == []
 
 
-def test_may_do_anything_to_a_table_that_they_make():
+def test_migrations_may_do_anything_to_a_table_that_they_make():
     table = migrations.CreateModel("Key", [("id", models.BigAutoField(primary_key=True))])
 
     assert list(dangers(migration_of(table, UNSAFE["index"], UNSAFE["constraint"]))) == []

@@ -46,7 +46,7 @@ class TestAccept:
             ("text/html, application/json", JSON),
         ],
     )
-    def test_chooses(self, api, acme, accept, media_type):
+    def test_accept_header_chooses(self, api, acme, accept, media_type):
         response = api(acme.admin).get("keys", Accept=accept)
 
         assert (response.status_code, response["Content-Type"]) == (200, f"{media_type}; charset=utf-8")
@@ -55,17 +55,17 @@ class TestAccept:
     @pytest.mark.parametrize(
         "accept", ["application/xml", "text/html", "text/plain", "json", "application/json;q=0", ","]
     )
-    def test_refuses(self, api, acme, accept):
+    def test_accept_header_refuses_invalid_input(self, api, acme, accept):
         response = api(acme.admin).get("keys", Accept=accept)
 
         assert_refused(response, 400, MIME_TYPE, early=True)
         assert response["Content-Type"] == f"{JSON_API}; charset=utf-8"
 
     @pytest.mark.parametrize(("suffix", "media_type"), [(".json", JSON), (".jsonapi", JSON_API)])
-    def test_may_be_said_by_the_address(self, api, acme, suffix, media_type):
+    def test_accept_header_may_be_said_by_the_address(self, api, acme, suffix, media_type):
         assert api(acme.admin).get(f"keys{suffix}")["Content-Type"] == f"{media_type}; charset=utf-8"
 
-    def test_holds_for_errors_too(self, api, acme):
+    def test_accept_header_holds_for_errors_too(self, api, acme):
         for path in ("keys/nothing", "nothing"):
             assert api(acme.admin).get(path, Accept=JSON)["Content-Type"] == f"{JSON}; charset=utf-8"
 
@@ -85,18 +85,18 @@ class TestContentType:
             "",
         ],
     )
-    def test_is_read_as_json(self, api, acme, content_type):
+    def test_content_type_is_read_as_json(self, api, acme, content_type):
         response = api(acme.admin).post("keys", key_document(acme.policy), content_type=content_type)
 
         assert response.status_code == 201
 
-    def test_of_another_kind_is_not_read(self, api, acme):
+    def test_content_type_of_another_kind_is_not_read(self, api, acme):
         response = api(acme.admin).post("keys", key_document(acme.policy), content_type="application/xml")
 
         assert_refused(response, 400, bad_request("is missing", "/data"))
 
     @pytest.mark.parametrize("content_type", ["vnd.api+json", "application", "application/", "a b/c"])
-    def test_that_is_none_is_refused(self, api, acme, content_type):
+    def test_content_type_that_is_none_is_refused(self, api, acme, content_type):
         response = api(acme.admin).post("keys", key_document(acme.policy), content_type=content_type)
 
         assert_refused(response, 400, MIME_TYPE, early=True)
@@ -122,7 +122,7 @@ class TestBody:
             b'{"data":' * 5_000,
         ],
     )
-    def test_that_is_no_json_is_refused_before_all_else(self, api, body):
+    def test_body_that_is_no_json_is_refused_before_all_else(self, api, body):
         response = api().post("/v1/accounts/nobody/keys", body)
 
         assert_refused(response, 400, INVALID_JSON, early=True)
@@ -149,7 +149,7 @@ class TestBody:
             (b'{"data": {"type": "keys", "attributes": {"key": ' + b"9" * 5_000 + b"}}}", None, None),
         ],
     )
-    def test_of_the_wrong_shape_is_refused(self, api, acme, body, detail, pointer):
+    def test_body_of_the_wrong_shape_is_refused(self, api, acme, body, detail, pointer):
         response = api(acme.admin).post("keys", body)
 
         assert response.status_code == 400
@@ -159,12 +159,12 @@ class TestBody:
         if pointer:
             assert_refused(response, 400, bad_request(detail, pointer))
 
-    def test_may_hold_no_nul(self, api, acme):
+    def test_body_may_hold_no_nul(self, api, acme):
         assert_refused(api(acme.admin).post("keys", key_document(acme.policy, "KEY\0-0001")), 400, NULL_BYTE)
         assert not Key.objects.exists()
 
     @pytest.mark.parametrize("name", ["attributes", "Attributes", "ATTRIBUTES"])
-    def test_names_are_compared_in_snake_case(self, api, acme, name):
+    def test_body_names_are_compared_in_snake_case(self, api, acme, name):
         document = key_document(acme.policy)
         document["data"][name] = document["data"].pop("attributes")
 
@@ -173,11 +173,11 @@ class TestBody:
 
 class TestAddress:
     @pytest.mark.parametrize("path", ["keys?policy=%ff", "keys/%ff", "%c3%28"])
-    def test_of_invalid_bytes_is_refused(self, api, acme, path):
+    def test_url_of_invalid_bytes_is_refused(self, api, acme, path):
         assert_refused(api(acme.admin).get(path), 400, BYTES, early=True)
 
     @pytest.mark.parametrize("path", ["keys?policy=%00", "keys/%00"])
-    def test_with_a_nul_is_refused(self, api, acme, path):
+    def test_url_with_a_nul_is_refused(self, api, acme, path):
         assert_refused(api(acme.admin).get(path), 400, NULL_BYTE, early=True)
 
     @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ class TestAddress:
             ("GET", "/v2/accounts/acme/keys"),
         ],
     )
-    def test_that_leads_nowhere(self, api, acme, method, path):
+    def test_url_that_leads_nowhere(self, api, acme, method, path):
         assert_refused(api(acme.admin).request(method, path), 404, ENDPOINT_NOT_FOUND, early=True)
 
-    def test_may_end_with_a_slash(self, api, acme):
+    def test_url_may_end_with_a_slash(self, api, acme):
         assert api(acme.admin).get("keys/").status_code == 200
 
     def test_head_is_get_without_a_body(self, api, acme):

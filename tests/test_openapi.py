@@ -12,6 +12,9 @@ from openapi_spec_validator import validate
 from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.jsonapi.openapi.routes import list_endpoints
 
+pytestmark = pytest.mark.without_database
+
+
 SHORT, LONG = "v1/", "v1/accounts/<str:account>/"
 ID = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
 
@@ -32,7 +35,7 @@ NAMES = [operation["operationId"] for _, _, operation in operations(DOCUMENT)]
 
 class TestDescription:
     @pytest.mark.parametrize("account", ["", "acme"])
-    def test_is_valid_openapi(self, client, settings, account):
+    def test_openapi_description_is_valid_openapi(self, client, settings, account):
         settings.ACCOUNT = account
 
         response = client.get("/openapi.json")
@@ -44,7 +47,7 @@ class TestDescription:
     @pytest.mark.parametrize(
         ("single_account", "shown", "hidden"), [(False, LONG, SHORT), (True, SHORT, LONG)], ids=["many", "single"]
     )
-    def test_has_every_route_and_no_other(self, single_account, shown, hidden):
+    def test_openapi_description_has_every_route_and_no_other(self, single_account, shown, hidden):
         known = set(routes(get_resolver()))
         # Most routes are there twice, with the account in front and without; one of them is shown.
         twins = {(hidden + route.removeprefix(shown), method) for route, method in known if route.startswith(shown)}
@@ -56,7 +59,7 @@ class TestDescription:
 
         assert described == known - twins
 
-    def test_leads_to_the_action_that_it_describes(self):
+    def test_openapi_description_leads_to_the_action_that_it_describes(self):
         wrong = []
         for endpoint in list_endpoints():
             callback = resolve(address(endpoint.path)).func
@@ -67,10 +70,10 @@ class TestDescription:
 
         assert wrong == []
 
-    def test_gives_every_operation_its_own_name(self):
+    def test_openapi_description_gives_every_operation_its_own_name(self):
         assert len(NAMES) == len(set(NAMES))
 
-    def test_describes_every_path_parameter(self):
+    def test_openapi_description_describes_every_path_parameter(self):
         wrong = [
             path
             for path, _, operation in operations(DOCUMENT)
@@ -80,7 +83,7 @@ class TestDescription:
 
         assert wrong == []
 
-    def test_describes_the_errors_that_every_request_can_have(self):
+    def test_openapi_description_describes_the_errors_that_every_request_can_have(self):
         wrong = [
             operation["operationId"]
             for _, _, operation in operations(DOCUMENT)
@@ -91,12 +94,12 @@ class TestDescription:
 
         assert wrong == []
 
-    def test_has_a_summary_without_placeholders(self):
+    def test_openapi_description_has_a_summary_without_placeholders(self):
         summaries = [operation["summary"] for _, _, operation in operations(DOCUMENT)]
 
         assert [summary for summary in summaries if not summary or "{" in summary] == []
 
-    def test_has_a_schema_and_fitting_examples_for_every_body(self):
+    def test_openapi_description_has_a_schema_and_fitting_examples_for_every_body(self):
         wrong = []
         for _, _, operation in operations(DOCUMENT):
             for content in contents(operation):
@@ -106,7 +109,7 @@ class TestDescription:
 
         assert wrong == []
 
-    def test_describes_every_filter(self):
+    def test_openapi_description_describes_every_filter(self):
         undescribed = []
         for endpoint in list_endpoints():
             if endpoint.action == "list" and (filterset := getattr(endpoint.view, "filterset_class", None)):
@@ -116,7 +119,7 @@ class TestDescription:
 
         assert undescribed == []
 
-    def test_states_who_has_each_permission(self):
+    def test_openapi_description_states_who_has_each_permission(self):
         wrong = [
             operation["operationId"]
             for path, method, operation in operations(DOCUMENT)
@@ -127,12 +130,12 @@ class TestDescription:
 
 
 class TestPage:
-    def test_shows_every_operation(self, client):
+    def test_openapi_page_shows_every_operation(self, client):
         page = client.get("/docs").content.decode()
 
         assert [name for name in NAMES if f'id="{name}"' not in page] == []
 
-    def test_needs_nothing_from_elsewhere(self, client):
+    def test_openapi_page_needs_nothing_from_elsewhere(self, client):
         response = client.get("/docs")
 
         assert response["Content-Security-Policy"].startswith("default-src 'self'")
@@ -142,7 +145,7 @@ class TestPage:
         assert [link for link in page.loaded if not link.startswith("/static/")] == []
         assert all(finders.find(link.removeprefix("/static/")) for link in page.loaded)
 
-    def test_has_ids_that_are_unique(self, client):
+    def test_openapi_page_has_ids_that_are_unique(self, client):
         found = re.findall(r' id="([^"]+)"', client.get("/docs").content.decode())
 
         assert len(found) == len(set(found))

@@ -27,22 +27,22 @@ class TestLimit:
     @pytest.mark.parametrize(
         ("query", "count"), [("", 10), ("?limit=1", 1), ("?limit=15", 12), ("?limit=100", 12), ("?limit=%2010", 10)]
     )
-    def test_lists_the_newest_first(self, reader, query, count):
+    def test_limited_list_lists_the_newest_first(self, reader, query, count):
         assert keys_of(reader.get(f"keys{query}")) == NEWEST_FIRST[:count]
 
-    def test_has_data_only(self, reader):
+    def test_limited_list_has_data_only(self, reader):
         assert set(reader.get("keys?limit=3").json()) == {"data"}
 
     @pytest.mark.parametrize(
         ("value", "got"),
         [("0", 0), ("-1", -1), ("101", 101), ("abc", 0), ("", 0), ("1e3", 0), ("9" * 25, int("9" * 25)), ("٣", 0)],
     )
-    def test_is_between_1_and_100(self, reader, value, got):
+    def test_limited_list_is_between_1_and_100(self, reader, value, got):
         detail = f"limit must be a number between 1 and 100 (got {got})"
 
         assert_refused(reader.get(f"keys?limit={value}"), 400, bad_request(detail, parameter="limit"))
 
-    def test_is_no_array(self, reader):
+    def test_limited_list_is_no_array(self, reader):
         detail = "limit must be a number between 1 and 100 (got 0)"
 
         assert_refused(reader.get("keys?limit[]=1"), 400, bad_request(detail, parameter="limit"))
@@ -50,16 +50,16 @@ class TestLimit:
 
 class TestOrder:
     @pytest.mark.parametrize("order", ["asc", "ASC"])
-    def test_can_be_turned_round(self, reader, order):
+    def test_order_can_be_turned_round(self, reader, order):
         assert keys_of(reader.get(f"keys?order={order}&limit=3")) == numbered(3)
 
-    def test_is_one_of_two(self, reader):
+    def test_order_is_one_of_two(self, reader):
         assert_refused(reader.get("keys?order=up"), 400, bad_request("order is invalid", parameter="order"))
 
 
 class TestNumbered:
     @pytest.mark.parametrize("brackets", [True, False])
-    def test_has_links(self, reader, brackets):
+    def test_numbered_page_has_links(self, reader, brackets):
         query = "page[size]=5&page[number]=2" if brackets else "page%5Bsize%5D=5&page%5Bnumber%5D=2"
 
         response = reader.get(f"keys?{query}")
@@ -76,22 +76,22 @@ class TestNumbered:
         }
 
     @pytest.mark.parametrize(("number", "prev", "next"), [(1, False, True), (3, True, False), (4, False, False)])
-    def test_has_no_neighbours_at_the_ends(self, reader, number, prev, next):
+    def test_numbered_page_has_no_neighbours_at_the_ends(self, reader, number, prev, next):
         links = reader.get(f"keys?page[number]={number}&page[size]=5").json()["links"]
 
         assert (links["prev"] is not None, links["next"] is not None) == (prev, next)
 
-    def test_has_no_end(self, reader):
+    def test_numbered_page_has_no_end(self, reader):
         assert keys_of(reader.get("keys?page[number]=1000000")) == []
         assert keys_of(reader.get(f"keys?page[number]={'9' * 30}")) == []
 
-    def test_of_nothing(self, api, acme):
+    def test_numbered_page_of_nothing(self, api, acme):
         links = api(acme.admin).get("keys?page[number]=1").json()["links"]
 
         assert links["meta"] == {"pages": 0, "count": 0}
         assert links["last"] == links["first"]
 
-    def test_keeps_other_parameters_but_credentials(self, reader, acme):
+    def test_numbered_page_keeps_other_parameters_but_credentials(self, reader, acme):
         response = reader.get(f"keys?policy={acme.policy.pk}&auth=a&token=b&page[number]=1&page[size]=5")
 
         query = dict(parse_qsl(urlsplit(response.json()["links"]["next"]).query))
@@ -111,12 +111,12 @@ class TestNumbered:
             ("page[foo]=2", "page must be an object containing a cursor or number and optional size", "page"),
         ],
     )
-    def test_refuses(self, reader, query, detail, parameter):
+    def test_numbered_page_refuses_invalid_input(self, reader, query, detail, parameter):
         assert_refused(reader.get(f"keys?{query}"), 400, bad_request(detail, parameter=parameter))
 
 
 class TestCursor:
-    def test_walks_to_the_end(self, reader):
+    def test_cursor_page_walks_to_the_end(self, reader):
         address, walked, pages = "keys?page[cursor]=&page[size]=5", [], 0
 
         while address:
@@ -127,7 +127,7 @@ class TestCursor:
 
         assert (walked, pages) == (NEWEST_FIRST, 3)
 
-    def test_size_alone_is_the_first_page(self, reader):
+    def test_cursor_page_size_alone_is_the_first_page(self, reader):
         response = reader.get("keys?page[size]=12")
 
         assert keys_of(response) == NEWEST_FIRST
@@ -136,28 +136,28 @@ class TestCursor:
             "next": None,
         }
 
-    def test_wins_over_a_number(self, reader):
+    def test_cursor_page_wins_over_a_number(self, reader):
         assert "meta" not in reader.get("keys?page[cursor]=&page[number]=2").json()["links"]
 
-    def test_goes_the_other_way(self, reader):
+    def test_cursor_page_goes_the_other_way(self, reader):
         response = reader.get("keys?order=asc&page[cursor]=&page[size]=5")
 
         assert keys_of(response) == numbered(5)
         assert keys_of(reader.get(response.json()["links"]["next"])) == numbered(10)[5:]
 
-    def test_goes_on_when_its_key_was_popped(self, reader, acme, audit):
+    def test_cursor_page_goes_on_when_its_key_was_popped(self, reader, acme, audit):
         address = reader.get("keys?order=asc&page[size]=5").json()["links"]["next"]
         for _ in range(6):
             acme.policy.pool.pop(audit)
 
         assert keys_of(reader.get(address)) == numbered(11)[6:]
 
-    def test_that_no_row_can_have_leads_nowhere(self, reader):
+    def test_cursor_page_that_no_row_can_have_leads_nowhere(self, reader):
         response = reader.get(f"keys?page[cursor]={uuid4()}")
 
         assert (keys_of(response), response.json()["links"]["next"]) == ([], None)
 
-    def test_is_an_id(self, reader):
+    def test_cursor_page_is_an_id(self, reader):
         detail = 'page cursor must be a valid UUID (got "foo")'
 
         assert_refused(reader.get("keys?page[cursor]=foo"), 400, bad_request(detail, parameter="page[cursor]"))
@@ -167,7 +167,7 @@ class TestCursor:
 
 
 class TestFilters:
-    def test_by_policy_and_product(self, api, acme):
+    def test_filters_by_policy_and_product(self, api, acme):
         other = make_policy(acme.another_product(), use_pool=True)
         add_keys(acme.policy, "KEY-0001")
         add_keys(other, "KEY-0002")
@@ -194,21 +194,21 @@ class TestFilters:
         assert keys_of(reader.get(f"{product}&policy={empty.pk}")) == []
 
     @pytest.mark.parametrize("value", [str(UUID(int=0)), "foo"])
-    def test_by_something_unknown_finds_nothing(self, reader, value):
+    def test_filters_by_something_unknown_finds_nothing(self, reader, value):
         assert keys_of(reader.get(f"keys?policy={value}")) == []
 
     @pytest.mark.parametrize("query", ["policy=", "policy[]=x", "policy[a]=x", "unknown=1", "sort=key", "include=x"])
-    def test_that_say_nothing_are_ignored(self, reader, query):
+    def test_filters_that_say_nothing_are_ignored(self, reader, query):
         assert len(keys_of(reader.get(f"keys?{query}&limit=100"))) == 12
 
 
 class TestSight:
-    def test_of_another_account_is_nothing(self, reader, rival):
+    def test_list_in_sight_of_another_account_is_nothing(self, reader, rival):
         add_keys(rival.policy, "RIVAL-0001")
 
         assert keys_of(reader.get("keys?limit=100")) == NEWEST_FIRST
 
-    def test_of_a_product_is_its_own(self, api, acme):
+    def test_list_in_sight_of_a_product_is_its_own(self, api, acme):
         other = acme.another_product()
         add_keys(make_policy(other, use_pool=True), "KEY-0002")
         add_keys(acme.policy, "KEY-0001")
@@ -216,15 +216,15 @@ class TestSight:
         assert keys_of(api(acme.product).get("keys")) == ["KEY-0001"]
 
     @pytest.mark.parametrize("role", ["license", "user"])
-    def test_is_refused_to_licenses_and_users(self, api, acme, role):
+    def test_list_in_sight_is_refused_to_licenses_and_users(self, api, acme, role):
         assert_refused(api(acme.bearer(role)).get("keys"), 403, lacks_permission(role))
 
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only", "product"])
-    def test_is_given_to(self, api, acme, role):
+    def test_list_in_sight_is_given_to(self, api, acme, role):
         assert api(acme.bearer(role)).get("keys").status_code == 200
 
 
-def test_costs_one_statement_whatever_its_length(reader, django_assert_num_queries):
+def test_list_costs_one_statement_whatever_its_length(reader, django_assert_num_queries):
     reader.get("keys")
 
     with django_assert_num_queries(2):  # one for the bearer

@@ -129,14 +129,14 @@ def with_real_ids(value, ids, chance):
 @pytest.mark.postgresql
 @allowed.parametrize()
 @made_up
-def test_answers_as_described(case, world, bearers):
+def test_api_answers_as_described(case, world, bearers):
     send(case, world, bearers)
 
 
 @pytest.mark.postgresql
 @refused.parametrize()
 @made_up
-def test_answers_as_described_to_what_is_wrong(case, world, bearers):
+def test_api_answers_as_described_to_what_is_wrong(case, world, bearers):
     send(case, world, bearers)
 
 

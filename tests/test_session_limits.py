@@ -58,7 +58,7 @@ def error_of(state, kind=OperationalError):
     ],
     ids=lambda value: getattr(value.__cause__, "sqlstate", str(value)) if isinstance(value, Exception) else None,
 )
-def test_tell_what_can_be_tried_again_from_what_is_broken(error, timeout, unavailable):
+def test_errors_tell_what_can_be_tried_again_from_what_is_broken(error, timeout, unavailable):
     assert (is_timeout(error), is_unavailable(error)) == (timeout, unavailable)
 
 

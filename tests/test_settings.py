@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.without_database
+
+
 ROOT = Path(__file__).parent.parent
 GOOD = {"SECRET_KEY": "secret", "ALLOWED_HOSTS": "example.test", "DATABASE_URL": "sqlite:///db.sqlite3"}
 
@@ -25,7 +28,7 @@ def start(program="import keygen_site.settings", **environment):
     return outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-def test_start_with_what_matters():
+def test_settings_start_with_what_matters():
     assert start(**GOOD) == (True, "")
 
 
@@ -43,7 +46,7 @@ def test_debugging_needs_nothing():
     assert start(DEBUG="true") == (True, "")
 
 
-def test_names_all_that_is_missing():
+def test_settings_names_all_that_is_missing():
     started, said = start()
 
     assert not started
@@ -70,14 +73,14 @@ def test_names_all_that_is_missing():
         ("EMAIL_URL", "pigeon://home"),
     ],
 )
-def test_names_what_is_malformed(name, value):
+def test_settings_names_what_is_malformed(name, value):
     started, said = start(**GOOD | {name: value})
 
     assert not started
     assert name in said
 
 
-def test_are_all_explained():
+def test_settings_are_all_explained():
     source = (ROOT / "keygen_site" / "settings.py").read_text()
     names = set(re.findall(r'(?:env\.\w+\(|require\(env\.\w+,)\s*"([A-Z_]+)"', source))
 

@@ -12,6 +12,9 @@ from accounts.api.base import APIViewSet
 from accounts.roles import ALLOWED_ROLES
 from keygen_site.jsonapi.viewsets import BaseViewSet
 
+pytestmark = pytest.mark.without_database
+
+
 ROOT = Path(__file__).parent.parent
 # From the lowest package to the highest: each may import those before it.
 PACKAGES = ("keygen_site", "accounts", "licensing", "pools")

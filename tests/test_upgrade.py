@@ -84,7 +84,7 @@ def plain(value):
     return bytes(value) if isinstance(value, memoryview) else value
 
 
-def test_keeps_all_that_is_there_at_every_step(another_database, audit):
+def test_upgrade_keeps_all_that_is_there_at_every_step(another_database, audit):
     apps = migrate(*FIRST)
     fill(apps)
     early = contents(apps)
@@ -113,7 +113,7 @@ def applied():
     return [key for key in MigrationRecorder(connection).applied_migrations() if key[0] in APPS]
 
 
-def test_can_be_taken_again_from_where_it_stopped(another_database):
+def test_upgrade_can_be_taken_again_from_where_it_stopped(another_database):
     migrate(*FIRST)
     first, *_ = steps()
     migrate(first)
@@ -155,7 +155,7 @@ def no_index(transactional_db):
 
 @pytest.mark.usefixtures("no_index")
 class TestIndex:
-    def test_is_made_and_dropped_again(self):
+    def test_index_is_made_and_dropped_again(self):
         add, remove = AddIndexOnline("key", INDEX), RemoveIndexOnline("key", INDEX.name)
 
         apply(add)
@@ -168,14 +168,14 @@ class TestIndex:
         assert INDEX.name not in indexes()
 
     @pytest.mark.postgresql
-    def test_is_made_once(self):
+    def test_index_is_made_once(self):
         apply(AddIndexOnline("key", INDEX))
         apply(AddIndexOnline("key", INDEX))
 
         assert INDEX.name in indexes()
 
     @pytest.mark.postgresql
-    def test_is_made_anew_where_it_broke_off(self, acme):
+    def test_index_is_made_anew_where_it_broke_off(self, acme):
         def write():
             Key.objects.create(account=acme.account, policy=acme.policy, key="SOME-KEY")
 
@@ -195,7 +195,7 @@ class TestIndex:
             assert cursor.fetchone() == (True,)
 
     @pytest.mark.postgresql
-    def test_waits_longer_than_others_may(self, acme, monkeypatch):
+    def test_index_waits_longer_than_others_may(self, acme, monkeypatch):
         """For transactions that are older than it, which hold nobody up."""
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '100ms'")
@@ -211,7 +211,7 @@ class TestIndex:
         assert INDEX.name in indexes()
 
     @pytest.mark.postgresql
-    def test_needs_to_be_outside_of_a_transaction(self):
+    def test_index_needs_to_be_outside_of_a_transaction(self):
         state = ProjectState.from_apps(Key._meta.apps)
         after = state.clone()
         operation = AddIndexOnline("key", INDEX)

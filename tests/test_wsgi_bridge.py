@@ -78,7 +78,7 @@ def answering(body=b"answer"):
 
 
 class TestRequest:
-    def test_has_the_path_as_it_was_sent(self):
+    def test_request_has_the_path_as_it_was_sent(self):
         application = answering()
 
         ask(application, scope_of(b"/a%2Fb/%C3%A9%ff", b"q=%2F"))
@@ -88,7 +88,7 @@ class TestRequest:
         assert environ["PATH_INFO"].encode("latin-1") == b"/a/b/\xc3\xa9\xff"
         assert (environ["QUERY_STRING"], environ["REMOTE_ADDR"]) == ("q=%2F", "192.0.2.1")
 
-    def test_has_its_headers_but_those_that_would_pass_for_others(self):
+    def test_request_has_its_headers_but_those_that_would_pass_for_others(self):
         application = answering()
         headers = [
             (b"content-type", b"text/plain"),
@@ -107,7 +107,7 @@ class TestRequest:
         assert (environ["HTTP_X_FORWARDED_FOR"], environ["HTTP_ACCEPT"]) == ("192.0.2.7", "a/b,c/d")
         assert environ["HTTP_KEYGEN_REFERENCE"].encode("latin-1").decode() == "é"
 
-    def test_is_read_as_it_comes(self):
+    def test_request_is_read_as_it_comes(self):
         def application(environ, start_response):
             start_response("200 OK", [])
             stream = environ["wsgi.input"]
@@ -117,7 +117,7 @@ class TestRequest:
 
         assert peer.content == b"abc|de\n|fgh"
 
-    def test_that_is_cut_off_is_an_error_of_reading(self):
+    def test_request_that_is_cut_off_is_an_error_of_reading(self):
         outcome = []
 
         def application(environ, start_response):
@@ -132,12 +132,12 @@ class TestRequest:
 
         assert len(outcome) == 1
 
-    def test_of_another_protocol_is_not_answered(self):
+    def test_request_of_another_protocol_is_not_answered(self):
         assert ask(answering(), {"type": "websocket"}).sent == []
 
 
 class TestAnswer:
-    def test_of_one_block_is_two_messages(self):
+    def test_response_of_one_block_is_two_messages(self):
         peer = ask(answering())
 
         assert peer.sent == [
@@ -150,7 +150,7 @@ class TestAnswer:
         ]
 
     @pytest.mark.parametrize("blocks", [[], [b""], [b"a", b"b"], [b"a", b"b", b"c"]])
-    def test_of_any_number_of_blocks_is_all_of_them(self, blocks):
+    def test_response_of_any_number_of_blocks_is_all_of_them(self, blocks):
         def application(environ, start_response):
             start_response("200 OK", [])
             yield from blocks
@@ -161,7 +161,7 @@ class TestAnswer:
         assert [message["type"] for message in peer.sent].count("http.response.start") == 1
         assert [message["more_body"] for message in peer.sent[1:]] == [True] * (len(peer.sent) - 2) + [False]
 
-    def test_is_made_and_closed_in_one_thread(self):
+    def test_response_is_made_and_closed_in_one_thread(self):
         threads = []
 
         class Blocks:
@@ -185,7 +185,7 @@ class TestAnswer:
         assert len(set(threads)) == 1
         assert threads[0] is not threading.main_thread()
 
-    def test_ends_when_the_client_is_gone(self):
+    def test_response_ends_when_the_client_is_gone(self):
         made, closed = [], []
 
         class Blocks:
@@ -207,7 +207,7 @@ class TestAnswer:
         assert closed == [True]
         assert not any(message.get("more_body") is False for message in peer.sent)
 
-    def test_that_fails_is_the_servers_to_tell_and_the_thread_goes_on(self):
+    def test_response_that_fails_is_the_servers_to_tell_and_the_thread_goes_on(self):
         def application(environ, start_response):
             if environ["PATH_INFO"] == "/fails":
                 raise RuntimeError("no answer")

@@ -1,13 +1,15 @@
-"""The server as README runs it, on a database of its own, for tests that need a real connection."""
+"""The server as in README, on a database of its own, for tests that need a real connection."""
 
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -42,15 +44,10 @@ class LiveServer:
 
 @contextmanager
 def live_server(folder: Path) -> Iterator[LiveServer]:
-    """Run a `LiveServer` with one worker and with a database in a folder, until the context ends."""
-    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
-
-    def manage(*arguments: str) -> str:
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
-
-    manage("migrate", "--verbosity", "0")
-    token = manage("create_account", "acme", "ann@acme.test").strip()
+    """Run a `LiveServer` with one worker and with a new database in a folder, until the context ends."""
+    database, token = _new_database()
+    (folder / "live.sqlite3").write_bytes(database)
+    environment = _environment(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,6 +60,25 @@ def live_server(folder: Path) -> Iterator[LiveServer]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def _environment(folder: Path | str) -> dict[str, str]:
+    return {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
+
+
+@cache
+def _new_database() -> tuple[bytes, str]:
+    """The content of a migrated database with the account `acme`, and the token of its admin."""
+    with tempfile.TemporaryDirectory(prefix="live-") as folder:
+
+        def manage(*arguments: str) -> str:
+            command = [sys.executable, "manage.py", *arguments]
+            environment = _environment(folder)
+            return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+        manage("migrate", "--verbosity", "0")
+        token = manage("create_account", "acme", "ann@acme.test").strip()
+        return (Path(folder) / "live.sqlite3").read_bytes(), token
 
 
 def wait_for(port: int) -> None:

@@ -12,7 +12,7 @@ PASSWORD = "open sesame"
 
 @pytest.fixture
 def sign_in(api):
-    """`sign_in(email, password)` asks Acme for a token."""
+    """`sign_in(email, password)` requests a token from Acme."""
 
     def request(email, password=PASSWORD, data=None, **headers):
         return api().post("tokens", data, Authorization=basic(email, password), **headers)
@@ -47,7 +47,7 @@ def hashed(monkeypatch):
 
 @pytest.fixture
 def mailbox(settings, monkeypatch):
-    """Messages that were sent, within the request instead of in a thread."""
+    """The messages sent. They are sent within the request, not in a background thread."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
     mail.outbox = []
@@ -81,7 +81,7 @@ def people(acme, joe, held_license):
 
 @pytest.fixture
 def bearers(acme, joe, held_license):
-    """Whom a token may speak for, by a name. Joe's license is of Acme's product; Eve has none."""
+    """Bearers of tokens by name. Joe's license is of Acme's product; Eve has none."""
     return {
         "admin": acme.admin,
         "another admin": acme.user("admin", email="second@acme.test"),

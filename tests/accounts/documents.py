@@ -1,10 +1,10 @@
-"""Requests about accounts, people and tokens."""
+"""Request documents for accounts, users and tokens."""
 
 import base64
 
 
 def basic(user, password="", colon=":"):
-    """The value of an Authorization header by HTTP's Basic scheme."""
+    """Return the value of an Authorization header of the Basic scheme."""
     return "Basic " + base64.b64encode(f"{user}{colon}{password}".encode()).decode()
 
 
@@ -13,7 +13,7 @@ def user_document(**attributes):
 
 
 def token_document(bearer=None, **attributes):
-    """The document that makes a token, by itself or for a bearer: `("products", id)`."""
+    """Return a document that creates a token, for the caller or for a bearer such as `("products", id)`."""
     data = {"type": "tokens", "attributes": attributes}
     if bearer:
         data["relationships"] = {"bearer": {"data": {"type": bearer[0], "id": str(bearer[1])}}}

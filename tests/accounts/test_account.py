@@ -62,7 +62,7 @@ def of_bearer(acme, held_license, role):
 
 class TestShow:
     @pytest.mark.parametrize("role", ROLES)
-    def test_is_for(self, api, acme, held_license, role):
+    def test_showing_an_account_is_for_permitted_roles(self, api, acme, held_license, role):
         response = api(of_bearer(acme, held_license, role)).get("/v1/accounts/acme")
 
         if role in ("license", "user"):
@@ -70,7 +70,7 @@ class TestShow:
         else:
             assert response.json()["data"]["id"] == str(acme.account.pk)
 
-    def test_shows_the_account_and_its_public_keys(self, acme):
+    def test_showing_an_account_shows_the_account_and_its_public_keys(self, acme):
         data = API(acme.admin_token).get("/v1/accounts/acme/").json()["data"]
 
         path, moment = f"/v1/accounts/{acme.account.pk}", data["attributes"]["created"]
@@ -94,17 +94,17 @@ class TestShow:
         for kind in ("rsa2048", "ecdsa"):
             assert texts[kind].startswith("-----BEGIN PUBLIC KEY-----\n")
 
-    def test_is_not_for_bearers_of_another_account(self, acme, rival):
+    def test_showing_an_account_is_not_for_bearers_of_another_account(self, acme, rival):
         invalid = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
         assert_refused(API(rival.admin_token).get("/v1/accounts/acme"), UNAUTHORIZED, invalid)
 
-    def test_knows_no_other_name(self, acme):
+    def test_showing_an_account_knows_no_other_name(self, acme):
         response = API(acme.admin_token).get("/v1/accounts/ACME")
 
         assert_refused(response, NOT_FOUND, not_found("account", "ACME"))
 
     @pytest.mark.parametrize("status", ["PAUSED", "CANCELED"])
-    def test_works_while_the_account_is_not_active(self, acme, status):
+    def test_showing_an_account_works_while_the_account_is_not_active(self, acme, status):
         acme.account.status = status
         acme.account.save()
 
@@ -116,7 +116,7 @@ class TestShow:
 class TestUpdate:
     @each_row("role", ROLES)
     @each_row("method", ["patch", "put"])
-    def test_is_for(self, api, acme, held_license, method, role):
+    def test_changing_an_account_is_for_permitted_roles(self, api, acme, held_license, method, role):
         asking = api(of_bearer(acme, held_license, role))
 
         # What is wrong with a document is only told to those who may send one.
@@ -129,7 +129,7 @@ class TestUpdate:
         else:
             assert_refused(response, FORBIDDEN, lacks_permission(role))
 
-    def test_changes_the_account(self, acme):
+    def test_changing_an_account_changes_the_account(self, acme):
         document = account_document(name="Rockets", slug="rockets", protected=False, apiVersion="1.3")
 
         response = API(acme.admin_token).patch("/v1/accounts/acme", document)
@@ -155,7 +155,7 @@ class TestUpdate:
             ),
         ],
     )
-    def test_looks_at_the_document(self, acme, attributes, error):
+    def test_changing_an_account_looks_at_the_document(self, acme, attributes, error):
         assert_refused(API(acme.admin_token).patch("/v1/accounts/acme", account_document(**attributes)), BAD, error)
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class TestUpdate:
             ("name", "n" * 256, "is too long (maximum is 255 characters)", "NAME_TOO_LONG"),
         ],
     )
-    def test_refuses(self, acme, rival, name, value, detail, code):
+    def test_changing_an_account_refuses_invalid_input(self, acme, rival, name, value, detail, code):
         response = API(acme.admin_token).patch("/v1/accounts/acme", account_document(**{name: value}))
 
         error = unprocessable("accounts", detail, code, f"/data/attributes/{name}")
@@ -193,7 +193,7 @@ def test_nobody_deletes_an_account(api, acme, held_license, role):
 class TestMe:
     @each_row("role", ROLES)
     @each_row("status", ["SUBSCRIBED", "CANCELED"])
-    def test_is_the_bearer(self, api, acme, held_license, role, status):
+    def test_me_is_the_bearer(self, api, acme, held_license, role, status):
         bearer = of_bearer(acme, held_license, role)
         acme.account.status = status
         acme.account.save()
@@ -207,7 +207,7 @@ class TestMe:
         assert profile.json()["meta"] == {"tokenId": profile["Keygen-Token"]}
 
     @pytest.mark.parametrize("path", ["me", "profile"])
-    def test_is_nobody_without_a_credential(self, acme, path):
+    def test_me_is_nobody_without_a_credential(self, acme, path):
         assert_refused(API().get(path), UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 
@@ -228,7 +228,7 @@ class TestSignUp:
     def open_server(self, settings, db):
         settings.SIGN_UP = True
 
-    def test_makes_an_account_with_admins_who_can_sign_in(self):
+    def test_sign_up_makes_an_account_with_admins_who_can_sign_in(self):
         bob = {"email": "bob@rockets.example.com", "firstName": "Bob", "role": "admin"}
 
         response = API().post(
@@ -248,7 +248,7 @@ class TestSignUp:
         token = API(account="rockets").post("tokens", Authorization=basic(ANN["email"], PASSWORD))
         assert token.status_code == 201
 
-    def test_takes_a_plan_and_a_credential_for_nothing(self):
+    def test_sign_up_takes_a_plan_and_a_credential_for_nothing(self):
         document = new_account(ANN)
         plan = {"data": {"type": "plans", "id": "01a208a6-c29c-7411-a5e2-cf6ed62a82f5"}}
         document["data"]["relationships"]["plan"] = plan
@@ -263,12 +263,12 @@ class TestSignUp:
             ("foo_bar@outlook.com", "foo_bar", "foo-bar"),
         ],
     )
-    def test_finds_a_name(self, email, name, slug):
+    def test_sign_up_finds_a_name(self, email, name, slug):
         attributes = API().post("/v1/accounts", new_account({"email": email})).json()["data"]["attributes"]
 
         assert (attributes["name"], attributes["slug"]) == (name, slug)
 
-    def test_finds_another_name_where_that_is_taken(self):
+    def test_sign_up_finds_another_name_where_that_is_taken(self):
         for _ in range(2):
             response = API().post("/v1/accounts", new_account(ANN))
 
@@ -290,7 +290,7 @@ class TestSignUp:
             ),
         ],
     )
-    def test_looks_at_the_document(self, document, error):
+    def test_sign_up_looks_at_the_document(self, document, error):
         assert_refused(API().post("/v1/accounts", document), BAD, error)
 
     @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ class TestSignUp:
             ({**ANN, "password": "12345"}, "ADMINS_PASSWORD_TOO_SHORT"),
         ],
     )
-    def test_makes_no_account_without_good_admins(self, admin, code):
+    def test_sign_up_makes_no_account_without_good_admins(self, admin, code):
         response = API().post("/v1/accounts", new_account(ANN | {"email": "bob@acme.test"}, admin))
 
         assert response.status_code == 422
@@ -308,7 +308,7 @@ class TestSignUp:
         assert not Account.objects.exists()
 
     @pytest.mark.parametrize("setting", [{"SIGN_UP": False}, {"ACCOUNT": "acme"}])
-    def test_is_for_servers_that_are_open(self, settings, setting):
+    def test_sign_up_is_for_servers_that_are_open(self, settings, setting):
         for name, value in setting.items():
             setattr(settings, name, value)
 

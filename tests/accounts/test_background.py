@@ -45,8 +45,8 @@ def run(how, name):
 
 @pytest.mark.parametrize("how", ["exit", "fork"])
 class TestRunInBackground:
-    def test_is_finished_before_the_process_ends(self, how):
+    def test_run_in_background_is_finished_before_the_process_ends(self, how):
         assert run(how, "finish").stdout == "finished after the main thread\n"
 
-    def test_does_not_keep_the_process_for_longer_than_a_limit(self, how):
+    def test_run_in_background_does_not_keep_the_process_for_longer_than_a_limit(self, how):
         assert run(how, "hang").stderr == "__main__.hang was given up at exit: it took longer than 0.01 seconds\n"

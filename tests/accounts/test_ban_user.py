@@ -30,13 +30,13 @@ DELETES = [
 
 class TestDelete:
     @each_row(("who", "whom", "answer"), DELETES)
-    def test_is_for(self, api, people, who, whom, answer):
+    def test_deleting_a_user_is_for_permitted_roles(self, api, people, who, whom, answer):
         response = api(people[who]).delete(f"users/{people[whom].pk}")
 
         assert_answered(response, answer, people[whom])
         assert User.objects.filter(pk=people[whom].pk).exists() == (answer != 204)
 
-    def test_takes_tokens_and_licenses_along(self, api, acme, joe, held_license):
+    def test_deleting_a_user_takes_tokens_and_licenses_along(self, api, acme, joe, held_license):
         text = token_of(joe)
 
         api(acme.admin).delete("users/joe@acme.test")
@@ -45,7 +45,7 @@ class TestDelete:
         assert not Token.objects.filter(bearer_id=joe.pk).exists()
         assert not acme.account.licenses.filter(pk=held_license.pk).exists()
 
-    def test_leaves_an_admin(self, api, acme):
+    def test_deleting_a_user_leaves_an_admin(self, api, acme):
         response = api(acme.admin).delete(f"users/{acme.admin.pk}")
 
         assert_refused(response, UNPROCESSABLE, LAST_ADMIN)
@@ -74,7 +74,7 @@ BANS = [
 
 class TestBan:
     @each_row(("who", "whom", "answer"), BANS)
-    def test_is_for(self, api, people, who, whom, answer):
+    def test_ban_is_for_permitted_roles(self, api, people, who, whom, answer):
         response = api(people[who]).post(f"users/{people[whom].pk}/actions/ban")
 
         assert_answered(response, answer, people[whom])
@@ -82,7 +82,7 @@ class TestBan:
         assert bool(people[whom].banned) == (answer == 200)
 
     @each_row(("who", "whom", "answer"), BANS)
-    def test_ends_by(self, api, people, who, whom, answer):
+    def test_ban_is_lifted_by_permitted_roles(self, api, people, who, whom, answer):
         if who != whom:
             people[whom].ban()
 
@@ -92,7 +92,7 @@ class TestBan:
             answer = {"title": "Access denied", "detail": "User is banned", "code": "USER_BANNED"}
         assert_answered(response, answer, people[whom])
 
-    def test_twice_is_one(self, api, acme, joe):
+    def test_ban_twice_is_one(self, api, acme, joe):
         admin = api(acme.admin)
         admin.post(f"users/{joe.pk}/actions/ban")
 

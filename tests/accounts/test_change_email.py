@@ -42,7 +42,7 @@ CHANGES = [
 class TestEnds:
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize(("attributes", "ends"), CHANGES)
-    def test_tokens(self, acme, joe, way, attributes, ends):
+    def test_another_email_ends_tokens(self, acme, joe, way, attributes, ends):
         text = token_of(joe)
         if way is by_api_of_an_admin and "first_name" in attributes:
             attributes = {"firstName": "Joe"}
@@ -52,7 +52,7 @@ class TestEnds:
         assert API(text).get("me").status_code == (401 if ends else 200)
 
     @pytest.mark.parametrize(("attributes", "ends"), CHANGES)
-    def test_sessions(self, acme, attributes, ends):
+    def test_another_email_ends_sessions(self, acme, attributes, ends):
         person = staff(acme, email="joe@acme.test", role="user", password=PASSWORD)
         client = signed_in(person)
         assert client.get(page("index")).status_code == 200
@@ -90,7 +90,7 @@ class TestEnds:
 
 class TestMail:
     @pytest.mark.parametrize("way", WAYS)
-    def test_goes_to_the_old_address(self, acme, joe, mailbox, django_capture_on_commit_callbacks, way):
+    def test_mail_goes_to_the_old_address(self, acme, joe, mailbox, django_capture_on_commit_callbacks, way):
         with django_capture_on_commit_callbacks(execute=True):
             way(acme, joe, email=NEW)
 
@@ -100,13 +100,13 @@ class TestMail:
         assert NEW not in message.body
 
     @pytest.mark.parametrize("attributes", [{"email": "Joe@ACME.test"}, {"password": "another one"}])
-    def test_is_sent_for_nothing_else(self, joe, mailbox, django_capture_on_commit_callbacks, attributes):
+    def test_mail_is_sent_for_nothing_else(self, joe, mailbox, django_capture_on_commit_callbacks, attributes):
         with django_capture_on_commit_callbacks(execute=True):
             change_user(joe, attributes)
 
         assert mailbox == []
 
-    def test_is_not_sent_when_the_change_is_refused(self, acme, joe, mailbox, django_capture_on_commit_callbacks):
+    def test_mail_is_not_sent_when_the_change_is_refused(self, acme, joe, mailbox, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks(execute=True):
             response = API(acme.admin_token).patch(f"users/{joe.pk}", user_document(email=acme.admin.email))
 
@@ -122,7 +122,7 @@ class TestMail:
         joe.refresh_from_db()
         assert (joe.email, mail.outbox) == (NEW, [])
 
-    def test_names_are_not_escaped(self, acme, joe, mailbox, django_capture_on_commit_callbacks):
+    def test_mail_names_are_not_escaped(self, acme, joe, mailbox, django_capture_on_commit_callbacks):
         acme.account.name = "Rock & Roll"
         acme.account.save()
 
@@ -131,7 +131,7 @@ class TestMail:
 
         assert "Rock & Roll" in mailbox[0].body
 
-    def test_reaches_superusers_who_have_no_account(self, db, mailbox, django_capture_on_commit_callbacks):
+    def test_mail_reaches_superusers_who_have_no_account(self, db, mailbox, django_capture_on_commit_callbacks):
         with django_capture_on_commit_callbacks(execute=True):
             change_user(superuser(), {"email": NEW})
 

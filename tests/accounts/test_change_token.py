@@ -55,7 +55,7 @@ CHANGES = [
 
 class TestChange:
     @each_row(("who", "whose", "answer", "other"), CHANGES)
-    def test_regenerates(self, api, bearers, who, whose, answer, other):
+    def test_token_regenerates(self, api, bearers, who, whose, answer, other):
         token, text = Token.generate(bearers[whose])
 
         response = api(bearers[who]).put(f"tokens/{token.pk}")
@@ -70,7 +70,7 @@ class TestChange:
             assert API(text).get("me").status_code == 200
 
     @each_row(("who", "whose", "other", "answer"), CHANGES)
-    def test_revokes(self, api, bearers, who, whose, other, answer):
+    def test_token_revokes(self, api, bearers, who, whose, other, answer):
         token, text = Token.generate(bearers[whose])
 
         response = api(bearers[who]).delete(f"tokens/{token.pk}")
@@ -96,7 +96,7 @@ class TestChange:
 
         assert_refused(response, NOT_FOUND, not_found("token", token.pk))
 
-    def test_regenerates_the_one_in_use(self, acme):
+    def test_token_regenerates_the_one_in_use(self, acme):
         text = token_of(acme.product)
 
         response = API(text).put("tokens")
@@ -115,7 +115,7 @@ class TestChange:
         assert_refused(response, NOT_FOUND, error)
 
     @pytest.mark.parametrize(("expiry", "days"), [(None, None), (timedelta(days=1), 14), (timedelta(days=900), 14)])
-    def test_renews_an_expiry_to_two_weeks(self, api, acme, expiry, days):
+    def test_token_renews_an_expiry_to_two_weeks(self, api, acme, expiry, days):
         token, _ = Token.generate(acme.product, expiry=expiry and timezone.now() + expiry)
 
         api(acme.admin).put(f"tokens/{token.pk}")
@@ -123,7 +123,7 @@ class TestChange:
         token.refresh_from_db()
         assert (token.expiry and round((token.expiry - timezone.now()) / timedelta(days=1))) == days
 
-    def test_has_no_patch(self, api, acme):
+    def test_token_has_no_patch(self, api, acme):
         token = Token.objects.get(account=acme.account)
 
         assert api(acme.admin).patch(f"tokens/{token.pk}").status_code == 404

@@ -29,7 +29,7 @@ def operators(acme, everyone):
 
 
 class TestTable:
-    def test_of_all_operators_and_people(self, everyone, operators):
+    def test_rank_of_all_operators_and_people(self, everyone, operators):
         expected = crossed(ALLOWED_ROLES)
         found = {
             (actor, target): self.changes(operators[actor], everyone.get(target), target == "itself")
@@ -97,7 +97,7 @@ class TestTable:
 class TestPages:
     """A change that would be refused is not offered."""
 
-    def test_of_people_of_higher_rank_offer_no_change(self, acme, everyone):
+    def test_pages_of_people_of_higher_rank_offer_no_change(self, acme, everyone):
         operator = signed_in(staff(acme, email="op@acme.test", role="user"))
 
         for name in ("admin", "developer", "console-admin", "Support"):
@@ -106,7 +106,7 @@ class TestPages:
             assert 'name="_save"' not in text
             assert [verb for verb in ("ban", "unban", "token") if f"/user/acts/{verb}/" in text] == []
 
-    def test_of_customers_show_the_email_to_all_and_offer_it_to_admins(self, acme, joe):
+    def test_pages_of_customers_show_the_email_to_all_and_offer_it_to_admins(self, acme, joe):
         address = page("accounts_user_change", joe.pk)
         pages = {
             role: signed_in(staff(acme, email=f"{role}@op.test", role=role)).get(address) for role in ROLES.values()
@@ -115,7 +115,7 @@ class TestPages:
         assert all("joe@acme.test" in page.content.decode() for page in pages.values())
         assert [role for role, page in pages.items() if 'name="email"' in page.content.decode()] == ["admin"]
 
-    def test_of_tokens_of_higher_people_offer_no_revoking(self, acme, everyone):
+    def test_pages_of_tokens_of_higher_people_offer_no_revoking(self, acme, everyone):
         operator = signed_in(staff(acme, email="op@acme.test", role="user"))
         tokens = {name: Token.generate(everyone[name])[0] for name in ("admin", "product", "customer")}
 
@@ -127,7 +127,7 @@ class TestPages:
 
         assert offered == ["customer"]
 
-    def test_of_an_act_on_several_refuse_all_if_one_is_higher(self, acme, everyone):
+    def test_pages_of_an_act_on_several_refuse_all_if_one_is_higher(self, acme, everyone):
         operator = signed_in(staff(acme, email="op@acme.test", role="user"))
 
         response = act(operator, "accounts_user_ban", everyone["customer"], everyone["developer"])
@@ -137,7 +137,7 @@ class TestPages:
 
 
 class TestLastAdmin:
-    def test_is_not_banned(self, acme):
+    def test_last_admin_is_not_banned(self, acme):
         response = act(signed_in(superuser()), "accounts_user_ban", acme.admin)
 
         assert response.status_code == 422
@@ -146,7 +146,7 @@ class TestLastAdmin:
         assert acme.admin.banned is None
 
     @pytest.mark.parametrize("who", ["superuser", "admin"])
-    def test_is_left_by_one_act_on_all(self, acme, who):
+    def test_last_admin_is_left_by_one_act_on_all(self, acme, who):
         operator = staff(acme, email="op@acme.test")
         admins = [acme.admin, acme.user("admin", email="second@acme.test"), operator]
 

@@ -20,7 +20,7 @@ def ann(acme):
     return staff(acme, email="ann@acme.test", password=PASSWORD)
 
 
-def test_by_email_and_password(ann):
+def test_sign_in_to_the_console_by_email_and_password(ann):
     response = sign_in(" Ann@ACME.test ")
 
     assert (response.status_code, response["Location"]) == (302, "/admin/")
@@ -35,7 +35,7 @@ def test_a_superuser_needs_no_account(db):
 @pytest.mark.parametrize(
     ("email", "password"), [("ann@acme.test", "wrong"), ("nobody@acme.test", PASSWORD), ("user@acme.test", PASSWORD)]
 )
-def test_refuses_all_others_in_the_same_words(acme, ann, email, password):
+def test_sign_in_to_the_console_refuses_all_others_in_the_same_words(acme, ann, email, password):
     acme.user("user", password=PASSWORD)
 
     response = sign_in(email, password)
@@ -55,7 +55,7 @@ def test_sign_in_to_the_console_computes_one_hash_whether_or_not_the_user_exists
     assert hashed == ["wrong"]
 
 
-def test_refuses_who_is_banned(ann):
+def test_sign_in_to_the_console_refuses_who_is_banned(ann):
     ann.ban()
 
     assert sign_in("ann@acme.test").status_code == 200
@@ -68,7 +68,7 @@ def test_a_ban_ends_the_session(ann):
     assert client.get("/admin/").status_code == 302
 
 
-def test_refuses_people_of_an_account_that_is_not_served(acme, ann):
+def test_sign_in_to_the_console_refuses_people_of_an_account_that_is_not_served(acme, ann):
     acme.account.status = "PAUSED"
     acme.account.save()
 
@@ -76,7 +76,7 @@ def test_refuses_people_of_an_account_that_is_not_served(acme, ann):
 
 
 class TestInSeveralAccounts:
-    def test_asks_for_the_account_where_the_password_is_the_same(self, acme, rival, ann):
+    def test_sign_in_with_several_accounts_asks_for_the_account_where_the_password_is_the_same(self, acme, rival, ann):
         staff(rival, email="ann@acme.test", password=PASSWORD)
 
         response = sign_in("ann@acme.test")
@@ -86,7 +86,7 @@ class TestInSeveralAccounts:
         assert 'name="account"' in response.content.decode()
 
     @pytest.mark.parametrize("slug", ["acme", "rival"])
-    def test_takes_the_account_that_is_named(self, acme, rival, ann, slug):
+    def test_sign_in_with_several_accounts_takes_the_account_that_is_named(self, acme, rival, ann, slug):
         people = {"acme": ann, "rival": staff(rival, email="ann@acme.test", password=PASSWORD)}
         client = Client()
 
@@ -94,14 +94,14 @@ class TestInSeveralAccounts:
 
         assert client.session["_auth_user_id"] == str(people[slug].pk)
 
-    def test_takes_the_one_whose_password_it_is(self, rival, ann):
+    def test_sign_in_with_several_accounts_takes_the_one_whose_password_it_is(self, rival, ann):
         staff(rival, email="ann@acme.test", password="something else")
 
         assert sign_in("ann@acme.test").status_code == 302
 
 
 class TestThrottle:
-    def test_refuses_the_sixth_time_also_with_the_right_password(self, ann):
+    def test_sign_in_throttle_refuses_the_sixth_time_also_with_the_right_password(self, ann):
         for _ in range(5):
             sign_in("ann@acme.test", "wrong")
 
@@ -111,14 +111,14 @@ class TestThrottle:
         assert int(response["Retry-After"]) > 0
         assert "Too many attempts" in response.content.decode()
 
-    def test_refuses_who_tries_everybody(self, ann):
+    def test_sign_in_throttle_refuses_who_tries_everybody(self, ann):
         for number in range(5):
             sign_in(f"user{number}@acme.test")
 
         assert sign_in("ann@acme.test").status_code == 429
 
 
-def test_sessions_end(ann, settings):
+def test_sign_in_to_the_console_sessions_end(ann, settings):
     client = Client()
     client.post(LOGIN, {"username": "ann@acme.test", "password": PASSWORD})
 

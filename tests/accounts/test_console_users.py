@@ -16,7 +16,7 @@ def user_form(user=None, **values):
     return {**base, **values}
 
 
-def test_adds_a_user_to_ones_own_account(acme, operator):
+def test_console_adds_a_user_to_ones_own_account(acme, operator):
     response = operator.post(page("accounts_user_add"), user_form(email="New@acme.test", new_password="secret-enough"))
 
     assert response.status_code == 302
@@ -24,7 +24,7 @@ def test_adds_a_user_to_ones_own_account(acme, operator):
     assert (user.account, user.is_staff, user.check_password("secret-enough")) == (acme.account, False, True)
 
 
-def test_says_what_is_wrong(acme, operator):
+def test_console_says_what_is_wrong(acme, operator):
     response = operator.post(page("accounts_user_add"), user_form(email="admin@acme.test", new_password="x"))
 
     text = response.content.decode()
@@ -69,7 +69,7 @@ def test_nobody_makes_somebody_of_a_higher_rank(acme):
     assert not User.objects.filter(email="new@acme.test").exists()
 
 
-def test_bans_and_unbans(acme, operator):
+def test_console_bans_and_unbans(acme, operator):
     user = acme.user("user")
 
     act(operator, "accounts_user_ban", user)
@@ -109,7 +109,7 @@ def test_letting_somebody_into_the_console_revokes_tokens(acme):
 
 
 class TestTokens:
-    def test_shows_a_token_once(self, acme, operator):
+    def test_token_page_shows_a_token_once(self, acme, operator):
         response = act(operator, "licensing_product_token", acme.product, name="Shop")
 
         token = Token.objects.get(name="Shop")
@@ -117,13 +117,13 @@ class TestTokens:
         assert find_token(text).pk == token.pk
         assert text not in operator.get(page("accounts_token_change", token.pk)).content.decode()
 
-    def test_makes_none_that_speaks_for_another_admin(self, acme, operator):
+    def test_token_page_makes_none_that_speaks_for_another_admin(self, acme, operator):
         response = act(operator, "accounts_user_token", acme.admin)
 
         assert response.status_code == 422
         assert not Token.objects.filter(name="").exists()
 
-    def test_revokes(self, acme, operator):
+    def test_token_page_revokes(self, acme, operator):
         token, _ = Token.generate(acme.product)
 
         act(operator, "accounts_token_revoke", token)
@@ -132,7 +132,7 @@ class TestTokens:
 
 
 class TestAccounts:
-    def test_are_made_by_superusers(self, db):
+    def test_account_pages_are_made_by_superusers(self, db):
         client = signed_in(superuser())
 
         response = client.post(
@@ -144,7 +144,7 @@ class TestAccounts:
         assert account.users.get().email == "a@new.test"
         assert find_token(shown(client, response)).account_id == account.pk
 
-    def test_are_out_of_sight_for_all_others(self, acme, operator):
+    def test_account_pages_are_out_of_sight_for_all_others(self, acme, operator):
         assert operator.get(page("accounts_account_changelist")).status_code == 403
         assert operator.get(page("accounts_account_change", acme.account.pk)).status_code == 403
 

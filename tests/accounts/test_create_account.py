@@ -10,7 +10,7 @@ def create_account(capsys, *arguments):
     return capsys.readouterr()
 
 
-def test_prints_a_token_of_the_first_admin(db, capsys):
+def test_create_account_prints_a_token_of_the_first_admin(db, capsys):
     said = create_account(capsys, "acme", "Ann@Acme.test", "--name", "Acme Rockets")
 
     token = said.out.strip()
@@ -20,7 +20,7 @@ def test_prints_a_token_of_the_first_admin(db, capsys):
     assert token not in said.err
 
 
-def test_keeps_no_token(db, capsys):
+def test_create_account_keeps_no_token(db, capsys):
     token = create_account(capsys, "acme", "ann@acme.test").out.strip()
 
     stored = Token.objects.values().get()
@@ -38,7 +38,7 @@ def test_keeps_no_token(db, capsys):
         ("other", "nobody", "email is invalid"),
     ],
 )
-def test_refuses(acme, capsys, slug, email, problem):
+def test_create_account_refuses_invalid_input(acme, capsys, slug, email, problem):
     with pytest.raises(CommandError, match=problem):
         create_account(capsys, slug, email)
 

@@ -33,12 +33,12 @@ CREATES = [
 
 class TestCreate:
     @pytest.mark.parametrize(("who", "answer"), CREATES)
-    def test_is_for(self, api, people, who, answer):
+    def test_creating_a_user_is_for_permitted_roles(self, api, people, who, answer):
         response = api(people[who]).post("users", user_document(email="new@acme.test"))
 
         assert_answered(response, answer, None)
 
-    def test_answers_with_the_user(self, api, acme):
+    def test_creating_a_user_answers_with_the_user(self, api, acme):
         attributes = {"email": " New@Acme.test ", "firstName": "", "lastName": "Lee", "metadata": {"a": 1}}
 
         response = api(acme.admin).post("users", user_document(password=PASSWORD, **attributes))
@@ -62,20 +62,20 @@ class TestCreate:
         assert not (user.is_superuser)
 
     @pytest.mark.parametrize("attributes", [{}, {"password": None}])
-    def test_makes_users_without_a_password(self, api, acme, attributes):
+    def test_creating_a_user_makes_users_without_a_password(self, api, acme, attributes):
         api(acme.admin).post("users", user_document(email="new@acme.test", **attributes))
 
         assert not User.objects.get(email="new@acme.test").has_usable_password()
 
     @pytest.mark.parametrize("role", User.Role.values)
-    def test_takes_a_role_from_an_admin(self, api, acme, role):
+    def test_creating_a_user_takes_a_role_from_an_admin(self, api, acme, role):
         response = api(acme.admin).post("users", user_document(email="new@acme.test", role=role))
 
         assert response.json()["data"]["attributes"]["role"] == role
 
     @each_row("who", [role for role in EVERYBODY if role != "admin"])
     @each_row("role", ["user", "admin", None])
-    def test_takes_no_role_from_others(self, api, people, who, role):
+    def test_creating_a_user_takes_no_role_from_others(self, api, people, who, role):
         response = api(people[who]).post("users", user_document(email="new@acme.test", role=role))
 
         assert_refused(response, BAD, bad_request("unpermitted parameter", "/data/attributes/role"))
@@ -101,7 +101,7 @@ class TestCreate:
             ({"data": {"type": "keys", "attributes": {}}}, bad_request("is invalid", "/data/type")),
         ],
     )
-    def test_looks_at_the_document_first(self, api, acme, document, error):
+    def test_creating_a_user_looks_at_the_document_first(self, api, acme, document, error):
         assert_refused(api(acme.admin).post("users", document), BAD, error)
 
     @pytest.mark.parametrize(
@@ -136,23 +136,23 @@ class TestCreate:
             ),
         ],
     )
-    def test_refuses(self, api, acme, joe, attributes, error):
+    def test_creating_a_user_refuses_invalid_input(self, api, acme, joe, attributes, error):
         response = api(acme.admin).post("users", user_document(**{"email": "new@acme.test", **attributes}))
 
         assert_refused(response, UNPROCESSABLE, error)
 
     @pytest.mark.parametrize("length", [6, 72])
-    def test_takes_a_password_of_a_good_length(self, api, acme, length):
+    def test_creating_a_user_takes_a_password_of_a_good_length(self, api, acme, length):
         response = api(acme.admin).post("users", user_document(email="new@acme.test", password="p" * length))
 
         assert response.status_code == 201
 
-    def test_takes_an_email_that_another_account_has(self, api, acme, rival):
+    def test_creating_a_user_takes_an_email_that_another_account_has(self, api, acme, rival):
         response = api(acme.admin).post("users", user_document(email=rival.admin.email))
 
         assert response.status_code == 201
 
-    def test_is_not_possible_while_the_account_is_canceled(self, api, acme):
+    def test_creating_a_user_is_not_possible_while_the_account_is_canceled(self, api, acme):
         acme.account.status = "CANCELED"
         acme.account.save()
 
@@ -160,7 +160,7 @@ class TestCreate:
 
 
 class TestSignUp:
-    def test_is_for_anybody_where_the_account_is_not_protected(self, api, acme):
+    def test_sign_up_is_for_anybody_where_the_account_is_not_protected(self, api, acme):
         acme.account.protected = False
         acme.account.save()
 
@@ -169,18 +169,18 @@ class TestSignUp:
         assert response.status_code == 201
         assert response.json()["data"]["attributes"]["role"] == "user"
 
-    def test_is_for_nobody_where_it_is(self, api, acme):
+    def test_sign_up_is_for_nobody_where_it_is(self, api, acme):
         response = api().post("users", user_document(email="new@acme.test"))
 
         assert_refused(response, FORBIDDEN, forbidden("ensure a token or license is present and valid"))
 
-    def test_looks_at_the_document_first(self, api, acme):
+    def test_sign_up_looks_at_the_document_first(self, api, acme):
         response = api().post("users", user_document(email="new@acme.test", role="user"))
 
         assert_refused(response, BAD, bad_request("unpermitted parameter", "/data/attributes/role"))
 
     @pytest.mark.parametrize("method", ["get", "delete", "patch"])
-    def test_is_all_that_anybody_may(self, api, acme, joe, method):
+    def test_sign_up_is_all_that_anybody_may(self, api, acme, joe, method):
         acme.account.protected = False
         acme.account.save()
 

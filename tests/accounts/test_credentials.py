@@ -53,26 +53,26 @@ WAYS = {
 
 class TestToken:
     @each_row("way", WAYS)
-    def test_is_taken_in_the_header(self, acme, way):
+    def test_token_is_taken_in_the_header(self, acme, way):
         response = API().get("me", Authorization=WAYS[way](acme.admin_token))
 
         assert response.status_code == 200
         assert response.json()["data"]["id"] == str(acme.admin.pk)
 
     @pytest.mark.parametrize("query", ["token={}", "auth={}", "token=token:{}", "auth=token:{}", "limit=1&auth={}"])
-    def test_is_taken_in_the_query(self, acme, query):
+    def test_token_is_taken_in_the_query(self, acme, query):
         assert API().get(f"keys?{query.format(acme.admin_token)}").status_code == 200
 
-    def test_in_the_header_wins_over_the_query(self, acme):
+    def test_token_in_the_header_wins_over_the_query(self, acme):
         assert_refused(API("wrong").get(f"keys?token={acme.admin_token}"), UNAUTHORIZED, INVALID)
 
-    def test_in_the_query_counts_where_the_header_is_of_a_scheme_that_nobody_knows(self, acme):
+    def test_token_in_the_query_counts_where_the_header_is_of_a_scheme_that_nobody_knows(self, acme):
         response = API().get(f"keys?token={acme.admin_token}", Authorization="Digest abc")
 
         assert response.status_code == 200
 
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only", "product"])
-    def test_speaks_for_its_bearer(self, api, acme, role):
+    def test_token_speaks_for_its_bearer(self, api, acme, role):
         bearer = acme.bearer(role)
 
         response = api(bearer).get("me")
@@ -84,7 +84,7 @@ class TestToken:
 
 class TestRefusal:
     @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", 'Bearer ""', "Digest abc", "Basic", basic("", "")])
-    def test_without_a_credential(self, acme, header):
+    def test_refusal_without_a_credential(self, acme, header):
         assert_refused(API().get("keys", Authorization=header), UNAUTHORIZED, MISSING)
 
     @pytest.mark.parametrize(
@@ -97,36 +97,36 @@ class TestRefusal:
             basic("token", "nonsense"),
         ],
     )
-    def test_of_an_unknown_token(self, acme, header):
+    def test_refusal_of_an_unknown_token(self, acme, header):
         assert_refused(API().get("keys", Authorization=header), UNAUTHORIZED, INVALID)
 
     @pytest.mark.parametrize("path", ["keys", "me", "users"])
-    def test_of_a_token_of_another_account(self, acme, rival, path):
+    def test_refusal_of_a_token_of_another_account(self, acme, rival, path):
         assert_refused(API(rival.admin_token).get(path), UNAUTHORIZED, INVALID)
 
-    def test_of_a_token_that_was_revoked(self, acme):
+    def test_refusal_of_a_token_that_was_revoked(self, acme):
         Token.objects.all().delete()
 
         assert_refused(API(acme.admin_token).get("keys"), UNAUTHORIZED, INVALID)
 
-    def test_of_an_id_in_place_of_a_token(self, acme):
+    def test_refusal_of_an_id_in_place_of_a_token(self, acme):
         token = Token.objects.get(account=acme.account)
 
         for text in (str(token.pk), token.pk.hex, str(uuid4())):
             assert_refused(API(text).get("keys"), UNAUTHORIZED, UUID_SENT)
 
-    def test_of_a_token_that_has_expired(self, acme):
+    def test_refusal_of_a_token_that_has_expired(self, acme):
         _, text = Token.generate(acme.admin, expiry=timezone.now() - timedelta(seconds=1))
 
         assert_refused(API(text).get("keys"), UNAUTHORIZED, EXPIRED)
 
-    def test_of_a_banned_user(self, api, joe):
+    def test_refusal_of_a_banned_user(self, api, joe):
         joes = api(joe)
         joe.ban()
 
         assert_refused(joes.get("me"), FORBIDDEN, USER_BANNED)
 
-    def test_ends_when_the_ban_does(self, api, joe):
+    def test_refusal_ends_when_the_ban_does(self, api, joe):
         joe.ban()
         joe.unban()
 
@@ -143,7 +143,7 @@ class TestRefusal:
             ("Negotiate x", "Bearer"),
         ],
     )
-    def test_asks_for_the_scheme_that_was_used(self, acme, header, scheme):
+    def test_refusal_asks_for_the_scheme_that_was_used(self, acme, header, scheme):
         response = API().get("keys", Authorization=header)
 
         assert response.status_code == 401
@@ -152,7 +152,7 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("raw", "reason"), [(b"caf\xe9:", "an invalid byte sequence"), (b"a\0b:", "an unexpected null byte")]
     )
-    def test_of_basic_that_is_no_text(self, acme, raw, reason):
+    def test_refusal_of_basic_that_is_no_text(self, acme, raw, reason):
         header = "Basic " + base64.b64encode(raw).decode()
 
         error = bad_request(
@@ -161,7 +161,7 @@ class TestRefusal:
         assert_refused(API().get("keys", Authorization=header), BAD, error)
 
     @pytest.mark.parametrize("path", ["passwords", "users", "users/{joe}/actions/reset-password"])
-    def test_of_a_bad_credential_where_none_is_needed(self, acme, joe, path):
+    def test_refusal_of_a_bad_credential_where_none_is_needed(self, acme, joe, path):
         response = API("wrong").post(path.format(joe=joe.pk), {})
 
         assert_refused(response, UNAUTHORIZED, INVALID)
@@ -173,12 +173,12 @@ class TestOrder:
 
         assert_refused(response, NOT_FOUND, not_found("account", "nowhere"))
 
-    def test_then_the_version(self, acme):
+    def test_order_then_the_version(self, acme):
         response = API("wrong").get("keys", Keygen_Version="9.9")
 
         assert response.json()["errors"][0]["code"] == "INVALID_API_VERSION"
 
-    def test_then_whether_the_account_is_active(self, acme):
+    def test_order_then_whether_the_account_is_active(self, acme):
         acme.account.status = "PAUSED"
         acme.account.save()
 
@@ -190,7 +190,7 @@ class TestOrder:
         }
         assert_refused(response, FORBIDDEN, inactive)
 
-    def test_then_the_credential_and_then_the_rest(self, acme):
+    def test_order_then_the_credential_and_then_the_rest(self, acme):
         response = API("wrong").post("keys", {"nonsense": 1})
 
         assert_refused(response, UNAUTHORIZED, INVALID)
@@ -211,7 +211,7 @@ class TestLicenseKey:
         ],
         ids=["License", "license", "Basic"],
     )
-    def test_is_taken_in_the_header(self, license, header):
+    def test_license_key_is_taken_in_the_header(self, license, header):
         response = API().get("profile", Authorization=header(license.key))
 
         assert response.json()["data"]["id"] == str(license.pk)
@@ -220,21 +220,21 @@ class TestLicenseKey:
         assert "Keygen-Token" not in response
 
     @pytest.mark.parametrize("name", ["auth", "token"])
-    def test_is_taken_in_the_query(self, license, name):
+    def test_license_key_is_taken_in_the_query(self, license, name):
         response = API().get(f"me?{name}=license:{quote(license.key)}")
 
         assert response.json()["data"]["id"] == str(license.pk)
         assert "included" not in response.json()
 
     @pytest.mark.parametrize("strategy", ["LICENSE", "MIXED"])
-    def test_is_taken_where_the_policy_allows_it(self, license, strategy):
+    def test_license_key_is_taken_where_the_policy_allows_it(self, license, strategy):
         license.policy.authentication_strategy = strategy
         license.policy.save()
 
         assert API().get("me", Authorization=f"License {license.key}").status_code == 200
 
     @pytest.mark.parametrize("strategy", ["TOKEN", "SESSION", "NONE"])
-    def test_is_refused_where_the_policy_does_not(self, license, strategy):
+    def test_license_key_is_refused_where_the_policy_does_not(self, license, strategy):
         license.policy.authentication_strategy = strategy
         license.policy.save()
 
@@ -244,13 +244,13 @@ class TestLicenseKey:
         assert_refused(response, FORBIDDEN, error)
 
     @pytest.mark.parametrize("key", ["nonsense", "c1b6de-39a6e3-de1529-8559a0-4af593-v3"])
-    def test_has_to_be_known(self, license, key):
+    def test_license_key_has_to_be_known(self, license, key):
         response = API().get("me", Authorization=f"License {key}")
 
         assert_refused(response, UNAUTHORIZED, LICENSE_INVALID)
         assert response["WWW-Authenticate"] == 'License realm="keygen"'
 
-    def test_has_to_be_of_the_account(self, license, rival):
+    def test_license_key_has_to_be_of_the_account(self, license, rival):
         response = API(account="rival").get("me", Authorization=f"License {license.key}")
 
         assert_refused(response, UNAUTHORIZED, LICENSE_INVALID)
@@ -264,7 +264,7 @@ class TestLicenseKey:
         ],
         ids=["suspended", "banned", "expired"],
     )
-    def test_is_refused_for_what_became_of_the_license(self, license, joe, fields, banned, error):
+    def test_license_key_is_refused_for_what_became_of_the_license(self, license, joe, fields, banned, error):
         license.policy.expiration_strategy = "REVOKE_ACCESS"
         license.policy.save()
         for name, value in fields.items():
@@ -275,7 +275,7 @@ class TestLicenseKey:
 
         assert_refused(API().get("me", Authorization=f"License {license.key}"), FORBIDDEN, error)
 
-    def test_of_an_expired_license_is_taken_unless_that_revokes_access(self, license):
+    def test_license_key_of_an_expired_license_is_taken_unless_that_revokes_access(self, license):
         license.expiry = timezone.now() - timedelta(days=1)
         license.save()
 
@@ -285,14 +285,14 @@ class TestLicenseKey:
 class TestLicenseToken:
     @pytest.mark.parametrize("strategy", ["TOKEN", "MIXED"])
     @pytest.mark.parametrize("fields", [{}, {"suspended": True}, {"expiry": timezone.now() - timedelta(days=1)}])
-    def test_is_taken_also_of_a_suspended_or_expired_license(self, acme, strategy, fields):
+    def test_license_token_is_taken_also_of_a_suspended_or_expired_license(self, acme, strategy, fields):
         policy = make_policy(acme.product, "By token", authentication_strategy=strategy)
         license = make_license(policy, **fields)
 
         assert API(token_of(license)).get("me").json()["data"]["id"] == str(license.pk)
 
     @pytest.mark.parametrize("strategy", ["LICENSE", "SESSION", "NONE"])
-    def test_is_refused_where_the_policy_does_not_allow_it(self, acme, strategy):
+    def test_license_token_is_refused_where_the_policy_does_not_allow_it(self, acme, strategy):
         license = make_license(make_policy(acme.product, "Other", authentication_strategy=strategy))
 
         response = API(token_of(license)).get("me")
@@ -300,7 +300,7 @@ class TestLicenseToken:
         error = denied("TOKEN_NOT_ALLOWED", "Token authentication is not allowed by policy", ABOUT_TOKENS)
         assert_refused(response, FORBIDDEN, error)
 
-    def test_is_refused_when_the_owner_is_banned(self, held_license, joe):
+    def test_license_token_is_refused_when_the_owner_is_banned(self, held_license, joe):
         text = token_of(held_license)
         joe.ban()
 
@@ -308,7 +308,7 @@ class TestLicenseToken:
 
 
 @pytest.mark.parametrize("role", ["admin", "read-only", "product", "user"])
-def test_costs_one_statement(api, acme, role, django_assert_num_queries):
+def test_credential_costs_one_statement(api, acme, role, django_assert_num_queries):
     asking = api(acme.bearer(role))
     asking.get("me")
 

@@ -29,7 +29,7 @@ NEVER = {"Link", "ETag", "Last-Modified", "Allow", "Retry-After", "Set-Cookie", 
     ("method", "path", "status"),
     [("GET", "keys", 200), ("GET", "keys/nonsense", 404), ("POST", "keys", 400), ("GET", "users?limit=0", 400)],
 )
-def test_are_on_every_answer(acme, method, path, status):
+def test_headers_are_on_every_answer(acme, method, path, status):
     response = API(acme.admin_token).request(method, path)
 
     assert response.status_code == status
@@ -40,14 +40,14 @@ def test_are_on_every_answer(acme, method, path, status):
     assert response["Keygen-Token"] == str(acme.admin.tokens.get().pk)
 
 
-def test_name_nobody_where_nobody_is_known(acme):
+def test_headers_name_nobody_where_nobody_is_known(acme):
     response = API().get("keys")
 
     assert "Keygen-Account" in response
     assert not {"Keygen-Bearer", "Keygen-Token"} & set(response.headers)
 
 
-def test_name_the_mode_and_the_revision(acme, settings):
+def test_headers_name_the_mode_and_the_revision(acme, settings):
     settings.ACCOUNT, settings.REVISION = "acme", "4f2c1e0"
 
     response = API(acme.admin_token).get("/v1/keys")
@@ -55,7 +55,7 @@ def test_name_the_mode_and_the_revision(acme, settings):
     assert (response["Keygen-Mode"], response["Keygen-Revision"]) == ("singleplayer", "4f2c1e0")
 
 
-def test_tell_browsers_where_to_report(acme):
+def test_headers_tell_browsers_where_to_report(acme):
     response = API().get("keys")
 
     assert json.loads(response["Report-To"]) == {
@@ -69,10 +69,10 @@ def test_tell_browsers_where_to_report(acme):
 class TestVersion:
     @each_row("version", VERSIONS)
     @each_row("prefix", ["", "v"])
-    def test_is_the_requests(self, acme, version, prefix):
+    def test_version_header_is_the_requests(self, acme, version, prefix):
         assert API().get("keys", Keygen_Version=prefix + version)["Keygen-Version"] == version
 
-    def test_is_else_the_accounts(self, acme):
+    def test_version_header_is_else_the_accounts(self, acme):
         acme.account.api_version = "1.5"
         acme.account.save()
 
@@ -80,7 +80,7 @@ class TestVersion:
         assert API().get("keys", Keygen_Version="1.7")["Keygen-Version"] == "1.7"
 
     @pytest.mark.parametrize("version", ["1.9", "0.9", "2.0", "1", "latest", "1.8.0", "vv1.8"])
-    def test_has_to_be_known(self, acme, version):
+    def test_version_header_has_to_be_known(self, acme, version):
         response = API(acme.admin_token).get("keys", Keygen_Version=version)
 
         error = {
@@ -93,7 +93,7 @@ class TestVersion:
         assert response["Keygen-Version"] == "1.8"
 
     @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "1.3"])
-    def test_decides_what_ids_are_called(self, acme, version):
+    def test_version_header_decides_what_ids_are_called(self, acme, version):
         response = API(acme.admin_token).get("keys", Keygen_Version=version)
 
         assert response["Keygen-Account-Id"] == str(acme.account.pk)
@@ -106,7 +106,7 @@ class TestOtherSites:
     @pytest.mark.parametrize(
         ("path", "status"), [("keys", 200), ("nowhere", 404), ("/v1/accounts/nowhere/keys", 404), ("keys?limit=0", 400)]
     )
-    def test_may_read_every_answer(self, acme, path, status):
+    def test_other_sites_may_read_every_answer(self, acme, path, status):
         response = API(acme.admin_token).get(path, Origin="https://shop.test")
 
         assert response.status_code == status
@@ -115,7 +115,7 @@ class TestOtherSites:
         assert "Access-Control-Allow-Credentials" not in response
         assert response["Vary"] == "Origin"
 
-    def test_may_ask_first(self, acme):
+    def test_other_sites_may_ask_first(self, acme):
         response = API().request(
             "OPTIONS",
             "keys",
@@ -129,10 +129,10 @@ class TestOtherSites:
         assert response["Access-Control-Allow-Headers"] == "authorization, content-type"
         assert response["Access-Control-Max-Age"] == "86400"
 
-    def test_are_not_meant_where_there_is_no_other_site(self, acme):
+    def test_other_sites_are_not_meant_where_there_is_no_other_site(self, acme):
         assert "Access-Control-Allow-Origin" not in API().get("keys")
 
-    def test_have_nothing_to_do_in_the_console(self, db):
+    def test_other_sites_have_nothing_to_do_in_the_console(self, db):
         response = API().get("/admin/login/", Origin="https://shop.test")
 
         assert "Access-Control-Allow-Origin" not in response

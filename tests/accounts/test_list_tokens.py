@@ -31,7 +31,7 @@ class TestList:
         return {name: Token.generate(bearer) for name, bearer in bearers.items()}
 
     @pytest.mark.parametrize("who", EVERYBODY)
-    def test_has_what_a_bearer_sees(self, tokens, who):
+    def test_list_of_tokens_has_what_a_bearer_sees(self, tokens, who):
         asking = API(tokens[who][1])
         seen = set(tokens) if SEES[who] == {"all"} else SEES[who]
 
@@ -63,7 +63,7 @@ class TestList:
             ("bearer=product", None),
         ],
     )
-    def test_is_filtered(self, tokens, bearers, query, expected):
+    def test_list_of_tokens_is_filtered(self, tokens, bearers, query, expected):
         query = query.format(user=bearers["user"].pk)
 
         response = API(tokens["admin"][1]).get(f"tokens?limit=100&{query}")
@@ -71,6 +71,6 @@ class TestList:
         found = {shown["id"] for shown in response.json()["data"]}
         assert found == {str(tokens[name][0].pk) for name in (tokens if expected is None else expected)}
 
-    def test_costs_one_statement_whatever_its_length(self, tokens, django_assert_num_queries):
+    def test_list_of_tokens_costs_one_statement_whatever_its_length(self, tokens, django_assert_num_queries):
         with django_assert_num_queries(2):  # one for the bearer
             API(tokens["admin"][1]).get("tokens?limit=100")

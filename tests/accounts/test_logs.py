@@ -201,7 +201,7 @@ def ask(method, url, data=None, authorization=None):
     raise TimeoutError(url)
 
 
-def test_of_a_whole_run_hold_no_secret(server):
+def test_logs_of_a_whole_run_hold_no_secret(server):
     site, admin, log = server
     account = f"{site}/accounts/acme"
     joe = user_document(email="joe@acme.test", password=PASSWORD)

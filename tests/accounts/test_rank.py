@@ -39,7 +39,7 @@ Support        .       .              .           .              .         .    
 
 
 class TestTable:
-    def test_of_all_bearers_and_people(self, everyone):
+    def test_rank_of_all_bearers_and_people(self, everyone):
         expected = crossed(ALLOWED_ROLES)
         found = {
             (actor, target): self.changes(everyone[actor], everyone[actor if target == "itself" else target])
@@ -129,7 +129,7 @@ class TestConsolePeople:
         assert api(acme.admin).post(f"users/{operator.pk}/actions/ban").status_code == 200
 
     @pytest.mark.parametrize("role", ["developer", "sales-agent", "support-agent"])
-    def test_others_do_not_ban_them(self, acme, api, operator, role):
+    def test_console_people_others_do_not_ban_them(self, acme, api, operator, role):
         for verb in ("ban", "unban"):
             response = api(acme.user(role)).post(f"users/{operator.pk}/actions/{verb}")
 
@@ -143,13 +143,13 @@ class TestConsolePeople:
 
 class TestEmails:
     @pytest.mark.parametrize("role", ["developer", "sales-agent"])
-    def test_of_others_are_changed_by_admins(self, acme, api, joe, role):
+    def test_emails_of_others_are_changed_by_admins(self, acme, api, joe, role):
         response = api(acme.user(role)).patch(f"users/{joe.pk}", user_document(email="me@evil.test"))
 
         assert_answered(response, EMAIL, joe)
 
     @pytest.mark.parametrize("role", ["developer", "sales-agent"])
-    def test_that_stay_the_same_are_no_change(self, acme, api, joe, role):
+    def test_emails_that_stay_the_same_are_no_change(self, acme, api, joe, role):
         document = user_document(email=" JOE@acme.test", firstName="Joe")
 
         assert api(acme.user(role)).patch(f"users/{joe.pk}", document).status_code == 200
@@ -166,22 +166,22 @@ class TestCustomersOfOthers:
         return user
 
     @pytest.mark.parametrize("attributes", [{"password": "hijacked-1"}, {"password": None}, {"email": "me@evil.test"}])
-    def test_keep_password_and_email(self, acme, api, victim, attributes):
+    def test_customers_of_others_keep_password_and_email(self, acme, api, victim, attributes):
         response = api(acme.product).patch(f"users/{victim.pk}", user_document(**attributes))
 
         assert_answered(response, OF_OTHERS, victim)
         assert API().post("tokens", Authorization=basic("victim@acme.test", PASSWORD)).status_code == 201
 
     @pytest.mark.parametrize("verb", ["ban", "unban"])
-    def test_are_not_banned(self, acme, api, victim, verb):
+    def test_customers_of_others_are_not_banned(self, acme, api, victim, verb):
         response = api(acme.product).post(f"users/{victim.pk}/actions/{verb}")
 
         assert_answered(response, OF_OTHERS, victim)
 
-    def test_keep_their_names_for_all_products_to_change(self, acme, api, victim):
+    def test_customers_of_others_keep_their_names_for_all_products_to_change(self, acme, api, victim):
         assert api(acme.product).patch(f"users/{victim.pk}", user_document(firstName="Ann")).status_code == 200
 
-    def test_are_not_spoken_for_after_a_license_as_bait(self, acme, api, victim):
+    def test_customers_of_others_are_not_spoken_for_after_a_license_as_bait(self, acme, api, victim):
         product, own = api(acme.product), Token.generate(victim)[0]
         policy = {"data": {"type": "policies", "id": str(acme.unpooled.pk)}}
         owner = {"data": {"type": "users", "id": str(victim.pk)}}
@@ -200,7 +200,7 @@ class TestCustomersOfOthers:
             assert_refused(answer, FORBIDDEN, OF_OTHERS)
         assert product.patch(f"users/{victim.pk}", user_document(password="hijacked")).status_code == 403
 
-    def test_count_when_they_share_a_license(self, acme, api, joe, held_license):
+    def test_customers_of_others_count_when_they_share_a_license(self, acme, api, joe, held_license):
         license = make_license(make_policy(make_product(acme.account, "Beta")), "beta-license")
         license.license_users.create(account=acme.account, user=joe)
 
@@ -217,14 +217,14 @@ class TestCustomersOfOthers:
 class TestLastAdmin:
     """An account keeps an admin who can sign in: one who is banned does not count."""
 
-    def test_is_not_banned(self, acme):
+    def test_last_admin_is_not_banned(self, acme):
         with pytest.raises(LastAdmin):
             acme.admin.ban()
 
         acme.admin.refresh_from_db()
         assert acme.admin.banned is None
 
-    def test_is_banned_while_there_is_another(self, acme):
+    def test_last_admin_is_banned_while_there_is_another(self, acme):
         acme.user("admin", email="second@acme.test")
 
         acme.admin.ban()
@@ -232,7 +232,7 @@ class TestLastAdmin:
         assert acme.admin.banned
 
     @pytest.mark.parametrize("leave", [User.ban, User.remove, lambda user: change_user(user, {"role": "developer"})])
-    def test_does_not_leave_a_banned_one_alone(self, acme, leave):
+    def test_last_admin_does_not_leave_a_banned_one_alone(self, acme, leave):
         acme.user("admin", email="second@acme.test").ban()
 
         with pytest.raises((LastAdmin, ValidationError)), transaction.atomic():
@@ -240,17 +240,17 @@ class TestLastAdmin:
 
         assert User.objects.filter(account=acme.account, role="admin", banned=None).exists()
 
-    def test_does_not_count_those_of_other_accounts(self, acme, rival):
+    def test_last_admin_does_not_count_those_of_other_accounts(self, acme, rival):
         with pytest.raises(LastAdmin):
             rival.admin.ban()
 
-    def test_does_not_keep_others_from_being_banned(self, acme):
+    def test_last_admin_does_not_keep_others_from_being_banned(self, acme):
         acme.user("developer").ban()
         acme.user("user").ban()
 
         assert User.objects.filter(account=acme.account, banned__isnull=False).count() == 2
 
-    def test_may_go_again_when_another_is_unbanned(self, acme):
+    def test_last_admin_may_go_again_when_another_is_unbanned(self, acme):
         second = acme.user("admin", email="second@acme.test")
         second.ban()
         second.unban()

@@ -35,31 +35,31 @@ def forget_a_while(seconds):
 
 
 class TestSignIn:
-    def test_is_refused_the_sixth_time_in_a_minute_also_with_the_right_password(self, sign_in, joe):
+    def test_sign_in_is_refused_the_sixth_time_in_a_minute_also_with_the_right_password(self, sign_in, joe):
         for _ in range(5):
             assert sign_in("joe@acme.test", "wrong").status_code == 401
 
         assert_throttled(sign_in("joe@acme.test"), "auth")
 
-    def test_counts_successes_for_one_email(self, sign_in, joe):
+    def test_sign_in_counts_successes_for_one_email(self, sign_in, joe):
         for _ in range(5):
             assert sign_in("joe@acme.test").status_code == 201
 
         assert_throttled(sign_in("JOE@acme.test "), "auth")
 
-    def test_refuses_who_tries_a_password_on_everybody(self, sign_in, joe):
+    def test_sign_in_refuses_who_tries_a_password_on_everybody(self, sign_in, joe):
         for number in range(5):
             sign_in(f"user{number}@acme.test", "wrong")
 
         assert_throttled(sign_in("joe@acme.test"), "auth")
 
-    def test_lets_a_whole_office_in(self, sign_in, acme):
+    def test_sign_in_lets_a_whole_office_in(self, sign_in, acme):
         for number in range(8):
             acme.user("user", email=f"user{number}@acme.test", password=PASSWORD)
 
         assert {sign_in(f"user{number}@acme.test").status_code for number in range(8)} == {201}
 
-    def test_is_possible_again_after_a_minute(self, sign_in, joe):
+    def test_sign_in_is_possible_again_after_a_minute(self, sign_in, joe):
         for _ in range(6):
             sign_in("joe@acme.test", "wrong")
 
@@ -68,14 +68,14 @@ class TestSignIn:
         assert sign_in("joe@acme.test").status_code == 201
 
     @pytest.mark.parametrize("path", ["tokens", "tokens/", "tokens.json", "/v1/accounts/{id}/tokens"])
-    def test_cannot_be_stepped_around_by_another_spelling(self, sign_in, api, acme, joe, path):
+    def test_sign_in_cannot_be_stepped_around_by_another_spelling(self, sign_in, api, acme, joe, path):
         for _ in range(5):
             sign_in("joe@acme.test", "wrong")
 
         header = basic("joe@acme.test", PASSWORD).replace("Basic", "bAsIc")
         assert_throttled(api().post(path.format(id=acme.account.pk), Authorization=header), "auth")
 
-    def test_of_one_account_does_not_count_for_another(self, sign_in, api, joe, rival):
+    def test_sign_in_of_one_account_does_not_count_for_another(self, sign_in, api, joe, rival):
         rival.user("user", email="joe@acme.test", password=PASSWORD)
         for _ in range(6):
             sign_in("joe@acme.test", "wrong")
@@ -94,7 +94,7 @@ class TestSignIn:
         assert_throttled(response, "auth")
         assert sign_in("joe@acme.test", X_Forwarded_For="192.0.2.2").status_code == 201
 
-    def test_without_a_proxy_believes_no_header(self, sign_in, joe):
+    def test_sign_in_without_a_proxy_believes_no_header(self, sign_in, joe):
         for number in range(6):
             response = sign_in("joe@acme.test", "wrong", X_Forwarded_For=f"10.0.0.{number}")
 
@@ -113,14 +113,14 @@ class TestSignIn:
         ),
     ],
 )
-def test_of_forgotten_passwords_is_limited_too(api, joe, path, meta, window, expected):
+def test_rate_of_forgotten_passwords_is_limited_too(api, joe, path, meta, window, expected):
     for _ in range(5):
         assert api().post(path, {"meta": meta}).status_code == expected
 
     assert_throttled(api().post(path, {"meta": meta}), window)
 
 
-def test_of_changed_passwords_is_limited_too(api, joe):
+def test_rate_of_changed_passwords_is_limited_too(api, joe):
     joes, document = api(joe), {"meta": {"oldPassword": "wrong", "newPassword": "another one"}}
     for _ in range(5):
         assert joes.post(f"users/{joe.pk}/actions/update-password", document).status_code == 401
@@ -129,13 +129,13 @@ def test_of_changed_passwords_is_limited_too(api, joe):
 
 
 class TestAttempts:
-    def test_keep_no_address(self, sign_in, joe):
+    def test_attempts_keep_no_address(self, sign_in, joe):
         sign_in("joe@acme.test", "wrong")
 
         assert RateLimitCounter.objects.count() == 2
         assert all(len(bytes(row.digest)) == 32 for row in RateLimitCounter.objects.all())
 
-    def test_are_cleared_away_some_time_after_they_count(self, acme):
+    def test_attempts_are_cleared_away_some_time_after_they_count(self, acme):
         rate_limits.SIGN_INS.hit("one")
         forget_a_while(2 * 60 * 60)
 
@@ -150,7 +150,7 @@ class TestRequests:
         settings.REQUESTS_PER_MINUTE = 3
         return api(acme.user("read-only"))
 
-    def test_are_not_limited_unless_it_is_wanted(self, api, acme):
+    def test_requests_are_not_limited_unless_it_is_wanted(self, api, acme):
         speaker = api(acme.admin)
         responses = [speaker.get("me") for _ in range(10)]
 
@@ -158,7 +158,7 @@ class TestRequests:
         assert not any(name.startswith("X-RateLimit") for response in responses for name in response.headers)
         assert not RateLimitCounter.objects.exists()
 
-    def test_say_how_many_are_left(self, reader):
+    def test_requests_say_how_many_are_left(self, reader):
         responses = [reader.get("me"), reader.get("keys"), reader.get("keys/unknown")]
 
         for count, response in enumerate(responses, start=1):
@@ -167,7 +167,7 @@ class TestRequests:
             assert 0 < int(response["X-RateLimit-Reset"]) - timezone.now().timestamp() <= 61
             assert "Retry-After" not in response
 
-    def test_are_refused_until_a_minute_has_passed(self, reader):
+    def test_requests_are_refused_until_a_minute_has_passed(self, reader):
         for _ in range(3):
             assert reader.get("me").status_code == 200
 
@@ -175,7 +175,7 @@ class TestRequests:
         forget_a_while(60)
         assert reader.get("me").status_code == 200
 
-    def test_that_are_refused_have_no_effect(self, reader, api, acme):
+    def test_requests_that_are_refused_have_no_effect(self, reader, api, acme):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
         for _ in range(3):
@@ -184,7 +184,7 @@ class TestRequests:
         assert admin.delete(f"policies/{acme.policy.pk}/pool").status_code == 429
         assert acme.policy.pool.available().count() == 1
 
-    def test_are_counted_for_each_credential_and_address(self, reader, api, acme, settings):
+    def test_requests_are_counted_for_each_credential_and_address(self, reader, api, acme, settings):
         settings.BEHIND_TLS_PROXY = True
         there = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
         for _ in range(4):
@@ -196,12 +196,14 @@ class TestRequests:
         assert api().get("ping", **there).status_code == 200
 
     @pytest.mark.parametrize(("in_second", "in_minute", "window"), [(2, 3, "1s"), (5, 3, "1m")])
-    def test_say_of_the_window_that_is_closest_to_its_limit(self, reader, settings, in_second, in_minute, window):
+    def test_requests_say_of_the_window_that_is_closest_to_its_limit(
+        self, reader, settings, in_second, in_minute, window
+    ):
         settings.REQUESTS_PER_SECOND, settings.REQUESTS_PER_MINUTE = in_second, in_minute
 
         assert reader.get("me")["X-RateLimit-Window"] == window
 
-    def test_of_a_sign_in_too_often_say_so(self, settings, sign_in, joe):
+    def test_requests_of_a_sign_in_too_often_say_so(self, settings, sign_in, joe):
         settings.REQUESTS_PER_MINUTE = 100
         for _ in range(5):
             sign_in("joe@acme.test", "wrong")

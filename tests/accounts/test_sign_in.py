@@ -29,7 +29,7 @@ FAILURES = [
 
 
 class TestSignIn:
-    def test_answers_with_a_token_that_speaks_for_the_user(self, sign_in, joe):
+    def test_sign_in_answers_with_a_token_that_speaks_for_the_user(self, sign_in, joe):
         response = sign_in("joe@acme.test")
 
         data = response.json()["data"]
@@ -40,17 +40,17 @@ class TestSignIn:
         assert me["data"]["id"] == str(joe.pk)
         assert me["included"][0]["id"] == data["id"]
 
-    def test_needs_no_body_and_names_no_token_in_the_headers(self, sign_in, joe):
+    def test_sign_in_needs_no_body_and_names_no_token_in_the_headers(self, sign_in, joe):
         response = sign_in("joe@acme.test")
 
         assert response["Keygen-Bearer"] == str(joe.pk)
         assert "Keygen-Token" not in response
 
     @pytest.mark.parametrize("email", ["JOE@acme.test", " joe@Acme.Test "])
-    def test_knows_an_email_however_it_is_spelled(self, sign_in, joe, email):
+    def test_sign_in_knows_an_email_however_it_is_spelled(self, sign_in, joe, email):
         assert sign_in(email).status_code == 201
 
-    def test_takes_a_password_with_colons_and_letters_of_any_script(self, sign_in, acme):
+    def test_sign_in_takes_a_password_with_colons_and_letters_of_any_script(self, sign_in, acme):
         acme.user("user", email="zoe@acme.test", password="a:b:ключ")
 
         assert sign_in("zoe@acme.test", "a:b:ключ").status_code == 201
@@ -66,7 +66,7 @@ class TestSignIn:
             ("read-only", "read-only-token", "read-", None),
         ],
     )
-    def test_gives_each_role_its_kind_of_token(self, sign_in, acme, role, kind, prefix, lifetime):
+    def test_sign_in_gives_each_role_its_kind_of_token(self, sign_in, acme, role, kind, prefix, lifetime):
         acme.user(role, email="ann@acme.test", password=PASSWORD)
 
         attributes = sign_in("ann@acme.test").json()["data"]["attributes"]
@@ -78,18 +78,18 @@ class TestSignIn:
         expiry = Token.objects.latest("created").expiry
         assert (expiry and round((expiry - timezone.now()) / timedelta(days=1))) == (lifetime and lifetime.days)
 
-    def test_takes_a_name_and_an_expiry(self, sign_in, joe):
+    def test_sign_in_takes_a_name_and_an_expiry(self, sign_in, joe):
         response = sign_in("joe@acme.test", data=token_document(name="Laptop", expiry=None))
 
         attributes = response.json()["data"]["attributes"]
         assert (attributes["name"], attributes["expiry"]) == ("Laptop", None)
 
-    def test_takes_an_expiry_that_has_passed(self, sign_in, joe):
+    def test_sign_in_takes_an_expiry_that_has_passed(self, sign_in, joe):
         response = sign_in("joe@acme.test", data=token_document(expiry="2020-01-02T03:04:05Z"))
 
         assert response.json()["data"]["attributes"]["expiry"] == "2020-01-02T03:04:05.000Z"
 
-    def test_works_while_the_account_is_canceled(self, sign_in, acme, joe):
+    def test_sign_in_works_while_the_account_is_canceled(self, sign_in, acme, joe):
         acme.account.status = "CANCELED"
         acme.account.save()
 
@@ -98,7 +98,7 @@ class TestSignIn:
 
 class TestRefusal:
     @each_row(("email", "password", "code", "detail"), FAILURES)
-    def test_says_what_is_wrong(self, sign_in, joe, rival, email, password, code, detail):
+    def test_refused_sign_in_says_what_is_wrong(self, sign_in, joe, rival, email, password, code, detail):
         response = sign_in(email, password)
 
         assert_refused(response, UNAUTHORIZED, unauthorized(code, detail) | HEADER)
@@ -107,13 +107,15 @@ class TestRefusal:
 
     @each_row(("email", "password", "code", "detail"), FAILURES)
     @each_row("version", ["1.0", "1.7"])
-    def test_does_not_say_it_to_earlier_versions(self, sign_in, joe, rival, version, email, password, code, detail):
+    def test_refused_sign_in_does_not_say_it_to_earlier_versions(
+        self, sign_in, joe, rival, version, email, password, code, detail
+    ):
         response = sign_in(email, password, Keygen_Version=version)
 
         assert_refused(response, UNAUTHORIZED, NO_MATCH)
 
     @each_row(("email", "password", "code", "detail"), FAILURES)
-    def test_does_not_say_it_where_the_operator_prefers(
+    def test_refused_sign_in_does_not_say_it_where_the_operator_prefers(
         self, sign_in, joe, rival, settings, email, password, code, detail
     ):
         settings.UNIFORM_SIGN_IN_ERRORS = True
@@ -121,18 +123,18 @@ class TestRefusal:
         assert_refused(sign_in(email, password), UNAUTHORIZED, NO_MATCH)
 
     @pytest.mark.parametrize("email", ["nobody@acme.test", "admin@rival.test", "admin@acme.test", "joe@acme.test"])
-    def test_computes_one_hash_whether_or_not_the_user_exists(self, sign_in, joe, rival, hashed, email):
+    def test_refused_sign_in_computes_one_hash_whether_or_not_the_user_exists(self, sign_in, joe, rival, hashed, email):
         """The time must not reveal it: unknown, of another account, without a password, with another password."""
         sign_in(email, "wrong")
 
         assert hashed == ["wrong"]
 
-    def test_lets_the_banned_in_and_then_refuses_them(self, sign_in, joe):
+    def test_refused_sign_in_lets_the_banned_in_and_then_refuses_them(self, sign_in, joe):
         joe.ban()
 
         assert_refused(sign_in("joe@acme.test"), FORBIDDEN, forbidden("user is banned"))
 
-    def test_knows_no_one_of_another_account(self, api, joe, rival):
+    def test_refused_sign_in_knows_no_one_of_another_account(self, api, joe, rival):
         response = api(account="rival").post("tokens", Authorization=basic("joe@acme.test", PASSWORD))
 
         assert_refused(response, UNAUTHORIZED, unauthorized("EMAIL_INVALID", "email must be valid") | HEADER)
@@ -147,7 +149,7 @@ class TestRefusal:
         ],
         ids=["me", "list", "regenerate", "another POST"],
     )
-    def test_takes_an_email_for_a_token_anywhere_else(self, api, joe, request_):
+    def test_refused_sign_in_takes_an_email_for_a_token_anywhere_else(self, api, joe, request_):
         response = request_(api(), Authorization=basic("joe@acme.test", PASSWORD))
 
         invalid = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
@@ -171,12 +173,12 @@ class TestRefusal:
             (token_document(("keys", 1)), bad_request("is invalid", "/data/relationships/bearer/data/type")),
         ],
     )
-    def test_looks_at_the_document_before_it_looks_at_a_ban(self, sign_in, joe, document, error):
+    def test_refused_sign_in_looks_at_the_document_before_it_looks_at_a_ban(self, sign_in, joe, document, error):
         joe.ban()
 
         assert_refused(sign_in("joe@acme.test", data=document), BAD, error)
 
-    def test_of_a_name_too_long(self, sign_in, joe):
+    def test_refused_sign_in_of_a_name_too_long(self, sign_in, joe):
         response = sign_in("joe@acme.test", data=token_document(name="n" * 256))
 
         assert response.status_code == 422

@@ -75,7 +75,7 @@ class TestSignature:
             'KEYID="{ID}",ALGORITHM="{ALGORITHM}";',
         ],
     )
-    def test_is_of_the_algorithm_that_was_asked_for(self, acme, wanted, algorithm, kind):
+    def test_signature_is_of_the_algorithm_that_was_asked_for(self, acme, wanted, algorithm, kind):
         id = str(acme.account.pk)
         header = wanted.format(id=id, ID=id.upper(), algorithm=algorithm, ALGORITHM=algorithm.upper())
 
@@ -98,7 +98,7 @@ class TestSignature:
             ("DELETE", "policies/{policy}/pool", None, 422),
         ],
     )
-    def test_is_on_every_answer(self, acme, method, path, data, status):
+    def test_signature_is_on_every_answer(self, acme, method, path, data, status):
         path = path.format(token=acme.admin.tokens.create(account=acme.account, digest=b"x").pk, policy=acme.policy.pk)
         target = f"/v1/accounts/acme/{path}".rstrip("/")
 
@@ -116,21 +116,21 @@ class TestSignature:
             ({"Keygen_Environment": "test"}, 400),
         ],
     )
-    def test_is_on_every_refusal(self, acme, headers, status):
+    def test_signature_is_on_every_refusal(self, acme, headers, status):
         response = API().get("keys", **headers)
 
         assert response.status_code == status
         check(response, acme, "get", "/v1/accounts/acme/keys")
 
     @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "LocalHost", "127.0.0.1:8000", "[::1]:8000"])
-    def test_names_the_host_as_the_client_sent_it(self, acme, settings, host):
+    def test_signature_names_the_host_as_the_client_sent_it(self, acme, settings, host):
         settings.ALLOWED_HOSTS = ["*"]
 
         response = API(acme.admin_token).get("keys", Host=host)
 
         check(response, acme, "get", "/v1/accounts/acme/keys", host=host)
 
-    def test_is_of_the_target_as_the_server_received_it(self, acme):
+    def test_signature_is_of_the_target_as_the_server_received_it(self, acme):
         client = Client(headers={"Authorization": f"Bearer {acme.admin_token}"})
         response = client.get(
             "/v1/accounts/acme/users/admin%40acme.test", RAW_URI="/v1/accounts/acme/users/admin%40acme.test"
@@ -138,13 +138,13 @@ class TestSignature:
 
         check(response, acme, "get", "/v1/accounts/acme/users/admin%40acme.test")
 
-    def test_does_not_fit_another_answer(self, acme):
+    def test_signature_does_not_fit_another_answer(self, acme):
         response = API(acme.admin_token).get("keys")
 
         with pytest.raises(InvalidSignature):
             check(response, acme, "get", "/v1/accounts/acme/policies")
 
-    def test_is_of_the_accounts_own_key(self, acme, rival):
+    def test_signature_is_of_the_accounts_own_key(self, acme, rival):
         assert (
             public_keys(acme)
             != API(rival.admin_token, account="rival").get("/v1/accounts/rival").json()["data"]["meta"]
@@ -160,7 +160,7 @@ class TestSignature:
             ("/v1/accounts/acme/keys", {"Accept": "text/html"}),
         ],
     )
-    def test_is_missing_where_there_is_no_account(self, acme, path, headers):
+    def test_signature_is_missing_where_there_is_no_account(self, acme, path, headers):
         response = API().get(path, **headers)
 
         assert not {"Keygen-Signature", "Keygen-Digest", "Digest"} & set(response.headers)
@@ -182,7 +182,7 @@ class TestRefusal:
             ('keyid="", algorithm="ed25519"', "keyid not found"),
         ],
     )
-    def test_of_a_signature_that_cannot_be_given(self, acme, rival, header, reason):
+    def test_refusal_of_a_signature_that_cannot_be_given(self, acme, rival, header, reason):
         header = header.format(id=acme.account.pk, other=rival.account.pk)
 
         response = API(acme.admin_token).get("keys", Keygen_Accept_Signature=header)
@@ -193,26 +193,26 @@ class TestRefusal:
 
 
 class TestKeys:
-    def test_are_made_when_they_are_first_needed(self, acme):
+    def test_signing_keys_are_made_when_they_are_first_needed(self, acme):
         assert [key.kind for key in acme.account.signing_keys.all()] == ["ed25519"]
 
         public_keys(acme)
 
         assert {key.kind for key in acme.account.signing_keys.all()} == {"ed25519", "rsa2048", "ecdsa"}
 
-    def test_are_made_for_accounts_that_are_older_than_signatures(self, acme):
+    def test_signing_keys_are_made_for_accounts_that_are_older_than_signatures(self, acme):
         acme.account.signing_keys.all().delete()
         key_cache.cached_private_key.cache_clear()
 
         check(API(acme.admin_token).get("keys"), acme, "get", "/v1/accounts/acme/keys")
 
-    def test_stay_the_same(self, acme):
+    def test_signing_keys_stay_the_same(self, acme):
         before = public_keys(acme)
         key_cache.cached_private_key.cache_clear()
 
         assert public_keys(acme) == before
 
-    def test_are_never_shown(self, acme):
+    def test_signing_keys_are_never_shown(self, acme):
         response = API(acme.admin_token).get(f"/v1/accounts/{acme.account.pk}")
 
         for key in SigningKey.objects.filter(account=acme.account):
@@ -221,7 +221,7 @@ class TestKeys:
             assert key.public in response.content.decode()
             assert body not in f"{key} {key!r}"
 
-    def test_cost_no_statement_once_they_are_loaded(self, acme, django_assert_num_queries):
+    def test_signing_keys_cost_no_statement_once_they_are_loaded(self, acme, django_assert_num_queries):
         admin = API(acme.admin_token)
 
         with django_assert_num_queries(2):

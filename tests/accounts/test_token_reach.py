@@ -127,20 +127,20 @@ def reach(everyone, attempt):
 
 
 class TestReach:
-    def test_of_those_who_make_tokens(self, everyone):
+    def test_reach_of_those_who_make_tokens(self, everyone):
         found = reach(everyone, lambda api, bearer, itself: shown(made(api, bearer, itself), bearer))
 
         assert offenders(listed(MAKES), found) == []
 
-    def test_of_those_who_regenerate_tokens(self, everyone):
+    def test_reach_of_those_who_regenerate_tokens(self, everyone):
         found = reach(everyone, lambda api, bearer, itself: shown(regenerated(api, bearer, itself), bearer))
 
         assert offenders(listed(REGENERATES), found) == []
 
-    def test_of_those_who_revoke_tokens(self, everyone):
+    def test_reach_of_those_who_revoke_tokens(self, everyone):
         assert offenders(listed(REVOKES), reach(everyone, is_revoked)) == []
 
-    def test_of_rank_is_asked_though_a_token_is_visible(self, everyone, monkeypatch):
+    def test_reach_of_rank_is_asked_though_a_token_is_visible(self, everyone, monkeypatch):
         """A mistake of visibility alone gives no bearer the token of a higher one."""
         monkeypatch.setattr("accounts.models.tokens.TokenQuerySet.visible_to", lambda tokens, bearer: tokens.all())
         higher = ["admin", "admin2", "console-admin", "Operator", "developer", "both"]
@@ -184,7 +184,7 @@ class TestNamed:
 
         assert named == self.CUSTOMERS
 
-    def test_staff_names_anyone(self, acme, everyone, api):
+    def test_named_staff_names_anyone(self, acme, everyone, api):
         sales = api(everyone["sales-agent"])
         people = self.people(everyone)
 

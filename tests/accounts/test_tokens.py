@@ -29,7 +29,7 @@ def type_of(row):
 
 
 class TestDocument:
-    def test_shows_everything_but_the_text(self, api, acme):
+    def test_token_document_shows_everything_but_the_text(self, api, acme):
         token, text = Token.generate(acme.product, name="CI")
         account = f"/v1/accounts/{acme.account.pk}"
 
@@ -62,7 +62,7 @@ class TestDocument:
         }
         assert text not in response.content.decode()
 
-    def test_counts_activations_of_a_license(self, api, acme, held_license):
+    def test_token_document_counts_activations_of_a_license(self, api, acme, held_license):
         token, _ = Token.generate(held_license, max_activations=3)
 
         attributes = api(acme.admin).get(f"tokens/{token.pk}").json()["data"]["attributes"]
@@ -77,7 +77,7 @@ class TestDocument:
             0,
         ]
 
-    def test_of_a_license_is_shorter(self, held_license):
+    def test_token_document_of_a_license_is_shorter(self, held_license):
         _, text = Token.generate(held_license)
 
         assert text.startswith("activ-")
@@ -121,7 +121,7 @@ FOR_OTHERS = [
 
 class TestPost:
     @each_row(("who", "whom", "answer"), FOR_OTHERS)
-    def test_for(self, api, bearers, who, whom, answer):
+    def test_token_is_for_permitted_bearers(self, api, bearers, who, whom, answer):
         bearer = bearers[whom]
 
         response = api(bearers[who]).post("tokens", token_document((type_of(bearer), bearer.pk)))
@@ -135,17 +135,17 @@ class TestPost:
 
     @each_row("who", ["admin", "user", "product"])
     @each_row("kind", ["users", "user", "products", "product", "licenses", "license"])
-    def test_for_somebody_unknown(self, api, bearers, who, kind):
+    def test_token_for_somebody_unknown(self, api, bearers, who, kind):
         response = api(bearers[who]).post("tokens", token_document((kind, uuid4())))
 
         assert_refused(response, FORBIDDEN, NOT_ALLOWED)
 
-    def test_for_somebody_of_another_account(self, api, acme, rival):
+    def test_token_for_somebody_of_another_account(self, api, acme, rival):
         response = api(acme.admin).post("tokens", token_document(("users", rival.user().pk)))
 
         assert_refused(response, FORBIDDEN, NOT_ALLOWED)
 
-    def test_needs_a_credential(self, acme):
+    def test_token_needs_a_credential(self, acme):
         response = API().post("tokens")
 
         assert_refused(response, UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
@@ -183,7 +183,7 @@ NESTED = [
 
 class TestOfABearer:
     @each_row(("folder", "whom", "who", "answer"), NESTED)
-    def test_are_made(self, api, bearers, folder, whom, who, answer):
+    def test_tokens_of_a_bearer_are_made(self, api, bearers, folder, whom, who, answer):
         bearer = bearers[whom]
 
         response = api(bearers[who]).post(f"{folder}/{bearer.pk}/tokens", token_document(name="CI"))
@@ -198,7 +198,7 @@ class TestOfABearer:
         else:
             assert_refused(response, FORBIDDEN, answer)
 
-    def test_are_of_a_user_named_by_email(self, api, acme, joe):
+    def test_tokens_of_a_bearer_are_of_a_user_named_by_email(self, api, acme, joe):
         response = api(acme.admin).post("users/JOE@acme.test/tokens")
 
         assert response.json()["data"]["relationships"]["bearer"]["data"]["id"] == str(joe.pk)
@@ -215,12 +215,12 @@ class TestOfABearer:
             ),
         ],
     )
-    def test_have_no_other_members(self, api, acme, joe, document, error):
+    def test_tokens_of_a_bearer_have_no_other_members(self, api, acme, joe, document, error):
         # The shape is looked at before the permission, which a reader lacks.
         for asking in (acme.admin, acme.user("read-only")):
             assert_refused(api(asking).post(f"users/{joe.pk}/tokens", document), BAD, error)
 
-    def test_are_listed_and_shown(self, api, acme, joe):
+    def test_tokens_of_a_bearer_are_listed_and_shown(self, api, acme, joe):
         token, _ = Token.generate(joe)
         admin = api(acme.admin)
 
@@ -229,20 +229,20 @@ class TestOfABearer:
         assert [shown["id"] for shown in listed] == [str(token.pk)]
         assert admin.get(f"users/{joe.pk}/tokens/{token.pk}").json()["data"] == listed[0]
 
-    def test_are_not_those_of_others(self, api, acme, joe):
+    def test_tokens_of_a_bearer_are_not_those_of_others(self, api, acme, joe):
         token = Token.objects.get(account=acme.account)
 
         response = api(acme.admin).get(f"users/{joe.pk}/tokens/{token.pk}")
 
         assert_refused(response, NOT_FOUND, not_found("token", token.pk))
 
-    def test_are_not_made_while_the_account_is_canceled(self, api, acme, joe):
+    def test_tokens_of_a_bearer_are_not_made_while_the_account_is_canceled(self, api, acme, joe):
         acme.account.status = "CANCELED"
         acme.account.save()
 
         assert api(acme.admin).post(f"users/{joe.pk}/tokens").status_code == 403
 
-    def test_refuse_a_name_too_long(self, api, acme, joe):
+    def test_tokens_of_a_bearer_refuse_a_name_too_long(self, api, acme, joe):
         response = api(acme.admin).post(f"users/{joe.pk}/tokens", token_document(name="n" * 256))
 
         detail = "is too long (maximum is 255 characters)"

@@ -40,7 +40,7 @@ UPDATES = [
 class TestUpdate:
     @each_row(("who", "whom", "answer"), UPDATES)
     @each_row("method", ["patch", "put"])
-    def test_is_for(self, api, people, method, who, whom, answer):
+    def test_update_of_a_user_is_for_permitted_roles(self, api, people, method, who, whom, answer):
         response = getattr(api(people[who]), method)(f"users/{people[whom].pk}", user_document(firstName="New"))
 
         assert_answered(response, answer, people[whom])
@@ -59,7 +59,7 @@ class TestUpdate:
             ("user", ["role", "password", "metadata"]),
         ],
     )
-    def test_takes_of_others_only_some_attributes(self, api, people, who, withheld):
+    def test_update_of_a_user_takes_of_others_only_some_attributes(self, api, people, who, withheld):
         values = {"role": "user", "password": "another one", "metadata": {}}
         for name, value in values.items():
             response = api(people[who]).patch(f"users/{people['user'].pk}", user_document(**{name: value}))
@@ -70,7 +70,7 @@ class TestUpdate:
             else:
                 assert response.status_code == 200
 
-    def test_changes_what_was_sent_and_nothing_else(self, api, acme, joe):
+    def test_update_of_a_user_changes_what_was_sent_and_nothing_else(self, api, acme, joe):
         document = user_document(email="J@acme.test", firstName="", lastName=None, metadata={"a": {"b": 1}})
 
         attributes = api(acme.admin).patch(f"users/{joe.pk}", document).json()["data"]["attributes"]
@@ -80,20 +80,20 @@ class TestUpdate:
         joe.refresh_from_db()
         assert joe.check_password(PASSWORD)
 
-    def test_refuses_an_email_of_somebody_else(self, api, acme, joe):
+    def test_update_of_a_user_refuses_an_email_of_somebody_else(self, api, acme, joe):
         response = api(acme.admin).patch(f"users/{joe.pk}", user_document(email=acme.admin.email))
 
         assert_refused(response, UNPROCESSABLE, problem("has already been taken", "EMAIL_TAKEN", "email"))
 
     @pytest.mark.parametrize("attributes", [{"role": "developer"}, {"password": "another one"}, {"password": None}])
-    def test_of_role_or_password_revokes_the_users_tokens(self, api, acme, joe, attributes):
+    def test_update_of_a_user_of_role_or_password_revokes_the_users_tokens(self, api, acme, joe, attributes):
         text = token_of(joe)
 
         api(acme.admin).patch(f"users/{joe.pk}", user_document(**attributes))
 
         assert API(text).get("me").status_code == 401
 
-    def test_keeps_the_token_in_use(self, acme):
+    def test_update_of_a_user_keeps_the_token_in_use(self, acme):
         other = token_of(acme.admin)
 
         API(acme.admin_token).patch(f"users/{acme.admin.pk}", user_document(password="another one"))
@@ -102,34 +102,34 @@ class TestUpdate:
         assert API(other).get("me").status_code == 401
 
     @pytest.mark.parametrize("attributes", [{"firstName": "New"}, {"role": "user"}, {"metadata": {"a": 1}}])
-    def test_of_anything_else_keeps_the_tokens(self, api, acme, joe, attributes):
+    def test_update_of_a_user_of_anything_else_keeps_the_tokens(self, api, acme, joe, attributes):
         text = token_of(joe)
 
         api(acme.admin).patch(f"users/{joe.pk}", user_document(**attributes))
 
         assert API(text).get("me").status_code == 200
 
-    def test_removes_a_password(self, api, acme, joe):
+    def test_update_of_a_user_removes_a_password(self, api, acme, joe):
         api(acme.admin).patch(f"users/{joe.pk}", user_document(password=None))
 
         joe.refresh_from_db()
         assert not joe.has_usable_password()
 
-    def test_leaves_an_admin(self, api, acme):
+    def test_update_of_a_user_leaves_an_admin(self, api, acme):
         response = api(acme.admin).patch(f"users/{acme.admin.pk}", user_document(role="user"))
 
         assert_refused(response, UNPROCESSABLE, LAST_ADMIN)
         acme.admin.refresh_from_db()
         assert acme.admin.role == "admin"
 
-    def test_demotes_an_admin_while_there_is_another(self, api, acme):
+    def test_update_of_a_user_demotes_an_admin_while_there_is_another(self, api, acme):
         second = acme.user("admin", email="second@acme.test")
 
         response = api(second).patch(f"users/{acme.admin.pk}", user_document(role="read-only"))
 
         assert response.json()["data"]["attributes"]["role"] == "read-only"
 
-    def test_does_not_count_the_admins_of_others(self, acme, rival):
+    def test_update_of_a_user_does_not_count_the_admins_of_others(self, acme, rival):
         acme.admin.role = "user"
 
         with pytest.raises(ValidationError) as refusal:
@@ -137,7 +137,7 @@ class TestUpdate:
 
         assert list(refusal.value.error_dict) == ["account"]
 
-    def test_works_while_the_account_is_canceled(self, api, acme, joe):
+    def test_update_of_a_user_works_while_the_account_is_canceled(self, api, acme, joe):
         acme.account.status = "CANCELED"
         acme.account.save()
 

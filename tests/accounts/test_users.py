@@ -15,7 +15,7 @@ from tests.tables import each_row
 
 
 class TestDocument:
-    def test_shows_a_user(self, api, acme):
+    def test_user_document_shows_a_user(self, api, acme):
         user = acme.user("user", email="ann@acme.test", first_name="Ann", last_name="Lee", metadata={"crm_id": 7})
         account, path = f"/v1/accounts/{acme.account.pk}", f"/v1/accounts/{acme.account.pk}/users/{user.pk}"
 
@@ -45,11 +45,11 @@ class TestDocument:
         }
 
     @pytest.mark.parametrize(("first", "last", "full"), [("Ann", None, None), (None, "Lee", None), ("", "", " ")])
-    def test_has_a_full_name_where_both_are_known(self, acme, first, last, full):
+    def test_user_document_has_a_full_name_where_both_are_known(self, acme, first, last, full):
         assert User(first_name=first, last_name=last).full_name == full
 
     @pytest.mark.parametrize("identifier", ["joe@acme.test", "JOE@ACME.test", "{id}", "{hex}"])
-    def test_is_found_by_id_and_by_email(self, api, acme, joe, identifier):
+    def test_user_document_is_found_by_id_and_by_email(self, api, acme, joe, identifier):
         response = api(acme.admin).get("users/" + identifier.format(id=str(joe.pk).upper(), hex=joe.pk.hex))
 
         assert response.json()["data"]["id"] == str(joe.pk)
@@ -57,7 +57,7 @@ class TestDocument:
     @pytest.mark.parametrize(
         "identifier", ["nobody@acme.test", "nonsense", "admin@rival.test", "01a208a6-c29c-7411-a5e2-cf6ed62a82f5"]
     )
-    def test_is_not_found_otherwise(self, api, acme, rival, identifier):
+    def test_user_document_is_not_found_otherwise(self, api, acme, rival, identifier):
         response = api(acme.admin).get(f"users/{identifier}")
 
         assert_refused(response, NOT_FOUND, not_found("user", identifier))
@@ -69,10 +69,10 @@ class TestStatus:
     def of(self, joe):
         return User.objects.with_activity(timezone.now()).get(pk=joe.pk).status, User.objects.get(pk=joe.pk).status
 
-    def test_is_active_for_a_while(self, joe):
+    def test_user_status_is_active_for_a_while(self, joe):
         assert self.of(joe) == ("ACTIVE", "ACTIVE")
 
-    def test_is_inactive_when_nothing_happened_lately(self, joe, held_license):
+    def test_user_status_is_inactive_when_nothing_happened_lately(self, joe, held_license):
         held_license.created -= self.OLD
         held_license.save()
         User.objects.filter(pk=joe.pk).update(created=timezone.now() - self.OLD)
@@ -81,7 +81,7 @@ class TestStatus:
 
     @pytest.mark.parametrize("moment", ["created", "last_validated", "last_check_in", "last_check_out"])
     @pytest.mark.parametrize("way", ["owned", "shared"])
-    def test_is_active_while_a_license_is_used(self, acme, joe, moment, way):
+    def test_user_status_is_active_while_a_license_is_used(self, acme, joe, moment, way):
         license = make_license(acme.unpooled, owner=joe if way == "owned" else None)
         if way == "shared":
             LicenseUser.objects.create(account=acme.account, license=license, user=joe)
@@ -92,7 +92,7 @@ class TestStatus:
 
         assert self.of(joe) == ("ACTIVE", "ACTIVE")
 
-    def test_is_banned_whatever_happened(self, joe):
+    def test_user_status_is_banned_whatever_happened(self, joe):
         joe.ban()
 
         assert self.of(joe) == ("BANNED", "BANNED")
@@ -107,7 +107,7 @@ class TestList:
         return {names[shown["id"]] for shown in response.json()["data"]}
 
     @pytest.mark.parametrize("who", EVERYBODY)
-    def test_has_the_users_that_a_bearer_sees(self, api, people, who):
+    def test_list_of_users_has_the_users_that_a_bearer_sees(self, api, people, who):
         response = api(people[who]).get("users?limit=100")
 
         if SEEN[who] is None:
@@ -146,7 +146,7 @@ class TestList:
             ("nonsense=1", {"user", "mate", "eve", "max"}),
         ],
     )
-    def test_is_filtered(self, api, acme, people, query, expected):
+    def test_list_of_users_is_filtered(self, api, acme, people, query, expected):
         change_user(people["mate"], {"metadata": {"crm_id": 7, "vip": True}})
         change_user(people["eve"], {"metadata": {"city": "Bonn", "vip": "true", "none": None}})
         people["eve"].ban()
@@ -154,14 +154,14 @@ class TestList:
 
         assert self.names(api(acme.admin).get(f"users?limit=100&{query}"), people) == expected
 
-    def test_costs_one_statement_whatever_its_length(self, api, acme, people, django_assert_num_queries):
+    def test_list_of_users_costs_one_statement_whatever_its_length(self, api, acme, people, django_assert_num_queries):
         admin = api(acme.admin)
 
         with django_assert_num_queries(2):  # one for the bearer
             admin.get("users?limit=100")
 
     @pytest.mark.parametrize("who", EVERYBODY)
-    def test_does_not_hide_what_can_be_shown(self, api, people, who):
+    def test_list_of_users_does_not_hide_what_can_be_shown(self, api, people, who):
         asking = api(people[who])
         staff = who in ("admin", "developer", "sales-agent", "support-agent", "read-only")
         for name in ("admin", "user", "mate", "eve"):

@@ -1,4 +1,4 @@
-"""What is said about people, and to them."""
+"""Error documents about users."""
 
 from tests.errors import FORBIDDEN, NOT_FOUND, assert_refused, forbidden, not_found, unprocessable
 

@@ -31,7 +31,7 @@ def browser_type_launch_args():
 
 @pytest.fixture(autouse=True)
 def real_transactions(transactional_db):
-    """The server is another thread, so what a test makes has to be committed."""
+    """Commit what a test creates: the server is another thread."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def operator(acme):
 
 @pytest.fixture
 def visit(page, live_server, complaints):
-    """`visit(path)` opens a page of the server; `visit.as_(person)` signs somebody in first."""
+    """`visit(path)` opens a page of the server; `visit.as_(person)` signs a user in first."""
 
     class Visit:
         def __call__(self, path):
@@ -62,7 +62,7 @@ def visit(page, live_server, complaints):
 
 @pytest.fixture
 def complaints(page):
-    """What the browser complained of: errors of scripts, what the content security policy kept out, lost files."""
+    """The problems that the browser reported: script errors, content security policy violations, missing files."""
     heard = []
     page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: heard.append(str(error)))

@@ -24,7 +24,7 @@ def is_within_width(page):
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_signs_in(page, visit, acme):
+def test_console_signs_in(page, visit, acme):
     staff(acme, email="ann@acme.test", password=PASSWORD)
     visit("/admin/")
 
@@ -36,7 +36,7 @@ def test_signs_in(page, visit, acme):
     expect(page.get_by_text("Acme · ann@acme.test")).to_be_visible()
 
 
-def test_imports_what_is_pasted(page, visit, operator, acme):
+def test_console_imports_what_is_pasted(page, visit, operator, acme):
     visit.as_(operator)(address("licensing_policy_change", acme.policy.pk))
     page.get_by_role("link", name="Import keys").first.click()
     page.get_by_label("Paste keys").fill("\n".join([*numbered(40), "short"]))
@@ -75,7 +75,7 @@ def test_more_text_than_a_server_takes(page, visit, operator, acme):
     expect(button(page, "Import 3,000 keys")).to_be_visible()
 
 
-def test_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
+def test_console_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
     file = tmp_path / "keys.csv"
     file.write_text("id,code\n" + "".join(f"{n},{key}\n" for n, key in enumerate(numbered(30))) + "31,KEY-0001\n32,x\n")
     visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
@@ -110,7 +110,7 @@ def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, 
     assert Key.objects.count() == 20_000
 
 
-def test_pops(page, visit, operator, acme):
+def test_console_pops(page, visit, operator, acme):
     add_keys(acme.policy, *numbered(3))
     visit.as_(operator)(address("licensing_policy_change", acme.policy.pk))
     page.get_by_role("link", name="Pop", exact=True).click()
@@ -122,7 +122,7 @@ def test_pops(page, visit, operator, acme):
     assert KeyEvent.objects.filter(event="popped", operator="ann@acme.test", reference="Order 4711").count() == 1
 
 
-def test_reload_and_back_repeat_nothing(page, visit, operator, acme):
+def test_console_reload_and_back_repeat_nothing(page, visit, operator, acme):
     (key, *_) = add_keys(acme.policy, *numbered(9))
     forms = [
         (address("licensing_license_add", policy=acme.policy.pk), "Issue", License, 1),
@@ -163,7 +163,7 @@ def test_an_export_is_not_repeated_by_reload_and_back(page, visit, operator, acm
     assert KeyEvent.objects.count() == 1
 
 
-def test_reveals_and_copies(page, visit, operator, acme):
+def test_console_reveals_and_copies(page, visit, operator, acme):
     (key,) = add_keys(acme.policy, "C1B6DE-39A6E3-59V3")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.as_(operator)(address("pools_key_change", key.pk))
@@ -179,7 +179,7 @@ def test_reveals_and_copies(page, visit, operator, acme):
     assert KeyEvent.objects.get().event == "revealed"
 
 
-def test_returns(page, visit, operator, acme, audit):
+def test_console_returns(page, visit, operator, acme, audit):
     (key,) = add_keys(acme.policy, "KEY-0001")
     acme.policy.pool.pop(audit)
     visit.as_(operator)(address("pools_key_change", key.pk))
@@ -193,7 +193,7 @@ def test_returns(page, visit, operator, acme, audit):
     assert acme.policy.pool.available().count() == 1
 
 
-def test_withdraws_those_chosen(page, visit, operator, acme):
+def test_console_withdraws_those_chosen(page, visit, operator, acme):
     add_keys(acme.policy, *numbered(3))
     visit.as_(operator)(address("pools_key_changelist"))
     page.locator("input.action-select").nth(0).check()
@@ -208,7 +208,7 @@ def test_withdraws_those_chosen(page, visit, operator, acme):
     assert acme.policy.pool.available().count() == 1
 
 
-def test_exports(page, visit, operator, acme):
+def test_console_exports(page, visit, operator, acme):
     add_keys(acme.policy, *numbered(3))
     visit.as_(operator)(address("licensing_policy_export", acme.policy.pk))
     page.get_by_label("Format").select_option("text")
@@ -220,7 +220,7 @@ def test_exports(page, visit, operator, acme):
     assert KeyEvent.objects.get().event == "exported"
 
 
-def test_searches(page, visit, operator, acme, audit):
+def test_console_searches(page, visit, operator, acme, audit):
     add_keys(acme.policy, *numbered(3))
     license = issue_license(policy=acme.policy, audit=audit)
 
@@ -291,7 +291,7 @@ def test_every_page_fits_and_keeps_to_the_policy(page, visit, operator, everythi
     assert wrong == []
 
 
-def test_is_dark_where_the_browser_is(page, visit, operator):
+def test_console_is_dark_where_the_browser_is(page, visit, operator):
     page.emulate_media(color_scheme="dark")
     visit.as_(operator)("/admin/")
 

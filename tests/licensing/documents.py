@@ -1,4 +1,4 @@
-"""Request documents for products and policies, and how these look in an answer."""
+"""Request documents and expected resource objects for products and policies."""
 
 UNKNOWN = "01a20000-0000-7000-8000-000000000000"  # the id of nothing
 DEFAULTS = {
@@ -49,7 +49,7 @@ DEFAULTS = {
 
 
 def document(type, attributes, **relationships):
-    """A request document; `relationships` are documents of linkage by name."""
+    """Return a request document; `relationships` are linkage documents by name."""
     data = {"type": type, "attributes": attributes}
     if relationships:
         data["relationships"] = relationships
@@ -116,6 +116,6 @@ def _moments(row):
 
 
 def ids(response):
-    """The ids of a list, in its order."""
+    """Return the ids in a list response, in order."""
     assert response.status_code == 200, response.content
     return [resource_object["id"] for resource_object in response.json()["data"]]

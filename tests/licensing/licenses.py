@@ -1,4 +1,4 @@
-"""How a license looks in an answer, and what requests about licenses say."""
+"""Request documents and expected resource objects for licenses."""
 
 from datetime import UTC, datetime
 
@@ -28,12 +28,12 @@ DEFAULTS = {
 
 
 def shown(moment):
-    """A moment as the wire shows it."""
+    """Format a timestamp as the API does."""
     return moment and moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def moment(text):
-    """`2031-01-31`, or more of it, in UTC."""
+    """Parse an ISO 8601 date or timestamp as UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
@@ -69,10 +69,10 @@ def license_object(license, users=0, **attributes):
 
 
 def change(**attributes):
-    """The document that changes a license."""
+    """Return a document that changes a license."""
     return {"data": {"type": "licenses", "attributes": attributes}}
 
 
 def linkage(type, row):
-    """The document that links one row, or none."""
+    """Return a linkage document for one row, or null."""
     return {"data": row and {"type": type, "id": str(getattr(row, "pk", row))}}

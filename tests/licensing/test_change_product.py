@@ -40,18 +40,18 @@ class TestLookUp:
         ],
         ids=["id", "upper case", "no hyphens", "code"],
     )
-    def test_is_by_id_or_code(self, acme, api, full, spell):
+    def test_product_look_up_is_by_id_or_code(self, acme, api, full, spell):
         response = api(acme.admin).get(f"products/{spell(full)}")
 
         assert (response.status_code, response.json()) == (200, {"data": product_object(full, **WIRE)})
 
     @pytest.mark.parametrize("identifier", ["ROCKET", "rock", "x", UNKNOWN])
-    def test_is_exact(self, acme, api, full, identifier):
+    def test_product_look_up_is_exact(self, acme, api, full, identifier):
         response = api(acme.admin).get(f"products/{identifier}")
 
         assert_refused(response, NOT_FOUND, not_found("product", identifier))
 
-    def test_stays_in_the_account(self, acme, rival, api):
+    def test_product_look_up_stays_in_the_account(self, acme, rival, api):
         theirs = make_product(rival.account, code="theirs")
 
         for identifier in (theirs.pk, "theirs"):
@@ -62,7 +62,7 @@ class TestLookUp:
 
 class TestUpdate:
     @pytest.mark.parametrize("method", ["patch", "put"])
-    def test_changes_what_was_sent_and_nothing_else(self, acme, api, full, method):
+    def test_update_of_a_product_changes_what_was_sent_and_nothing_else(self, acme, api, full, method):
         changes = document("products", {"name": "Satellite", "metadata": {"b": 2}})
 
         response = getattr(api(acme.admin), method)("products/rocket", changes)
@@ -90,18 +90,18 @@ class TestUpdate:
         assert response.status_code == 200
         assert response.json()["data"] == product_object(full, **WIRE | {name: shown})
 
-    def test_leaves_the_moment_when_nothing_changes(self, acme, api, full):
+    def test_update_of_a_product_leaves_the_moment_when_nothing_changes(self, acme, api, full):
         api(acme.admin).patch("products/rocket", document("products", {"name": "Rocket", "code": "rocket"}))
 
         full.refresh_from_db()
         assert full.updated == full.created
 
-    def test_accepts_its_own_code_in_another_case(self, acme, api, full):
+    def test_update_of_a_product_accepts_its_own_code_in_another_case(self, acme, api, full):
         response = api(acme.admin).patch("products/rocket", document("products", {"code": "Rocket"}))
 
         assert response.json()["data"]["attributes"]["code"] == "Rocket"
 
-    def test_ignores_the_id_in_the_document(self, acme, api, full):
+    def test_update_of_a_product_ignores_the_id_in_the_document(self, acme, api, full):
         changes = {"data": {"type": "products", "id": "anything", "attributes": {"name": "Satellite"}}}
 
         assert api(acme.admin).patch("products/rocket", changes).status_code == 200
@@ -117,12 +117,12 @@ class TestUpdate:
             (document("products", {}, policies={}), "unpermitted parameter", "/data/relationships"),
         ],
     )
-    def test_refuses_a_wrong_document(self, acme, api, full, changes, detail, pointer):
+    def test_update_of_a_product_refuses_a_wrong_document(self, acme, api, full, changes, detail, pointer):
         response = api(acme.admin).patch("products/rocket", changes)
 
         assert_refused(response, BAD, bad_request(detail, pointer))
 
-    def test_refuses_the_code_of_another_product(self, acme, api, full):
+    def test_update_of_a_product_refuses_the_code_of_another_product(self, acme, api, full):
         response = api(acme.admin).patch(f"products/{acme.product.pk}", document("products", {"code": "rocket"}))
 
         error = unprocessable("products", "has already been taken", "CODE_TAKEN", "/data/attributes/code")

@@ -21,7 +21,7 @@ def rows_of(response):
 
 
 class TestIssue:
-    def test_takes_a_key_and_shows_it(self, acme, client):
+    def test_console_issue_takes_a_key_and_shows_it(self, acme, client):
         add_keys(acme.policy, "KEY-0001")
         owner = acme.user("user")
 
@@ -36,20 +36,20 @@ class TestIssue:
         event = KeyEvent.objects.get()
         assert (event.event, event.operator, event.reference) == ("issued", "ann@acme.test", "Order 1")
 
-    def test_says_that_a_pool_is_empty(self, acme, client):
+    def test_console_issue_says_that_a_pool_is_empty(self, acme, client):
         response = client.post(page("licensing_license_add"), {"policy": acme.policy.pk})
 
         assert "pool is empty" in response.content.decode()
         assert not License.objects.exists()
 
-    def test_knows_users_of_the_account_only(self, acme, rival, client):
+    def test_console_issue_knows_users_of_the_account_only(self, acme, rival, client):
         response = client.post(page("licensing_license_add"), {"policy": acme.unpooled.pk, "owner": rival.admin.email})
 
         assert "Nobody in the account has this e-mail." in response.content.decode()
 
 
 class TestActs:
-    def test_suspends_and_reinstates(self, acme, client):
+    def test_console_act_suspends_and_reinstates(self, acme, client):
         license = make_license(acme.unpooled)
 
         act(client, "licensing_license_suspend", license)
@@ -59,7 +59,7 @@ class TestActs:
         license.refresh_from_db()
         assert not license.suspended
 
-    def test_says_why_not(self, acme, client):
+    def test_console_act_says_why_not(self, acme, client):
         license = make_license(acme.unpooled, suspended=True)
 
         response = act(client, "licensing_license_suspend", license)
@@ -67,7 +67,7 @@ class TestActs:
         assert response.status_code == 422
         assert "is already suspended" in response.content.decode()
 
-    def test_renews(self, acme, client):
+    def test_console_act_renews(self, acme, client):
         policy = make_policy(acme.product, "Monthly", duration=86_400)
         expiry = timezone.now()
         license = make_license(policy, expiry=expiry)
@@ -77,14 +77,14 @@ class TestActs:
         license.refresh_from_db()
         assert license.expiry == expiry + timedelta(days=1)
 
-    def test_revokes(self, acme, client):
+    def test_console_act_revokes(self, acme, client):
         license = make_license(acme.unpooled)
 
         act(client, "licensing_license_revoke", license)
 
         assert not License.objects.exists()
 
-    def test_offers_what_makes_sense(self, acme, client):
+    def test_console_act_offers_what_makes_sense(self, acme, client):
         license = make_license(acme.unpooled, suspended=True)
 
         offered = [
@@ -95,14 +95,14 @@ class TestActs:
 
 
 @pytest.mark.parametrize("text", ["LICENSE-4711", "ann's", "user@acme.test", None])
-def test_finds_licenses(acme, client, text):
+def test_console_finds_licenses(acme, client, text):
     license = make_license(acme.unpooled, "LICENSE-4711", name="Ann's", owner=acme.user("user"))
     make_license(acme.unpooled, name="Another")
 
     assert rows_of(client.get(page("licensing_license_changelist", q=text or license.pk))) == [license]
 
 
-def test_masks_keys_of_licenses(acme, client):
+def test_console_masks_keys_of_licenses(acme, client):
     license = make_license(acme.unpooled, "C1B6DE-39A6E3-59V3")
 
     text = client.get(page("licensing_license_change", license.pk)).content.decode()
@@ -111,7 +111,7 @@ def test_masks_keys_of_licenses(acme, client):
     assert "39A6E3" not in text
 
 
-def test_lists_of_licenses_cost_a_fixed_number_of_statements(acme, client, django_assert_num_queries):
+def test_console_lists_of_licenses_cost_a_fixed_number_of_statements(acme, client, django_assert_num_queries):
     counts = []
     for number in (2, 12):
         for _ in range(number):
@@ -131,7 +131,7 @@ def form_of(client, name, *args):
 
 
 class TestPolicies:
-    def test_are_added_to_a_product_of_ones_own(self, acme, client):
+    def test_console_policies_are_added_to_a_product_of_ones_own(self, acme, client):
         values = form_of(client, "licensing_policy_add")
 
         response = client.post(
@@ -143,7 +143,7 @@ class TestPolicies:
         policy = Policy.objects.get(name="Launch")
         assert (policy.account, policy.use_pool, policy.low_stock_threshold) == (acme.account, True, 100)
 
-    def test_obey_their_rules(self, acme, client):
+    def test_console_policies_obey_their_rules(self, acme, client):
         values = form_of(client, "licensing_policy_add")
 
         response = client.post(
@@ -162,12 +162,12 @@ class TestPolicies:
         acme.policy.refresh_from_db()
         assert (acme.policy.name, acme.policy.use_pool) == ("Renamed", True)
 
-    def test_cannot_be_deleted(self, acme, client):
+    def test_console_policies_cannot_be_deleted(self, acme, client):
         assert client.post(page("licensing_policy_delete", acme.policy.pk), {"post": "yes"}).status_code == 403
 
 
 class TestProducts:
-    def test_are_added_to_ones_own_account(self, acme, rival, client):
+    def test_console_products_are_added_to_ones_own_account(self, acme, rival, client):
         client.post(
             page("licensing_product_add"),
             {"name": "New", "code": "new", "account": rival.account.pk, "metadata": "{}", "platforms": "null"},
@@ -175,7 +175,7 @@ class TestProducts:
 
         assert Product.objects.get(name="New").account == acme.account
 
-    def test_are_added_by_superusers_to_any(self, acme):
+    def test_console_products_are_added_by_superusers_to_any(self, acme):
         signed_in(superuser()).post(
             page("licensing_product_add"),
             {"name": "New", "account": acme.account.pk, "metadata": "{}", "platforms": "null"},
@@ -183,7 +183,7 @@ class TestProducts:
 
         assert Product.objects.get(name="New").account == acme.account
 
-    def test_need_an_account(self, db):
+    def test_console_products_need_an_account(self, db):
         response = signed_in(superuser()).post(page("licensing_product_add"), {"name": "New", "metadata": "{}"})
 
         assert response.status_code == 200

@@ -103,14 +103,14 @@ def assert_created(response, **attributes):
 
 
 class TestCreate:
-    def test_answers_with_the_policy_and_all_defaults(self, acme, create):
+    def test_creating_a_policy_answers_with_the_policy_and_all_defaults(self, acme, create):
         response = create()
 
         policy = assert_created(response)
         assert response["Location"] == f"http://testserver/v1/accounts/{acme.account.pk}/policies/{policy.pk}"
         assert policy.product == acme.product
 
-    def test_takes_protected_from_the_account(self, acme, create):
+    def test_creating_a_policy_takes_protected_from_the_account(self, acme, create):
         acme.account.protected = False
         acme.account.save_changes("protected")
 
@@ -118,7 +118,7 @@ class TestCreate:
         assert_created(create(protected=True), protected=True)
 
     @each_row("name", [name for name, value in DEFAULTS.items() if type(value) is bool])
-    def test_keeps_each_flag(self, create, name):
+    def test_creating_a_policy_keeps_each_flag(self, create, name):
         value = not DEFAULTS[name]
         also = {
             "floating": {"maxMachines": None},
@@ -131,22 +131,22 @@ class TestCreate:
         assert_created(create(**{name: value}, **sent), **{name: value}, **also.get(name, {}))
 
     @each_row(("name", "value"), [(name, value) for name in ENUMS for value in ENUMS[name]])
-    def test_keeps_each_choice(self, create, name, value):
+    def test_creating_a_policy_keeps_each_choice(self, create, name, value):
         assert_created(create(**{name: value}), **{name: value})
 
     @each_row(("name", "value"), [(name, bound) for name, (*ends,) in NUMBERS.items() for bound in ends[::2]])
-    def test_keeps_each_number_at_its_bounds(self, create, name, value):
+    def test_creating_a_policy_keeps_each_number_at_its_bounds(self, create, name, value):
         assert_created(create(**{name: value}), **{name: value})
 
     @each_row("name", NULLABLE)
-    def test_takes_null_for_no_limit(self, create, name):
+    def test_creating_a_policy_takes_null_for_no_limit(self, create, name):
         assert_created(create(**{name: None}))
 
     @each_row("name", sorted({*DEFAULTS} - {*NULLABLE}))
-    def test_drops_a_null_that_cannot_be_kept(self, create, name):
+    def test_creating_a_policy_drops_a_null_that_cannot_be_kept(self, create, name):
         assert_created(create(**{name: None}))
 
-    def test_accepts_singular_types_and_other_spellings(self, acme, api):
+    def test_creating_a_policy_accepts_singular_types_and_other_spellings(self, acme, api):
         document = policy_document(acme.product, use_pool=True, **{"max-uses": 3})
         document["data"]["type"] = "policy"
         document["data"]["relationships"]["product"]["data"] = {"type": "product", "id": acme.product.pk.hex.upper()}
@@ -182,7 +182,7 @@ class TestDocument:
             ("id", UNKNOWN, "unpermitted parameter", "/data/id"),
         ],
     )
-    def test_is_refused(self, acme, api, member, value, detail, pointer):
+    def test_policy_document_is_refused(self, acme, api, member, value, detail, pointer):
         document = policy_document(acme.product)
         document["data"][member] = value
         if value is ...:
@@ -210,25 +210,25 @@ class TestDocument:
             ({"maxDisk": LARGEST_BIG + 1}, "integer is too large", "maxDisk"),
         ],
     )
-    def test_is_refused_for_an_attribute(self, create, attributes, detail, pointer):
+    def test_policy_document_is_refused_for_an_attribute(self, create, attributes, detail, pointer):
         assert_refused(create(**attributes), BAD, bad_request(detail, f"{ATTRIBUTES}/{pointer}"))
 
 
 class TestValues:
-    def test_need_a_name(self, acme, api):
+    def test_policy_values_need_a_name(self, acme, api):
         document = policy_document(acme.product)
         document["data"]["attributes"] = {}
 
         assert_refused(api(acme.admin).post("policies", document), UNPROCESSABLE, NAME_MISSING)
 
-    def test_need_a_name_of_moderate_length(self, create):
+    def test_policy_values_need_a_name_of_moderate_length(self, create):
         detail = "is too long (maximum is 255 characters)"
 
         assert_refused(create(name="x" * 256), UNPROCESSABLE, refusal("name", detail, "NAME_TOO_LONG"))
 
     @each_row("name", ENUMS)
     @each_row("value", ["NONE_OF_THEM", "match_any", "X" * 300])
-    def test_refuse_any_other_choice(self, create, name, value):
+    def test_policy_values_refuse_any_other_choice(self, create, name, value):
         detail, code = UNSUPPORTED[name]
 
         assert_refused(create(**{name: value}), UNPROCESSABLE, refusal(name, detail, code))
@@ -247,12 +247,12 @@ class TestValues:
             ("heartbeatDuration", 0, "must be greater than 0"),
         ],
     )
-    def test_refuse_a_number_out_of_bounds(self, create, name, value, detail):
+    def test_policy_values_refuse_a_number_out_of_bounds(self, create, name, value, detail):
         words = "".join(f"_{letter}" if letter.isupper() else letter for letter in name)
 
         assert_refused(create(**{name: value}), UNPROCESSABLE, refusal(name, detail, f"{words}_invalid".upper()))
 
-    def test_are_told_all_at_once(self, create):
+    def test_policy_values_are_told_all_at_once(self, create):
         assert_refused(
             create(duration=1, maxUses=-1, overageStrategy="X"),
             UNPROCESSABLE,
@@ -265,23 +265,23 @@ class TestValues:
 
 class TestProduct:
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent"])
-    def test_must_exist(self, acme, api, role):
+    def test_product_of_a_policy_must_exist(self, acme, api, role):
         response = api(acme.bearer(role)).post("policies", policy_document(UNKNOWN))
 
         assert_refused(response, UNPROCESSABLE, MUST_EXIST)
 
-    def test_of_another_account_does_not_exist(self, acme, rival, api):
+    def test_product_of_a_policy_of_another_account_does_not_exist(self, acme, rival, api):
         response = api(acme.admin).post("policies", policy_document(rival.product))
 
         assert_refused(response, UNPROCESSABLE, MUST_EXIST)
 
-    def test_is_told_before_what_else_is_wrong(self, acme, api):
+    def test_product_of_a_policy_is_told_before_what_else_is_wrong(self, acme, api):
         document = policy_document(UNKNOWN)
         document["data"]["attributes"] = {}
 
         assert_refused(api(acme.admin).post("policies", document), UNPROCESSABLE, MUST_EXIST, NAME_MISSING)
 
-    def test_cannot_make_policies_for_others(self, acme, api):
+    def test_product_of_a_policy_cannot_make_policies_for_others(self, acme, api):
         other = acme.another_product()
 
         for product in (other, UNKNOWN):

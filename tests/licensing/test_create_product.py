@@ -22,7 +22,7 @@ def refusal(attribute, detail, code):
 
 
 class TestCreate:
-    def test_answers_with_the_product(self, acme, api):
+    def test_creating_a_product_answers_with_the_product(self, acme, api):
         response = api(acme.admin).post("products", product_document(name="Satellite"))
 
         product = Product.objects.latest("id")
@@ -44,19 +44,19 @@ class TestCreate:
             {"metadata": {"externalId": 1}},
         ],
     )
-    def test_keeps_what_was_sent(self, acme, api, attributes):
+    def test_creating_a_product_keeps_what_was_sent(self, acme, api, attributes):
         response = api(acme.admin).post("products", product_document(**attributes))
 
         product = Product.objects.latest("id")
         assert (response.status_code, response.json()["data"]) == (201, product_object(product, **attributes))
 
     @pytest.mark.parametrize("name", ["code", "distributionStrategy", "url", "platforms", "metadata"])
-    def test_takes_null_for_nothing_said(self, acme, api, name):
+    def test_creating_a_product_takes_null_for_nothing_said(self, acme, api, name):
         response = api(acme.admin).post("products", product_document(**{name: None}))
 
         assert (response.status_code, response.json()["data"]) == (201, product_object(Product.objects.latest("id")))
 
-    def test_accepts_singular_type_other_spellings_and_no_relationships(self, acme, api):
+    def test_creating_a_product_accepts_singular_type_other_spellings_and_no_relationships(self, acme, api):
         document = {
             "data": {
                 "type": "product",
@@ -85,7 +85,7 @@ class TestCreate:
             ),
         ],
     )
-    def test_refuses_a_wrong_document(self, acme, api, document, detail, pointer):
+    def test_creating_a_product_refuses_a_wrong_document(self, acme, api, document, detail, pointer):
         response = api(acme.admin).post("products", document)
 
         assert_refused(response, BAD, bad_request(detail, pointer))
@@ -111,7 +111,7 @@ class TestCreate:
             ({"created": "2020-01-01T00:00:00Z"}, "unpermitted parameter", "created"),
         ],
     )
-    def test_refuses_a_wrong_attribute(self, acme, api, attributes, detail, pointer):
+    def test_creating_a_product_refuses_a_wrong_attribute(self, acme, api, attributes, detail, pointer):
         response = api(acme.admin).post("products", product_document(**attributes))
 
         assert_refused(response, BAD, bad_request(detail, f"{ATTRIBUTES}/{pointer}"))
@@ -171,7 +171,7 @@ class TestCreate:
             ),
         ],
     )
-    def test_refuses_a_value(self, acme, api, attributes, errors):
+    def test_creating_a_product_refuses_a_value(self, acme, api, attributes, errors):
         response = api(acme.admin).post("products", product_document(**attributes))
 
         assert_refused(response, UNPROCESSABLE, *[refusal(*error) for error in errors])
@@ -180,14 +180,14 @@ class TestCreate:
 
 class TestCode:
     @pytest.mark.parametrize("code", ["rocket", "ROCKET"])
-    def test_is_unique_in_an_account(self, acme, api, code):
+    def test_product_code_is_unique_in_an_account(self, acme, api, code):
         make_product(acme.account, code="rocket")
 
         response = api(acme.admin).post("products", product_document(code=code))
 
         assert_refused(response, UNPROCESSABLE, refusal("code", "has already been taken", "CODE_TAKEN"))
 
-    def test_of_another_account_is_free(self, acme, rival, api):
+    def test_product_code_of_another_account_is_free(self, acme, rival, api):
         make_product(rival.account, code="rocket")
 
         assert api(acme.admin).post("products", product_document(code="rocket")).status_code == 201

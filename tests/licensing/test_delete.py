@@ -42,26 +42,26 @@ def left():
 
 
 class TestPolicy:
-    def test_is_gone(self, acme, admin):
+    def test_deleted_policy_is_gone(self, acme, admin):
         response = admin.delete(f"policies/{acme.policy.pk}")
 
         assert (response.status_code, response.content) == (204, b"")
         assert_refused(admin.get(f"policies/{acme.policy.pk}"), NOT_FOUND, not_found("policy", acme.policy.pk))
 
-    def test_cannot_be_deleted_twice(self, acme, admin):
+    def test_deleted_policy_cannot_be_deleted_twice(self, acme, admin):
         admin.delete(f"policies/{acme.policy.pk}")
 
         response = admin.delete(f"policies/{acme.policy.pk}")
 
         assert_refused(response, NOT_FOUND, not_found("policy", acme.policy.pk))
 
-    def test_takes_its_keys_and_licenses_along(self, acme, admin, sold):
+    def test_deleted_policy_takes_its_keys_and_licenses_along(self, acme, admin, sold):
         admin.delete(f"policies/{acme.policy.pk}")
 
         assert left() == {"Product": 1, "Policy": 1, "License": 0, "LicenseUser": 0, "Key": 0, "KeyImport": 0}
         assert User.objects.filter(account=acme.account).count() == 3
 
-    def test_leaves_other_policies_alone(self, acme, admin):
+    def test_deleted_policy_leaves_other_policies_alone(self, acme, admin):
         other = make_policy(acme.product, use_pool=True)
         add_keys(acme.policy, "KEY-0001")
         add_keys(other, "KEY-0002")
@@ -71,7 +71,7 @@ class TestPolicy:
 
         assert left() == {"Product": 1, "Policy": 2, "License": 1, "LicenseUser": 0, "Key": 1, "KeyImport": 0}
 
-    def test_leaves_the_ledger(self, acme, admin, sold):
+    def test_deleted_policy_leaves_the_ledger(self, acme, admin, sold):
         before = list(KeyEvent.objects.values())
 
         admin.delete(f"policies/{acme.policy.pk}")
@@ -82,7 +82,7 @@ class TestPolicy:
             ("popped", acme.policy.pk),
         ]
 
-    def test_frees_the_texts_of_its_available_keys_only(self, acme, admin, sold):
+    def test_deleted_policy_frees_the_texts_of_its_available_keys_only(self, acme, admin, sold):
         other = make_policy(acme.product, use_pool=True)
         first, second, available = numbered(3)
         admin.delete(f"policies/{acme.policy.pk}")
@@ -92,7 +92,7 @@ class TestPolicy:
             with pytest.raises(ValidationError):
                 add_keys(other, used)
 
-    def test_ends_the_tokens_of_its_licenses(self, acme, api, admin, sold):
+    def test_deleted_policy_ends_the_tokens_of_its_licenses(self, acme, api, admin, sold):
         token = token_of(sold)
         assert api(token).get("products").status_code == 403
 
@@ -101,7 +101,7 @@ class TestPolicy:
         assert_refused(api(token).get("products"), UNAUTHORIZED, TOKEN_INVALID)
         assert not Token.objects.filter(bearer_id=sold.pk).exists()
 
-    def test_is_all_or_nothing(self, acme, admin, sold, monkeypatch):
+    def test_deleted_policy_is_all_or_nothing(self, acme, admin, sold, monkeypatch):
         before = left()
 
         def delete_and_fail(viewset, policy):
@@ -114,7 +114,7 @@ class TestPolicy:
 
         assert left() == before
 
-    def test_costs_the_same_however_many_keys_wait(self, acme, admin, django_assert_max_num_queries):
+    def test_deleted_policy_costs_the_same_however_many_keys_wait(self, acme, admin, django_assert_max_num_queries):
         Key.objects.bulk_create(Key(account=acme.account, policy=acme.policy, key=text) for text in numbered(2000))
 
         with django_assert_max_num_queries(12):
@@ -125,7 +125,7 @@ class TestPolicy:
 
 class TestProduct:
     @pytest.mark.parametrize("named", ["id", "code"])
-    def test_is_gone(self, acme, admin, named):
+    def test_deleted_product_is_gone(self, acme, admin, named):
         product = make_product(acme.account, code="satellite")
 
         response = admin.delete(f"products/{product.pk if named == 'id' else 'satellite'}")
@@ -133,7 +133,7 @@ class TestProduct:
         assert (response.status_code, response.content) == (204, b"")
         assert_refused(admin.get("products/satellite"), NOT_FOUND, not_found("product", "satellite"))
 
-    def test_takes_policies_keys_and_licenses_along(self, acme, admin, sold):
+    def test_deleted_product_takes_policies_keys_and_licenses_along(self, acme, admin, sold):
         other = make_policy(make_product(acme.account), use_pool=True)
         make_license(other)
         add_keys(other, "KEY-OTHER")
@@ -142,14 +142,14 @@ class TestProduct:
 
         assert left() == {"Product": 1, "Policy": 1, "License": 1, "LicenseUser": 0, "Key": 1, "KeyImport": 0}
 
-    def test_leaves_the_ledger(self, acme, admin, sold):
+    def test_deleted_product_leaves_the_ledger(self, acme, admin, sold):
         before = list(KeyEvent.objects.values())
 
         admin.delete(f"products/{acme.product.pk}")
 
         assert list(KeyEvent.objects.values()) == before != []
 
-    def test_ends_its_tokens_and_those_of_its_licenses_at_once(self, acme, api, admin, sold):
+    def test_deleted_product_ends_its_tokens_and_those_of_its_licenses_at_once(self, acme, api, admin, sold):
         tokens = [token_of(acme.product), token_of(sold)]
 
         admin.delete(f"products/{acme.product.pk}")
@@ -158,7 +158,7 @@ class TestProduct:
             assert_refused(api(token).get("policies"), UNAUTHORIZED, TOKEN_INVALID)
         assert not Token.objects.filter(bearer_id__in=[acme.product.pk, sold.pk]).exists()
 
-    def test_leaves_other_accounts_alone(self, acme, rival, admin):
+    def test_deleted_product_leaves_other_accounts_alone(self, acme, rival, admin):
         add_keys(rival.policy, "KEY-0001")
 
         response = admin.delete(f"products/{rival.product.pk}")
@@ -169,7 +169,7 @@ class TestProduct:
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_waits_for_who_takes_a_key_just_now(acme, admin, audit):
+def test_deletion_waits_for_who_takes_a_key_just_now(acme, admin, audit):
     """The key then belongs to whoever took it, and the ledger says so."""
     add_keys(acme.policy, "KEY-0001")
 

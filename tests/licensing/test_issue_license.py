@@ -28,7 +28,7 @@ def license_document(policy, attributes=None, owner=None, **members):
 
 
 class TestFromAPool:
-    def test_takes_the_next_key(self, api, acme):
+    def test_issue_from_a_pool_takes_the_next_key(self, api, acme):
         add_keys(acme.policy, *numbered(2))
 
         response = api(acme.admin).post("licenses", license_document(acme.policy))
@@ -38,7 +38,7 @@ class TestFromAPool:
         assert (license.key, license.policy, license.product) == ("KEY-0001", acme.policy, acme.product)
         assert [key.key for key in acme.policy.pool.available()] == ["KEY-0002"]
 
-    def test_is_in_the_ledger(self, api, acme):
+    def test_issue_from_a_pool_is_in_the_ledger(self, api, acme):
         key = add_keys(acme.policy, "KEY-0001")[0]
 
         api(acme.product).post("licenses", license_document(acme.policy), Keygen_Reference="Order 17")
@@ -52,11 +52,11 @@ class TestFromAPool:
         )
         assert (event.bearer_type, event.bearer_id) == ("products", acme.product.pk)
 
-    def test_of_an_empty_pool_makes_nothing(self, api, acme):
+    def test_issue_from_a_pool_of_an_empty_pool_makes_nothing(self, api, acme):
         assert_refused(api(acme.admin).post("licenses", license_document(acme.policy)), 422, EMPTY)
         assert not License.objects.exists()
 
-    def test_takes_no_key_that_is_said(self, api, acme):
+    def test_issue_from_a_pool_takes_no_key_that_is_said(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.admin).post("licenses", license_document(acme.policy, {"key": "MY-OWN-KEY"}))
@@ -79,7 +79,7 @@ class TestFromAPool:
             ),
         ],
     )
-    def test_that_is_refused_leaves_the_pool_as_it_was(self, api, acme, attributes, error):
+    def test_issue_from_a_pool_that_is_refused_leaves_the_pool_as_it_was(self, api, acme, attributes, error):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.admin).post("licenses", license_document(acme.policy, attributes))
@@ -88,7 +88,7 @@ class TestFromAPool:
         assert acme.policy.pool.available().count() == 1
         assert not KeyEvent.objects.exists()
 
-    def test_that_fails_after_the_claim_puts_the_key_back(self, acme, rival, audit):
+    def test_issue_from_a_pool_that_fails_after_the_claim_puts_the_key_back(self, acme, rival, audit):
         add_keys(acme.policy, "KEY-0001")
         taken = make_license(rival.unpooled)  # the id of another account's license is found by the insert only
 
@@ -97,7 +97,7 @@ class TestFromAPool:
 
         assert acme.policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_does_not_give_a_key_back_when_the_license_goes(self, acme, audit):
+    def test_issue_from_a_pool_does_not_give_a_key_back_when_the_license_goes(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         issue_license(policy=acme.policy, audit=audit).delete()
 
@@ -107,7 +107,7 @@ class TestFromAPool:
 
 
 class TestWithoutAPool:
-    def test_makes_a_key_of_the_documented_pattern(self, api, acme):
+    def test_issue_without_a_pool_makes_a_key_of_the_documented_pattern(self, api, acme):
         response = api(acme.admin).post("licenses", license_document(acme.unpooled))
 
         key = response.json()["data"]["attributes"]["key"]
@@ -115,7 +115,7 @@ class TestWithoutAPool:
         assert GENERATED.fullmatch(key)
         assert response["Location"].endswith(f"/v1/accounts/{acme.account.pk}/licenses/{License.objects.get().pk}")
 
-    def test_takes_the_key_that_is_said(self, api, acme):
+    def test_issue_without_a_pool_takes_the_key_that_is_said(self, api, acme):
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": "MY-OWN/KEY"}))
 
         assert response.json()["data"]["attributes"]["key"] == "MY-OWN/KEY"
@@ -132,7 +132,7 @@ class TestWithoutAPool:
             ("action", [("is reserved", "KEY_NOT_ALLOWED")]),
         ],
     )
-    def test_refuses_a_key(self, api, acme, audit, key, errors):
+    def test_issue_without_a_pool_refuses_a_key(self, api, acme, audit, key, errors):
         add_keys(acme.policy, "POPPED-KEY", "WAITING-KEY")
         acme.policy.pool.pop(audit)
         make_license(acme.unpooled, "LICENSE-KEY")
@@ -141,7 +141,7 @@ class TestWithoutAPool:
 
         assert_refused(response, 422, *(unprocessable("licenses", *error, KEY) for error in errors))
 
-    def test_refuses_the_id_of_a_license_as_a_key(self, api, acme):
+    def test_issue_without_a_pool_refuses_the_id_of_a_license_as_a_key(self, api, acme):
         license = make_license(acme.unpooled)
 
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": str(license.pk)}))
@@ -151,7 +151,7 @@ class TestWithoutAPool:
 
 
 class TestTerms:
-    def test_fill_in_what_is_not_said(self, api, acme):
+    def test_terms_of_an_issue_fill_in_what_is_not_said(self, api, acme):
         policy = make_policy(acme.product, duration=2_629_746, max_uses=5, protected=False)
 
         attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
@@ -161,7 +161,7 @@ class TestTerms:
         assert (attributes["maxUses"], attributes["maxMachines"], attributes["protected"]) == (5, 1, False)
         assert (attributes["status"], attributes["uses"], attributes["nextCheckIn"]) == ("ACTIVE", 0, None)
 
-    def test_are_overridden_by_what_is_said(self, api, acme):
+    def test_terms_of_an_issue_are_overridden_by_what_is_said(self, api, acme):
         policy = make_policy(acme.product, duration=86_400, max_uses=5)
         said = {"expiry": "2031-05-06T07:08:09.123Z", "maxUses": 7, "metadata": {"order_id": 1}, "name": "Ann"}
 
@@ -170,7 +170,7 @@ class TestTerms:
         assert attributes["expiry"] == "2031-05-06T07:08:09.123Z"
         assert (attributes["maxUses"], attributes["name"], attributes["metadata"]) == (7, "Ann", {"orderId": 1})
 
-    def test_ask_for_the_first_check_in(self, api, acme):
+    def test_terms_of_an_issue_ask_for_the_first_check_in(self, api, acme):
         policy = make_policy(acme.product, require_check_in=True, check_in_interval="month", check_in_interval_count=2)
 
         attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
@@ -198,14 +198,14 @@ def test_durations_go_by_the_calendar(start, seconds, end):
 
 
 class TestChosenIds:
-    def test_are_kept(self, api, acme):
+    def test_chosen_ids_are_kept(self, api, acme):
         uuid = uuid4()
 
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(uuid)))
 
         assert (response.status_code, response.json()["data"]["id"]) == (201, str(uuid))
 
-    def test_are_refused_when_taken(self, api, acme):
+    def test_chosen_ids_are_refused_when_taken(self, api, acme):
         license = make_license(acme.unpooled)
 
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(license.pk)))
@@ -213,7 +213,7 @@ class TestChosenIds:
         error = response.json()["errors"][0]
         assert (response.status_code, error["code"], error["source"]) == (422, "ID_CONFLICT", {"pointer": "/data/id"})
 
-    def test_of_another_account_are_a_conflict(self, api, acme, rival):
+    def test_chosen_ids_of_another_account_are_a_conflict(self, api, acme, rival):
         license = make_license(rival.unpooled)
 
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(license.pk)))
@@ -221,7 +221,7 @@ class TestChosenIds:
         conflict = {"title": "Conflict", "detail": "The request could not be completed because of a conflict"}
         assert_refused(response, 409, conflict)
 
-    def test_do_not_disturb_the_order_of_lists(self, api, acme):
+    def test_chosen_ids_do_not_disturb_the_order_of_lists(self, api, acme):
         oldest = api(acme.admin).post("licenses", license_document(acme.unpooled, id=str(uuid4()))).json()["data"]
         newest = api(acme.admin).post("licenses", license_document(acme.unpooled)).json()["data"]
 
@@ -238,7 +238,7 @@ class TestWho:
         assert api(acme.bearer(role)).post("licenses", license_document(acme.unpooled)).status_code == 201
 
     @pytest.mark.parametrize("role", ["support-agent"])
-    def test_others_may_not(self, api, acme, role):
+    def test_issue_by_role_others_may_not(self, api, acme, role):
         assert_refused(api(acme.bearer(role)).post("licenses", license_document(acme.unpooled)), 403, forbidden())
 
     def test_a_product_only_under_its_own_policies(self, api, acme):

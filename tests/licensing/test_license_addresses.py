@@ -29,7 +29,7 @@ KEYS = [
 
 class TestKeys:
     @each_row("key", KEYS)
-    def test_name_a_license(self, acme, api, key):
+    def test_keys_name_a_license(self, acme, api, key):
         license = make_license(acme.unpooled, key)
 
         response = api(acme.admin).get(f"licenses/{quote(key, safe='')}")
@@ -56,14 +56,14 @@ class TestKeys:
             ("GET", "entitlements", 200),
         ],
     )
-    def test_do_so_before_whatever_may_follow(self, acme, api, key, method, path, status):
+    def test_keys_do_so_before_whatever_may_follow(self, acme, api, key, method, path, status):
         make_license(acme.unpooled, key)
 
         response = api(acme.admin).request(method, f"licenses/{quote(key, safe='')}/{path}")
 
         assert response.status_code == status, response.content
 
-    def test_may_be_sent_with_bare_slashes(self, acme, api):
+    def test_keys_may_be_sent_with_bare_slashes(self, acme, api):
         license = make_license(acme.unpooled, KEYS[1])
 
         response = api(acme.admin).get(f"licenses/{KEYS[1]}")
@@ -71,7 +71,7 @@ class TestKeys:
         assert response.json()["data"]["id"] == str(license.pk)
 
     @pytest.mark.parametrize("path", ["policies/{}/licenses", "products/{}/licenses"])
-    def test_name_a_license_below_its_terms_too(self, acme, api, path):
+    def test_keys_name_a_license_below_its_terms_too(self, acme, api, path):
         license = make_license(acme.unpooled, KEYS[1])
         parent = acme.unpooled if path.startswith("policies") else acme.product
 
@@ -79,12 +79,12 @@ class TestKeys:
 
         assert response.json()["data"]["id"] == str(license.pk)
 
-    def test_are_compared_exactly(self, acme, api):
+    def test_keys_are_compared_exactly(self, acme, api):
         make_license(acme.unpooled, "license-key")
 
         assert_refused(api(acme.admin).get("licenses/LICENSE-KEY"), NOT_FOUND, not_found("license", "LICENSE-KEY"))
 
-    def test_of_another_account_name_nothing(self, acme, rival, api):
+    def test_keys_of_another_account_name_nothing(self, acme, rival, api):
         make_license(rival.unpooled, "LICENSE-KEY")
 
         assert_refused(api(acme.admin).get("licenses/LICENSE-KEY"), NOT_FOUND, not_found("license", "LICENSE-KEY"))
@@ -92,12 +92,12 @@ class TestKeys:
 
 class TestIds:
     @pytest.mark.parametrize("spelled", [str, lambda uuid: str(uuid).upper(), lambda uuid: uuid.hex])
-    def test_name_a_license(self, acme, api, spelled):
+    def test_ids_name_a_license(self, acme, api, spelled):
         license = make_license(acme.unpooled)
 
         assert api(acme.admin).get(f"licenses/{spelled(license.pk)}").json() == {"data": license_object(license)}
 
-    def test_that_are_keys_too_name_the_older_license(self, acme, api):
+    def test_ids_that_are_keys_too_name_the_older_license(self, acme, api):
         uuid = uuid4()
         older = make_license(acme.unpooled, str(uuid))
         License(
@@ -106,7 +106,7 @@ class TestIds:
 
         assert api(acme.admin).get(f"licenses/{uuid}").json()["data"]["id"] == str(older.pk)
 
-    def test_of_nothing_are_not_found(self, acme, api):
+    def test_ids_of_nothing_are_not_found(self, acme, api):
         uuid = str(uuid4())
 
         for path in (f"licenses/{uuid}", f"licenses/{uuid}/policy", f"licenses/{uuid}/users"):
@@ -114,7 +114,7 @@ class TestIds:
 
 
 class TestWhatIsNotBuilt:
-    def test_is_an_empty_list(self, acme, api):
+    def test_what_is_not_built_is_an_empty_list(self, acme, api):
         license = make_license(acme.unpooled)
 
         for name in ("machines", "entitlements"):
@@ -123,14 +123,14 @@ class TestWhatIsNotBuilt:
             assert (page["data"], page["links"]["next"]) == ([], None)
 
     @pytest.mark.parametrize("noun", ["machine", "entitlement"])
-    def test_is_not_found_one_by_one(self, acme, api, noun):
+    def test_what_is_not_built_is_not_found_one_by_one(self, acme, api, noun):
         license = make_license(acme.unpooled)
 
         response = api(acme.admin).get(f"licenses/{license.pk}/{noun}s/x")
 
         assert_refused(response, NOT_FOUND, not_found(noun, "x"))
 
-    def test_is_no_group(self, acme, api):
+    def test_what_is_not_built_is_no_group(self, acme, api):
         error = {"title": "Not found", "detail": "The requested group was not found", "code": "NOT_FOUND"}
 
         assert_refused(api(acme.admin).get(f"licenses/{make_license(acme.unpooled).pk}/group"), NOT_FOUND, error)
@@ -147,12 +147,12 @@ class TestWhatIsNotBuilt:
             ("DELETE", "tokens"),
         ],
     )
-    def test_is_no_endpoint(self, acme, api, method, path):
+    def test_what_is_not_built_is_no_endpoint(self, acme, api, method, path):
         response = api(acme.admin).request(method, f"licenses/{make_license(acme.unpooled).pk}/{path}")
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
 
-    def test_is_no_key_action_that_is_got(self, acme, api):
+    def test_what_is_not_built_is_no_key_action_that_is_got(self, acme, api):
         response = api(acme.admin).get("licenses/actions/validate-key")
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)

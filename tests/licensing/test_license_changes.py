@@ -58,13 +58,13 @@ class TestUpdate:
             ({}, {}),
         ],
     )
-    def test_changes(self, license, patch, said, shown):
+    def test_update_of_a_license_changes(self, license, patch, said, shown):
         response = patch(**said)
 
         license.refresh_from_db()
         assert (response.status_code, response.json()) == (200, {"data": license_object(license, **policys(**shown))})
 
-    def test_goes_by_key_and_ignores_the_id(self, acme, api, license):
+    def test_update_of_a_license_goes_by_key_and_ignores_the_id(self, acme, api, license):
         document = change(name="Ann's")
         document["data"]["id"] = "LICENSE-KEY"
 
@@ -72,20 +72,20 @@ class TestUpdate:
 
         assert response.json()["data"]["attributes"]["name"] == "Ann's"
 
-    def test_replaces_metadata_as_a_whole(self, license, patch):
+    def test_update_of_a_license_replaces_metadata_as_a_whole(self, license, patch):
         patch(metadata={"a": 1})
         patch(metadata={"b": 2})
 
         assert license.metadata == {"b": 2}
 
-    def test_takes_away_what_was_set(self, license, patch):
+    def test_update_of_a_license_takes_away_what_was_set(self, license, patch):
         patch(expiry="2031-01-01", maxUses=9)
 
         attributes = patch(expiry=None, maxUses=None).json()["data"]["attributes"]
 
         assert (attributes["expiry"], attributes["maxUses"]) == (None, 5)
 
-    def test_works_above_the_limit_of_uses(self, license, patch):
+    def test_update_of_a_license_works_above_the_limit_of_uses(self, license, patch):
         License.objects.update(uses=9)
 
         assert patch(name="Ann's").status_code == 200
@@ -106,7 +106,7 @@ class TestUpdate:
             ("metadata", [], "type mismatch (received array expected object)"),
         ],
     )
-    def test_refuses_a_shape(self, license, patch, name, value, detail):
+    def test_update_of_a_license_refuses_a_shape(self, license, patch, name, value, detail):
         assert_refused(patch(**{name: value}), BAD, bad_request(detail, f"/data/attributes/{name}"))
 
     @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class TestUpdate:
             ),
         ],
     )
-    def test_refuses_a_document(self, acme, api, license, document, error):
+    def test_update_of_a_license_refuses_a_document(self, acme, api, license, document, error):
         assert_refused(api(acme.admin).patch(f"licenses/{license.pk}", document), BAD, error)
 
     @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ class TestUpdate:
             ("metadata", {"a": "x" * 16_384}, "too large (exceeded limit of 16384 bytes)", "METADATA_TOO_LONG"),
         ],
     )
-    def test_refuses_a_value(self, license, patch, name, value, detail, code):
+    def test_update_of_a_license_refuses_a_value(self, license, patch, name, value, detail, code):
         error = unprocessable("licenses", detail, code, f"/data/attributes/{name}")
 
         assert_refused(patch(**{name: value}), UNPROCESSABLE, error)
@@ -152,7 +152,7 @@ class TestUpdate:
 
 class TestDelete:
     @pytest.mark.parametrize("path", ["licenses/{}", "licenses/{}/actions/revoke"])
-    def test_takes_all_that_is_of_the_license_along(self, acme, api, license, path):
+    def test_deletion_takes_all_that_is_of_the_license_along(self, acme, api, license, path):
         license.license_users.create(account=acme.account, user=acme.user())
         token_of(license)
 
@@ -164,7 +164,7 @@ class TestDelete:
         assert not Token.objects.for_bearer(license).exists()
         assert_refused(api(acme.admin).delete(path.format("x")), NOT_FOUND, not_found("license", "x"))
 
-    def test_does_not_put_the_key_back(self, acme, api, audit):
+    def test_deletion_does_not_put_the_key_back(self, acme, api, audit):
         add_keys(acme.policy, "KEY-0001")
         license = issue_license(policy=acme.policy, audit=audit)
 
@@ -173,7 +173,7 @@ class TestDelete:
         with pytest.raises(PoolEmpty):
             acme.policy.pool.pop(audit)
 
-    def test_of_a_license_ends_its_access(self, acme, api, license):
+    def test_deletion_of_a_license_ends_its_access(self, acme, api, license):
         speaker = api(license)
         api(acme.admin).delete(f"licenses/{license.pk}")
 

@@ -73,7 +73,7 @@ def check_out(acme, api, license):
 
 
 class TestFile:
-    def test_is_an_answer(self, acme, license, check_out):
+    def test_license_file_is_an_answer(self, acme, license, check_out):
         response = check_out()
 
         document = response.json()["data"]
@@ -106,7 +106,7 @@ class TestFile:
         assert says["meta"] == {"issued": shown(issued), "expiry": shown(add_duration(issued, MONTH)), "ttl": MONTH}
         assert set(says) == {"data", "meta"}
 
-    def test_is_a_file_to_store(self, acme, api, license):
+    def test_license_file_is_a_file_to_store(self, acme, api, license):
         response = api(acme.admin).get("licenses/LICENSE-KEY/actions/check-out?encrypt=1&ttl=3600")
 
         assert response["Content-Type"] == "application/octet-stream"
@@ -114,14 +114,14 @@ class TestFile:
         says, algorithm = opened(acme.account, response.content.decode(), "LICENSE-KEY")
         assert (says["meta"]["ttl"], algorithm) == (3600, "aes-256-gcm+ed25519")
 
-    def test_is_a_file_in_earlier_versions_too(self, acme, api, license):
+    def test_license_file_is_a_file_in_earlier_versions_too(self, acme, api, license):
         response = api(acme.admin).get("licenses/LICENSE-KEY/actions/check-out", Keygen_Version="1.1")
 
         assert opened(acme.account, response.content.decode())[0]["data"]["id"] == str(license.pk)
 
     @pytest.mark.parametrize("encoding", ["base64", "aes-256-gcm"])
     @pytest.mark.parametrize("signing", SIGNATURES)
-    def test_has_an_algorithm(self, acme, check_out, encoding, signing):
+    def test_license_file_has_an_algorithm(self, acme, check_out, encoding, signing):
         response = check_out(algorithm=f"{encoding}+{signing}", encrypt=False)
 
         attributes = response.json()["data"]["attributes"]
@@ -139,7 +139,7 @@ class TestFile:
             ("RSA_2048_JWT_RS256", False, "base64+rsa-sha256"),
         ],
     )
-    def test_is_signed_as_the_key_is(self, acme, api, scheme, encrypt, algorithm):
+    def test_license_file_is_signed_as_the_key_is(self, acme, api, scheme, encrypt, algorithm):
         license = make_license(make_policy(acme.product, scheme=scheme))
 
         response = api(acme.admin).post(
@@ -149,7 +149,7 @@ class TestFile:
         certificate = response.json()["data"]["attributes"]["certificate"]
         assert opened(acme.account, certificate, license.key)[1] == algorithm
 
-    def test_that_was_changed_is_not_genuine(self, acme, check_out):
+    def test_license_file_that_was_changed_is_not_genuine(self, acme, check_out):
         lines = check_out().json()["data"]["attributes"]["certificate"].split("\n")
         payload = json.loads(base64.b64decode("".join(lines[1:-2])))
         payload["enc"] = base64.b64encode(b'{"data": "free for all"}').decode()
@@ -170,7 +170,7 @@ class TestFile:
             ("", {"ttl": 31_556_952}, 31_556_952),
         ],
     )
-    def test_counts_for_a_time(self, check_out, query, meta, ttl):
+    def test_license_file_counts_for_a_time(self, check_out, query, meta, ttl):
         attributes = check_out(query, **meta).json()["data"]["attributes"]
 
         issued = datetime.fromisoformat(attributes["issued"])
@@ -179,7 +179,7 @@ class TestFile:
 
 
 class TestIncludes:
-    def test_are_beside_the_license(self, acme, license, check_out):
+    def test_includes_are_beside_the_license(self, acme, license, check_out):
         license.license_users.create(account=acme.account, user=acme.user(email="attached@acme.test"))
 
         response = check_out("?include=product,policy", include=["product", "policy", "owner", "users", "group"])
@@ -191,16 +191,16 @@ class TestIncludes:
         assert policy == policy_object(acme.unpooled, name="Unpooled")
         assert [user["attributes"]["email"] for user in users] == ["owner@acme.test", "attached@acme.test"]
 
-    def test_of_users_are_with_the_owner(self, acme, check_out):
+    def test_includes_of_users_are_with_the_owner(self, acme, check_out):
         certificate = check_out(include=["users"]).json()["data"]["attributes"]["certificate"]
 
         users = opened(acme.account, certificate)[0]["included"]
         assert [user["attributes"]["email"] for user in users] == ["owner@acme.test"]
 
-    def test_may_call_the_owner_user(self, check_out):
+    def test_includes_may_call_the_owner_user(self, check_out):
         assert check_out("?include=user").json()["data"]["attributes"]["includes"] == ["owner"]
 
-    def test_may_be_of_what_there_is_none(self, acme, check_out):
+    def test_includes_may_be_of_what_there_is_none(self, acme, check_out):
         certificate = check_out(include=["entitlements"]).json()["data"]["attributes"]["certificate"]
 
         assert "included" not in opened(acme.account, certificate)[0]
@@ -209,7 +209,7 @@ class TestIncludes:
         ("include", "allowed"), [("entitlements,group", True), ("product", False), ("policy", False)]
     )
     @pytest.mark.parametrize("role", ["user", "license"])
-    def test_need_permission(self, license, check_out, role, include, allowed):
+    def test_includes_need_permission(self, license, check_out, role, include, allowed):
         license.protected = False
         license.save()
 
@@ -245,11 +245,13 @@ class TestShape:
         ],
     )
     @each_row("role", ["admin", "read-only"])
-    def test_is_looked_at_before_anybody_is_refused(self, acme, license, check_out, query, meta, error, role):
+    def test_check_out_shape_is_looked_at_before_anybody_is_refused(
+        self, acme, license, check_out, query, meta, error, role
+    ):
         assert_refused(check_out(query, bearer=acme.bearer(role), **meta), BAD, error)
         assert license.last_check_out is None
 
-    def test_of_the_query_alone_is_too(self, acme, api, license):
+    def test_check_out_shape_of_the_query_alone_is_too(self, acme, api, license):
         response = api(acme.admin).get(f"licenses/{license.pk}/actions/check-out?ttl=1")
 
         assert_refused(response, BAD, TTL)

@@ -35,7 +35,7 @@ def act(acme, api):
 
 
 class TestSuspension:
-    def test_begins(self, acme, act):
+    def test_suspension_begins(self, acme, act):
         license = make_license(acme.unpooled)
 
         response = act(license, "suspend")
@@ -43,7 +43,7 @@ class TestSuspension:
         assert response.json() == {"data": license_object(license, suspended=True, status="SUSPENDED")}
         assert license.suspended
 
-    def test_ends(self, acme, act):
+    def test_suspension_ends(self, acme, act):
         license = make_license(acme.unpooled, suspended=True)
 
         response = act(license, "reinstate")
@@ -51,12 +51,12 @@ class TestSuspension:
         assert (response.status_code, response.json()) == (200, {"data": license_object(license)})
         assert not license.suspended
 
-    def test_does_not_begin_twice(self, acme, act):
+    def test_suspension_does_not_begin_twice(self, acme, act):
         license = make_license(acme.unpooled, suspended=True)
 
         assert_refused(act(license, "suspend"), UNPROCESSABLE, refusal("is already suspended", "suspended"))
 
-    def test_does_not_end_twice(self, acme, act):
+    def test_suspension_does_not_end_twice(self, acme, act):
         assert_refused(
             act(make_license(acme.unpooled), "reinstate"), UNPROCESSABLE, refusal("is not suspended", "suspended")
         )
@@ -74,7 +74,7 @@ class TestRenewal:
             ("FROM_NOW_IF_EXPIRED", 40, "expiry"),
         ],
     )
-    def test_counts_from(self, acme, act, basis, days, start):
+    def test_renewal_counts_from(self, acme, act, basis, days, start):
         before = timezone.now()
         expiry = before + days * DAY
         policy = make_policy(acme.product, duration=MONTH, renewal_basis=basis)
@@ -88,7 +88,7 @@ class TestRenewal:
         else:
             assert add_duration(before, MONTH) <= license.expiry <= add_duration(timezone.now(), MONTH)
 
-    def test_goes_by_the_calendar(self, acme, act):
+    def test_renewal_goes_by_the_calendar(self, acme, act):
         license = make_license(make_policy(acme.product, duration=MONTH), expiry=moment("2031-01-31T12:00"))
 
         act(license, "renew")
@@ -96,7 +96,7 @@ class TestRenewal:
         assert license.expiry == moment("2031-02-28T12:00")
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_several_at_once_counts_each(self, acme, api):
+    def test_renewal_of_several_at_once_counts_each(self, acme, api):
         license = make_license(make_policy(acme.product, duration=MONTH), expiry=moment("2031-01-01"))
         speaker = api(acme.admin)
 
@@ -106,25 +106,25 @@ class TestRenewal:
         assert {response.status_code for response in responses} == {200}
         assert license.expiry == moment("2031-07-01")
 
-    def test_needs_a_duration(self, acme, act):
+    def test_renewal_needs_a_duration(self, acme, act):
         error = refusal("cannot be renewed because the policy does not have a duration")
 
         assert_refused(act(make_license(acme.unpooled), "renew"), UNPROCESSABLE, error)
 
-    def test_needs_an_expiry(self, acme, act):
+    def test_renewal_needs_an_expiry(self, acme, act):
         license = make_license(make_policy(acme.product, duration=MONTH))
 
         error = refusal("cannot be renewed because it does not have an expiry", "expiry")
         assert_refused(act(license, "renew"), UNPROCESSABLE, error)
 
-    def test_ends_with_the_calendar(self, acme, act):
+    def test_renewal_ends_with_the_calendar(self, acme, act):
         license = make_license(make_policy(acme.product, duration=MONTH), expiry=moment("9999-12-15"))
 
         response = act(license, "renew")
 
         assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "EXPIRY_INVALID")
 
-    def test_is_possible_for_a_suspended_license(self, acme, act):
+    def test_renewal_is_possible_for_a_suspended_license(self, acme, act):
         license = make_license(make_policy(acme.product, duration=MONTH), expiry=timezone.now(), suspended=True)
 
         assert act(license, "renew").status_code == 200
@@ -135,7 +135,7 @@ class TestCheckIn:
     def policy(self, acme):
         return make_policy(acme.product, require_check_in=True, check_in_interval="day", check_in_interval_count=2)
 
-    def test_is_now(self, act, policy):
+    def test_check_in_is_now(self, act, policy):
         license = make_license(policy, last_check_in=timezone.now() - 9 * DAY)
 
         attributes = act(license, "check-in").json()["data"]["attributes"]
@@ -144,12 +144,12 @@ class TestCheckIn:
         assert attributes["lastCheckIn"] == shown(license.last_check_in)
         assert attributes["nextCheckIn"] == shown(license.last_check_in + 2 * DAY)
 
-    def test_is_not_for_others(self, acme, act):
+    def test_check_in_is_not_for_others(self, acme, act):
         error = refusal("cannot be checked in because the policy does not require it")
 
         assert_refused(act(make_license(acme.unpooled), "check-in"), UNPROCESSABLE, error)
 
-    def test_asks_the_policy(self, acme):
+    def test_check_in_asks_the_policy(self, acme):
         with pytest.raises(CheckInNotRequired):
             make_license(acme.unpooled).check_in()
 
@@ -162,7 +162,7 @@ class TestCheckIn:
             ("year", 2, "2023-01-31"),
         ],
     )
-    def test_is_due(self, acme, interval, count, end):
+    def test_check_in_is_due(self, acme, interval, count, end):
         terms = {"check_in_interval": interval, "check_in_interval_count": count}
         license = make_license(make_policy(acme.product, require_check_in=True, **terms))
         license.last_check_in = moment("2021-01-31")
@@ -188,7 +188,7 @@ class TestStatus:
             ({"created": -91, "last_check_out": -91}, False, "INACTIVE"),
         ],
     )
-    def test_is_the_first_that_fits(self, acme, api, fields, banned, status):
+    def test_license_status_is_the_first_that_fits(self, acme, api, fields, banned, status):
         owner = acme.user(banned=timezone.now() if banned else None)
         fields = {
             name: timezone.now() + value * DAY if name != "suspended" else value for name, value in fields.items()

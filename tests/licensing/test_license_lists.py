@@ -152,7 +152,7 @@ class TestFilters:
             ("status=ACTIVE&owner={ann}&suspended=false", {"owned"}),
         ],
     )
-    def test_find(self, acme, listed, people, policies, query, found):
+    def test_license_filters_find(self, acme, listed, people, policies, query, found):
         assert listed(query.format(product=acme.product.pk, other=policies["other"].pk, ann=people["ann"].pk)) == found
 
     @each_row(
@@ -184,16 +184,16 @@ class TestFilters:
             ("activity", "during", "60d", set()),
         ],
     )
-    def test_find_by_moments(self, listed, name, kind, value, found):
+    def test_license_filters_find_by_moments(self, listed, name, kind, value, found):
         value = days(value) if isinstance(value, int) else value
 
         assert listed(f"{name}[{kind}]={value}") == found
 
-    def test_of_moments_that_have_several_parts_look_at_the_first(self, listed):
+    def test_license_filters_of_moments_that_have_several_parts_look_at_the_first(self, listed):
         assert listed(f"expires[after]={days(10)}&expires[within]=P1W") == {"expiring"}
 
     @pytest.mark.parametrize("name", ["expires", "expired", "activity"])
-    def test_of_moments_without_parts_do_not_filter(self, listed, name):
+    def test_license_filters_of_moments_without_parts_do_not_filter(self, listed, name):
         assert listed(f"{name}[within]=&{name}[inside]=") == ALL
 
 
@@ -222,7 +222,7 @@ def test_durations_are_read(text, seconds):
 
 class TestWhoSeesWhat:
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only"])
-    def test_staff_all(self, acme, listed, role):
+    def test_license_list_shows_staff_all(self, acme, listed, role):
         assert listed("", acme.bearer(role)) == ALL
 
     def test_a_product_its_own(self, acme, listed):
@@ -240,7 +240,7 @@ class TestWhoSeesWhat:
 
 
 class TestOfAUser:
-    def test_are_what_they_own_or_share(self, acme, listed, people, policies):
+    def test_licenses_of_a_user_are_what_they_own_or_share(self, acme, listed, people, policies):
         path = f"users/{people['ann'].pk}/licenses"
 
         assert listed("", path=path) == {"owned", "shared"}
@@ -248,7 +248,7 @@ class TestOfAUser:
         assert listed(f"product={acme.product.pk}", path="users/ann@acme.test/licenses") == {"owned", "shared"}
         assert listed(f"policy={policies['other'].pk}", path=path) == set()
 
-    def test_are_theirs_to_see(self, acme, api, listed, people, licenses):
+    def test_licenses_of_a_user_are_theirs_to_see(self, acme, api, listed, people, licenses):
         path = "users/ann@acme.test/licenses"
 
         assert listed("", people["ann"], path) == {"owned", "shared"}
@@ -256,7 +256,7 @@ class TestOfAUser:
         assert_refused(api(acme.user()).get(path), 404, not_found("user", "ann@acme.test"))
         assert_refused(api(licenses["owned"]).get(path), FORBIDDEN, forbidden())
 
-    def test_are_found_by_key(self, acme, api, licenses):
+    def test_licenses_of_a_user_are_found_by_key(self, acme, api, licenses):
         response = api(acme.admin).get("users/ann@acme.test/licenses/OWNED")
 
         assert response.json() == {"data": license_object(licenses["owned"], users=1)}

@@ -30,7 +30,7 @@ def license(acme):
 
 
 class TestPolicyAndProduct:
-    def test_are_shown(self, acme, api, license):
+    def test_policy_and_product_are_shown(self, acme, api, license):
         policy = api(acme.admin).get("licenses/LICENSE-KEY/policy")
         product = api(acme.admin).get("licenses/LICENSE-KEY/product")
 
@@ -45,7 +45,7 @@ class TestAnotherPolicy:
         return response
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-    def test_brings_its_terms_and_its_product(self, acme, api, license, method):
+    def test_another_policy_brings_its_terms_and_its_product(self, acme, api, license, method):
         other = make_policy(acme.another_product(), max_uses=9, protected=False, strict=True)
 
         response = self.move(api, acme.admin, license, other, method)
@@ -53,7 +53,7 @@ class TestAnotherPolicy:
         assert (license.policy, license.product) == (other, other.product)
         assert response.json() == {"data": license_object(license, maxUses=9, strict=True, protected=False)}
 
-    def test_leaves_the_license_its_own(self, acme, api, license):
+    def test_another_policy_leaves_the_license_its_own(self, acme, api, license):
         license.max_uses, license.expiry = 3, timezone.now() + timedelta(days=9)
         license.save()
 
@@ -63,7 +63,7 @@ class TestAnotherPolicy:
         assert license.expiry < timezone.now() + timedelta(days=9)
 
     @pytest.mark.parametrize("duration", [MONTH, None])
-    def test_may_count_anew(self, acme, api, license, duration):
+    def test_another_policy_may_count_anew(self, acme, api, license, duration):
         license.expiry = timezone.now() + timedelta(days=9)
         license.save()
         before = timezone.now()
@@ -77,12 +77,12 @@ class TestAnotherPolicy:
         else:
             assert license.expiry is None
 
-    def test_may_be_the_same(self, acme, api, license):
+    def test_another_policy_may_be_the_same(self, acme, api, license):
         response = self.move(api, acme.admin, license, acme.unpooled)
 
         assert (response.status_code, response.json()) == (200, {"data": license_object(license)})
 
-    def test_of_another_pool_takes_nothing_from_it(self, acme, api):
+    def test_another_policy_of_another_pool_takes_nothing_from_it(self, acme, api):
         license = make_license(acme.policy)
         pooled = make_policy(acme.product, use_pool=True)
         add_keys(pooled, "KEY-0001")
@@ -137,7 +137,7 @@ class TestAnotherPolicy:
             ({"component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"}, {}, None),
         ],
     )
-    def test_has_to_fit(self, acme, api, before, after, detail):
+    def test_another_policy_has_to_fit(self, acme, api, before, after, detail):
         license = make_license(make_policy(acme.product, **before))
         policy = make_policy(acme.product, **after)
 
@@ -148,7 +148,7 @@ class TestAnotherPolicy:
             assert_refused(response, UNPROCESSABLE, error)
         assert (license.policy == policy) == (detail is None)
 
-    def test_has_to_fit_the_limits_of_the_license(self, acme, api):
+    def test_another_policy_has_to_fit_the_limits_of_the_license(self, acme, api):
         floating = make_policy(acme.product, floating=True, max_machines=9)
         license = make_license(floating, max_machines=5)
 
@@ -159,14 +159,14 @@ class TestAnotherPolicy:
         assert_refused(response, UNPROCESSABLE, error)
         assert license.policy == floating
 
-    def test_has_to_be_there(self, acme, rival, api, license):
+    def test_another_policy_has_to_be_there(self, acme, rival, api, license):
         error = unprocessable("licenses", "must exist", "POLICY_NOT_FOUND", "/data/relationships/policy")
 
         for policy in (UNKNOWN, rival.unpooled):
             assert_refused(self.move(api, acme.admin, license, policy), UNPROCESSABLE, error)
             assert_refused(self.move(api, acme.product, license, policy), FORBIDDEN, forbidden())
 
-    def test_of_another_product_is_not_for_a_product(self, acme, api, license):
+    def test_another_policy_of_another_product_is_not_for_a_product(self, acme, api, license):
         response = self.move(api, acme.product, license, make_policy(acme.another_product()))
 
         assert_refused(response, FORBIDDEN, forbidden())
@@ -176,7 +176,7 @@ class TestAnotherPolicy:
         ("license_protected", "policy_protected", "owned", "status"),
         [(False, False, True, 200), (True, False, True, 403), (False, True, True, 403), (False, False, False, 403)],
     )
-    def test_may_be_chosen_by_the_owner_where_nothing_is_protected(
+    def test_another_policy_may_be_chosen_by_the_owner_where_nothing_is_protected(
         self, acme, api, license, license_protected, policy_protected, owned, status
     ):
         user = acme.user()
@@ -203,7 +203,7 @@ class TestAnotherPolicy:
         ],
     )
     @pytest.mark.parametrize("role", ["admin", "read-only"])
-    def test_has_a_shape_before_anybody_is_refused(self, acme, api, license, document, error, role):
+    def test_another_policy_has_a_shape_before_anybody_is_refused(self, acme, api, license, document, error, role):
         assert_refused(api(acme.bearer(role)).put(f"licenses/{license.pk}/policy", document), BAD, error)
 
 
@@ -213,12 +213,12 @@ class TestOwner:
         license.refresh_from_db()
         return response
 
-    def test_is_nobody_at_first(self, acme, api, license):
+    def test_owner_is_nobody_at_first(self, acme, api, license):
         response = api(acme.admin).get(f"licenses/{license.pk}/owner")
 
         assert (response.status_code, response.json()) == (200, {"data": None})
 
-    def test_comes_and_goes(self, acme, api, license):
+    def test_owner_comes_and_goes(self, acme, api, license):
         ann = acme.user(email="ann@acme.test")
 
         response = self.give(api, acme.admin, license, ann)
@@ -230,13 +230,13 @@ class TestOwner:
         assert response.json() == {"data": license_object(license)}
         assert license.owner is None
 
-    def test_has_to_be_there(self, acme, rival, api, license):
+    def test_owner_has_to_be_there(self, acme, rival, api, license):
         error = unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)
 
         for user in (UNKNOWN, rival.admin):
             assert_refused(self.give(api, acme.admin, license, user), UNPROCESSABLE, error)
 
-    def test_is_not_attached_as_well(self, acme, api, license):
+    def test_owner_is_not_attached_as_well(self, acme, api, license):
         ann = acme.user(email="ann@acme.test")
         license.license_users.create(account=acme.account, user=ann)
 
@@ -245,7 +245,7 @@ class TestOwner:
         assert_refused(self.give(api, acme.admin, license, ann), UNPROCESSABLE, error)
 
     @pytest.mark.parametrize(("overage", "status"), [("NO_OVERAGE", 422), ("ALWAYS_ALLOW_OVERAGE", 200)])
-    def test_counts_as_a_user(self, acme, api, overage, status):
+    def test_owner_counts_as_a_user(self, acme, api, overage, status):
         license = make_license(make_policy(acme.product, max_users=1, overage_strategy=overage))
         license.license_users.create(account=acme.account, user=acme.user(email="bob@acme.test"))
 
@@ -257,14 +257,14 @@ class TestOwner:
             error = unprocessable("licenses", detail, "USER_LIMIT_EXCEEDED", "/data/relationships/users")
             assert_refused(response, UNPROCESSABLE, error)
 
-    def test_may_be_another_however_many_there_may_be(self, acme, api):
+    def test_owner_may_be_another_however_many_there_may_be(self, acme, api):
         license = make_license(make_policy(acme.product, max_users=1), owner=acme.user(email="bob@acme.test"))
 
         assert self.give(api, acme.admin, license, acme.user(email="ann@acme.test")).status_code == 200
 
 
 class TestTheOwnerOfEarlierVersions:
-    def test_is_the_user(self, acme, api, license):
+    def test_the_owner_of_earlier_versions_is_the_user(self, acme, api, license):
         ann = acme.user(email="ann@acme.test")
 
         response = TestOwner().give(api, acme.admin, license, ann, "user", Keygen_Version="1.5")
@@ -278,7 +278,7 @@ class TestTheOwnerOfEarlierVersions:
         assert shown_user.json()["data"]["id"] == str(ann.pk)
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
-    def test_has_no_address_later(self, acme, api, license, method):
+    def test_the_owner_of_earlier_versions_has_no_address_later(self, acme, api, license, method):
         response = api(acme.admin).request(method, f"licenses/{license.pk}/user", linkage("users", None))
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
@@ -292,7 +292,7 @@ class TestTheOwnerOfEarlierVersions:
             ("1.8", "owner", unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)),
         ],
     )
-    def test_is_missed_by_its_name(self, acme, api, version, name, error):
+    def test_the_owner_of_earlier_versions_is_missed_by_its_name(self, acme, api, version, name, error):
         relationships = {"policy": linkage("policies", acme.unpooled), name: linkage("users", UNKNOWN)}
         document = {"data": {"type": "licenses", "relationships": relationships}}
 
@@ -301,7 +301,7 @@ class TestTheOwnerOfEarlierVersions:
         assert_refused(response, UNPROCESSABLE, error)
 
     @pytest.mark.parametrize("version", ["1.5", "1.8"])
-    def test_may_be_said_for_the_owner(self, acme, api, version):
+    def test_the_owner_of_earlier_versions_may_be_said_for_the_owner(self, acme, api, version):
         ann = acme.user(email="ann@acme.test")
         relationships = {"policy": linkage("policies", acme.unpooled), "user": linkage("users", ann)}
         document = {"data": {"type": "licenses", "relationships": relationships}}

@@ -111,7 +111,7 @@ def unprotect(license, what):
 
 
 @each_row(("method", "path", "who", "answer"), CELLS)
-def test_each_role(acme, license, bearers, send, method, path, who, answer):
+def test_license_action_for_each_role(acme, license, bearers, send, method, path, who, answer):
     bearer = bearers.get(who) or acme.bearer(who)
     if answer in ("policy", "license"):
         assert_refused(send(bearer, method, path), FORBIDDEN, forbidden())
@@ -134,7 +134,7 @@ def test_each_role(acme, license, bearers, send, method, path, who, answer):
 
 @each_row("endpoint", TABLE)
 @each_row("who", ["other product", "other user", "other license"])
-def test_for_others_there_is_no_such_license(acme, license, send, endpoint, who):
+def test_license_action_for_others_there_is_no_such_license(acme, license, send, endpoint, who):
     other = make_policy(acme.another_product())
     bearer = {
         "other product": other.product,
@@ -174,7 +174,7 @@ class TestOrder:
             ("POST", "licenses", 400),
         ],
     )
-    def test_is_kept(self, acme, api, license, method, path, status):
+    def test_order_of_checks_is_kept(self, acme, api, license, method, path, status):
         response = api(acme.bearer("read-only")).request(method, path.format(license.pk), {"nonsense": 1})
 
         assert response.status_code == status

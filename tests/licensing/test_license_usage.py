@@ -51,7 +51,7 @@ class TestUses:
             ("decrement", -1, 6),
         ],
     )
-    def test_are_counted(self, acme, use, action, number, uses):
+    def test_uses_are_counted(self, acme, use, action, number, uses):
         license = make_license(acme.unpooled, uses=5)
 
         response = use(license, action, number)
@@ -59,7 +59,7 @@ class TestUses:
         assert (response.status_code, response.json()) == (200, {"data": license_object(license, uses=uses)})
         assert license.uses == uses
 
-    def test_are_counted_anew(self, acme, api):
+    def test_uses_are_counted_anew(self, acme, api):
         license = make_license(acme.unpooled, uses=5)
 
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/reset-usage")
@@ -84,7 +84,7 @@ class TestUses:
             (None, 5, 9, "decrement", 1, None),
         ],
     )
-    def test_have_bounds(self, acme, use, own, policys, uses, action, number, error):
+    def test_uses_have_bounds(self, acme, use, own, policys, uses, action, number, error):
         license = make_license(make_policy(acme.product, max_uses=policys), max_uses=own, uses=uses)
 
         response = use(license, action, number)
@@ -105,12 +105,12 @@ class TestUses:
             (1.5, "type mismatch (received float expected integer)"),
         ],
     )
-    def test_are_numbers(self, acme, use, action, number, detail):
+    def test_uses_are_numbers(self, acme, use, action, number, detail):
         license = make_license(acme.unpooled)
 
         assert_refused(use(license, action, number), BAD, bad_request(detail, f"/meta/{action}"))
 
-    def test_are_counted_up_by_those_who_use(self, acme, api):
+    def test_uses_are_counted_up_by_those_who_use(self, acme, api):
         user = acme.user()
         license = make_license(acme.unpooled, owner=user, protected=False, uses=5)
 
@@ -128,7 +128,7 @@ class TestFirstUse:
     def policy(self, acme):
         return make_policy(acme.product, duration=MONTH, expiration_basis="FROM_FIRST_USE")
 
-    def test_starts_the_duration(self, policy, use):
+    def test_first_use_starts_the_duration(self, policy, use):
         license = make_license(policy)
         before = timezone.now()
 
@@ -137,7 +137,7 @@ class TestFirstUse:
         assert add_duration(before, MONTH) <= license.expiry <= add_duration(timezone.now(), MONTH)
         assert attributes["expiry"] == shown(license.expiry)
 
-    def test_is_only_one(self, policy, use):
+    def test_first_use_is_only_one(self, policy, use):
         expiry = timezone.now() + timedelta(days=5)
         license = make_license(policy, expiry=expiry, uses=1)
 
@@ -146,7 +146,7 @@ class TestFirstUse:
         assert license.expiry == expiry
 
     @pytest.mark.parametrize("action", ["decrement", "reset"])
-    def test_is_none_where_uses_are_taken_back(self, policy, use, action):
+    def test_first_use_is_none_where_uses_are_taken_back(self, policy, use, action):
         license = make_license(policy, uses=3)
 
         use(license, action)
@@ -156,7 +156,7 @@ class TestFirstUse:
 
 @pytest.mark.django_db(transaction=True)
 class TestManyAtOnce:
-    def test_lose_no_use(self, acme):
+    def test_many_at_once_lose_no_use(self, acme):
         license = make_license(acme.unpooled)
 
         results = race(32, lambda: License.objects.with_api_fields().get(pk=license.pk).add_uses(1))
@@ -165,7 +165,7 @@ class TestManyAtOnce:
         license.refresh_from_db()
         assert license.uses == 32
 
-    def test_do_not_exceed_the_limit(self, acme):
+    def test_many_at_once_do_not_exceed_the_limit(self, acme):
         license = make_license(make_policy(acme.product, max_uses=20))
 
         results = race(32, lambda: License.objects.with_api_fields().get(pk=license.pk).add_uses(1))

@@ -32,7 +32,7 @@ class TestUsers:
         data = [linkage("users", user)["data"] for user in users]
         return api(bearer).delete(f"licenses/{license.pk}/users", {"data": data})
 
-    def test_are_listed_with_the_owner(self, acme, api, license, people):
+    def test_license_users_are_listed_with_the_owner(self, acme, api, license, people):
         ann, bob, _ = people
         license.owner = ann
         license.save()
@@ -44,7 +44,7 @@ class TestUsers:
         response = api(acme.admin).get("licenses/LICENSE-KEY/users/eve@acme.test")
         assert_refused(response, NOT_FOUND, not_found("user", "eve@acme.test"))
 
-    def test_are_attached(self, acme, api, license, people):
+    def test_license_users_are_attached(self, acme, api, license, people):
         response = self.attach(api, acme.admin, license, *people[:2])
 
         account = f"/v1/accounts/{acme.account.pk}"
@@ -72,7 +72,7 @@ class TestUsers:
         ]
         assert api(people[0]).get("licenses/LICENSE-KEY").status_code == 200
 
-    def test_are_detached(self, acme, api, license, people):
+    def test_license_users_are_detached(self, acme, api, license, people):
         self.attach(api, acme.admin, license, *people)
 
         response = self.detach(api, acme.admin, license, *people[:2])
@@ -90,7 +90,7 @@ class TestUsers:
             ("eve rival", "must exist", "USER_NOT_FOUND"),
         ],
     )
-    def test_are_attached_all_or_none(self, acme, rival, api, license, people, names, detail, code):
+    def test_license_users_are_attached_all_or_none(self, acme, rival, api, license, people, names, detail, code):
         ann, bob, eve = people
         license.owner = ann
         license.save()
@@ -117,7 +117,7 @@ class TestUsers:
             ),
         ],
     )
-    def test_are_detached_all_or_none(self, acme, api, license, people, name, status, error):
+    def test_license_users_are_detached_all_or_none(self, acme, api, license, people, name, status, error):
         ann, bob, eve = people
         license.owner = ann
         license.save()
@@ -130,7 +130,7 @@ class TestUsers:
         assert_refused(response, status, error)
         assert license.license_users.count() == 1
 
-    def test_are_limited(self, acme, api, people):
+    def test_license_users_are_limited(self, acme, api, people):
         license = make_license(make_policy(acme.product, max_users=2), owner=people[0])
 
         response = self.attach(api, acme.admin, license, *people[1:])
@@ -159,7 +159,9 @@ class TestUsers:
     )
     @each_row("method", ["POST", "DELETE"])
     @each_row("role", ["admin", "read-only"])
-    def test_have_a_shape_before_anybody_is_refused(self, acme, api, license, method, role, data, pointer, detail):
+    def test_license_users_have_a_shape_before_anybody_is_refused(
+        self, acme, api, license, method, role, data, pointer, detail
+    ):
         response = api(acme.bearer(role)).request(method, f"licenses/{license.pk}/users", {"data": data})
 
         assert_refused(response, BAD, bad_request(detail, pointer))
@@ -181,7 +183,7 @@ def test_users_attached_at_once_do_not_exceed_the_limit(acme, api):
 
 
 class TestTokens:
-    def test_are_made_and_listed(self, acme, api, license):
+    def test_license_tokens_are_made_and_listed(self, acme, api, license):
         attributes = {"name": "Laptop", "maxActivations": 2, "maxDeactivations": 0, "expiry": "2031-05-06T07:08:09Z"}
 
         response = api(acme.admin).post(
@@ -207,7 +209,7 @@ class TestTokens:
         assert str(token.pk) in ids(api(acme.admin).get("licenses/LICENSE-KEY/tokens"))
         assert api(acme.admin).get(f"licenses/LICENSE-KEY/tokens/{token.pk}").status_code == 200
 
-    def test_need_no_document(self, acme, api, license):
+    def test_license_tokens_need_no_document(self, acme, api, license):
         response = api(acme.admin).post(f"licenses/{license.pk}/tokens")
 
         assert (response.status_code, response.json()["data"]["attributes"]["expiry"]) == (200, None)
@@ -216,7 +218,7 @@ class TestTokens:
         ("name", "code"),
         [("maxActivations", "MAX_ACTIVATIONS_INVALID"), ("maxDeactivations", "MAX_DEACTIVATIONS_INVALID")],
     )
-    def test_have_limits(self, acme, api, license, name, code):
+    def test_license_tokens_have_limits(self, acme, api, license, name, code):
         document = {"data": {"type": "tokens", "attributes": {name: -1}}}
 
         response = api(acme.admin).post(f"licenses/{license.pk}/tokens", document)
@@ -224,7 +226,7 @@ class TestTokens:
         detail = "must be greater than or equal to 0"
         assert_refused(response, UNPROCESSABLE, unprocessable("tokens", detail, code, f"/data/attributes/{name}"))
 
-    def test_are_each_of_one_license(self, acme, api, license):
+    def test_license_tokens_are_each_of_one_license(self, acme, api, license):
         other = make_license(acme.unpooled)
         token, _ = Token.generate(other)
 

@@ -15,7 +15,7 @@ class TestByKey:
     def license(self, acme):
         return make_license(acme.unpooled, "LICENSE-KEY", owner=acme.user(email="owner@acme.test"))
 
-    def test_needs_no_credential(self, api, license):
+    def test_validation_by_key_needs_no_credential(self, api, license):
         response = api().post(PATH, {"meta": {"key": "LICENSE-KEY", "nonce": 3}})
 
         license.refresh_from_db()
@@ -26,7 +26,7 @@ class TestByKey:
         }
 
     @pytest.mark.parametrize("key", ["ANOTHER-KEY", "license-key", "RIVALS-KEY"])
-    def test_of_nothing_is_an_answer_too(self, api, rival, license, key):
+    def test_validation_by_key_of_nothing_is_an_answer_too(self, api, rival, license, key):
         make_license(rival.unpooled, "RIVALS-KEY")
 
         response = api().post(PATH, {"meta": {"key": key, "scope": {}}})
@@ -36,7 +36,7 @@ class TestByKey:
         meta = {"valid": False, "detail": "does not exist", "code": "NOT_FOUND", "scope": {}}
         assert (response.status_code, document) == (200, {"data": None, "meta": meta})
 
-    def test_does_not_take_an_id(self, acme, api, license):
+    def test_validation_by_key_does_not_take_an_id(self, acme, api, license):
         response = api(acme.admin).post(PATH, {"meta": {"key": str(license.pk)}})
 
         assert response.json()["meta"]["code"] == "NOT_FOUND"
@@ -55,7 +55,7 @@ class TestByKey:
             ("other license", 403),
         ],
     )
-    def test_is_for_those_who_see_the_license(self, acme, api, license, who, status):
+    def test_validation_by_key_is_for_those_who_see_the_license(self, acme, api, license, who, status):
         bearers = {
             "owner": license.owner,
             "license": license,
@@ -70,7 +70,7 @@ class TestByKey:
         if status == 403:
             assert_refused(response, FORBIDDEN, forbidden())
 
-    def test_refuses_a_bad_credential(self, api, license):
+    def test_validation_by_key_refuses_a_bad_credential(self, api, license):
         response = api("admin-nonsense").post(PATH, {"meta": {"key": "LICENSE-KEY"}})
 
         error = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
@@ -87,11 +87,11 @@ class TestByKey:
             ({"meta": {"key": 1}}, "/meta/key", "type mismatch (received integer expected string)"),
         ],
     )
-    def test_has_a_shape(self, api, license, document, pointer, detail):
+    def test_validation_by_key_has_a_shape(self, api, license, document, pointer, detail):
         assert_refused(api().post(PATH, document), BAD, bad_request(detail, pointer))
 
     @pytest.mark.parametrize("name", ["encrypted", "legacyEncrypted"])
-    def test_finds_keys_that_are_not_kept_only_when_told_so(self, acme, api, license, name):
+    def test_validation_by_key_finds_keys_that_are_not_kept_only_when_told_so(self, acme, api, license, name):
         hidden = make_license(make_policy(acme.product, encrypted=True))
         key = generate_legacy_key(hidden)
         hidden.set_hashed_key(key)
@@ -109,7 +109,7 @@ class TestGuessing:
     def ask(self, speaker, key):
         return speaker.post(PATH, {"meta": {"key": key}})
 
-    def test_is_made_slow(self, acme, api):
+    def test_guessing_is_made_slow(self, acme, api):
         make_license(acme.unpooled, "LICENSE-KEY")
         speaker = api()
         for number in range(60):
@@ -120,7 +120,7 @@ class TestGuessing:
         assert (response.status_code, response.json()["errors"][0]["code"]) == (429, "TOO_MANY_REQUESTS")
         assert self.ask(api(acme.admin), "LICENSE-KEY").status_code == 200
 
-    def test_is_not_what_those_do_who_have_keys(self, acme, api):
+    def test_guessing_is_not_what_those_do_who_have_keys(self, acme, api):
         make_license(acme.unpooled, "LICENSE-KEY")
         speaker = api()
 

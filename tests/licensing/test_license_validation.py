@@ -53,7 +53,7 @@ def validate(acme, api):
 
 
 @pytest.mark.parametrize(("seconds", "written"), [(0.9, False), (1.0, True), (-0.1, True)])
-def test_notes_validations_once_a_second(acme, api, seconds, written):
+def test_validation_notes_validations_once_a_second(acme, api, seconds, written):
     license = make_license(acme.unpooled)
     address, asker = f"licenses/{license.pk}/actions/validate", api(acme.admin)
     with time_machine.travel(NOON, tick=False) as clock:
@@ -68,7 +68,7 @@ def test_notes_validations_once_a_second(acme, api, seconds, written):
 
 
 class TestAnswer:
-    def test_is_the_license_and_what_is_to_be_said(self, acme, api):
+    def test_validation_answer_is_the_license_and_what_is_to_be_said(self, acme, api):
         license = make_license(acme.unpooled)
         asked = {"nonce": 17, "scope": {"product": str(acme.product.pk), "user": None, "version": None}}
 
@@ -91,7 +91,7 @@ class TestAnswer:
         }
         assert list(response.json()["meta"]) == ["ts", "valid", "detail", "code", "nonce", "scope"]
 
-    def test_is_short_where_little_is_asked(self, acme, api):
+    def test_validation_answer_is_short_where_little_is_asked(self, acme, api):
         license = make_license(acme.unpooled)
 
         for response in (
@@ -100,7 +100,7 @@ class TestAnswer:
         ):
             assert list(response.json()["meta"]) == ["ts", "valid", "detail", "code"]
 
-    def test_says_an_empty_scope_again(self, acme, api):
+    def test_validation_answer_says_an_empty_scope_again(self, acme, api):
         license = make_license(acme.unpooled)
 
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/validate", {"meta": {"scope": {}}})
@@ -117,7 +117,7 @@ class TestAnswer:
             ("1.0", -1, "RESTRICT_ACCESS", {"valid": False, "detail": "is expired", "constant": "EXPIRED"}),
         ],
     )
-    def test_was_another_in_earlier_versions(self, acme, api, version, expiry, strategy, meta):
+    def test_validation_answer_was_another_in_earlier_versions(self, acme, api, version, expiry, strategy, meta):
         policy = make_policy(acme.product, expiration_strategy=strategy)
         license = make_license(policy, expiry=expiry and timezone.now() + expiry * DAY)
 
@@ -125,7 +125,7 @@ class TestAnswer:
 
         assert {name: value for name, value in response.json()["meta"].items() if name != "ts"} == meta
 
-    def test_of_too_many_users_who_are_let_through_was_no(self, acme, api):
+    def test_validation_answer_of_too_many_users_who_are_let_through_was_no(self, acme, api):
         policy = make_policy(acme.product, max_users=1, overage_strategy="ALWAYS_ALLOW_OVERAGE")
         license = make_license(policy)
         for name in ("ann", "bob"):
@@ -169,7 +169,7 @@ class TestStanding:
         ],
     )
     @each_row("quick", [False, True])
-    def test_is_told_in_this_order(self, acme, validate, terms, fields, banned, verdict, quick):
+    def test_standing_is_told_in_this_order(self, acme, validate, terms, fields, banned, verdict, quick):
         if "last_check_in" in fields:
             terms = terms | {"require_check_in": True, "check_in_interval": "day", "check_in_interval_count": 1}
         owner = acme.user(banned=timezone.now() if banned else None)
@@ -197,7 +197,7 @@ class TestUsers:
             ("ALLOW_1_25X_OVERAGE", 4, 6, False, (False, "has too many associated users", "TOO_MANY_USERS")),
         ],
     )
-    def test_may_be_too_many(self, acme, validate, overage, most, users, expired, verdict):
+    def test_users_may_be_too_many(self, acme, validate, overage, most, users, expired, verdict):
         policy = make_policy(acme.product, floating=True, max_machines=4, overage_strategy=overage, max_users=most)
         license = make_license(
             policy, owner=acme.user(email="owner@acme.test"), expiry=timezone.now() - DAY if expired else None
@@ -250,7 +250,7 @@ class TestScopes:
             ({"version": "1.0.0"}, mismatch("version", "is not valid (does not match any accessible releases)")),
         ],
     )
-    def test_are_looked_at(self, acme, validate, scope, verdict, floating):
+    def test_scopes_are_looked_at(self, acme, validate, scope, verdict, floating):
         policy = make_policy(acme.product, floating=floating, max_machines=1)
         owner, attached = (acme.user(email=f"{name}@acme.test") for name in ("owner", "attached"))
         license = make_license(policy, owner=owner)
@@ -262,17 +262,17 @@ class TestScopes:
 
         assert validate(license, scope) == verdict
 
-    def test_of_nobody_match_a_license_without_an_owner(self, acme, validate):
+    def test_scopes_of_nobody_match_a_license_without_an_owner(self, acme, validate):
         assert validate(make_license(acme.unpooled), {"user": None}) == VALID
 
     @pytest.mark.parametrize("noun", REQUIREMENTS)
-    def test_may_be_required(self, acme, validate, noun):
+    def test_scopes_may_be_required(self, acme, validate, noun):
         license = make_license(make_policy(acme.product, **{f"require_{noun}_scope": True}))
 
         assert validate(license) == validate(license, {}) == required(noun)
         assert validate(license, quick=True) == VALID
 
-    def test_are_required_in_this_order(self, acme, validate):
+    def test_scopes_are_required_in_this_order(self, acme, validate):
         policy = make_policy(acme.product, **{f"require_{noun}_scope": True for noun in REQUIREMENTS})
         license = make_license(policy)
 
@@ -294,7 +294,7 @@ class TestScopes:
             ({"key": "x"}, "/meta/key", "unpermitted parameter"),
         ],
     )
-    def test_have_a_shape(self, acme, api, meta, pointer, detail):
+    def test_scopes_have_a_shape(self, acme, api, meta, pointer, detail):
         response = api(acme.admin).post(f"licenses/{make_license(acme.unpooled).pk}/actions/validate", {"meta": meta})
 
         assert_refused(response, BAD, bad_request(detail, pointer))
@@ -306,7 +306,7 @@ class TestFirstValidation:
         return make_policy(acme.product, duration=MONTH, expiration_basis="FROM_FIRST_VALIDATION")
 
     @pytest.mark.parametrize("suspended", [False, True])
-    def test_starts_the_duration_whatever_comes_out(self, acme, api, policy, suspended):
+    def test_first_validation_starts_the_duration_whatever_comes_out(self, acme, api, policy, suspended):
         license = make_license(policy, suspended=suspended)
 
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/validate")
@@ -315,7 +315,7 @@ class TestFirstValidation:
         assert license.expiry == add_duration(license.last_validated, MONTH)
         assert response.json()["data"]["attributes"]["expiry"] == shown(license.expiry)
 
-    def test_by_the_key_does_too(self, api, policy):
+    def test_first_validation_by_the_key_does_too(self, api, policy):
         license = make_license(policy)
 
         api().post("licenses/actions/validate-key", {"meta": {"key": license.key}})
@@ -323,7 +323,7 @@ class TestFirstValidation:
         license.refresh_from_db()
         assert license.expiry == add_duration(license.last_validated, MONTH)
 
-    def test_is_not_a_quick_one(self, acme, api, policy):
+    def test_first_validation_is_not_a_quick_one(self, acme, api, policy):
         license = make_license(policy)
 
         api(acme.admin).get(f"licenses/{license.pk}/actions/validate")
@@ -331,7 +331,7 @@ class TestFirstValidation:
         license.refresh_from_db()
         assert (license.expiry, license.last_validated is None) == (None, False)
 
-    def test_is_only_one(self, acme, api, policy):
+    def test_first_validation_is_only_one(self, acme, api, policy):
         license = make_license(policy)
 
         first, second = (
@@ -340,7 +340,7 @@ class TestFirstValidation:
 
         assert first["attributes"]["expiry"] == second["attributes"]["expiry"]
 
-    def test_of_two_at_once_is_the_earlier(self, policy):
+    def test_first_validation_of_two_at_once_is_the_earlier(self, policy):
         first, second = (License.objects.get(pk=make_license(policy).pk) for _ in "ab")
         second = License.objects.get(pk=first.pk)
         start = timezone.now()

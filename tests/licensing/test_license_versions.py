@@ -26,7 +26,7 @@ class TestLicenses:
         metadata = {"order_id": 1, "ship_to": {"zip_code": 2}}
         return make_license(acme.unpooled, owner=acme.user(), metadata=metadata)
 
-    def test_are_shown(self, acme, api, license, version):
+    def test_licenses_of_earlier_versions_are_shown(self, acme, api, license, version):
         speaker = api(acme.admin)
 
         one = speaker.get(f"licenses/{license.pk}", Keygen_Version=version)
@@ -35,7 +35,7 @@ class TestLicenses:
         assert one.json() == {"data": named(license, version)}
         assert many.json()["data"] == [named(license, version)]
 
-    def test_are_answered(self, acme, api, license, version):
+    def test_licenses_of_earlier_versions_are_answered(self, acme, api, license, version):
         speaker = api(acme.admin)
         path = f"licenses/{license.pk}"
 
@@ -48,7 +48,7 @@ class TestLicenses:
         expected["attributes"]["lastValidated"] = shown(license.last_validated)
         assert validated.json()["data"] == expected
 
-    def test_name_their_bearer(self, api, license, version):
+    def test_licenses_of_earlier_versions_name_their_bearer(self, api, license, version):
         response = api(license).get(f"licenses/{license.pk}", Keygen_Version=version)
 
         suffix = "-Id" if version <= "1.3" else ""

@@ -14,7 +14,7 @@ def admin(acme, api):
 
 
 class TestProducts:
-    def test_are_listed_newest_first(self, acme, admin):
+    def test_products_are_listed_newest_first(self, acme, admin):
         newer = make_product(acme.account, code="newer")
 
         response = admin.get("products")
@@ -22,10 +22,10 @@ class TestProducts:
         expected = [product_object(newer, code="newer"), product_object(acme.product)]
         assert (response.status_code, response.json()) == (200, {"data": expected})
 
-    def test_of_other_accounts_are_not(self, acme, rival, admin):
+    def test_products_of_other_accounts_are_not(self, acme, rival, admin):
         assert ids(admin.get("products")) == [str(acme.product.pk)]
 
-    def test_come_in_pages(self, acme, admin):
+    def test_products_come_in_pages(self, acme, admin):
         products = [acme.product, *(make_product(acme.account) for _ in range(4))][::-1]
 
         response = admin.get("products?page[number]=2&page[size]=2")
@@ -33,11 +33,11 @@ class TestProducts:
         assert ids(response) == [str(product.pk) for product in products[2:4]]
         assert response.json()["links"]["meta"] == {"pages": 3, "count": 5}
 
-    def test_have_no_filters(self, acme, admin):
+    def test_products_have_no_filters(self, acme, admin):
         assert ids(admin.get(f"products?product={UNKNOWN}&code=x")) == [str(acme.product.pk)]
 
     @pytest.mark.parametrize("path", ["products", "policies"])
-    def test_cost_the_same_however_many(self, acme, admin, django_assert_num_queries, path):
+    def test_products_cost_the_same_however_many(self, acme, admin, django_assert_num_queries, path):
         for _ in range(20):
             make_policy(make_product(acme.account))
 
@@ -46,7 +46,7 @@ class TestProducts:
 
 
 class TestPolicies:
-    def test_are_listed_newest_first(self, acme, admin):
+    def test_policies_are_listed_newest_first(self, acme, admin):
         response = admin.get("policies")
 
         expected = [
@@ -55,7 +55,7 @@ class TestPolicies:
         ]
         assert (response.status_code, response.json()) == (200, {"data": expected})
 
-    def test_of_others_are_hidden_from_a_product(self, acme, rival, api):
+    def test_policies_of_others_are_hidden_from_a_product(self, acme, rival, api):
         theirs = make_policy(acme.another_product())
 
         assert str(theirs.pk) not in ids(api(acme.product).get("policies"))
@@ -74,7 +74,7 @@ class TestPolicies:
             ("name=Basic", ["other", "unpooled", "pooled"]),
         ],
     )
-    def test_are_filtered_by_product(self, acme, admin, query, listed):
+    def test_policies_are_filtered_by_product(self, acme, admin, query, listed):
         product = make_product(acme.account, code="rocket")
         policies = {"other": make_policy(product), "unpooled": acme.unpooled, "pooled": acme.policy}
 
@@ -84,19 +84,19 @@ class TestPolicies:
 
 
 class TestPoliciesOfAProduct:
-    def test_are_listed(self, acme, admin):
+    def test_policies_of_a_product_are_listed(self, acme, admin):
         policy = make_policy(make_product(acme.account, code="satellite"))
 
         assert ids(admin.get("products/satellite/policies")) == [str(policy.pk)]
         assert ids(admin.get(f"products/{acme.product.pk}/policies")) == [str(acme.unpooled.pk), str(acme.policy.pk)]
 
-    def test_are_shown(self, acme, admin):
+    def test_policies_of_a_product_are_shown(self, acme, admin):
         response = admin.get(f"products/{acme.product.pk}/policies/{acme.policy.pk}")
 
         expected = policy_object(acme.policy, name="Pooled", usePool=True)
         assert (response.status_code, response.json()) == (200, {"data": expected})
 
-    def test_of_another_product_are_not_there(self, acme, admin):
+    def test_policies_of_a_product_of_another_product_are_not_there(self, acme, admin):
         make_product(acme.account, code="satellite")
 
         response = admin.get(f"products/satellite/policies/{acme.policy.pk}")
@@ -104,7 +104,7 @@ class TestPoliciesOfAProduct:
         assert_refused(response, NOT_FOUND, not_found("policy", acme.policy.pk))
 
     @pytest.mark.parametrize("path", ["policies", "licenses", "licenses/x"])
-    def test_of_no_product_are_not_there(self, acme, admin, path):
+    def test_policies_of_a_product_of_no_product_are_not_there(self, acme, admin, path):
         response = admin.get(f"products/satellite/{path}")
 
         assert_refused(response, NOT_FOUND, not_found("product", "satellite"))
@@ -148,7 +148,7 @@ class TestLicenses:
             ("policies/{policy}/licenses?user={owner}", ["pooled"]),
         ],
     )
-    def test_are_listed_and_filtered(self, acme, admin, licenses, path, listed):
+    def test_licenses_are_listed_and_filtered(self, acme, admin, licenses, path, listed):
         url = path.format(
             product=acme.product.pk, policy=acme.policy.pk, owner=licenses["pooled"].owner_id, unknown=UNKNOWN
         )
@@ -157,7 +157,7 @@ class TestLicenses:
 
     @pytest.mark.parametrize("parent", ["products/{product}", "policies/{policy}"])
     @pytest.mark.parametrize("named", ["id", "key"])
-    def test_are_shown_by_id_or_key(self, acme, admin, licenses, parent, named):
+    def test_licenses_are_shown_by_id_or_key(self, acme, admin, licenses, parent, named):
         license = licenses["unpooled"]
         path = parent.format(product=acme.product.pk, policy=acme.unpooled.pk)
 
@@ -165,7 +165,7 @@ class TestLicenses:
 
         assert (response.status_code, response.json()["data"]["id"]) == (200, str(license.pk))
 
-    def test_of_another_parent_are_not_there(self, acme, admin, licenses):
+    def test_licenses_of_another_parent_are_not_there(self, acme, admin, licenses):
         identifier = licenses["pooled"].pk
 
         for path in ("products/satellite", f"policies/{acme.unpooled.pk}"):
@@ -174,7 +174,7 @@ class TestLicenses:
             assert_refused(response, NOT_FOUND, not_found("license", identifier))
 
     @pytest.mark.parametrize("path", ["products/{product}/licenses", "policies/{policy}/licenses"])
-    def test_cost_the_same_however_many(self, acme, admin, django_assert_num_queries, path):
+    def test_licenses_cost_the_same_however_many(self, acme, admin, django_assert_num_queries, path):
         for number in range(20):
             make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
         url = path.format(product=acme.product.pk, policy=acme.policy.pk)
@@ -192,7 +192,7 @@ class TestUsersOfAProduct:
             ("?roles[]=user&roles[]=read-only", ["reader", "attached", "owner"]),
         ],
     )
-    def test_hold_a_license_of_it(self, acme, admin, licenses, query, listed):
+    def test_users_of_a_product_hold_a_license_of_it(self, acme, admin, licenses, query, listed):
         acme.user(email="nobody@acme.test")
         reader = acme.user("read-only", email="reader@acme.test")
         licenses["pooled"].license_users.create(account=acme.account, user=reader)
@@ -204,19 +204,19 @@ class TestUsersOfAProduct:
         ]
 
     @pytest.mark.parametrize("named", ["id", "email"])
-    def test_are_shown_by_id_or_email(self, acme, admin, licenses, named):
+    def test_users_of_a_product_are_shown_by_id_or_email(self, acme, admin, licenses, named):
         owner = licenses["pooled"].owner
 
         response = admin.get(f"products/{acme.product.pk}/users/{owner.pk if named == 'id' else owner.email}")
 
         assert (response.status_code, response.json()["data"]["id"]) == (200, str(owner.pk))
 
-    def test_of_another_product_are_not_there(self, acme, admin, licenses):
+    def test_users_of_a_product_of_another_product_are_not_there(self, acme, admin, licenses):
         response = admin.get("products/satellite/users/attached@acme.test")
 
         assert_refused(response, NOT_FOUND, not_found("user", "attached@acme.test"))
 
-    def test_cost_the_same_however_many(self, acme, admin, django_assert_num_queries):
+    def test_users_of_a_product_cost_the_same_however_many(self, acme, admin, django_assert_num_queries):
         for number in range(20):
             make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
 

@@ -37,7 +37,7 @@ def create(request, acme, api):
         ({"list": [[1], [2]]}, {"list": [[1], [2]]}),
     ],
 )
-def test_comes_back(create, api, acme, sent, shown):
+def test_metadata_comes_back(create, api, acme, sent, shown):
     response = create(sent)
 
     assert (response.status_code, response.json()["data"]["attributes"]["metadata"]) == (201, shown)
@@ -54,7 +54,7 @@ def test_sent_back_as_it_was_shown_stays_the_same(create, api, acme):
     assert second == first
 
 
-def test_is_replaced_as_a_whole(create, api, acme):
+def test_metadata_is_replaced_as_a_whole(create, api, acme):
     first = create({"a": 1, "b": {"c": 2}}).json()["data"]
 
     changes = document(create.path, {"metadata": {"b": 3}})
@@ -71,7 +71,7 @@ def test_is_replaced_as_a_whole(create, api, acme):
         ({"first_name": [{"last_name": []}]}, "firstName/0/lastName"),
     ],
 )
-def test_is_refused_too_deep(create, metadata, pointer):
+def test_metadata_is_refused_too_deep(create, metadata, pointer):
     assert_refused(create(metadata), BAD, bad_request(TOO_DEEP, f"{POINTER}/{pointer}"))
 
 
@@ -84,12 +84,12 @@ def test_is_refused_too_deep(create, metadata, pointer):
         ({f"k{number}": "x" * 300 for number in range(65)}, "too large (exceeded limit of 16384 bytes)"),
     ],
 )
-def test_is_refused_too_large(create, metadata, detail):
+def test_metadata_is_refused_too_large(create, metadata, detail):
     error = unprocessable(create.path, detail, "METADATA_TOO_LONG", POINTER)
 
     assert_refused(create(metadata), UNPROCESSABLE, error)
 
 
 @pytest.mark.parametrize("metadata", [{"a": "x" * (16_384 - 8)}, {f"k{number}": number for number in range(64)}])
-def test_may_be_as_large_as_that(create, metadata):
+def test_metadata_may_be_as_large_as_that(create, metadata):
     assert create(metadata).status_code == 201

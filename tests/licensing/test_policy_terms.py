@@ -113,14 +113,14 @@ ALWAYS_FITTING = [
 
 class TestCreate:
     @each_row(("attributes", "errors"), ON_CREATE + ALWAYS)
-    def test_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
+    def test_creation_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
         response = api(acme.admin).post("policies", policy_document(acme.product, **attributes))
 
         assert_refused(response, UNPROCESSABLE, *errors)
         assert Policy.objects.count() == 2
 
     @each_row("attributes", FITTING + ALWAYS_FITTING)
-    def test_keeps_terms_that_fit(self, acme, api, attributes):
+    def test_creation_keeps_terms_that_fit(self, acme, api, attributes):
         response = api(acme.admin).post("policies", policy_document(acme.product, **attributes))
 
         assert response.status_code == 201
@@ -130,7 +130,7 @@ class TestCreate:
 
 class TestUpdate:
     @each_row(("attributes", "errors"), ALWAYS)
-    def test_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
+    def test_update_refuses_terms_that_do_not_fit(self, acme, api, attributes, errors):
         policy = make_policy(acme.product)
 
         response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", attributes))
@@ -140,7 +140,7 @@ class TestUpdate:
         assert (after.updated, after.overage_strategy, after.floating) == (policy.updated, "NO_OVERAGE", False)
 
     @each_row("attributes", ALWAYS_FITTING)
-    def test_keeps_terms_that_fit(self, acme, api, attributes):
+    def test_update_keeps_terms_that_fit(self, acme, api, attributes):
         policy = make_policy(acme.product)
 
         response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", attributes))
@@ -149,7 +149,7 @@ class TestUpdate:
         shown = response.json()["data"]["attributes"]
         assert {name: shown[name] for name in attributes} == attributes
 
-    def test_looks_at_old_and_new_terms_together(self, acme, api):
+    def test_update_looks_at_old_and_new_terms_together(self, acme, api):
         policy = make_policy(acme.product, floating=True, max_machines=2, overage_strategy=HALF)
 
         response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", {"maxMachines": 3}))
@@ -157,7 +157,7 @@ class TestUpdate:
         assert_refused(response, UNPROCESSABLE, uneven(HALF, "machines", 2))
 
     @pytest.mark.parametrize("before", [None, 1])
-    def test_allows_one_machine_when_it_no_longer_floats(self, acme, api, before):
+    def test_update_allows_one_machine_when_it_no_longer_floats(self, acme, api, before):
         policy = make_policy(acme.product, floating=True, max_machines=before)
 
         response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", {"floating": False}))
@@ -165,7 +165,7 @@ class TestUpdate:
         policy.refresh_from_db()
         assert (response.json()["data"]["attributes"]["maxMachines"], policy.max_machines) == (1, 1)
 
-    def test_allows_one_machine_when_the_limit_is_taken_away(self, acme, api):
+    def test_update_allows_one_machine_when_the_limit_is_taken_away(self, acme, api):
         response = api(acme.admin).patch(f"policies/{acme.policy.pk}", document("policies", {"maxMachines": None}))
 
         assert response.json()["data"]["attributes"]["maxMachines"] == 1

@@ -19,7 +19,7 @@ class TestGenerate:
     @pytest.mark.parametrize(
         "document", [None, {}, {"data": {"type": "tokens"}}, {"data": {"type": "token", "attributes": {}}}]
     )
-    def test_answers_with_the_text_of_a_token_that_lasts(self, acme, admin, document):
+    def test_generating_a_token_answers_with_the_text_of_a_token_that_lasts(self, acme, admin, document):
         response = admin.post(f"products/{acme.product.pk}/tokens", document)
 
         assert response.status_code == 200
@@ -39,7 +39,7 @@ class TestGenerate:
         assert shown["relationships"]["bearer"]["data"] == {"type": "products", "id": str(acme.product.pk)}
         assert "Location" not in response
 
-    def test_keeps_name_and_expiry(self, acme, admin):
+    def test_generating_a_token_keeps_name_and_expiry(self, acme, admin):
         document = {"data": {"type": "tokens", "attributes": {"name": "Shop", "expiry": EXPIRY}}}
 
         response = admin.post(f"products/{acme.product.pk}/tokens", document)
@@ -47,14 +47,14 @@ class TestGenerate:
         attributes = response.json()["data"]["attributes"]
         assert (attributes["name"], attributes["expiry"]) == ("Shop", EXPIRY)
 
-    def test_by_the_code_of_the_product(self, acme, admin):
+    def test_generating_a_token_by_the_code_of_the_product(self, acme, admin):
         product = make_product(acme.account, code="satellite")
 
         response = admin.post("products/satellite/tokens")
 
         assert response.json()["data"]["relationships"]["bearer"]["data"]["id"] == str(product.pk)
 
-    def test_makes_the_product_a_bearer(self, acme, admin, api):
+    def test_generating_a_token_makes_the_product_a_bearer(self, acme, admin, api):
         text = admin.post(f"products/{acme.product.pk}/tokens").json()["data"]["attributes"]["token"]
 
         response = api(text).get("policies")
@@ -74,19 +74,19 @@ class TestGenerate:
             ({"data": {"type": "tokens", "relationships": {}}}, "unpermitted parameter", "/data/relationships"),
         ],
     )
-    def test_refuses_a_wrong_document(self, acme, admin, document, detail, pointer):
+    def test_generating_a_token_refuses_a_wrong_document(self, acme, admin, document, detail, pointer):
         response = admin.post(f"products/{acme.product.pk}/tokens", document)
 
         assert_refused(response, BAD, bad_request(detail, pointer))
 
-    def test_needs_a_product(self, admin):
+    def test_generating_a_token_needs_a_product(self, admin):
         response = admin.post("products/satellite/tokens")
 
         assert_refused(response, NOT_FOUND, not_found("product", "satellite"))
 
 
 class TestLook:
-    def test_lists_those_of_the_product_without_their_texts(self, acme, admin):
+    def test_look_at_tokens_lists_those_of_the_product_without_their_texts(self, acme, admin):
         for bearer in (acme.product, acme.another_product()):
             token_of(bearer)
 
@@ -95,7 +95,7 @@ class TestLook:
         assert ids(response) == [str(token.pk) for token in acme.product.tokens.all()]
         assert "token" not in response.json()["data"][0]["attributes"]
 
-    def test_shows_one(self, acme, admin):
+    def test_look_at_tokens_shows_one(self, acme, admin):
         token_of(acme.product)
         token = acme.product.tokens.get()
 
@@ -103,7 +103,7 @@ class TestLook:
 
         assert (response.status_code, response.json()["data"]["id"]) == (200, str(token.pk))
 
-    def test_shows_none_of_others(self, acme, admin):
+    def test_look_at_tokens_shows_none_of_others(self, acme, admin):
         token_of(acme.product)
         identifier = acme.product.tokens.get().pk
 
@@ -112,7 +112,7 @@ class TestLook:
 
             assert_refused(response, NOT_FOUND, not_found("token", unknown))
 
-    def test_costs_the_same_however_many(self, acme, admin, django_assert_num_queries):
+    def test_look_at_tokens_costs_the_same_however_many(self, acme, admin, django_assert_num_queries):
         for _ in range(20):
             token_of(acme.product)
 

@@ -211,11 +211,11 @@ class TestOrder:
     """A wrong document is told before a refusal when something is made, and after it when it is changed."""
 
     @pytest.mark.parametrize("path", ["products", "policies"])
-    def test_when_made(self, acme, api, path):
+    def test_order_of_checks_when_made(self, acme, api, path):
         assert api(acme.user("read-only")).post(path, {}).status_code == 400
 
     @pytest.mark.parametrize("path", ["products/{product}", "policies/{policy}"])
-    def test_when_changed(self, acme, api, path):
+    def test_order_of_checks_when_changed(self, acme, api, path):
         url = path.format(product=acme.product.pk, policy=acme.policy.pk)
 
         assert api(acme.user("read-only")).patch(url, {}).status_code == 403
@@ -238,7 +238,7 @@ class TestOpenProducts:
             (None, "other license", 404),
         ],
     )
-    def test_are_in_sight(self, acme, api, people, strategy, who, status):
+    def test_open_products_are_in_sight(self, acme, api, people, strategy, who, status):
         acme.product.distribution_strategy = strategy
         acme.product.save_changes("distribution_strategy")
 

@@ -88,7 +88,7 @@ def issue(acme, api):
 class TestSeeds:
     @each_row("scheme", SIGNED)
     @each_row("owned", [False, True])
-    def test_say_what_the_license_is(self, acme, issue, scheme, owned):
+    def test_seeds_say_what_the_license_is(self, acme, issue, scheme, owned):
         owner = acme.user() if owned else None
 
         response = issue(scheme, owner=owner, duration=86_400)
@@ -105,7 +105,7 @@ class TestSeeds:
             "license": {"id": str(license.pk), "created": shown(license.created), "expiry": shown(license.expiry)},
         }
 
-    def test_of_encrypted_keys_are_short(self, acme, issue):
+    def test_seeds_of_encrypted_keys_are_short(self, acme, issue):
         issue("RSA_2048_PKCS1_ENCRYPT")
 
         license = License.objects.get()
@@ -117,7 +117,7 @@ class TestSeeds:
         }
 
     @pytest.mark.parametrize("duration", [None, 86_400])
-    def test_of_web_tokens_are_claims(self, acme, issue, duration):
+    def test_seeds_of_web_tokens_are_claims(self, acme, issue, duration):
         issue("RSA_2048_JWT_RS256", duration=duration)
 
         license = License.objects.get()
@@ -133,19 +133,19 @@ class TestSeeds:
         } | ({"exp": int(license.expiry.timestamp())} if duration else {})
 
     @pytest.mark.parametrize("scheme", ALL)
-    def test_may_be_said(self, acme, issue, scheme):
+    def test_seeds_may_be_said(self, acme, issue, scheme):
         seed = '{"plan":"pro","größe":3}'
 
         key = issue(scheme, {"key": seed}).json()["data"]["attributes"]["key"]
 
         assert json.loads(seed_of(acme.account, scheme, key)) == json.loads(seed)
 
-    def test_may_be_short(self, acme, issue):
+    def test_seeds_may_be_short(self, acme, issue):
         key = issue("ED25519_SIGN", {"key": "pro"}).json()["data"]["attributes"]["key"]
 
         assert seed_of(acme.account, "ED25519_SIGN", key) == "pro"
 
-    def test_have_names_filled_in(self, acme, issue):
+    def test_seeds_have_names_filled_in(self, acme, issue):
         owner = acme.user()
         names = ["account", "product", "policy", "user", "email", "created", "expiry", "duration", "id", "nonsense"]
         seed = "|".join(f"{{{{{name}}}}}" for name in names) + "|{{ ID }}|{id}"
@@ -169,7 +169,7 @@ class TestSeeds:
             "{id}",
         ]
 
-    def test_are_filled_in_only_where_there_is_a_scheme(self, acme, api):
+    def test_seeds_are_filled_in_only_where_there_is_a_scheme(self, acme, api):
         response = api(acme.admin).post("licenses", license_document(acme.unpooled, {"key": "{{id}}-KEY"}))
 
         assert response.json()["data"]["attributes"]["key"] == "{{id}}-KEY"
@@ -215,21 +215,21 @@ class TestSeeds:
             ),
         ],
     )
-    def test_are_refused(self, issue, scheme, seed, detail, code):
+    def test_seeds_are_refused(self, issue, scheme, seed, detail, code):
         response = issue(scheme, {"key": seed}, encrypted=scheme == "LEGACY_ENCRYPT")
 
         assert_refused(response, UNPROCESSABLE, unprocessable("licenses", detail, code, KEY))
         assert not License.objects.exists()
 
     @pytest.mark.parametrize("length", [16_384, 16_385])
-    def test_have_a_length(self, issue, length):
+    def test_seeds_have_a_length(self, issue, length):
         response = issue("ED25519_SIGN", {"key": "x" * length})
 
         assert response.status_code == (201 if length == 16_384 else 422)
 
 
 class TestKeys:
-    def test_that_come_out_the_same_are_taken(self, acme, api):
+    def test_signed_keys_that_come_out_the_same_are_taken(self, acme, api):
         policy = make_policy(acme.product, scheme="ED25519_SIGN")
         document = license_document(policy, {"key": "the same"})
 
@@ -239,7 +239,7 @@ class TestKeys:
         assert_refused(second, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
 
     @pytest.mark.django_db(transaction=True)
-    def test_that_come_out_the_same_at_once_are_taken_by_one(self, acme, api):
+    def test_signed_keys_that_come_out_the_same_at_once_are_taken_by_one(self, acme, api):
         document = license_document(make_policy(acme.product, scheme="ECDSA_P256_SIGN"), {"key": "the same"})
         same = license_document(make_policy(acme.product, scheme="ED25519_SIGN"), {"key": "the same"})
         speaker = api(acme.admin)
@@ -253,7 +253,7 @@ class TestKeys:
         assert_refused(refused, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
         assert SigningKey.objects.filter(account=acme.account, kind="ecdsa").count() == 1
 
-    def test_that_wait_in_a_pool_are_taken(self, acme, api, audit):
+    def test_signed_keys_that_wait_in_a_pool_are_taken(self, acme, api, audit):
         policy = make_policy(acme.product, scheme="ED25519_SIGN")
         with transaction.atomic():
             key = issue_license(policy=policy, audit=audit, key="the same").key
@@ -265,7 +265,7 @@ class TestKeys:
         assert_refused(response, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
 
     @pytest.mark.parametrize("scheme", ["ED25519_SIGN", "ECDSA_P256_SIGN", "RSA_2048_PKCS1_SIGN_V2"])
-    def test_of_another_account_are_not_genuine(self, acme, rival, issue, audit, scheme):
+    def test_signed_keys_of_another_account_are_not_genuine(self, acme, rival, issue, audit, scheme):
         issue(scheme)
         key = License.objects.get().key
         issue_license(policy=make_policy(rival.product, scheme=scheme), audit=audit)  # so that they have a key, too
@@ -273,7 +273,7 @@ class TestKeys:
         with pytest.raises(InvalidSignature):
             seed_of(rival.account, scheme, key)
 
-    def test_open_their_license(self, issue, api, acme):
+    def test_signed_keys_open_their_license(self, issue, api, acme):
         issue("ED25519_SIGN", authentication_strategy="LICENSE")
         license = License.objects.get()
 
@@ -281,7 +281,7 @@ class TestKeys:
 
         assert response.json()["data"]["id"] == str(license.pk)
 
-    def test_are_the_ones_of_the_account_also_in_the_first_transaction(self, acme, issue):
+    def test_signed_keys_are_the_ones_of_the_account_also_in_the_first_transaction(self, acme, issue):
         assert not SigningKey.objects.filter(account=acme.account, kind="ecdsa").exists()
 
         issue("ECDSA_P256_SIGN")
@@ -291,7 +291,7 @@ class TestKeys:
 
 
 class TestKeysThatAreNotKept:
-    def test_are_shown_once(self, acme, api, issue):
+    def test_keys_that_are_not_kept_are_shown_once(self, acme, api, issue):
         response = issue(None, encrypted=True)
 
         license = License.objects.get()
@@ -303,19 +303,19 @@ class TestKeysThatAreNotKept:
         assert api(acme.admin).get(f"licenses/{license.pk}").json() == {"data": expected}
         assert api(acme.admin).get("licenses").json() == {"data": [expected]}
 
-    def test_are_not_in_the_database(self, issue):
+    def test_keys_that_are_not_kept_are_not_in_the_database(self, issue):
         key = issue(None, encrypted=True).json()["data"]["attributes"]["key"]
 
         assert key not in License.objects.get().key
 
-    def test_name_no_license(self, acme, api, issue):
+    def test_keys_that_are_not_kept_name_no_license(self, acme, api, issue):
         key = issue(None, encrypted=True).json()["data"]["attributes"]["key"]
 
         for name in (key, License.objects.get().key):
             assert api(acme.admin).get(f"licenses/{name}").status_code == 404
             assert api().get("me", Authorization=f"License {name}").status_code == 401
 
-    def test_are_not_confused_with_keys_that_are(self, acme, api, issue):
+    def test_keys_that_are_not_kept_are_not_confused_with_keys_that_are(self, acme, api, issue):
         issue(None, encrypted=True)
         kept = License.objects.get().key
 

@@ -27,7 +27,7 @@ def user(acme, shared):
 
 
 class TestProductsOfAUser:
-    def test_are_those_of_licenses_that_they_own_or_share_each_once(self, acme, api, user, shared):
+    def test_products_of_a_user_are_those_of_licenses_that_they_own_or_share_each_once(self, acme, api, user, shared):
         response = api(acme.admin).get(PATH)
 
         expected = [product_object(shared, code="shared"), product_object(acme.product)]
@@ -36,24 +36,24 @@ class TestProductsOfAUser:
             str(acme.product.pk)
         ]
 
-    def test_are_named_by_id_or_code(self, acme, api, user, shared):
+    def test_products_of_a_user_are_named_by_id_or_code(self, acme, api, user, shared):
         for name in (shared.pk, "shared"):
             assert api(acme.admin).get(f"{PATH}/{name}").json()["data"]["id"] == str(shared.pk)
 
-    def test_are_none_that_they_hold_no_license_of(self, acme, api, user):
+    def test_products_of_a_user_are_none_that_they_hold_no_license_of(self, acme, api, user):
         other = acme.another_product()
 
         assert_refused(api(acme.admin).get(f"{PATH}/{other.pk}"), NOT_FOUND, not_found("product", other.pk))
 
     @pytest.mark.parametrize("role", ["developer", "sales-agent", "support-agent", "read-only"])
-    def test_are_for_all_staff_to_see(self, acme, api, user, shared, role):
+    def test_products_of_a_user_are_for_all_staff_to_see(self, acme, api, user, shared, role):
         assert ids(api(acme.bearer(role)).get(PATH)) == [str(shared.pk), str(acme.product.pk)]
 
-    def test_are_for_a_product_to_see_as_far_as_it_is_one(self, acme, api, user):
+    def test_products_of_a_user_are_for_a_product_to_see_as_far_as_it_is_one(self, acme, api, user):
         assert ids(api(acme.product).get(PATH)) == [str(acme.product.pk)]
 
-    def test_are_not_for_the_user(self, acme, api, user):
+    def test_products_of_a_user_are_not_for_the_user(self, acme, api, user):
         assert_refused(api(user).get(PATH), FORBIDDEN, lacks_permission("user"))
 
-    def test_of_a_stranger_are_not_found(self, acme, rival, api, user):
+    def test_products_of_a_user_of_a_stranger_are_not_found(self, acme, rival, api, user):
         assert_refused(api(rival.admin, account="rival").get(PATH), NOT_FOUND, not_found("user", "user@acme.test"))

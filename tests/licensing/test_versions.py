@@ -44,7 +44,7 @@ def create(acme, api):
 
 class TestNames:
     @each_row(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
-    def test_are_understood_and_shown(self, create, name, version):
+    def test_names_are_understood_and_shown(self, create, name, version):
         new, _, value, meaning = NAMES[name]
 
         response = create(version, **{name: value})
@@ -57,7 +57,7 @@ class TestNames:
         assert getattr(Policy.objects.latest("id"), words) == meaning
 
     @each_row(("name", "version"), [(name, v) for name in NAMES for v in after(NAMES[name][1])])
-    def test_are_unknown_later(self, acme, api, create, name, version):
+    def test_names_are_unknown_later(self, acme, api, create, name, version):
         error = bad_request("unpermitted parameter", f"/data/attributes/{name}")
         value = NAMES[name][2]
         changes = document("policies", {name: value})
@@ -67,14 +67,14 @@ class TestNames:
         assert_refused(response, BAD, error)
 
     @each_row(("name", "version"), [(name, v) for name in NAMES for v in up_to(NAMES[name][1])])
-    def test_of_today_are_always_understood(self, create, name, version):
+    def test_names_of_today_are_always_understood(self, create, name, version):
         new, _, shown, value = NAMES[name]
 
         response = create(version, **{new: value})
 
         assert response.json()["data"]["attributes"][name] == shown
 
-    def test_of_today_count_where_both_are_sent(self, create):
+    def test_names_of_today_count_where_both_are_sent(self, create):
         response = create("1.0", leasingStrategy="PER_LICENSE", processLeasingStrategy="PER_USER")
 
         assert response.json()["data"]["attributes"]["leasingStrategy"] == "PER_USER"
@@ -87,10 +87,10 @@ class TestNames:
             ({"concurrent": "true"}, "type mismatch (received string expected boolean)", "concurrent"),
         ],
     )
-    def test_are_checked_like_those_of_today(self, create, attributes, detail, pointer):
+    def test_names_are_checked_like_those_of_today(self, create, attributes, detail, pointer):
         assert_refused(create("1.0", **attributes), BAD, bad_request(detail, f"/data/attributes/{pointer}"))
 
-    def test_hold_the_values_of_today(self, create):
+    def test_names_hold_the_values_of_today(self, create):
         response = create("1.0", leasingStrategy="PER_DAY")
 
         detail, code = "unsupported process leasing strategy", "PROCESS_LEASING_STRATEGY_NOT_ALLOWED"
@@ -100,7 +100,7 @@ class TestNames:
 
 class TestUpdate:
     @pytest.mark.parametrize(("sent", "kept"), [(True, "ALWAYS_ALLOW_OVERAGE"), (False, "NO_OVERAGE")])
-    def test_understands_concurrent(self, acme, api, sent, kept):
+    def test_update_of_earlier_versions_understands_concurrent(self, acme, api, sent, kept):
         policy = make_policy(acme.product, overage_strategy="ALLOW_2X_OVERAGE")
 
         response = api(acme.admin).patch(
@@ -110,7 +110,7 @@ class TestUpdate:
         shown = response.json()["data"]["attributes"]
         assert (shown["concurrent"], shown["overageStrategy"]) == (sent, kept)
 
-    def test_has_no_defaults(self, acme, api):
+    def test_update_of_earlier_versions_has_no_defaults(self, acme, api):
         changes = document("policies", {"name": "Pro"})
 
         api(acme.admin).patch(f"policies/{acme.policy.pk}", changes, Keygen_Version="1.0")
@@ -121,14 +121,14 @@ class TestUpdate:
 
 class TestDefaults:
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_are_those_of_the_version(self, create, version):
+    def test_defaults_are_those_of_the_version(self, create, version):
         response = create(version, requireHeartbeat=True)
 
         shown = response.json()["data"]["attributes"]
         assert shown["overageStrategy"] == ("ALWAYS_ALLOW_OVERAGE" if version in up_to("1.1") else "NO_OVERAGE")
         assert shown["heartbeatBasis"] == ("FROM_FIRST_PING" if version in up_to("1.2") else "FROM_CREATION")
 
-    def test_give_way_to_what_is_sent(self, create):
+    def test_defaults_give_way_to_what_is_sent(self, create):
         response = create("1.0", heartbeatBasis="FROM_CREATION", overageStrategy="NO_OVERAGE")
 
         shown = response.json()["data"]["attributes"]
@@ -141,7 +141,7 @@ class TestDefaults:
 
 class TestAnswers:
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_name_attributes_as_the_version_does(self, acme, api, version):
+    def test_answers_of_earlier_versions_name_attributes_as_the_version_does(self, acme, api, version):
         key = add_keys(acme.policy, "KEY-0001")[0]
         admin = api(acme.admin)
 
@@ -158,7 +158,7 @@ class TestAnswers:
                 assert set(policy["attributes"]) == attributes_in(version)
             assert response["Keygen-Version"] == version
 
-    def test_follow_the_version_of_the_account(self, acme, api):
+    def test_answers_of_earlier_versions_follow_the_version_of_the_account(self, acme, api):
         acme.account.api_version = "1.0"
         acme.account.save_changes("api_version")
 
@@ -167,7 +167,7 @@ class TestAnswers:
         assert set(response.json()["data"]["attributes"]) == attributes_in("1.0")
 
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_spell_the_names_within_metadata_as_the_version_does(self, acme, api, version):
+    def test_answers_of_earlier_versions_spell_the_names_within_metadata_as_the_version_does(self, acme, api, version):
         metadata = {"outerName": {"innerName": [{"deepName": 1}]}}
         product = make_product(acme.account, metadata=metadata)
 
@@ -181,14 +181,14 @@ class TestAnswers:
 class TestLists:
     """Lists that are no pages of a query have to be turned into older ones too."""
 
-    def test_of_the_newest_keys(self, acme, api, version):
+    def test_lists_of_earlier_versions_of_the_newest_keys(self, acme, api, version):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.admin).get("keys", Keygen_Version=version)
 
         assert [key["attributes"]["key"] for key in response.json()["data"]] == ["KEY-0001"]
 
-    def test_of_popped_keys(self, acme, api, version):
+    def test_lists_of_earlier_versions_of_popped_keys(self, acme, api, version):
         add_keys(acme.policy, "KEY-0001")
         address = f"policies/{acme.policy.pk}/pool/actions/pop"
 
@@ -196,7 +196,7 @@ class TestLists:
 
         assert [key["attributes"]["key"] for key in response.json()["data"]] == ["KEY-0001"]
 
-    def test_of_attached_users(self, acme, api, version):
+    def test_lists_of_earlier_versions_of_attached_users(self, acme, api, version):
         linkage = {"data": [{"type": "users", "id": str(acme.user().pk)}]}
         address = f"licenses/{make_license(acme.unpooled).pk}/users"
 

@@ -16,7 +16,7 @@ def linkage(policy):
 
 
 def key_object(key):
-    """A key as the seed shows it, member by member in its order."""
+    """Return a key as the API shows it, with its members in order."""
     account, path = str(key.account_id), f"/v1/accounts/{key.account_id}/keys/{key.pk}"
     product = str(key.policy.product_id)
     return {
@@ -36,5 +36,5 @@ def key_object(key):
 
 
 def moment(value):
-    """ISO 8601 with three fractional digits and Z."""
+    """Format a timestamp as the API does: ISO 8601, three fractional digits, Z."""
     return value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -51,7 +51,7 @@ def events():
 
 
 class TestPopMany:
-    def test_takes_the_oldest_in_order(self, act, acme):
+    def test_pop_many_takes_the_oldest_in_order(self, act, acme):
         keys = add_keys(acme.policy, *numbered(5))
 
         response = act("pop", count=3)
@@ -60,7 +60,7 @@ class TestPopMany:
         assert [key.key for key in acme.policy.pool.available().order_by("id")] == numbered(5)[3:]
         assert events() == ["popped"] * 3
 
-    def test_takes_all_or_none(self, act, acme):
+    def test_pop_many_takes_all_or_none(self, act, acme):
         add_keys(acme.policy, *numbered(2))
 
         response = act("pop", count=3)
@@ -69,17 +69,17 @@ class TestPopMany:
         assert acme.policy.pool.available().count() == 2
         assert events() == []
 
-    def test_of_nothing_is_refused_like_a_pop(self, act, acme):
+    def test_pop_many_of_nothing_is_refused_like_a_pop(self, act, acme):
         assert_refused(act("pop", count=1), 422, EMPTY)
         assert_refused(act("pop", count=1, policy=acme.unpooled), 422, NOT_SUPPORTED)
 
-    def test_takes_a_hundred_at_most(self, act, acme):
+    def test_pop_many_takes_a_hundred_at_most(self, act, acme):
         add_keys(acme.policy, *numbered(100))
 
         assert len(act("pop", count=100).json()["data"]) == 100
 
     @pytest.mark.parametrize("count", [0, -1, 101, 10**12])
-    def test_refuses_a_count(self, act, acme, count):
+    def test_pop_many_refuses_a_count(self, act, acme, count):
         add_keys(acme.policy, "KEY-0001")
 
         error = bad_request(f"must be a number between 1 and 100 (got {count})", "/meta/count")
@@ -95,10 +95,10 @@ class TestPopMany:
             ({"count": 1, "foo": 1}, "unpermitted parameter", "/meta/foo"),
         ],
     )
-    def test_refuses_a_malformed_document(self, act, meta, detail, pointer):
+    def test_pop_many_refuses_a_malformed_document(self, act, meta, detail, pointer):
         assert_refused(act("pop", **meta), 400, bad_request(detail, pointer))
 
-    def test_is_for_those_who_may_pop(self, act, acme):
+    def test_pop_many_is_for_those_who_may_pop(self, act, acme):
         add_keys(acme.policy, *numbered(2))
 
         assert act("pop", acme.product, count=2).status_code == 200
@@ -107,7 +107,7 @@ class TestPopMany:
 
 
 class TestReturn:
-    def test_puts_the_key_back_to_its_place(self, act, acme, audit):
+    def test_return_puts_the_key_back_to_its_place(self, act, acme, audit):
         keys = add_keys(acme.policy, *numbered(3))
         for _ in range(2):
             acme.policy.pool.pop(audit)
@@ -119,7 +119,7 @@ class TestReturn:
         assert events() == ["popped", "popped", "returned", "popped", "popped"]
 
     @pytest.mark.django_db(transaction=True)
-    def test_makes_it_the_next_to_go_at_once(self, act, acme, audit):
+    def test_return_makes_it_the_next_to_go_at_once(self, act, acme, audit):
         # With the hint of a pop that was committed: the claim would begin behind the key.
         add_keys(acme.policy, *numbered(3))
         for _ in range(2):
@@ -129,14 +129,14 @@ class TestReturn:
 
         assert acme.policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_of_a_key_that_was_popped_by_a_command_puts_it_back(self, act, acme, capsys):
+    def test_return_of_a_key_that_was_popped_by_a_command_puts_it_back(self, act, acme, capsys):
         add_keys(acme.policy, "KEY-0001")
         call_command("pop_key", "--policy", str(acme.policy.pk))
 
         assert act("return", key="KEY-0001", undelivered=True).status_code == 200
 
     @pytest.mark.parametrize("meta", [{}, {"undelivered": False}, {"undelivered": None}])
-    def test_needs_the_word_that_nobody_received_the_key(self, act, acme, audit, meta):
+    def test_return_needs_the_word_that_nobody_received_the_key(self, act, acme, audit, meta):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
@@ -144,7 +144,7 @@ class TestReturn:
         assert Key.objects.get().popped
 
     @pytest.mark.parametrize("undelivered", ["true", 1, []])
-    def test_refuses_a_word_that_is_no_boolean(self, act, acme, audit, undelivered):
+    def test_return_refuses_a_word_that_is_no_boolean(self, act, acme, audit, undelivered):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
@@ -163,18 +163,18 @@ class TestReturn:
             assert_refused(act("return", key="KEY-0001", undelivered=undelivered), status, error)
             assert list(popped) == before
 
-        def test_of_a_waiting_key(self, act, acme, undelivered):
+        def test_return_of_a_waiting_key(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
 
             self.refused(act, undelivered, refused("is still waiting in the pool"))
 
-        def test_of_a_withdrawn_key(self, act, acme, undelivered):
+        def test_return_of_a_withdrawn_key(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
             act("withdraw", key="KEY-0001")
 
             self.refused(act, undelivered, refused("has been withdrawn"))
 
-        def test_of_an_issued_key_also_when_its_license_is_gone(self, act, acme, audit, undelivered):
+        def test_return_of_an_issued_key_also_when_its_license_is_gone(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
             license = issue_license(policy=acme.policy, audit=audit)
 
@@ -182,27 +182,27 @@ class TestReturn:
             license.delete()
             self.refused(act, undelivered, ISSUED)
 
-        def test_of_a_key_that_was_revealed_after_its_pop(self, act, acme, audit, undelivered):
+        def test_return_of_a_key_that_was_revealed_after_its_pop(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
             reveal_key(acme.policy.pool.pop(audit), audit)
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_of_a_key_that_was_revealed_before_its_pop(self, act, acme, audit, undelivered):
+        def test_return_of_a_key_that_was_revealed_before_its_pop(self, act, acme, audit, undelivered):
             (key,) = add_keys(acme.policy, "KEY-0001")
             reveal_key(key, audit)
             acme.policy.pool.pop(audit)
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_of_a_key_that_an_earlier_version_revealed(self, act, acme, audit, undelivered):
+        def test_return_of_a_key_that_an_earlier_version_revealed(self, act, acme, audit, undelivered):
             add_keys(acme.policy, "KEY-0001")
             key = acme.policy.pool.pop(audit)
             KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
+        def test_return_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
             pop_keys_for_operator(
                 policy=acme.policy, count=1, audit=AuditContext(operator="ann@acme.test", request_id=str(uuid7()))
@@ -211,7 +211,7 @@ class TestReturn:
             self.refused(act, undelivered, DISCLOSED)
 
         @pytest.mark.parametrize("state", ["available", "all"])
-        def test_of_a_key_that_was_exported_before_its_pop(self, act, acme, audit, undelivered, state):
+        def test_return_of_a_key_that_was_exported_before_its_pop(self, act, acme, audit, undelivered, state):
             add_keys(acme.policy, "KEY-0001")
             list(export_keys(policy=acme.policy, audit=audit, state=state))
             acme.policy.pool.pop(audit)
@@ -219,14 +219,14 @@ class TestReturn:
             self.refused(act, undelivered, DISCLOSED)
 
         @pytest.mark.parametrize("state", ["popped", "all"])
-        def test_of_a_key_that_was_exported_after_its_pop(self, act, acme, audit, undelivered, state):
+        def test_return_of_a_key_that_was_exported_after_its_pop(self, act, acme, audit, undelivered, state):
             add_keys(acme.policy, "KEY-0001")
             acme.policy.pool.pop(audit)
             list(export_keys(policy=acme.policy, audit=audit, state=state))
 
             self.refused(act, undelivered, DISCLOSED)
 
-    def test_of_a_key_of_another_pool_is_not_found(self, act, acme, rival, audit):
+    def test_return_of_a_key_of_another_pool_is_not_found(self, act, acme, rival, audit):
         other = make_policy(acme.product, use_pool=True)
         for policy in (other, rival.policy):
             add_keys(policy, "KEY-0001")
@@ -238,7 +238,7 @@ class TestReturn:
 
 
 class TestWithdraw:
-    def test_takes_a_key_out_of_circulation(self, api, act, acme, audit):
+    def test_withdraw_takes_a_key_out_of_circulation(self, api, act, acme, audit):
         key = add_keys(acme.policy, *numbered(2))[0]
 
         response = act("withdraw", key="KEY-0001")
@@ -248,14 +248,14 @@ class TestWithdraw:
         assert acme.policy.pool.pop(audit).key == "KEY-0002"
         assert events() == ["withdrawn", "popped"]
 
-    def test_keeps_its_text_taken(self, act, acme):
+    def test_withdraw_keeps_its_text_taken(self, act, acme):
         add_keys(acme.policy, "KEY-0001")
         act("withdraw", key="KEY-0001")
 
         with pytest.raises(Exception, match="has already been taken"):
             add_keys(acme.policy, "KEY-0001")
 
-    def test_takes_what_is_left_of_an_import(self, act, acme, audit):
+    def test_withdraw_takes_what_is_left_of_an_import(self, act, acme, audit):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy, name="ACME PO 4711")
         add_keys(acme.policy, *numbered(4))
         Key.objects.filter(key__in=numbered(3)).update(key_import=key_import)
@@ -269,7 +269,7 @@ class TestWithdraw:
         assert act("withdraw", **{"import": str(key_import.pk)}).json() == {"meta": {"withdrawn": 0}}
 
     @pytest.mark.parametrize(("popped", "detail"), [(True, "has already been popped"), (False, "has been withdrawn")])
-    def test_of_a_key_that_is_gone_is_refused(self, act, acme, audit, popped, detail):
+    def test_withdraw_of_a_key_that_is_gone_is_refused(self, act, acme, audit, popped, detail):
         add_keys(acme.policy, "KEY-0001")
         if popped:
             acme.policy.pool.pop(audit)
@@ -278,7 +278,7 @@ class TestWithdraw:
 
         assert_refused(act("withdraw", key="KEY-0001"), 422, refused(detail))
 
-    def test_of_something_unknown_is_not_found(self, act, acme, rival):
+    def test_withdraw_of_something_unknown_is_not_found(self, act, acme, rival):
         theirs = KeyImport.objects.create(account=rival.account, policy=rival.policy)
         add_keys(rival.policy, "KEY-0001")
 
@@ -295,7 +295,7 @@ class TestWithdraw:
             ({"import": "x"}, "type mismatch (received string expected UUID string)", "/meta/import"),
         ],
     )
-    def test_refuses_a_malformed_document(self, act, meta, detail, pointer):
+    def test_withdraw_refuses_a_malformed_document(self, act, meta, detail, pointer):
         response = act("withdraw", **meta)
 
         error = response.json()["errors"][0]
@@ -325,7 +325,7 @@ class TestWho:
             ("license", lacks_permission("license")),
         ],
     )
-    def test_others_may_not(self, act, acme, action, role, error):
+    def test_pool_actions_others_may_not(self, act, acme, action, role, error):
         add_keys(acme.policy, "KEY-0001")
 
         assert_refused(act(action, acme.bearer(role), key="KEY-0001"), 403, error)

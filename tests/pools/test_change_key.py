@@ -29,26 +29,28 @@ def change(text):
 
 
 class TestRetrieve:
-    def test_answers_as_the_seed_shows(self, api, acme, key):
+    def test_showing_a_key_answers_as_the_seed_shows(self, api, acme, key):
         response = api(acme.admin).get(f"keys/{key.pk}")
 
         assert (response.status_code, response.json()) == (200, {"data": key_object(key)})
 
     @pytest.mark.parametrize("spell", [lambda uuid: uuid.hex, lambda uuid: str(uuid).upper()])
-    def test_takes_an_id_in_any_spelling(self, api, acme, key, spell):
+    def test_showing_a_key_takes_an_id_in_any_spelling(self, api, acme, key, spell):
         assert api(acme.admin).get(f"keys/{spell(key.pk)}").status_code == 200
 
     @pytest.mark.parametrize("identifier", ["6e936a61-94ad-44d1-88ac-88da9f10eca7", "KEY-0001", "1", "%20", "ключ"])
-    def test_does_not_find(self, api, acme, key, identifier):
+    def test_showing_a_key_does_not_find(self, api, acme, key, identifier):
         response = api(acme.admin).get(f"keys/{identifier}")
 
         assert_refused(response, 404, not_found("key", identifier.replace("%20", " ")))
 
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only", "product"])
-    def test_is_for(self, api, acme, key, role):
+    def test_showing_a_key_is_for_permitted_roles(self, api, acme, key, role):
         assert api(acme.bearer(role)).get(f"keys/{key.pk}").status_code == 200
 
-    def test_is_a_statement_for_the_bearer_and_one_for_the_key(self, api, acme, key, django_assert_num_queries):
+    def test_showing_a_key_is_a_statement_for_the_bearer_and_one_for_the_key(
+        self, api, acme, key, django_assert_num_queries
+    ):
         admin = api(acme.admin)
         admin.get("keys")
 
@@ -57,7 +59,7 @@ class TestRetrieve:
 
 
 class TestUpdate:
-    def test_changes_the_text_and_the_moment(self, api, acme, key):
+    def test_update_of_a_key_changes_the_text_and_the_moment(self, api, acme, key):
         response = api(acme.admin).patch(f"keys/{key.pk}", change("KEY-0002"))
 
         key.refresh_from_db()
@@ -66,11 +68,11 @@ class TestUpdate:
         assert key.updated > key.created
         assert Key.objects.with_key("KEY-0002").get() == key
 
-    def test_put_is_patch(self, api, acme, key):
+    def test_update_of_a_key_put_is_patch(self, api, acme, key):
         assert api(acme.admin).put(f"keys/{key.pk}", change("KEY-0002")).status_code == 200
 
     @pytest.mark.parametrize("attributes", [{}, {"key": None}, {"key": "KEY-0001"}])
-    def test_without_a_change_leaves_all_as_it_is(self, api, acme, key, attributes):
+    def test_update_of_a_key_without_a_change_leaves_all_as_it_is(self, api, acme, key, attributes):
         document = {"data": {"type": "key", "id": "ignored", "attributes": attributes}}
 
         response = api(acme.admin).patch(f"keys/{key.pk}", document)
@@ -86,7 +88,7 @@ class TestUpdate:
             ("x" * 1025, "is too long (maximum is 1024 characters)", "KEY_TOO_LONG"),
         ],
     )
-    def test_refuses(self, api, acme, key, text, detail, code):
+    def test_update_of_a_key_refuses_invalid_input(self, api, acme, key, text, detail, code):
         add_keys(acme.policy, "KEY-0002")
         make_license(acme.unpooled, "LICENSE-KEY")
 
@@ -110,25 +112,25 @@ class TestUpdate:
             ({"data": {"type": "keys", "id": "", "attributes": {}}}, "cannot be blank", "/data/id"),
         ],
     )
-    def test_refuses_a_malformed_document(self, api, acme, key, document, detail, pointer):
+    def test_update_of_a_key_refuses_a_malformed_document(self, api, acme, key, document, detail, pointer):
         response = api(acme.admin).patch(f"keys/{key.pk}", document)
 
         assert_refused(response, 400, bad_request(detail, pointer))
 
-    def test_says_who_may_before_what_is_malformed(self, api, acme, key):
+    def test_update_of_a_key_says_who_may_before_what_is_malformed(self, api, acme, key):
         assert_refused(api(acme.user("sales-agent")).patch(f"keys/{key.pk}", {}), 403, forbidden())
         assert_refused(api(acme.user("read-only")).patch(f"keys/{key.pk}", {}), 403, lacks_permission("read-only"))
 
 
 class TestDelete:
-    def test_takes_the_key_out_and_frees_its_text(self, api, acme, key):
+    def test_deletion_of_a_key_takes_the_key_out_and_frees_its_text(self, api, acme, key):
         response = api(acme.admin).delete(f"keys/{key.pk}")
 
         assert (response.status_code, response.content) == (204, b"")
         assert api(acme.admin).get(f"keys/{key.pk}").status_code == 404
         add_keys(acme.policy, "KEY-0001")
 
-    def test_is_in_the_ledger(self, api, acme, key):
+    def test_deletion_of_a_key_is_in_the_ledger(self, api, acme, key):
         api(acme.admin).delete(f"keys/{key.pk}")
 
         event = KeyEvent.objects.get()
@@ -143,7 +145,7 @@ class TestDelete:
             ("read-only", lacks_permission("read-only")),
         ],
     )
-    def test_is_not_for(self, api, acme, key, role, reason):
+    def test_deletion_of_a_key_is_not_for(self, api, acme, key, role, reason):
         assert_refused(api(acme.user(role)).delete(f"keys/{key.pk}"), 403, reason)
         assert Key.objects.exists()
 
@@ -152,7 +154,7 @@ class TestPopped:
     """A key that left its pool is out of the API's sight, and stays as it was."""
 
     @pytest.mark.parametrize("method", ["get", "patch", "delete"])
-    def test_is_not_found(self, api, acme, key, audit, method):
+    def test_popped_key_is_not_found(self, api, acme, key, audit, method):
         acme.policy.pool.pop(audit)
 
         response = getattr(api(acme.admin), method)(f"keys/{key.pk}")
@@ -161,7 +163,7 @@ class TestPopped:
         assert Key.objects.get().key == "KEY-0001"
 
     @pytest.mark.parametrize("related", ["policy", "product"])
-    def test_has_no_related_resources(self, api, acme, key, audit, related):
+    def test_popped_key_has_no_related_resources(self, api, acme, key, audit, related):
         acme.policy.pool.pop(audit)
 
         assert_refused(api(acme.admin).get(f"keys/{key.pk}/{related}"), 404, not_found("key", key.pk))
@@ -177,7 +179,7 @@ class TestRelated:
         assert (product["type"], product["id"]) == ("products", str(acme.product.pk))
 
     @pytest.mark.parametrize("related", ["account", "pool", "foo"])
-    def test_others_do_not_exist(self, api, acme, key, related):
+    def test_related_others_do_not_exist(self, api, acme, key, related):
         assert_refused(api(acme.admin).get(f"keys/{key.pk}/{related}"), 404, ENDPOINT_NOT_FOUND, early=True)
 
 
@@ -188,25 +190,25 @@ METHODS = ["get", "patch", "delete"]
 class TestOutOfSight:
     """For somebody who may not see a key it does not exist, whatever they may do."""
 
-    def test_of_another_account(self, api, acme, rival, method):
+    def test_keys_out_of_sight_of_another_account(self, api, acme, rival, method):
         key = add_keys(rival.policy, "KEY-0001")[0]
 
         response = getattr(api(acme.admin), method)(f"keys/{key.pk}")
 
         assert_refused(response, 404, not_found("key", key.pk))
 
-    def test_of_another_product(self, api, acme, key, method):
+    def test_keys_out_of_sight_of_another_product(self, api, acme, key, method):
         response = getattr(api(acme.another_product()), method)(f"keys/{key.pk}")
 
         assert_refused(response, 404, not_found("key", key.pk))
 
     @pytest.mark.parametrize("role", ["license", "user"])
-    def test_of_licenses_and_users(self, api, acme, key, method, role):
+    def test_keys_out_of_sight_of_licenses_and_users(self, api, acme, key, method, role):
         response = getattr(api(acme.bearer(role)), method)(f"keys/{key.pk}")
 
         assert_refused(response, 404, not_found("key", key.pk))
 
-    def test_of_nobody_and_of_a_stranger(self, api, acme, rival, key, method):
+    def test_keys_out_of_sight_of_nobody_and_of_a_stranger(self, api, acme, rival, key, method):
         response = getattr(api(), method)(f"keys/{key.pk}")
         assert_refused(response, 401, unauthorized("TOKEN_MISSING", about="authentication/"))
 

@@ -29,13 +29,13 @@ def run(capsys):
 
 
 class TestPopKey:
-    def test_prints_the_next_key_alone(self, pooled_policy, run):
+    def test_pop_key_prints_the_next_key_alone(self, pooled_policy, run):
         add_keys(pooled_policy, *numbered(2))
 
         assert run("pop_key", "--policy", pooled_policy.pk) == "KEY-0001\n"
         assert run("pop_key", "--policy", "Pooled") == "KEY-0002\n"
 
-    def test_stands_in_the_ledger_with_its_reference(self, pooled_policy, run):
+    def test_pop_key_stands_in_the_ledger_with_its_reference(self, pooled_policy, run):
         add_keys(pooled_policy, "KEY-0001")
 
         run("pop_key", "--policy", pooled_policy.pk, "--reference", "Order 4711")
@@ -43,7 +43,7 @@ class TestPopKey:
         event = KeyEvent.objects.get()
         assert (event.event, event.operator, event.reference) == ("popped", "manage.py pop_key", "Order 4711")
 
-    def test_takes_several_or_none(self, pooled_policy, run):
+    def test_pop_key_takes_several_or_none(self, pooled_policy, run):
         add_keys(pooled_policy, *numbered(3))
 
         assert run("pop_key", "--policy", pooled_policy.pk, "--count", 2).splitlines() == numbered(2)
@@ -52,21 +52,21 @@ class TestPopKey:
         assert failed.value.returncode == 4
         assert pooled_policy.pool.available().count() == 1
 
-    def test_prints_json(self, pooled_policy, run):
+    def test_pop_key_prints_json(self, pooled_policy, run):
         (key,) = add_keys(pooled_policy, "KEY-0001")
 
         printed = run("pop_key", "--policy", pooled_policy.pk, "--json")
 
         assert json.loads(printed) == [{"id": str(key.pk), "key": "KEY-0001"}]
 
-    def test_ends_with_4_when_the_pool_is_empty(self, pooled_policy, run):
+    def test_pop_key_ends_with_4_when_the_pool_is_empty(self, pooled_policy, run):
         with pytest.raises(CommandError, match="pool is empty") as failed:
             run("pop_key", "--policy", pooled_policy.pk)
 
         assert failed.value.returncode == 4
 
     @pytest.mark.parametrize("wrong", [["--count", 0], ["--reference", "x" * 256], ["--reference", "a\nb"]])
-    def test_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
+    def test_pop_key_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
         add_keys(pooled_policy, "KEY-0001")
 
         with pytest.raises(CommandError) as failed:
@@ -77,7 +77,7 @@ class TestPopKey:
 
 
 class TestExportKeys:
-    def test_prints_the_waiting_keys(self, pooled_policy, run, audit):
+    def test_export_keys_prints_the_waiting_keys(self, pooled_policy, run, audit):
         add_keys(pooled_policy, *numbered(3))
         pooled_policy.pool.pop(audit)
 
@@ -88,7 +88,7 @@ class TestExportKeys:
         assert KeyEvent.objects.get(event="exported").operator == "manage.py export_keys"
 
     @pytest.mark.parametrize("named", ["id", "ACME PO 4711"])
-    def test_narrows_by_import(self, pooled_policy, run, named):
+    def test_export_keys_narrows_by_import(self, pooled_policy, run, named):
         add_keys(pooled_policy, *numbered(2))
         report = import_keys(policy=pooled_policy, files=[lines("KEY-0003")], audit=ORIGIN, name="ACME PO 4711")
 
@@ -97,7 +97,7 @@ class TestExportKeys:
 
         assert printed == "KEY-0003\n"
 
-    def test_narrows_by_time(self, pooled_policy, run):
+    def test_export_keys_narrows_by_time(self, pooled_policy, run):
         add_keys(pooled_policy, "KEY-0001")
         command = ["export_keys", "--policy", pooled_policy.pk, "--format", "text"]
 
@@ -105,7 +105,7 @@ class TestExportKeys:
         assert run(*command, "--since", "2100-01-01") == ""
         assert run(*command, "--until", "2000-01-01") == ""
 
-    def test_writes_a_file(self, pooled_policy, run, tmp_path):
+    def test_export_keys_writes_a_file(self, pooled_policy, run, tmp_path):
         add_keys(pooled_policy, "KEY-0001")
 
         printed = run("export_keys", "--policy", "Pooled", "--format", "text", "--output", tmp_path / "keys.txt")
@@ -114,7 +114,7 @@ class TestExportKeys:
 
     @pytest.mark.sqlite
     @pytest.mark.parametrize("suffix", ["", "-wal"])
-    def test_does_not_overwrite_the_database(self, pooled_policy, run, tmp_path, monkeypatch, suffix):
+    def test_export_keys_does_not_overwrite_the_database(self, pooled_policy, run, tmp_path, monkeypatch, suffix):
         # Not the tests' own, which would be gone for all other tests if this one failed.
         monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "db.sqlite3"))
         database = tmp_path / f"db.sqlite3{suffix}"
@@ -130,7 +130,7 @@ class TestExportKeys:
         assert not KeyEvent.objects.exists()
 
     @pytest.mark.parametrize("wrong", [["--import", "nothing"], ["--since", "yesterday"]])
-    def test_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
+    def test_export_keys_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
         with pytest.raises(CommandError):
             run("export_keys", "--policy", pooled_policy.pk, *wrong)
         assert not KeyEvent.objects.exists()
@@ -148,7 +148,7 @@ class TestPools:
         acme.policy.created = timezone.now() - timedelta(days=30)
         acme.policy.save()
 
-    def test_counts_what_is_in_them_and_how_fast_they_go(self, acme, run):
+    def test_pools_counts_what_is_in_them_and_how_fast_they_go(self, acme, run):
         (row,) = json.loads(run("pools", "--json", "--account", "acme"))
 
         assert row == {
@@ -162,14 +162,14 @@ class TestPools:
             "daysLeft": 9,
         }
 
-    def test_prints_a_table_of_all(self, run):
+    def test_pools_prints_a_table_of_all(self, run):
         header, acme, rival = run("pools").splitlines()
 
         assert header.split()[:5] == ["account", "policy", "available", "popped", "withdrawn"]
         assert acme.split() == ["acme", "Pooled", "4", "4", "1", "2", "3", "9"]
         assert rival.split() == ["rival", "Pooled", "0", "0", "0", "0", "0"]
 
-    def test_asks_once_for_all(self, acme, run, django_assert_num_queries):
+    def test_pools_asks_once_for_all(self, acme, run, django_assert_num_queries):
         for number in range(5):
             make_policy(acme.product, f"Number {number}", use_pool=True)
 
@@ -198,12 +198,12 @@ class TestCheckPools:
             (9, 3, (2, "CRITICAL: acme/Pooled has 3 | 'acme/Pooled'=3;9;3;0\n")),
         ],
     )
-    def test_ends_as_monitoring_expects(self, acme, check, warn, critical, expected):
+    def test_check_pools_ends_as_monitoring_expects(self, acme, check, warn, critical, expected):
         add_keys(acme.policy, *numbered(3))
 
         assert check("--policy", acme.policy.pk, "--warn", warn, "--critical", critical) == expected
 
-    def test_looks_at_all_pools_and_tells_of_the_low_ones(self, acme, rival, check):
+    def test_check_pools_looks_at_all_pools_and_tells_of_the_low_ones(self, acme, rival, check):
         add_keys(acme.policy, *numbered(200))
 
         code, said = check()
@@ -221,19 +221,19 @@ class TestCheckPools:
             (["--critical", -1], "--critical must be 0 or more, and no more than --warn."),
         ],
     )
-    def test_ends_with_3_when_it_cannot_tell(self, acme, check, arguments, said):
+    def test_check_pools_ends_with_3_when_it_cannot_tell(self, acme, check, arguments, said):
         code, printed = check(*arguments)
 
         assert code == 3
         assert printed.startswith(f"UNKNOWN: {said}")
         assert len(printed.splitlines()) == 1
 
-    def test_ends_with_3_without_any_pool(self, acme, check):
+    def test_check_pools_ends_with_3_without_any_pool(self, acme, check):
         acme.policy.delete()
 
         assert check() == (3, "UNKNOWN: There is no policy with a pool.\n")
 
-    def test_ends_with_3_when_the_project_is_not_in_order(self, acme, monkeypatch, capsys):
+    def test_check_pools_ends_with_3_when_the_project_is_not_in_order(self, acme, monkeypatch, capsys):
         def fail(*_, **__):
             raise SystemCheckError("The clock of this machine | is years slow.\n")
 
@@ -266,7 +266,7 @@ class TestCheckPools:
         labels = re.findall(r"'([^']*)'=", said)
         assert labels == [f"acme/Pooled ({acme.policy.pk})", "rival/Pooled", f"acme/Pooled ({second.pk})"]
 
-    def test_prints_what_the_terminal_cannot_show(self, acme, monkeypatch):
+    def test_check_pools_prints_what_the_terminal_cannot_show(self, acme, monkeypatch):
         Policy.objects.filter(pk=acme.policy.pk).update(name="Schlüssel")
         out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
         monkeypatch.setattr("sys.stdout", out)

@@ -43,7 +43,7 @@ def texts():
     return list(Key.objects.order_by("id").values_list("key", flat=True))
 
 
-def test_looks_first(look, client):
+def test_console_import_looks_first(look, client):
     upload = look("KEY-0001\r\nKEY-0002\r\nshort\r\nKEY-0001\r\n")
 
     text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
@@ -56,7 +56,7 @@ def test_looks_first(look, client):
     assert "Import the 2 good, leave out 2" in text
 
 
-def test_imports_in_the_order_of_the_lines_when_confirmed(look, client):
+def test_console_import_imports_in_the_order_of_the_lines_when_confirmed(look, client):
     upload = look("\n".join(numbered(50)), name="ACME PO 4711")
 
     confirm(client, upload)
@@ -77,7 +77,7 @@ def test_a_double_click_imports_once(look, client):
     assert len(texts()) == 3
 
 
-def test_leaves_out_bad_lines_when_told_to(look, client):
+def test_console_import_leaves_out_bad_lines_when_told_to(look, client):
     upload = look("KEY-0001\nshort\nKEY-0002\n")
 
     confirm(client, upload, "skip")
@@ -99,7 +99,7 @@ def test_rejected_lines_can_be_downloaded_by_who_brought_them(acme, look, client
     assert other.status_code == 403
 
 
-def test_takes_files_by_their_name(look, client):
+def test_console_import_takes_files_by_their_name(look, client):
     data = gzip.compress(b"id,code\n1,KEY-0001\n2,KEY-0002\n")
 
     upload = look(file=SimpleUploadedFile("keys.csv.gz", data))
@@ -109,7 +109,7 @@ def test_takes_files_by_their_name(look, client):
     assert KeyImport.objects.get().source == "keys.csv.gz"
 
 
-def test_says_what_is_wrong_with_a_file_as_a_whole(look, client):
+def test_console_import_says_what_is_wrong_with_a_file_as_a_whole(look, client):
     upload = look(file=SimpleUploadedFile("keys.csv", b"a,b\n1,2\n"))
 
     assert upload.state == "failed"
@@ -128,13 +128,13 @@ def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
 
 
 @pytest.mark.parametrize("data", [{}, {"keys": " \n "}])
-def test_asks_for_keys(acme, client, data):
+def test_console_import_asks_for_keys(acme, client, data):
     response = client.post(page("pools_pendingimport_import", acme.policy.pk), data)
 
     assert "Paste some keys, or choose a file." in response.content.decode()
 
 
-def test_forgets_the_file_when_it_is_done(look, client):
+def test_console_import_forgets_the_file_when_it_is_done(look, client):
     upload = look("KEY-0001\nshort\n")
     confirm(client, upload, "skip")
 
@@ -151,18 +151,18 @@ class TestInterrupted:
         upload.refresh_from_db()
         return upload
 
-    def test_is_said(self, client, upload):
+    def test_interrupted_import_is_said(self, client, upload):
         text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
 
         assert "Begin again" in text
 
-    def test_can_be_begun_again(self, client, upload):
+    def test_interrupted_import_can_be_begun_again(self, client, upload):
         confirm(client, upload, "again")
 
         assert texts() == ["KEY-0001", "KEY-0002"]
         assert upload.state == "done"
 
-    def test_is_left_alone_while_somebody_works_on_it(self, client, upload):
+    def test_interrupted_import_is_left_alone_while_somebody_works_on_it(self, client, upload):
         PendingImport.objects.update(alive=timezone.now())
 
         confirm(client, upload, "again")

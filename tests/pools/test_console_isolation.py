@@ -64,7 +64,7 @@ def rows_of(response):
 
 
 @each_row("name", LISTS)
-def test_lists_show_nothing_of_theirs(operator, rival, theirs, name):
+def test_console_isolation_lists_show_nothing_of_theirs(operator, rival, theirs, name):
     policy = rival.policy.pk
     for query in ({}, {"policy": policy}, {"policy__id__exact": policy}, {"import": theirs["pools_keyimport"].pk}):
         response = operator.get(page(f"{name}_changelist", **query), follow=True)
@@ -77,7 +77,7 @@ def test_lists_show_nothing_of_theirs(operator, rival, theirs, name):
 
 @each_row("name", LISTS)
 @each_row("text", ["RIVAL-SECRET-0002", "0002", "Rival's secret order", "secret", "secret@rival.test"])
-def test_searches_find_nothing_of_theirs(operator, theirs, name, text):
+def test_console_isolation_searches_find_nothing_of_theirs(operator, theirs, name, text):
     response = operator.get(page(f"{name}_changelist", q=text))
 
     assert rows_of(response) == []
@@ -115,7 +115,7 @@ def test_addresses_lead_nowhere(operator, theirs, name, kind):
         "accounts_token_revoke",
     ],
 )
-def test_acts_reach_nothing_of_theirs(operator, theirs, name):
+def test_console_isolation_acts_reach_nothing_of_theirs(operator, theirs, name):
     before = KeyEvent.objects.count()
 
     response = act(operator, name, theirs[name.rpartition("_")[0]])

@@ -30,7 +30,7 @@ def last_event():
 
 
 class TestList:
-    def test_masks_keys(self, acme, client):
+    def test_list_of_keys_masks_keys(self, acme, client):
         add_keys(acme.policy, "C1B6DE-39A6E3-59V3", "ABCDEFGH")
 
         text = client.get(page("pools_key_changelist")).content.decode()
@@ -40,12 +40,12 @@ class TestList:
         assert "DE-39A6E3" not in text
         assert "CDEF" not in text
 
-    def test_shows_the_only_pool_in_the_order_in_which_it_goes(self, acme, client):
+    def test_list_of_keys_shows_the_only_pool_in_the_order_in_which_it_goes(self, acme, client):
         keys = add_keys(acme.policy, *numbered(3))
 
         assert rows_of(client.get(page("pools_key_changelist"))) == keys
 
-    def test_asks_for_a_pool_where_there_are_several(self, acme, client):
+    def test_list_of_keys_asks_for_a_pool_where_there_are_several(self, acme, client):
         other = make_policy(acme.product, "Other", use_pool=True)
         add_keys(acme.policy, "KEY-0001")
 
@@ -55,7 +55,7 @@ class TestList:
         assert f"?policy={other.pk}" in response.content.decode()
         assert "Choose a pool" in response.content.decode()
 
-    def test_filters_by_state(self, acme, client, audit):
+    def test_list_of_keys_filters_by_state(self, acme, client, audit):
         first, second, third = add_keys(acme.policy, *numbered(3))
         acme.policy.pool.pop(audit)
         act(client, "pools_key_withdraw", third)
@@ -67,7 +67,7 @@ class TestList:
 
         assert states == {"available": [second], "popped": [first], "withdrawn": [third]}
 
-    def test_filters_by_import_and_date(self, acme, client):
+    def test_list_of_keys_filters_by_import_and_date(self, acme, client):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy)
         add_keys(acme.policy, "KEY-0001")
         (key,) = add_keys(acme.policy, "KEY-0002")
@@ -79,7 +79,7 @@ class TestList:
 
     @pytest.mark.parametrize("text", ["KEY-0001", "0001", "Order 4711", " KEY-0001 "])
     @pytest.mark.parametrize("popped", [True, False])
-    def test_finds(self, acme, client, text, popped):
+    def test_list_of_keys_finds(self, acme, client, text, popped):
         key, _ = add_keys(acme.policy, "KEY-0001", "KEY-0002")
         if popped:
             acme.policy.pool.pop(AuditContext(reference="Order 4711"))
@@ -87,13 +87,13 @@ class TestList:
 
         assert found == ([key] if popped or "Order" not in text else [])
 
-    def test_finds_the_key_of_a_license(self, acme, client, audit):
+    def test_list_of_keys_finds_the_key_of_a_license(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
         license = issue_license(policy=acme.policy, audit=audit)
 
         assert rows_of(client.get(page("pools_key_changelist", q=license.pk))) == [key]
 
-    def test_costs_a_fixed_number_of_statements(self, acme, client, audit, django_assert_num_queries):
+    def test_list_of_keys_costs_a_fixed_number_of_statements(self, acme, client, audit, django_assert_num_queries):
         counts = []
         for number in (2, 12):
             add_keys(acme.policy, *(f"{number}-KEY-{index:04}" for index in range(number)))
@@ -113,7 +113,7 @@ class TestList:
 
 
 class TestKey:
-    def test_tells_its_life(self, acme, client):
+    def test_key_page_tells_its_life(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(AuditContext(operator="shop", reference="Order 4711"))
         act(client, "pools_key_return", Key.objects.get(), reference="Changed their mind", undelivered="on")
@@ -125,7 +125,7 @@ class TestKey:
             assert text in response.content.decode()
         assert "KEY-0001" not in response.content.decode()
 
-    def test_cannot_be_changed_or_deleted(self, acme, client):
+    def test_key_page_cannot_be_changed_or_deleted(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
 
         assert client.post(page("pools_key_change", key.pk), {"key": "OTHER-0001"}).status_code == 403
@@ -134,7 +134,7 @@ class TestKey:
 
 
 class TestActs:
-    def test_pop_hands_out_the_next_keys_and_shows_them(self, acme, client):
+    def test_console_act_pop_hands_out_the_next_keys_and_shows_them(self, acme, client):
         add_keys(acme.policy, *numbered(3))
 
         response = client.post(
@@ -147,7 +147,7 @@ class TestActs:
         assert last_event() == ("popped", "ann@acme.test", "Order 1")
         assert acme.policy.pool.available().count() == 1
 
-    def test_pop_happens_once_however_often_the_form_is_sent(self, acme, client):
+    def test_console_act_pop_happens_once_however_often_the_form_is_sent(self, acme, client):
         add_keys(acme.policy, *numbered(3))
         once = uuid7()
 
@@ -167,13 +167,13 @@ class TestActs:
 
         assert other.get(response["Location"]).status_code == 404
 
-    def test_pop_from_an_empty_pool_says_so(self, acme, client):
+    def test_console_act_pop_from_an_empty_pool_says_so(self, acme, client):
         response = client.post(page("licensing_policy_pop", acme.policy.pk), {"count": 1, "once": uuid7()})
 
         assert response.status_code == 422
         assert "Pool is empty" in response.content.decode()
 
-    def test_reveal_shows_the_key_and_is_written_down(self, acme, client):
+    def test_console_act_reveal_shows_the_key_and_is_written_down(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
 
         before = client.get(f"{page('pools_key_reveal')}?id={key.pk}").content.decode()
@@ -216,7 +216,7 @@ class TestActs:
         assert response.status_code == 422
         assert "was issued with a license" in response.content.decode()
 
-    def test_return_puts_a_key_back(self, acme, client, audit):
+    def test_console_act_return_puts_a_key_back(self, acme, client, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
@@ -227,7 +227,7 @@ class TestActs:
         assert acme.policy.pool.available().get() == key
         assert last_event() == ("returned", "ann@acme.test", "Mistake")
 
-    def test_withdraws_those_that_wait_and_says_what_became_of_others(self, acme, client, audit):
+    def test_console_act_withdraws_those_that_wait_and_says_what_became_of_others(self, acme, client, audit):
         keys = add_keys(acme.policy, *numbered(3))
         acme.policy.pool.pop(audit)
 
@@ -247,7 +247,7 @@ class TestActs:
         assert client.get(response["Location"]).context["title"] == "Withdraw: 2?"
         assert acme.policy.pool.available().count() == 2
 
-    def test_withdraws_what_is_left_of_an_import(self, acme, client, audit):
+    def test_console_act_withdraws_what_is_left_of_an_import(self, acme, client, audit):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy)
         add_keys(acme.policy, *numbered(3))
         Key.objects.update(key_import=key_import)
@@ -258,7 +258,7 @@ class TestActs:
         assert Key.objects.filter(withdrawn__isnull=False).count() == 2
         assert last_event() == ("withdrawn", "ann@acme.test", "Recalled")
 
-    def test_export_sends_a_file_and_is_written_down(self, acme, client):
+    def test_console_act_export_sends_a_file_and_is_written_down(self, acme, client):
         add_keys(acme.policy, *numbered(2))
 
         response = client.post(
@@ -271,7 +271,7 @@ class TestActs:
 
 
 class TestHome:
-    def test_shows_the_lowest_pool_first(self, acme, client):
+    def test_home_page_shows_the_lowest_pool_first(self, acme, client):
         other = make_policy(acme.product, "Nearly empty", use_pool=True)
         add_keys(acme.policy, *numbered(3))
         add_keys(other, "OTHER-0001")
@@ -280,20 +280,20 @@ class TestHome:
 
         assert text.index("Nearly empty") < text.index("Pooled")
 
-    def test_warns_of_low_pools(self, acme, client):
+    def test_home_page_warns_of_low_pools(self, acme, client):
         acme.policy.low_stock_threshold = 5
         acme.policy.save()
         add_keys(acme.policy, *numbered(2))
 
         assert "has 2 keys left; its low mark is 5" in client.get(page("index")).content.decode()
 
-    def test_says_how_to_begin(self, acme, client):
+    def test_home_page_says_how_to_begin(self, acme, client):
         acme.policy.use_pool = False
         acme.policy.save()
 
         assert "There is no pool yet" in client.get(page("index")).content.decode()
 
-    def test_costs_a_fixed_number_of_statements(self, acme, client, django_assert_num_queries):
+    def test_home_page_costs_a_fixed_number_of_statements(self, acme, client, django_assert_num_queries):
         client.get(page("index"))  # counts the days that are over
         counts = []
         for number in (1, 5):

@@ -19,7 +19,7 @@ UNPOOLED = unprocessable("keys", "cannot be added to an unpooled policy", "POLIC
 NO_POLICY = unprocessable("keys", "must exist", "POLICY_NOT_FOUND", POLICY)
 
 
-def test_answers_as_the_seed_shows(api, acme):
+def test_creating_a_key_answers_as_the_seed_shows(api, acme):
     response = api(acme.admin).post("keys", key_document(acme.policy, "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3"))
 
     key = Key.objects.get()
@@ -31,7 +31,7 @@ def test_answers_as_the_seed_shows(api, acme):
 
 @pytest.mark.parametrize("type_name", ["key", "keys"])
 @pytest.mark.parametrize("policy_type", ["policy", "policies"])
-def test_takes_singular_and_plural_types(api, acme, type_name, policy_type):
+def test_creating_a_key_takes_singular_and_plural_types(api, acme, type_name, policy_type):
     relationships = {"policy": {"data": {"type": policy_type, "id": str(acme.policy.pk)}}}
 
     response = api(acme.admin).post("keys", key_document(acme.policy, type=type_name, relationships=relationships))
@@ -40,7 +40,7 @@ def test_takes_singular_and_plural_types(api, acme, type_name, policy_type):
 
 
 @pytest.mark.parametrize("text", ["  spaces  stay  ", "Ünïcödé-Ключ-鍵鍵", "with/slash?and#more", "x" * 1024])
-def test_keeps_the_text_as_it_is(api, acme, text):
+def test_creating_a_key_keeps_the_text_as_it_is(api, acme, text):
     response = api(acme.admin).post("keys", key_document(acme.policy, text))
 
     assert response.json()["data"]["attributes"]["key"] == text
@@ -59,7 +59,7 @@ def test_keeps_the_text_as_it_is(api, acme, text):
         ("popped-earlier", [TAKEN]),
     ],
 )
-def test_refuses(api, acme, audit, text, errors):
+def test_creating_a_key_refuses_invalid_input(api, acme, audit, text, errors):
     add_keys(acme.policy, "popped-earlier", "KEY-0001")
     acme.policy.pool.pop(audit)
     make_license(acme.unpooled, "LICENSE-KEY")
@@ -71,7 +71,7 @@ def test_refuses(api, acme, audit, text, errors):
 
 
 @pytest.mark.parametrize("spell", [str, lambda uuid: uuid.hex, lambda uuid: str(uuid).upper()])
-def test_refuses_the_id_of_a_license(api, acme, spell):
+def test_creating_a_key_refuses_the_id_of_a_license(api, acme, spell):
     license = make_license(acme.unpooled)
 
     response = api(acme.admin).post("keys", key_document(acme.policy, spell(license.pk)))
@@ -79,19 +79,19 @@ def test_refuses_the_id_of_a_license(api, acme, spell):
     assert_refused(response, 422, LICENSE_ID)
 
 
-def test_is_taken_in_any_pool_of_the_account(api, acme):
+def test_creating_a_key_is_taken_in_any_pool_of_the_account(api, acme):
     add_keys(make_policy(acme.product, use_pool=True), "KEY-0001")
 
     assert_refused(api(acme.admin).post("keys", key_document(acme.policy)), 422, TAKEN)
 
 
-def test_tells_case_apart(api, acme):
+def test_creating_a_key_tells_case_apart(api, acme):
     add_keys(acme.policy, "key-0001")
 
     assert api(acme.admin).post("keys", key_document(acme.policy, "KEY-0001")).status_code == 201
 
 
-def test_may_be_the_same_as_in_another_account(api, acme, rival):
+def test_creating_a_key_may_be_the_same_as_in_another_account(api, acme, rival):
     add_keys(rival.policy, "KEY-0001")
     make_license(rival.unpooled, "KEY-0002")
 
@@ -99,17 +99,17 @@ def test_may_be_the_same_as_in_another_account(api, acme, rival):
     assert api(acme.admin).post("keys", key_document(acme.policy, "KEY-0002")).status_code == 201
 
 
-def test_refuses_a_policy_without_a_pool(api, acme):
+def test_creating_a_key_refuses_a_policy_without_a_pool(api, acme):
     assert_refused(api(acme.admin).post("keys", key_document(acme.unpooled)), 422, UNPOOLED)
 
 
-def test_tells_all_that_is_wrong(api, acme):
+def test_creating_a_key_tells_all_that_is_wrong(api, acme):
     response = api(acme.admin).post("keys", key_document(acme.unpooled, "action"))
 
     assert_refused(response, 422, RESERVED, TOO_SHORT, UNPOOLED)
 
 
-def test_refuses_a_policy_that_is_not_there_or_not_ours(api, acme, rival):
+def test_creating_a_key_refuses_a_policy_that_is_not_there_or_not_ours(api, acme, rival):
     for policy in (uuid4(), rival.policy):
         response = api(acme.admin).post("keys", key_document(policy, "action"))
 
@@ -154,7 +154,7 @@ def test_refuses_a_policy_that_is_not_there_or_not_ours(api, acme, rival):
         ({"type": "licenses"}, "is invalid", "/data/type"),
     ],
 )
-def test_refuses_a_malformed_document(api, acme, changes, detail, pointer):
+def test_creating_a_key_refuses_a_malformed_document(api, acme, changes, detail, pointer):
     response = api(acme.admin).post("keys", key_document(acme.policy, **changes))
 
     assert_refused(response, 400, bad_request(detail, pointer))
@@ -162,35 +162,35 @@ def test_refuses_a_malformed_document(api, acme, changes, detail, pointer):
 
 
 @pytest.mark.parametrize(("role", "status"), [("admin", 201), ("developer", 201), ("product", 201)])
-def test_is_for_administrators_and_the_product(api, acme, role, status):
+def test_creating_a_key_is_for_administrators_and_the_product(api, acme, role, status):
     assert api(acme.bearer(role)).post("keys", key_document(acme.policy)).status_code == status
 
 
 @pytest.mark.parametrize("role", ["sales-agent", "support-agent"])
-def test_is_not_for_agents(api, acme, role):
+def test_creating_a_key_is_not_for_agents(api, acme, role):
     assert_refused(api(acme.bearer(role)).post("keys", key_document(acme.policy)), 403, forbidden())
 
 
 @pytest.mark.parametrize("role", ["read-only", "license", "user"])
-def test_is_not_for_those_who_lack_the_permission(api, acme, role):
+def test_creating_a_key_is_not_for_those_who_lack_the_permission(api, acme, role):
     response = api(acme.bearer(role)).post("keys", key_document(acme.policy))
 
     assert_refused(response, 403, lacks_permission(role))
 
 
-def test_says_what_is_malformed_before_who_may(api, acme):
+def test_creating_a_key_says_what_is_malformed_before_who_may(api, acme):
     response = api(acme.user("user")).post("keys", {})
 
     assert_refused(response, 400, bad_request("is missing", "/data"))
 
 
-def test_of_a_product_only_in_its_own_pools(api, acme):
+def test_creating_a_key_of_a_product_only_in_its_own_pools(api, acme):
     other = make_policy(acme.another_product(), use_pool=True)
     for policy in (other, uuid4()):
         assert_refused(api(acme.product).post("keys", key_document(policy)), 403, forbidden())
 
 
-def test_needs_a_credential(api, acme, rival):
+def test_creating_a_key_needs_a_credential(api, acme, rival):
     response = api().post("keys", key_document(acme.policy))
     assert_refused(response, 401, unauthorized("TOKEN_MISSING", about="authentication/"))
 

@@ -131,7 +131,7 @@ class TestOthers:
         assert popped == ["KEY-0001", "KEY-0003"]
         assert exported == numbered(3)  # as they were when their turn came
 
-    def test_pops_do_not_wait_for_keys_that_are_being_marked(self, pooled_policy, audit):
+    def test_others_pops_do_not_wait_for_keys_that_are_being_marked(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(2))
 
         with Holder(lambda: Key.objects.filter(key="KEY-0001").disclose()):

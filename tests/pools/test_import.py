@@ -32,14 +32,14 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 3)
 
 
-def test_adds_keys_in_the_order_of_their_lines(pooled_policy, audit, small_chunks):
+def test_import_adds_keys_in_the_order_of_their_lines(pooled_policy, audit, small_chunks):
     report = add(pooled_policy, *reversed(numbered(10)))
 
     assert (report.lines, report.added, report.rejected) == (10, 10, 0)
     assert [pooled_policy.pool.pop(audit).key for _ in range(10)] == numbered(10)[::-1]
 
 
-def test_writes_keys_as_single_ones_are_written(pooled_policy):
+def test_import_writes_keys_as_single_ones_are_written(pooled_policy):
     (single,) = add_keys(pooled_policy, "KEY-0001")
     awkward = 'back\\slash, "quotes", \\N, \\. and ключ'
 
@@ -55,7 +55,7 @@ def test_writes_keys_as_single_ones_are_written(pooled_policy):
     assert key.pk > single.pk
 
 
-def test_says_once_who_brought_the_keys(pooled_policy):
+def test_import_says_once_who_brought_the_keys(pooled_policy):
     report = add(pooled_policy, *numbered(2), name="ACME PO 4711", source="keys.txt")
 
     (key_import,) = KeyImport.objects.all()
@@ -100,7 +100,7 @@ def add_used_texts(policy, unpooled):
 
 @pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("skip_invalid", [False, True])
-def test_says_why_a_key_cannot_be_added(pooled_policy, small_chunks, dry_run, skip_invalid):
+def test_import_says_why_a_key_cannot_be_added(pooled_policy, small_chunks, dry_run, skip_invalid):
     taken = taken_texts(pooled_policy)
     before = Key.objects.count()
     heard = []
@@ -128,7 +128,7 @@ def test_says_why_a_key_cannot_be_added(pooled_policy, small_chunks, dry_run, sk
     assert pooled_policy.pool.filter(key__startswith="KEY-").count() == added
 
 
-def test_says_the_same_of_used_texts_in_a_dry_run(acme, small_chunks):
+def test_import_says_the_same_of_used_texts_in_a_dry_run(acme, small_chunks):
     add_used_texts(acme.policy, acme.unpooled)
     texts = ["deleted-key", *numbered(3), "deleted-licenses-key", "deleted-key", "deleted-licenses-key"]
 
@@ -140,14 +140,14 @@ def test_says_the_same_of_used_texts_in_a_dry_run(acme, small_chunks):
     assert report.added == 3
 
 
-def test_says_that_a_license_has_a_key_that_an_earlier_one_had(acme):
+def test_import_says_that_a_license_has_a_key_that_an_earlier_one_had(acme):
     make_license(acme.unpooled, "licenses-key").delete()
     make_license(acme.unpooled, "licenses-key")
 
     assert add(acme.policy, "licenses-key").reasons == {Reason.LICENSE: 1}
 
 
-def test_does_not_mind_the_keys_of_another_account(pooled_policy, rival):
+def test_import_does_not_mind_the_keys_of_another_account(pooled_policy, rival):
     add_keys(rival.policy, "KEY-0001")
     make_license(rival.unpooled, "KEY-0002")
 
@@ -163,7 +163,7 @@ def test_the_same_file_again_adds_nothing_and_says_so(pooled_policy, small_chunk
     assert KeyImport.objects.count() == 1
 
 
-def test_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy, audit, small_chunks):
+def test_import_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy, audit, small_chunks):
     add(pooled_policy, *numbered(4))
 
     report = add(pooled_policy, *numbered(9), skip_invalid=True)
@@ -179,7 +179,7 @@ def test_an_empty_file_is_no_import(pooled_policy):
     assert not KeyImport.objects.exists()
 
 
-def test_reads_several_files_as_one(pooled_policy):
+def test_import_reads_several_files_as_one(pooled_policy):
     files = [lines("KEY-0001", "KEY-0002"), lines("KEY-0003", "KEY-0001")]
 
     report = import_keys(policy=pooled_policy, files=files, audit=ORIGIN, skip_invalid=True)
@@ -188,7 +188,7 @@ def test_reads_several_files_as_one(pooled_policy):
     assert [(rejection.file, rejection.line) for rejection in report.first] == [(1, 2)]
 
 
-def test_keeps_only_the_first_rejections_but_tells_of_all(pooled_policy, monkeypatch):
+def test_import_keeps_only_the_first_rejections_but_tells_of_all(pooled_policy, monkeypatch):
     monkeypatch.setattr("pools.services.imports.MAX_REPORTED_REJECTIONS", 2)
     flawed = [Line(number, "short", Reason.TOO_SHORT) for number in range(1, 6)]
     heard = []
@@ -198,7 +198,7 @@ def test_keeps_only_the_first_rejections_but_tells_of_all(pooled_policy, monkeyp
     assert (len(report.first), len(heard), report.rejected) == (2, 5, 5)
 
 
-def test_refuses_a_policy_without_a_pool(acme):
+def test_import_refuses_a_policy_without_a_pool(acme):
     with pytest.raises(PoolNotSupported):
         add(acme.unpooled, "KEY-0001")
 
@@ -211,7 +211,7 @@ def broken_file():
     raise OSError("the disk is gone")
 
 
-def test_leaves_nothing_of_a_file_that_cannot_be_read_to_its_end(pooled_policy, small_chunks):
+def test_import_leaves_nothing_of_a_file_that_cannot_be_read_to_its_end(pooled_policy, small_chunks):
     with pytest.raises(OSError, match="the disk is gone"):
         import_keys(policy=pooled_policy, files=[broken_file()], audit=ORIGIN, skip_invalid=True)
 

@@ -39,7 +39,7 @@ class TestImport:
             ("text/plain", gzip.compress(TEXT, mtime=0)),
         ],
     )
-    def test_adds_the_keys_of_a_file(self, acme, api, path, content_type, body):
+    def test_import_adds_the_keys_of_a_file(self, acme, api, path, content_type, body):
         response = send(api(acme.admin), path, body, content_type, "?name=ACME%20PO%204711")
 
         key_import = KeyImport.objects.get()
@@ -63,7 +63,7 @@ class TestImport:
             acme.admin.pk,
         )
 
-    def test_adds_nothing_when_a_line_is_rejected(self, acme, api, path):
+    def test_import_adds_nothing_when_a_line_is_rejected(self, acme, api, path):
         response = send(api(acme.admin), path, b"KEY-0001\nshort\n")
 
         error = {
@@ -86,14 +86,14 @@ class TestImport:
             ("?dry-run=true", 422, 0),
         ],
     )
-    def test_does_what_the_query_says(self, acme, api, path, query, status, added):
+    def test_import_does_what_the_query_says(self, acme, api, path, query, status, added):
         response = send(api(acme.admin), path, b"KEY-0001\nshort\n", query=query)
 
         assert response.status_code == status
         assert (response.json()["meta"]["added"], Key.objects.count()) == (added, added)
 
     @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "text/html", "nonsense"])
-    def test_takes_no_other_media_type(self, acme, api, path, content_type):
+    def test_import_takes_no_other_media_type(self, acme, api, path, content_type):
         response = send(api(acme.admin), path, content_type=content_type)
 
         error = bad_request("must be text/plain, text/csv, application/x-ndjson")
@@ -108,17 +108,17 @@ class TestImport:
             ("?name=a%0Ab", "name", "must have 255 characters at most, without control characters"),
         ],
     )
-    def test_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter, detail):
+    def test_import_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter, detail):
         assert_refused(send(api(acme.admin), path, query=query), BAD, bad_request(detail, parameter=parameter))
 
-    def test_refuses_a_file_that_is_broken(self, acme, api, path):
+    def test_import_refuses_a_file_that_is_broken(self, acme, api, path):
         response = send(api(acme.admin), path, gzip.compress(TEXT)[:-9])
 
         error = {"title": "Unprocessable entity", "detail": "The file is not a whole gzip file"}
         assert_refused(response, UNPROCESSABLE, error | {"code": "FILE_UNREADABLE"})
 
     @pytest.mark.parametrize("body", [b"KEY-0001\n" * 200, gzip.compress(b"KEY-0001\n" * 200, mtime=0)])
-    def test_refuses_a_file_that_is_too_large(self, acme, api, path, settings, body):
+    def test_import_refuses_a_file_that_is_too_large(self, acme, api, path, settings, body):
         settings.MAX_IMPORT_BYTES = 1000
 
         response = send(api(acme.admin), path, body, query="?skip-invalid")
@@ -127,18 +127,18 @@ class TestImport:
         assert_refused(response, 413, error)
         assert not Key.objects.exists()
 
-    def test_refuses_a_policy_without_a_pool(self, acme, api):
+    def test_import_refuses_a_policy_without_a_pool(self, acme, api):
         response = send(api(acme.admin), f"policies/{acme.unpooled.pk}/pool/actions")
 
         assert response.status_code == UNPROCESSABLE
         assert not Key.objects.exists()
 
     @pytest.mark.parametrize("role", ["admin", "developer", "product"])
-    def test_is_for_those_who_may_add_keys(self, acme, api, path, role):
+    def test_import_is_for_those_who_may_add_keys(self, acme, api, path, role):
         assert send(api(acme.bearer(role)), path).status_code == 200
 
     @pytest.mark.parametrize("role", ["sales-agent", "support-agent", "read-only", "license", "user"])
-    def test_is_not_for_others(self, acme, api, path, role):
+    def test_import_is_not_for_others(self, acme, api, path, role):
         add_keys(acme.policy, "OLD-KEY-0001")
         bearer = acme.bearer(role)
         before = Key.objects.count()
@@ -146,7 +146,7 @@ class TestImport:
         assert send(api(bearer), path).status_code in (FORBIDDEN, NOT_FOUND)
         assert Key.objects.count() == before
 
-    def test_hides_the_policies_of_others(self, acme, rival, api):
+    def test_import_hides_the_policies_of_others(self, acme, rival, api):
         response = send(api(acme.admin), f"policies/{rival.policy.pk}/pool/actions")
 
         assert_refused(response, NOT_FOUND, not_found("policy", rival.policy.pk))
@@ -155,7 +155,7 @@ class TestImport:
 
 
 class TestImportAskedTwice:
-    def test_is_done_once(self, acme, api, path):
+    def test_import_asked_twice_is_done_once(self, acme, api, path):
         admin = api(acme.admin)
         first = send(admin, path, Idempotency_Key="po-4711")
 
@@ -166,7 +166,7 @@ class TestImportAskedTwice:
         assert KeyImport.objects.count() == 1
 
     @pytest.mark.parametrize(("body", "query"), [(b"KEY-0009", ""), (TEXT, "?skip-invalid")])
-    def test_is_refused_for_another_file_or_query(self, acme, api, path, body, query):
+    def test_import_asked_twice_is_refused_for_another_file_or_query(self, acme, api, path, body, query):
         admin = api(acme.admin)
         send(admin, path, Idempotency_Key="po-4711")
 
@@ -175,7 +175,7 @@ class TestImportAskedTwice:
         assert response.json()["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
         assert KeyImport.objects.count() == 1
 
-    def test_may_be_tried_again_after_a_refusal(self, acme, api, path):
+    def test_import_asked_twice_may_be_tried_again_after_a_refusal(self, acme, api, path):
         admin = api(acme.admin)
         (key,) = add_keys(acme.policy, "KEY-0001")
         assert send(admin, path, Idempotency_Key="po-4711").status_code == UNPROCESSABLE
@@ -208,7 +208,7 @@ class TestExport:
             ("state=all", [1, 2, 3, 4, 5, 6, 7]),
         ],
     )
-    def test_writes_the_keys_of_a_state(self, acme, api, path, state, numbers):
+    def test_export_writes_the_keys_of_a_state(self, acme, api, path, state, numbers):
         response = api(acme.admin).get(f"{path}/export?{state}")
 
         assert response["Content-Type"] == "text/plain; charset=utf-8"
@@ -217,7 +217,7 @@ class TestExport:
     @pytest.mark.parametrize(
         ("format", "media_type"), [("csv", "text/csv"), ("ndjson", "application/x-ndjson"), ("text", "text/plain")]
     )
-    def test_writes_what_import_reads(self, acme, rival, api, path, format, media_type):
+    def test_export_writes_what_import_reads(self, acme, rival, api, path, format, media_type):
         response = api(acme.admin).get(f"{path}/export?format={format}&state=all")
 
         file = text_of(response).encode()
@@ -225,7 +225,7 @@ class TestExport:
         assert send(theirs, f"policies/{rival.policy.pk}/pool/actions", file, media_type).status_code == 200
         assert keys_of(rival.policy) == numbered(7)
 
-    def test_narrows_by_import_and_time(self, acme, api, path):
+    def test_export_narrows_by_import_and_time(self, acme, api, path):
         admin = api(acme.admin)
         key_import = send(admin, path, b"KEY-0008").json()["meta"]["import"]
 
@@ -243,13 +243,13 @@ class TestExport:
             ("formula-safe=x", "formula-safe"),
         ],
     )
-    def test_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter):
+    def test_export_refuses_a_query_that_makes_no_sense(self, acme, api, path, query, parameter):
         response = api(acme.admin).get(f"{path}/export?{query}")
 
         assert response.status_code == BAD
         assert response.json()["errors"][0]["source"] == {"parameter": parameter}
 
-    def test_does_not_know_the_imports_of_other_pools(self, acme, rival, api, path):
+    def test_export_does_not_know_the_imports_of_other_pools(self, acme, rival, api, path):
         theirs = KeyImport.objects.create(account=rival.account, policy=rival.policy)
 
         response = api(acme.admin).get(f"{path}/export?import={theirs.pk}")
@@ -257,7 +257,7 @@ class TestExport:
         assert_refused(response, NOT_FOUND, not_found("import", theirs.pk))
 
     @pytest.mark.parametrize("text", ["=1+1+2+3+4", "+1234567", "-1234567", "@SUM(A1:A9)"])
-    def test_defuses_formulas_when_asked(self, acme, api, path, text):
+    def test_export_defuses_formulas_when_asked(self, acme, api, path, text):
         add_keys(acme.policy, text)
         admin = api(acme.admin)
 
@@ -268,19 +268,19 @@ class TestExport:
         assert last("&formula-safe") == f"'{text}"
         assert last("") == text
 
-    def test_stands_in_the_ledger(self, acme, api, path):
+    def test_export_stands_in_the_ledger(self, acme, api, path):
         api(acme.admin).get(f"{path}/export", Keygen_Reference="Audit 7")
 
         event = KeyEvent.objects.get(event="exported")
         assert (event.policy_id, event.bearer_id, event.reference) == (acme.policy.pk, acme.admin.pk, "Audit 7")
 
     @pytest.mark.parametrize("role", ["sales-agent", "support-agent", "read-only", "product"])
-    def test_is_for_admins_and_developers(self, acme, api, path, role):
+    def test_export_is_for_admins_and_developers(self, acme, api, path, role):
         assert api(acme.bearer(role)).get(f"{path}/export").status_code == FORBIDDEN
         assert api(acme.bearer("developer")).get(f"{path}/export").status_code == 200
         assert KeyEvent.objects.filter(event="exported").count() == 1
 
-    def test_needs_a_pool(self, acme, api):
+    def test_export_needs_a_pool(self, acme, api):
         response = api(acme.admin).get(f"policies/{acme.unpooled.pk}/pool/actions/export")
 
         assert response.status_code == UNPROCESSABLE

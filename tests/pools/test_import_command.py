@@ -34,7 +34,7 @@ def keys_of(policy):
     return [key.key for key in policy.pool.available().order_by("id")]
 
 
-def test_adds_files_of_all_kinds(pooled_policy, run, tmp_path):
+def test_import_keys_adds_files_of_all_kinds(pooled_policy, run, tmp_path):
     (tmp_path / "a.txt").write_text("KEY-0001\nKEY-0002\n")
     (tmp_path / "b.csv").write_text("id,key\n1,KEY-0003\n")
     (tmp_path / "c.ndjson.gz").write_bytes(gzip.compress(b'{"key": "KEY-0004"}\n'))
@@ -49,7 +49,7 @@ def test_adds_files_of_all_kinds(pooled_policy, run, tmp_path):
     assert key_import.operator == "manage.py import_keys"
 
 
-def test_reads_standard_input(pooled_policy, run, monkeypatch):
+def test_import_keys_reads_standard_input(pooled_policy, run, monkeypatch):
     stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"code\nKEY-0001\n")))
     monkeypatch.setattr("sys.stdin", stdin)
 
@@ -59,7 +59,7 @@ def test_reads_standard_input(pooled_policy, run, monkeypatch):
 
 
 @pytest.mark.parametrize(("options", "added"), [([], 0), (["--skip-invalid"], 2), (["--skip-invalid", "--dry-run"], 0)])
-def test_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, options, added):
+def test_import_keys_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, options, added):
     (tmp_path / "a.txt").write_bytes(b"KEY-0001\nshort\n\nKEY-0002\nKEY-0001\nb\xffd-bytes\n")
 
     said, code = run("a.txt", "--policy", pooled_policy.pk, "--rejected", "rejected.csv", "--first", 2, *options)
@@ -79,7 +79,7 @@ def test_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, optio
     ]
 
 
-def test_prints_the_report_as_json(pooled_policy, run, tmp_path):
+def test_import_keys_prints_the_report_as_json(pooled_policy, run, tmp_path):
     (tmp_path / "a.txt").write_text("KEY-0001\nshort\n")
 
     said, code = run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--json")
@@ -101,7 +101,7 @@ def test_prints_the_report_as_json(pooled_policy, run, tmp_path):
     assert code == 3
 
 
-def test_says_when_a_file_was_added_before(pooled_policy, run, tmp_path):
+def test_import_keys_says_when_a_file_was_added_before(pooled_policy, run, tmp_path):
     (tmp_path / "a.txt").write_text("KEY-0001\n")
     run("a.txt", "--policy", pooled_policy.pk)
 
@@ -115,7 +115,7 @@ def test_says_when_a_file_was_added_before(pooled_policy, run, tmp_path):
     ("file", "said"),
     [("missing.txt", "missing.txt: No such file"), ("broken.gz", "not a whole gzip"), ("wide.csv", "2 columns")],
 )
-def test_ends_with_1_when_a_file_cannot_be_read(pooled_policy, run, tmp_path, file, said):
+def test_import_keys_ends_with_1_when_a_file_cannot_be_read(pooled_policy, run, tmp_path, file, said):
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bno")
     (tmp_path / "wide.csv").write_text("one,two\n")
 
@@ -139,7 +139,7 @@ class TestRejected:
 
     @pytest.mark.parametrize("output", ["b.txt", "./b.txt", "folder/../b.txt", "whole", "symbolic", "twice", "hard"])
     @pytest.mark.parametrize("options", [[], ["--dry-run"]])
-    def test_is_refused(self, pooled_policy, run, tmp_path, output, options):
+    def test_file_of_rejections_is_refused(self, pooled_policy, run, tmp_path, output, options):
         output = tmp_path / "b.txt" if output == "whole" else output
 
         with pytest.raises(CommandError, match=r"--rejected: .* is a file that this command reads") as failed:
@@ -149,20 +149,20 @@ class TestRejected:
         assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
         assert keys_of(pooled_policy) == []
 
-    def test_is_refused_when_the_key_file_is_the_link(self, pooled_policy, run, tmp_path):
+    def test_file_of_rejections_is_refused_when_the_key_file_is_the_link(self, pooled_policy, run, tmp_path):
         with pytest.raises(CommandError, match="is a file that this command reads"):
             run("twice", "--policy", pooled_policy.pk, "--rejected", "b.txt")
 
         assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
 
-    def test_overwrites_another_file(self, pooled_policy, run, tmp_path):
+    def test_file_of_rejections_overwrites_another_file(self, pooled_policy, run, tmp_path):
         (tmp_path / "rejected.csv").write_text("of yesterday")
 
         run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
 
         assert "a.txt,2,too_short" in (tmp_path / "rejected.csv").read_text()
 
-    def test_may_be_a_device(self, pooled_policy, run):
+    def test_file_of_rejections_may_be_a_device(self, pooled_policy, run):
         said, code = run("/dev/null", "--policy", pooled_policy.pk, "--rejected", "/dev/null")
 
         assert code == 0
@@ -194,7 +194,7 @@ def test_file_names_need_not_be_utf8(pooled_policy, run, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "a\nb", os.fsdecode(b"\xff")])
-def test_refuses_a_name_that_cannot_be_stored(pooled_policy, run, tmp_path, name):
+def test_import_keys_refuses_a_name_that_cannot_be_stored(pooled_policy, run, tmp_path, name):
     (tmp_path / "a.txt").write_text("KEY-0001\n")
 
     with pytest.raises(CommandError, match="--name must have 255 characters at most") as failed:
@@ -211,7 +211,7 @@ class TestPolicy:
         (tmp_path / "a.txt").write_text("KEY-0001\n")
 
     @pytest.mark.parametrize("named", ["Pooled", "Poo", "poo", "id", "ID", "beginning of the id"])
-    def test_is_meant_by(self, pooled_policy, run, named):
+    def test_policy_is_meant_by(self, pooled_policy, run, named):
         uuid = str(pooled_policy.pk)
         named = {"id": uuid, "ID": uuid.upper().replace("-", ""), "beginning of the id": uuid[:30]}.get(named, named)
 
@@ -230,7 +230,7 @@ class TestPolicy:
         ("named", "said"),
         [("P", "Several policies match 'P'"), ("Unpooled", "No policy with a pool matches"), ("0", "Several")],
     )
-    def test_lists_the_candidates(self, acme, rival, run, named, said):
+    def test_policy_lists_the_candidates(self, acme, rival, run, named, said):
         with pytest.raises(CommandError, match=said) as failed:
             run("a.txt", "--policy", named)
 
@@ -238,7 +238,7 @@ class TestPolicy:
         for company in acme, rival:
             assert f"{company.policy.pk}  {company.account.slug}  Pooled" in str(failed.value)
 
-    def test_is_told_apart_by_the_account(self, acme, rival, run):
+    def test_policy_is_told_apart_by_the_account(self, acme, rival, run):
         run("a.txt", "--policy", "Pooled", "--account", "rival")
 
         assert keys_of(rival.policy) == numbered(1)

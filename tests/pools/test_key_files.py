@@ -8,6 +8,8 @@ import pytest
 
 from pools.key_files import FileTooLarge, FileUnreadable, Line, Reason, guess_format, read_keys
 
+pytestmark = pytest.mark.without_database
+
 
 def read(data, format="text", column=None, **options):
     return list(read_keys(io.BufferedReader(io.BytesIO(data)), format, column, **options))
@@ -28,7 +30,7 @@ TEXT = [
 
 @pytest.mark.parametrize(("data", "keys"), TEXT)
 @pytest.mark.parametrize("packed", [False, True])
-def test_reads_text(data, keys, packed):
+def test_key_file_reader_reads_text(data, keys, packed):
     lines = read(gzip.compress(data) if packed else data)
 
     assert lines == [Line(number, key) for number, key in enumerate(keys, 1)]
@@ -53,17 +55,17 @@ FLAWS = [
 
 
 @pytest.mark.parametrize(("line", "reason"), FLAWS)
-def test_says_what_is_wrong_with_a_line(line, reason):
+def test_key_file_reader_says_what_is_wrong_with_a_line(line, reason):
     lines = read(b"KEY-0001\n" + line + b"\nKEY-0002\n")
 
     assert [(found.number, found.reason) for found in lines] == [(1, None), (2, reason), (3, None)]
 
 
-def test_passes_over_blank_lines_without_losing_count():
+def test_key_file_reader_passes_over_blank_lines_without_losing_count():
     assert read(b"\nKEY-0001\n\r\nKEY-0002\n") == [Line(1, ""), Line(2, "KEY-0001"), Line(3, ""), Line(4, "KEY-0002")]
 
 
-def test_keeps_a_key_of_the_longest_kind():
+def test_key_file_reader_keeps_a_key_of_the_longest_kind():
     assert read(b"x" * 1024 + b"\n") == [Line(1, "x" * 1024)]
 
 
@@ -81,7 +83,7 @@ CSV = [
 
 
 @pytest.mark.parametrize(("data", "column", "keys"), CSV)
-def test_reads_csv(data, column, keys):
+def test_key_file_reader_reads_csv(data, column, keys):
     assert [line.text for line in read(data, "csv", column)] == keys
 
 
@@ -93,12 +95,12 @@ def test_reads_csv(data, column, keys):
         (b"id,key\n1,KEY-0001\n", "0", "The file has no column '0'"),
     ],
 )
-def test_asks_which_column_of_csv(data, column, said):
+def test_key_file_reader_asks_which_column_of_csv(data, column, said):
     with pytest.raises(FileUnreadable, match=said):
         read(data, "csv", column)
 
 
-def test_loses_no_line_of_csv_behind_an_open_quote():
+def test_key_file_reader_loses_no_line_of_csv_behind_an_open_quote():
     lines = read(b'key\nKEY-0001\n"KEY-0002\nKEY-0003\nKEY-0004\n', "csv")
 
     assert [(line.number, line.reason) for line in lines] == [
@@ -109,7 +111,7 @@ def test_loses_no_line_of_csv_behind_an_open_quote():
     ]
 
 
-def test_reports_rows_of_csv_without_a_key():
+def test_key_file_reader_reports_rows_of_csv_without_a_key():
     lines = read(b"id,key\n1\n2,\n,\n3,KEY-0003\n4,K\xff-00004\n", "csv")
 
     assert lines[:3] == [Line(2, "", Reason.MALFORMED), Line(3, "", Reason.MALFORMED), Line(4, "")]
@@ -132,7 +134,7 @@ NDJSON = [
 
 
 @pytest.mark.parametrize(("line", "column", "text", "reason"), NDJSON)
-def test_reads_ndjson(line, column, text, reason):
+def test_key_file_reader_reads_ndjson(line, column, text, reason):
     assert read(line + b"\n\n", "ndjson", column) == [Line(1, text, reason), Line(2, "")]
 
 
@@ -144,17 +146,17 @@ def test_reads_ndjson(line, column, text, reason):
         ("KEY-0001\n".encode("utf-16"), "UTF-16"),
     ],
 )
-def test_refuses_files_that_are_broken_as_a_whole(data, said):
+def test_key_file_reader_refuses_files_that_are_broken_as_a_whole(data, said):
     with pytest.raises(FileUnreadable, match=said):
         read(data)
 
 
-def test_stops_a_file_that_grows_past_its_limit_when_unpacked():
+def test_key_file_reader_stops_a_file_that_grows_past_its_limit_when_unpacked():
     with pytest.raises(FileTooLarge):
         read(gzip.compress(b"\n" * 10_000_000), max_bytes=1_000_000)
 
 
-def test_holds_no_endless_line_in_memory():
+def test_key_file_reader_holds_no_endless_line_in_memory():
     packed = io.BytesIO(gzip.compress(b"x" * 50_000_000 + b"\nKEY-0002\n"))
     tracemalloc.start()
 
@@ -170,5 +172,5 @@ def test_holds_no_endless_line_in_memory():
     ("name", "format"),
     [("a.txt", "text"), ("a.CSV", "csv"), ("a.csv.gz", "csv"), ("a.jsonl", "ndjson"), ("-", "text"), ("csv", "csv")],
 )
-def test_tells_the_format_by_the_name(name, format):
+def test_key_file_reader_tells_the_format_by_the_name(name, format):
     assert guess_format(name) == format

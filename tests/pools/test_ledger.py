@@ -33,7 +33,7 @@ def search(speaker, key, query=""):
     return speaker.post(f"key-events/actions/search{query}", {"meta": {"key": key}})
 
 
-def test_shows_a_line_whole(api, acme, history):
+def test_ledger_shows_a_line_whole(api, acme, history):
     event = history[1]
 
     response = api(acme.admin).get(f"key-events/{event.pk}")
@@ -69,18 +69,18 @@ def test_shows_a_line_whole(api, acme, history):
     }
 
 
-def test_lists_the_latest_first(api, acme, history):
+def test_ledger_lists_the_latest_first(api, acme, history):
     assert ids(api(acme.admin).get("key-events")) == [str(event.pk) for event in history[::-1]]
 
 
-def test_has_pages(api, acme, history):
+def test_ledger_has_pages(api, acme, history):
     first = api(acme.admin).get("key-events?page[size]=3").json()
     second = api(acme.admin).get(first["links"]["next"]).json()
 
     assert [len(first["data"]), len(second["data"]), second["links"]["next"]] == [3, 1, None]
 
 
-def test_filters(api, acme, history):
+def test_ledger_filters(api, acme, history):
     license = history[1].license_id
     admin = api(acme.admin)
 
@@ -90,7 +90,7 @@ def test_filters(api, acme, history):
     assert ids(admin.get("key-events?event=foo")) == ids(admin.get("key-events?license=foo")) == []
 
 
-def test_finds_a_reference_again(api, acme):
+def test_ledger_finds_a_reference_again(api, acme):
     add_keys(acme.policy, *numbered(2))
     admin = api(acme.admin)
     for reference in ("Bestellung Nr. 17 für Åse", "18"):
@@ -103,7 +103,7 @@ def test_finds_a_reference_again(api, acme):
 
 
 @pytest.mark.parametrize("reference", ["", " ", "x" * 256, "a\x01b", "\xff\xfe"])
-def test_refuses_a_reference(api, acme, reference):
+def test_ledger_refuses_a_reference(api, acme, reference):
     add_keys(acme.policy, "KEY-0001")
 
     response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Keygen_Reference=reference)
@@ -114,13 +114,13 @@ def test_refuses_a_reference(api, acme, reference):
 
 
 class TestSearch:
-    def test_finds_the_life_of_a_key(self, api, acme, history):
+    def test_ledger_search_finds_the_life_of_a_key(self, api, acme, history):
         admin = api(acme.admin)
 
         assert ids(search(admin, "KEY-0002")) == [str(history[1].pk)]
         assert ids(search(admin, "key-0002")) == ids(search(admin, "KEY-000")) == []
 
-    def test_finds_a_key_that_was_deleted(self, api, acme):
+    def test_ledger_search_finds_a_key_that_was_deleted(self, api, acme):
         key = add_keys(acme.policy, "KEY-0001")[0]
         admin = api(acme.admin)
         admin.delete(f"keys/{key.pk}")
@@ -129,16 +129,16 @@ class TestSearch:
 
         assert [event["attributes"]["event"] for event in found] == ["deleted"]
 
-    def test_has_pages(self, api, acme, history):
+    def test_ledger_search_has_pages(self, api, acme, history):
         assert search(api(acme.admin), "KEY-0001", "?page[size]=1").json()["links"]["next"] is None
 
-    def test_refuses_a_malformed_document(self, api, acme):
+    def test_ledger_search_refuses_a_malformed_document(self, api, acme):
         response = api(acme.admin).post("key-events/actions/search", {"meta": {}})
 
         assert_refused(response, 400, bad_request("is missing", "/meta/key"))
 
 
-def test_stays_when_its_policy_goes(api, acme, history):
+def test_ledger_stays_when_its_policy_goes(api, acme, history):
     acme.policy.delete()
 
     assert len(ids(api(acme.admin).get("key-events"))) == 4
@@ -146,7 +146,7 @@ def test_stays_when_its_policy_goes(api, acme, history):
 
 class TestWho:
     @pytest.mark.parametrize("role", ["admin", "developer", "support-agent", "read-only"])
-    def test_staff_sees_all(self, api, acme, history, role):
+    def test_ledger_for_staff_sees_all(self, api, acme, history, role):
         assert len(ids(api(acme.bearer(role)).get("key-events"))) == 4
 
     def test_a_product_sees_its_own(self, api, acme, history):
@@ -161,7 +161,7 @@ class TestWho:
             ("license", lacks_permission("license")),
         ],
     )
-    def test_others_do_not(self, api, acme, history, role, error):
+    def test_ledger_for_others_do_not(self, api, acme, history, role, error):
         speaker = api(acme.bearer(role))
 
         assert_refused(speaker.get("key-events"), 403, error)

@@ -36,7 +36,7 @@ def pop(policy, audit):
     return Policy.objects.get(pk=policy.pk).pool.pop(audit)
 
 
-def test_tells_the_admins_once(acme, audit, mailbox, caplog):
+def test_low_stock_alert_tells_the_admins_once(acme, audit, mailbox, caplog):
     add_keys(marked(acme.policy, 2), *numbered(5))
     acme.user("admin", email="second@acme.test")
     acme.user("admin", email="gone@acme.test").ban()
@@ -58,7 +58,7 @@ def test_tells_the_admins_once(acme, audit, mailbox, caplog):
     )
 
 
-def test_tells_again_after_an_import(acme, audit, mailbox):
+def test_low_stock_alert_tells_again_after_an_import(acme, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(2))
     pop(acme.policy, audit)
     lines = [Line(number, text) for number, text in enumerate(["NEXT-0001", "NEXT-0002"], 1)]
@@ -72,7 +72,7 @@ def test_tells_again_after_an_import(acme, audit, mailbox):
     assert told == [1, 2, 2]
 
 
-def test_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
+def test_low_stock_alert_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(2))
     pop(acme.policy, audit)
 
@@ -115,7 +115,7 @@ def test_every_way_to_pop_sends_the_alert(acme, api, audit, mailbox):
     assert [message.subject for message in mailbox] == [f"{name}: 0 license keys left" for name in ways]
 
 
-def test_looks_at_a_pool_once_a_second(acme, audit, mailbox):
+def test_low_stock_alert_looks_at_a_pool_once_a_second(acme, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(4))
     pop(acme.policy, audit)
 
@@ -144,7 +144,7 @@ def test_a_message_that_fails_takes_no_key_back(acme, audit, monkeypatch):
     assert Key.objects.filter(popped__isnull=False).count() == 1
 
 
-def test_sends_nothing_where_no_mail_is_set_up(acme, audit):
+def test_low_stock_alert_sends_nothing_where_no_mail_is_set_up(acme, audit):
     add_keys(marked(acme.policy, 5), *numbered(2))
 
     pop(acme.policy, audit)

@@ -68,7 +68,7 @@ class TestLooksAtNoMoreKeysThanItFinds:
     def policy(self, pools, of):
         return pools[of == "most"]
 
-    def test_pop(self, policy, audit):
+    def test_plan_of_pop(self, policy, audit):
         assert looked_at(lambda: policy.pool.pop(audit)) < 50
 
     def test_telling_that_a_pool_is_empty(self, policy, audit):
@@ -77,7 +77,7 @@ class TestLooksAtNoMoreKeysThanItFinds:
         assert looked_at(lambda: policy.pool.available_in_order().first()) < 50
 
     @pytest.mark.parametrize("query", ["keys?policy={0.pk}", "keys?product={0.product_id}", "policies/{0.pk}/pool"])
-    def test_lists(self, acme, policy, api, query):
+    def test_plan_of_lists(self, acme, policy, api, query):
         assert looked_at(lambda: api(acme.admin).get(query.format(policy))) < 50
 
     def test_list_of_a_product(self, policy, api):

@@ -18,12 +18,12 @@ NOT_SUPPORTED = EMPTY | {"detail": "pool is not supported"}
 
 
 class TestPop:
-    def test_takes_the_oldest_key_first(self, pooled_policy, audit):
+    def test_pop_takes_the_oldest_key_first(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0002", "KEY-0001")
 
         assert [pooled_policy.pool.pop(audit).key, pooled_policy.pool.pop(audit).key] == ["KEY-0002", "KEY-0001"]
 
-    def test_leaves_other_pools_alone(self, acme, audit):
+    def test_pop_leaves_other_pools_alone(self, acme, audit):
         other = make_policy(acme.product, use_pool=True)
         add_keys(other, "KEY-0001")
         add_keys(acme.policy, "KEY-0002")
@@ -31,20 +31,20 @@ class TestPop:
         assert acme.policy.pool.pop(audit).key == "KEY-0002"
         assert [key.key for key in other.pool.available()] == ["KEY-0001"]
 
-    def test_says_when_the_pool_is_empty(self, pooled_policy, audit):
+    def test_pop_says_when_the_pool_is_empty(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
         pooled_policy.pool.pop(audit)
 
         with pytest.raises(PoolEmpty):
             pooled_policy.pool.pop(audit)
 
-    def test_needs_a_pool(self, acme, audit):
+    def test_pop_needs_a_pool(self, acme, audit):
         Key.objects.create(account=acme.account, policy=acme.unpooled, key="KEY-0001")
 
         with pytest.raises(PoolNotSupported):
             acme.unpooled.pool.pop(audit)
 
-    def test_returns_the_key_when_the_caller_rolls_back(self, pooled_policy, audit):
+    def test_pop_returns_the_key_when_the_caller_rolls_back(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
         with pytest.raises(RuntimeError), transaction.atomic():
@@ -53,7 +53,7 @@ class TestPop:
 
         assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_keeps_the_row_and_its_moments(self, pooled_policy, audit):
+    def test_pop_keeps_the_row_and_its_moments(self, pooled_policy, audit):
         before = add_keys(pooled_policy, "KEY-0001")[0]
 
         popped = pooled_policy.pool.pop(audit)
@@ -63,7 +63,7 @@ class TestPop:
         assert (after.created, after.updated) == (before.created, before.updated)
         assert after.popped == popped.popped is not None
 
-    def test_passes_over_what_was_withdrawn(self, pooled_policy, audit):
+    def test_pop_passes_over_what_was_withdrawn(self, pooled_policy, audit):
         first, _ = add_keys(pooled_policy, *numbered(2))
         first.withdrawn = first.created
         first.save_changes("withdrawn")
@@ -72,7 +72,7 @@ class TestPop:
         with pytest.raises(PoolEmpty):
             pooled_policy.pool.pop(audit)
 
-    def test_is_in_the_ledger(self, acme, audit):
+    def test_pop_is_in_the_ledger(self, acme, audit):
         key = add_keys(acme.policy, "KEY-0001")[0]
 
         popped = acme.policy.pool.pop(audit)
@@ -85,14 +85,14 @@ class TestPop:
 
 
 class TestPopByRequest:
-    def test_answers_the_key(self, api, acme):
+    def test_pop_by_request_answers_the_key(self, api, acme):
         key = add_keys(acme.policy, "KEY-0001")[0]
 
         response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
 
         assert (response.status_code, response.json()) == (200, {"data": key_object(key)})
 
-    def test_is_written_down_with_who_and_which_request(self, api, acme):
+    def test_pop_by_request_is_written_down_with_who_and_which_request(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.product).delete(f"policies/{acme.policy.pk}/pool")
@@ -101,14 +101,14 @@ class TestPopByRequest:
         assert (event.bearer_type, event.bearer_id) == ("products", acme.product.pk)
         assert event.request_id == response["X-Request-Id"]
 
-    def test_of_an_empty_pool_is_refused(self, api, acme):
+    def test_pop_by_request_of_an_empty_pool_is_refused(self, api, acme):
         assert_refused(api(acme.admin).delete(f"policies/{acme.policy.pk}/pool"), 422, EMPTY)
         assert not KeyEvent.objects.exists()
 
-    def test_of_an_unpooled_policy_is_refused(self, api, acme):
+    def test_pop_by_request_of_an_unpooled_policy_is_refused(self, api, acme):
         assert_refused(api(acme.admin).delete(f"policies/{acme.unpooled.pk}/pool"), 422, NOT_SUPPORTED)
 
-    def test_costs_few_statements(self, api, acme, django_assert_max_num_queries):
+    def test_pop_by_request_costs_few_statements(self, api, acme, django_assert_max_num_queries):
         # The bearer, the policy, the claim; on SQLite the ledger is a statement of its own, within a savepoint.
         add_keys(acme.policy, *numbered(2))
         admin = api(acme.admin)
@@ -118,7 +118,7 @@ class TestPopByRequest:
             admin.delete(f"policies/{acme.policy.pk}/pool")
 
     @pytest.mark.parametrize("role", ["admin", "developer", "product"])
-    def test_is_for(self, api, acme, role):
+    def test_pop_by_request_is_for_permitted_roles(self, api, acme, role):
         add_keys(acme.policy, "KEY-0001")
 
         assert api(acme.bearer(role)).delete(f"policies/{acme.policy.pk}/pool").status_code == 200
@@ -132,7 +132,7 @@ class TestPopByRequest:
             ("license", lacks_permission("license")),
         ],
     )
-    def test_is_not_for(self, api, acme, role, error):
+    def test_pop_by_request_is_not_for(self, api, acme, role, error):
         add_keys(acme.policy, "KEY-0001")
 
         assert_refused(api(acme.bearer(role)).delete(f"policies/{acme.policy.pk}/pool"), 403, error)
@@ -140,7 +140,7 @@ class TestPopByRequest:
 
 
 class TestLook:
-    def test_lists_the_newest_first(self, api, acme):
+    def test_look_into_a_pool_lists_the_newest_first(self, api, acme):
         keys = add_keys(acme.policy, *numbered(3))
         add_keys(make_policy(acme.product, use_pool=True), "OTHER-POOL")
 
@@ -148,12 +148,12 @@ class TestLook:
 
         assert (response.status_code, response.json()) == (200, {"data": [key_object(key) for key in keys[::-1]]})
 
-    def test_lists_nothing_without_a_pool(self, api, acme):
+    def test_look_into_a_pool_lists_nothing_without_a_pool(self, api, acme):
         Key.objects.create(account=acme.account, policy=acme.unpooled, key="KEY-0001")
 
         assert api(acme.admin).get(f"policies/{acme.unpooled.pk}/pool").json() == {"data": []}
 
-    def test_finds_a_key_of_this_pool_only(self, api, acme):
+    def test_look_into_a_pool_finds_a_key_of_this_pool_only(self, api, acme):
         key = add_keys(acme.policy, "KEY-0001")[0]
         other = make_policy(acme.product, use_pool=True)
         reader = api(acme.user("read-only"))
@@ -164,7 +164,7 @@ class TestLook:
     @pytest.mark.parametrize(
         ("method", "path"), [("POST", "pool"), ("PATCH", "pool"), ("DELETE", "pool/{}"), ("PATCH", "pool/{}")]
     )
-    def test_has_no_other_verbs(self, api, acme, method, path):
+    def test_look_into_a_pool_has_no_other_verbs(self, api, acme, method, path):
         key = add_keys(acme.policy, "KEY-0001")[0]
 
         response = api(acme.admin).request(method, f"policies/{acme.policy.pk}/{path.format(key.pk)}")
@@ -174,7 +174,7 @@ class TestLook:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 class TestOutOfSight:
-    def test_hides_the_policy_of_another_account(self, api, acme, rival, method):
+    def test_look_out_of_sight_hides_the_policy_of_another_account(self, api, acme, rival, method):
         add_keys(rival.policy, "KEY-0001")
 
         response = api(acme.admin).request(method, f"policies/{rival.policy.pk}/pool")
@@ -182,18 +182,18 @@ class TestOutOfSight:
         assert_refused(response, 404, not_found("policy", rival.policy.pk))
         assert rival.policy.pool.available().exists()
 
-    def test_hides_the_policy_of_another_product(self, api, acme, method):
+    def test_look_out_of_sight_hides_the_policy_of_another_product(self, api, acme, method):
         response = api(acme.another_product()).request(method, f"policies/{acme.policy.pk}/pool")
 
         assert_refused(response, 404, not_found("policy", acme.policy.pk))
 
-    def test_hides_policies_from_users_without_a_license(self, api, acme, method):
+    def test_look_out_of_sight_hides_policies_from_users_without_a_license(self, api, acme, method):
         response = api(acme.user("user")).request(method, f"policies/{acme.policy.pk}/pool")
 
         assert_refused(response, 404, not_found("policy", acme.policy.pk))
 
     @pytest.mark.parametrize("identifier", ["x", "6e936a61-94ad-44d1-88ac-88da9f10eca7"])
-    def test_does_not_find(self, api, acme, method, identifier):
+    def test_look_out_of_sight_does_not_find(self, api, acme, method, identifier):
         response = api(acme.admin).request(method, f"policies/{identifier}/pool")
 
         assert_refused(response, 404, not_found("policy", identifier))

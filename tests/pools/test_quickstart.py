@@ -24,14 +24,14 @@ def popped_by(said):
     return API(token).delete(address)
 
 
-def test_prints_a_line_that_pops_a_key(quickstart):
+def test_quickstart_prints_a_line_that_pops_a_key(quickstart):
     said = quickstart()
 
     assert popped_by(said).status_code == 200
     assert "http://127.0.0.1:8000/admin/" in said
 
 
-def test_prints_a_login_that_opens_the_console(quickstart, client):
+def test_quickstart_prints_a_login_that_opens_the_console(quickstart, client):
     said = quickstart()
 
     password = re.search(r"Password +(\S+)", said).group(1)
@@ -39,7 +39,7 @@ def test_prints_a_login_that_opens_the_console(quickstart, client):
     assert client.get("/admin/").status_code == 200
 
 
-def test_twice_makes_nothing_twice(quickstart):
+def test_quickstart_twice_makes_nothing_twice(quickstart):
     quickstart()
     said = quickstart()
 
@@ -47,7 +47,7 @@ def test_twice_makes_nothing_twice(quickstart):
     assert popped_by(said).status_code == 200
 
 
-def test_fills_an_empty_pool_again(quickstart, audit):
+def test_quickstart_fills_an_empty_pool_again(quickstart, audit):
     quickstart()
     policy = Policy.objects.get()
     for _ in range(25):
@@ -56,7 +56,7 @@ def test_fills_an_empty_pool_again(quickstart, audit):
     assert popped_by(quickstart()).status_code == 200
 
 
-def test_gives_a_new_password_when_asked(quickstart, client):
+def test_quickstart_gives_a_new_password_when_asked(quickstart, client):
     quickstart()
 
     password = re.search(r"Password +(\S+)", quickstart("--new-password")).group(1)

@@ -56,7 +56,7 @@ class TestPop:
         assert KeyEvent.objects.count() == 1
 
     @pytest.mark.postgresql
-    def test_passes_over_a_key_that_is_held(self, pooled_policy, audit):
+    def test_pop_passes_over_a_key_that_is_held(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(2))
 
         with Holder(lambda: pooled_policy.pool.pop(audit)):
@@ -69,14 +69,14 @@ class TestPop:
 class TestEmptyMeansEmpty:
     """While the last key is held by a transaction that may roll back, nobody is told that the pool is empty."""
 
-    def test_waits_and_gets_what_comes_back(self, pooled_policy, audit):
+    def test_pop_of_the_last_key_waits_and_gets_what_comes_back(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
         with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:
             Timer(0.2, holder.let_go).start()
             assert pooled_policy.pool.pop(audit).key == "KEY-0001"
 
-    def test_waits_and_is_empty_when_the_key_is_gone(self, pooled_policy, audit):
+    def test_pop_of_the_last_key_waits_and_is_empty_when_the_key_is_gone(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
 
         with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:
@@ -84,7 +84,7 @@ class TestEmptyMeansEmpty:
             with pytest.raises(PoolEmpty):
                 pooled_policy.pool.pop(audit)
 
-    def test_waits_for_each_of_several(self, pooled_policy, audit):
+    def test_pop_of_the_last_key_waits_for_each_of_several(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(4))
 
         with Holder(lambda: [pooled_policy.pool.pop(audit) for _ in range(4)]) as holder:
@@ -94,7 +94,7 @@ class TestEmptyMeansEmpty:
         assert texts_of(results) == numbered(4)
         assert len(results_of(PoolEmpty, results)) == 2
 
-    def test_says_busy_when_it_takes_too_long(self, api, acme, audit):
+    def test_pop_of_the_last_key_says_busy_when_it_takes_too_long(self, api, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
 
@@ -108,7 +108,7 @@ class TestEmptyMeansEmpty:
         assert acme.policy.pool.available().exists()
         connection.close()  # with its short patience
 
-    def test_of_a_license_too(self, api, acme, audit):
+    def test_pop_of_the_last_key_of_a_license_too(self, api, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
 
@@ -120,7 +120,7 @@ class TestEmptyMeansEmpty:
 
 
 class TestManyAtOnce:
-    def test_take_all_or_none_each(self, pooled_policy, audit):
+    def test_pops_of_many_take_all_or_none_each(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(10))
 
         results = race(4, lambda: pop_keys(policy=pooled_policy, count=4, audit=audit))
@@ -134,13 +134,13 @@ class TestManyAtOnce:
 class TestOneText:
     """A text becomes a key in a pool or the key of a license, whoever comes first."""
 
-    def test_is_one_key(self, pooled_policy):
+    def test_one_text_is_one_key(self, pooled_policy):
         results = race(6, lambda: add_keys(pooled_policy, "KEY-0001"))
 
         assert len(results_of(ValidationError, results)) == 5
         assert Key.objects.count() == 1
 
-    def test_is_a_key_or_a_license(self, acme, audit):
+    def test_one_text_is_a_key_or_a_license(self, acme, audit):
         results = race_of(
             [
                 lambda: add_keys(acme.policy, "KEY-0001"),
@@ -157,7 +157,7 @@ class TestTwins:
     """Two requests of one name at the same moment have one effect."""
 
     @pytest.mark.parametrize("ways", [8])
-    def test_get_the_same_key(self, api, acme, ways):
+    def test_twins_get_the_same_key(self, api, acme, ways):
         add_keys(acme.policy, *numbered(ways))
         token = api(acme.admin).token
 
@@ -169,7 +169,7 @@ class TestTwins:
         assert acme.policy.pool.available().count() == ways - 1
 
     @pytest.mark.postgresql
-    def test_wait_no_longer_than_a_lock(self, api, acme):
+    def test_twins_wait_no_longer_than_a_lock(self, api, acme):
         add_keys(acme.policy, "KEY-0001")
         admin = api(acme.admin)
         row = {"account_id": acme.account.pk, "bearer_id": acme.admin.pk, "name": "twin", "fingerprint": b""}
@@ -212,7 +212,7 @@ def test_changing_a_key_that_is_being_popped_does_not_change_what_was_handed_out
 
 
 @pytest.mark.sqlite
-def test_on_sqlite_waits_for_the_writer(pooled_policy, audit):
+def test_pop_on_sqlite_waits_for_the_writer(pooled_policy, audit):
     add_keys(pooled_policy, "KEY-0001")
 
     with Holder(lambda: pooled_policy.pool.pop(audit)) as holder:

@@ -33,12 +33,12 @@ def problems():
 
 
 class TestCheck:
-    def test_finds_nothing_in_a_migrated_database(self):
+    def test_trigger_check_finds_nothing_in_a_migrated_database(self):
         assert missing_triggers(connection) == []
         assert problems() == []
 
     @pytest.mark.parametrize("trigger", TRIGGERS, ids=lambda trigger: trigger.name)
-    def test_finds_a_trigger_that_is_gone(self, trigger):
+    def test_trigger_check_finds_a_trigger_that_is_gone(self, trigger):
         on = f" ON {trigger.table}" if connection.vendor == "postgresql" else ""
         with connection.cursor() as cursor:
             cursor.execute(f"DROP TRIGGER {trigger.name}{on}")
@@ -51,7 +51,7 @@ class TestCheck:
         assert problems() == []
 
     @pytest.mark.postgresql
-    def test_finds_a_trigger_that_is_disabled(self):
+    def test_trigger_check_finds_a_trigger_that_is_disabled(self):
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE licensing_license DISABLE TRIGGER USER")
 
@@ -61,7 +61,7 @@ class TestCheck:
 
     @pytest.mark.sqlite
     @pytest.mark.django_db(transaction=True)
-    def test_finds_what_remaking_a_table_has_taken_away(self):
+    def test_trigger_check_finds_what_remaking_a_table_has_taken_away(self):
         field = License._meta.get_field("uses")
         with connection.schema_editor() as editor:
             wider = models.BigIntegerField(default=0)
@@ -76,7 +76,7 @@ class TestCheck:
         assert lost == ["pools_used_license_deleted", "pools_used_license_changed"]
         assert problems() == []
 
-    def test_says_nothing_before_the_migration(self, monkeypatch):
+    def test_trigger_check_says_nothing_before_the_migration(self, monkeypatch):
         drop_triggers(connection)
         assert problems()
         monkeypatch.setattr(checks, "TRIGGER_MIGRATION", ("pools", "0099_not_applied"))
@@ -85,7 +85,7 @@ class TestCheck:
 
 
 class TestTriggers:
-    def test_keep_the_texts_of_all_rows_of_a_statement(self, acme, audit):
+    def test_triggers_keep_the_texts_of_all_rows_of_a_statement(self, acme, audit):
         add_keys(acme.policy, *numbered(4))
         pop_keys(policy=acme.policy, count=2, audit=audit)
         Key.objects.with_key("KEY-0003").update(withdrawn=timezone.now())
@@ -94,7 +94,7 @@ class TestTriggers:
 
         assert used() == [("key", text) for text in numbered(3)]
 
-    def test_keep_nothing_of_what_is_rolled_back(self, acme, audit):
+    def test_triggers_keep_nothing_of_what_is_rolled_back(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
@@ -105,7 +105,7 @@ class TestTriggers:
 
         assert used() == []
 
-    def test_make_a_text_of_a_license_one_of_a_key_and_never_the_other_way(self, acme, audit):
+    def test_triggers_make_a_text_of_a_license_one_of_a_key_and_never_the_other_way(self, acme, audit):
         (key,) = add_keys(acme.policy, "KEY-0001")
         license = issue_license(policy=acme.policy, audit=audit)
 
@@ -116,7 +116,7 @@ class TestTriggers:
         make_license(acme.unpooled, "KEY-0001").delete()
         assert used() == [("key", "KEY-0001")]
 
-    def test_do_not_mind_other_changes(self, acme, audit):
+    def test_triggers_do_not_mind_other_changes(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         key = acme.policy.pool.pop(audit)
         license = make_license(acme.unpooled, "LICENSE-0001")
@@ -128,12 +128,12 @@ class TestTriggers:
 
         assert used() == [("key", "KEY-0001")]
 
-    def test_note_when(self, acme):
+    def test_triggers_note_when(self, acme):
         make_license(acme.unpooled, "LICENSE-0001").delete()
 
         assert abs(UsedText.objects.get().created - timezone.now()) < timedelta(minutes=1)
 
-    def test_do_not_keep_an_account_from_being_deleted(self, acme, audit):
+    def test_triggers_do_not_keep_an_account_from_being_deleted(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         issue_license(policy=acme.policy, audit=audit)
 
