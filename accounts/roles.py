@@ -47,8 +47,11 @@ _TABLE = """
     policy.delete                  A D P
     policy.pool.export             A D
     policy.pool.import             A D P
+    policy.pool.move               A D
     policy.pool.pop                A D P
+    policy.pool.replace            A D
     policy.pool.return             A D
+    policy.pool.undo               A D
     policy.pool.withdraw           A D
     policy.read                    A D Sa Su R P L U
     policy.update                  A D Sa P
@@ -109,7 +112,10 @@ ROLE_PERMISSIONS = {
         "account.create",
         "account.delete",
         "account.update",
+        "policy.pool.move",
+        "policy.pool.replace",
         "policy.pool.return",
+        "policy.pool.undo",
         "policy.pool.withdraw",
         "product.create",
         "product.delete",

@@ -126,5 +126,5 @@ def actor_of(request: HttpRequest) -> Bearer:
 
 def audit_context_of(request: HttpRequest, reference: str = "") -> AuditContext:
     """The operator and the reference, for the ledger."""
-    request_id = request.id  # type: ignore[attr-defined]
-    return AuditContext(operator=operator_of(request).email, request_id=request_id, reference=reference)
+    operator, request_id = operator_of(request), request.id  # type: ignore[attr-defined]
+    return AuditContext(operator=operator.email, operator_id=operator.pk, request_id=request_id, reference=reference)

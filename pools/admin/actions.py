@@ -11,7 +11,8 @@ from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context
 from accounts.admin.form_once import SecretResponse
 from accounts.audit import AuditContext
 from pools.models import Key, KeyImport
-from pools.services.keys import return_key, reveal_key, withdraw_import, withdraw_key
+from pools.services.import_changes import withdraw_import
+from pools.services.keys import MAX_REASON_CHARACTERS, return_key, reveal_key, withdraw_key
 from pools.services.statistics import MAX_COUNTED_KEYS, count_left
 
 
@@ -58,7 +59,7 @@ class Return(ConfirmedAction):
     form_class = ReturnForm
 
     def applies_to(self, key: Key) -> bool:
-        return key.popped is not None and key.disclosed is None
+        return key.state == Key.State.POPPED and key.disclosure == Key.Disclosure.POPPED
 
     def consequences(self, keys: Sequence[Key]) -> list[str]:
         return [
@@ -71,12 +72,22 @@ class Return(ConfirmedAction):
         return_key(policy=key.policy, text=key.key, undelivered=values["undelivered"], audit=audit)
 
 
+class WithdrawForm(ReferenceForm):
+    """Asks for the reason of a withdrawal."""
+
+    reason = forms.CharField(
+        required=False, max_length=MAX_REASON_CHARACTERS, help_text="For the ledger: refunded, defective, leaked."
+    )
+
+    field_order = ["reason", "reference"]
+
+
 class Withdraw(ConfirmedAction):
     name, label, past_tense, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
-    form_class = ReferenceForm
+    form_class = WithdrawForm
 
     def applies_to(self, key: Key) -> bool:
-        return key.popped is None and key.withdrawn is None
+        return key.withdrawn is None
 
     def consequences(self, keys: Sequence[Key]) -> list[str]:
         return [
@@ -85,7 +96,7 @@ class Withdraw(ConfirmedAction):
         ]
 
     def apply(self, key: Key, audit: AuditContext, values: Mapping[str, Any]) -> None:
-        withdraw_key(policy=key.policy, text=key.key, audit=audit)
+        withdraw_key(policy=key.policy, text=key.key, audit=audit, reason=values["reason"])
 
 
 class WithdrawRest(ConfirmedAction):
@@ -100,7 +111,7 @@ class WithdrawRest(ConfirmedAction):
     )
     for_many = False
     runs_once = False
-    form_class = ReferenceForm
+    form_class = WithdrawForm
 
     def consequences(self, imports: Sequence[KeyImport]) -> list[str]:
         return [
@@ -112,8 +123,9 @@ class WithdrawRest(ConfirmedAction):
     def run(
         self, admin: Any, request: HttpRequest, imports: Sequence[KeyImport], values: Mapping[str, Any]
     ) -> HttpResponse:
-        withdrawn = withdraw_import(key_import=imports[0], audit=audit_context_of(request, values["reference"]))
-        admin.message_user(request, f"{withdrawn:,} keys were withdrawn.")
+        audit = audit_context_of(request, values["reference"])
+        result = withdraw_import(key_import=imports[0], audit=audit, reason=values["reason"])
+        admin.message_user(request, f"{result.changed:,} keys were withdrawn.")
         return HttpResponseRedirect(reverse("admin:pools_keyimport_change", args=[imports[0].pk]))
 
 

@@ -77,7 +77,7 @@ class StateFilter(admin.SimpleListFilter):
     """Available, popped or withdrawn. Each state has an order and an index of its own."""
 
     title, parameter_name = "state", "state"
-    STATES = ("available", "popped", "withdrawn")
+    STATES = Key.State.values
 
     def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
         self.is_search = is_search(request)
@@ -109,7 +109,7 @@ class StateFilter(admin.SimpleListFilter):
             case "available":
                 return keys.available()
             case "popped":
-                return keys.filter(popped__isnull=False)
+                return keys.filter(popped__isnull=False, withdrawn=None)
             case "withdrawn":
                 return keys.filter(withdrawn__isnull=False)
         return keys
@@ -236,12 +236,11 @@ class KeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state")
     def state(self, key: Key) -> str:
-        state = "popped" if key.popped else "withdrawn" if key.withdrawn else "available"
-        return format_html('<span class="state state-{0}">{0}</span>', state)
+        return format_html('<span class="state state-{0}">{0}</span>', key.state)
 
     @admin.display(description="since")
     def moment(self, key: Key) -> str:
-        return format_time(key.popped or key.withdrawn or key.created)
+        return format_time(key.withdrawn or key.popped or key.created)
 
     @admin.display(description="reference")
     def reference(self, key: Any) -> str:
@@ -260,7 +259,9 @@ class KeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="first shown or exported")
     def shown(self, key: Key) -> str:
-        return format_time(key.disclosed)
+        if key.disclosed is None:
+            return ""
+        return f"{format_time(key.disclosed)}, {key.disclosure} to {key.disclosed_to or 'an unknown person'}"
 
 
 def with_references(rows: Iterable[Any]) -> list[Any]:

@@ -110,7 +110,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
             try:
                 pending = create_pending_import(
                     policy=pooled_policy,
-                    operator=request.user.email,
+                    operator=operator_of(request),
                     blocks=form.blocks(),
                     source=values["file"].name if values["file"] else "",
                     **{name: values[name] for name in ("name", "format", "column")},
@@ -149,7 +149,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
             upload=pending,
             report=report,
             more_rejected=report.get("rejected", 0) - len(report.get("first_rejected", ())),
-            is_own=pending.operator == request.user.email,
+            is_own=pending.operator_id == request.user.pk,
         )
         return TemplateResponse(request, "admin/pools/upload/upload.html", context)
 
@@ -164,7 +164,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
     def rejected_view(self, request: Any, pk: UUID) -> StreamingHttpResponse:
         """The rejected lines as CSV, only for the operator who uploaded them: they may be keys."""
         pending = self.find_pending_import(request, pk)
-        if pending.operator != request.user.email:
+        if pending.operator_id != request.user.pk:
             raise PermissionDenied
         parts = pending.read_file(PendingImportPart.Kind.REJECTED)
         first = next(parts, None)

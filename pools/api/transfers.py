@@ -8,6 +8,7 @@ from typing import IO, Any
 from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -65,6 +66,10 @@ class TransferMixin(APIViewSet):
             "column": Parameter("The keys' column: for CSV its name or number, for NDJSON the member's name."),
             "skip-invalid": Parameter("Add the good lines, and leave out the others.", BOOLEAN),
             "dry-run": Parameter("Add nothing, and report what would be added.", BOOLEAN),
+            "used": Parameter(
+                "The keys were used in another system: `true`, or the time. They are added as popped, at the time in "
+                "the column or member `popped` of the file if it has one, so that no pool hands them out again."
+            ),
         },
     )
     def import_keys(self, request: APIRequest) -> Response:
@@ -87,6 +92,7 @@ class TransferMixin(APIViewSet):
                 name=name,
                 skip_invalid=skip_invalid,
                 dry_run=dry_run,
+                used=used_time_of(query),
             )
             with staged_import as staged:
 
@@ -177,6 +183,22 @@ def boolean_of(query: Any, name: str) -> bool:
     if value not in ("true", "false", "1", "0", ""):
         raise BadRequest("must be true or false", parameter=name)
     return value not in ("false", "0")
+
+
+def used_time_of(query: Any) -> datetime | None:
+    """When the keys of an import were used in another system; None if they were not.
+
+    Raises:
+        BadRequest: the parameter is neither a boolean nor a time in the past.
+    """
+    try:
+        used = boolean_of(query, "used")
+    except BadRequest:
+        used_time = time_of(query, "used")
+        if used_time is None or used_time > timezone.now():
+            raise BadRequest("must be true, false or a time in the past", parameter="used") from None
+        return used_time
+    return timezone.now() if used else None
 
 
 def one_of(query: Any, name: str, choices: tuple[str, ...]) -> str:

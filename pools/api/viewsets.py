@@ -1,5 +1,6 @@
 """Keys, pools and the ledger over HTTP."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 
 from accounts.api.base import APIViewSet
+from accounts.permissions import require
 from keygen_site.jsonapi.errors import BadRequest, NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.negotiation import Document
@@ -23,9 +25,12 @@ from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
 from pools.api.transfers import TransferMixin
 from pools.models import Key, KeyEvent, KeyImport
+from pools.services.import_changes import move_import, undo_import, withdraw_import
 from pools.services.keys import MAX_KEYS_PER_POP, delete_key, pop_keys, return_key, withdraw_import, withdraw_key
 from pools.services.low_stock import reset_low_alert
 
+_NUMBER = Schema(INTEGER, required=True)
+_CHANGE = {"changed": _NUMBER, "popped": _NUMBER, "withdrawn": _NUMBER, "disclosed": _NUMBER}
 KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
 
 
@@ -46,10 +51,11 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
         return request.user.is_staff and super().is_plain_first_page(request)
 
     def create_row(self, values: dict[str, Any]) -> Key:
-        key = super().create_row(values)
-        if key.policy.low_stock_alerted is not None:
-            reset_low_alert(key.policy)
-        return key
+        return add_key(Key(**values, **self.defaults()), self.audit)
+
+    def update_row(self, key: Key, values: dict[str, Any]) -> None:
+        if "key" in values and values["key"] != key.key:
+            change_key(key, values["key"], self.audit)
 
     def delete_row(self, key: Key) -> None:
         delete_key(key, self.audit)
@@ -137,23 +143,118 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
 
     @action(detail=False, methods=["post"], url_path="actions/withdraw")
     @operation(
-        "Withdraw keys permanently",
+        "Withdraw a key permanently",
         permission="policy.pool.withdraw",
-        takes=meta(key=Schema(STRING), **{"import": Schema(UUID)}),
-        gives=Gives(KeySerializer, optional=True, meta={"withdrawn": Schema(INTEGER)}),
+        takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING), suspend_license=Schema(BOOLEAN)),
+        gives=KeySerializer,
         locks=False,
     )
-    def withdraw(self, request: APIRequest, document: dict[str, Any]) -> Key | Document:
-        """Either one available key, by its text, or the available keys of an import."""
+    def withdraw(self, request: APIRequest, document: dict[str, Any]) -> Key:
+        """An available key, or a popped one that was refunded, is defective or leaked. With `suspendLicense`, the
+        license that has the key is suspended too; this needs the permission `license.suspend`."""
         named = document["meta"]
-        if len(named) != 1:
-            raise BadRequest("must have a key or an import", pointer="/meta")
-        if "key" in named:
-            return withdraw_key(policy=self.policy, text=named["key"], audit=self.audit)
-        key_import = KeyImport.objects.filter(policy=self.policy, pk=named["import"]).first()
+        suspend_license = named.get("suspend_license", False)
+        if suspend_license:
+            require("license.suspend", self.actor)
+        return withdraw_key(
+            policy=self.policy,
+            text=named["key"],
+            audit=self.audit,
+            reason=reason_of(named),
+            suspend_license=suspend_license,
+        )
+
+    @action(detail=False, methods=["post"], url_path="actions/replace")
+    @operation(
+        "Replace a popped key by the next one",
+        permission="policy.pool.replace",
+        takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING)),
+        gives=KeySerializer,
+        locks=False,
+    )
+    def replace(self, request: APIRequest, document: dict[str, Any]) -> Key:
+        """Withdraws the key, and pops the next one of the pool for the same reference. A license that has the key gets
+        the new one. Send an `Idempotency-Key`, so that the request can be repeated."""
+        named = document["meta"]
+        return replace_key(policy=self.policy, text=named["key"], audit=self.audit, reason=reason_of(named))
+
+    # The following are not idempotent by `Idempotency-Key`, which would make one long transaction of them. A repeated
+    # request does what is left to do.
+
+    @action(detail=False, methods=["post"], url_path="actions/undo-import")
+    @operation(
+        "Undo an import",
+        permission="policy.pool.undo",
+        takes=meta(**{"import": Schema(UUID, required=True)}),
+        gives=Gives(meta=_CHANGE),
+        locks=False,
+        idempotent=False,
+    )
+    def undo_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
+        """Deletes the keys of the import that are available and that no one has seen; they can be added again. `changed`
+        is their number; the other numbers are of the keys that were left. A repeated request does the rest."""
+        key_import = self.find_import(document["meta"]["import"])
+        return Document(meta=undo_import(key_import=key_import, audit=self.audit).as_dict())
+
+    @action(detail=False, methods=["post"], url_path="actions/move-import")
+    @operation(
+        "Move an import to another pool",
+        permission="policy.pool.move",
+        takes=meta(policy=Schema(UUID, required=True), **{"import": Schema(UUID, required=True)}),
+        gives=Gives(meta=_CHANGE),
+        locks=False,
+        idempotent=False,
+    )
+    def move_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
+        """Moves the available keys of the import to the pool of the other policy, where they are an import of their
+        own and keep their age. A repeated request does the rest."""
+        named = document["meta"]
+        key_import = self.find_import(named["import"])
+        destination = Policy.objects.visible_to(self.actor).filter(pk=named["policy"]).first()
+        if destination is None:
+            raise NotFound.of("policy", named["policy"])
+        result = move_import(key_import=key_import, destination=destination, audit=self.audit)
+        return Document(meta=result.as_dict())
+
+    @action(detail=False, methods=["post"], url_path="actions/withdraw-import")
+    @operation(
+        "Withdraw the rest of an import permanently",
+        permission="policy.pool.withdraw",
+        takes=meta(reason=Schema(STRING), **{"import": Schema(UUID, required=True)}),
+        gives=Gives(meta=_CHANGE),
+        locks=False,
+        idempotent=False,
+    )
+    def withdraw_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
+        """Withdraws the available keys of the import. A repeated request does the rest."""
+        named = document["meta"]
+        key_import = self.find_import(named["import"])
+        result = withdraw_import(key_import=key_import, audit=self.audit, reason=reason_of(named))
+        return Document(meta=result.as_dict())
+
+    def find_import(self, identifier: Any) -> KeyImport:
+        """An import into this pool.
+
+        Raises:
+            NotFound: it does not exist, or is unfinished.
+        """
+        key_import = KeyImport.objects.filter(policy=self.policy, pk=identifier, loading=None).first()
         if key_import is None:
-            raise NotFound.of("import", named["import"])
-        return Document(meta={"withdrawn": withdraw_import(key_import=key_import, audit=self.audit)})
+            raise NotFound.of("import", identifier)
+        return key_import
+
+
+def reason_of(named: Mapping[str, Any]) -> str:
+    """The reason in the `meta` of a document.
+
+    Raises:
+        BadRequest: it is too long, or not one line of text.
+    """
+    reason = str(named.get("reason", "")).strip()
+    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
+        detail = f"must have {MAX_REASON_CHARACTERS} characters at most, without control characters"
+        raise BadRequest(detail, pointer="/meta/reason")
+    return reason
 
 
 class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):

@@ -14,6 +14,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
+from accounts.models import User
 from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
@@ -31,7 +32,7 @@ HEARTBEAT_SECONDS = 1.0
 def create_pending_import(
     *,
     policy: Policy,
-    operator: str,
+    operator: User,
     blocks: Iterable[bytes],
     source: str = "",
     format: str = "",
@@ -51,7 +52,8 @@ def create_pending_import(
     pending = PendingImport.objects.create(
         account=policy.account,
         policy=policy,
-        operator=operator,
+        operator=operator.email,
+        operator_id=operator.pk,
         source=source[:255],
         format=format or guess_format(source),
         name=name,
@@ -139,7 +141,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     staged_import = stage_import(
         policy=pending.policy,
         files=[chain(head, lines)],
-        audit=AuditContext(operator=pending.operator, request_id=str(pending.pk)),
+        audit=AuditContext(operator=pending.operator, operator_id=pending.operator_id, request_id=str(pending.pk)),
         name=pending.name,
         source=pending.source,
         skip_invalid=pending.skip_invalid,
