@@ -12,7 +12,7 @@ from keygen_site.jsonapi.operations import BOOLEAN, TEXT, Parameter
 from keygen_site.jsonapi.requests import APIRequest
 
 # The texts in a query that mean false; any other text is true.
-FALSE_TEXTS = frozenset({"0", "f", "F", "false", "FALSE_TEXTS", "off", "OFF"})
+FALSE_TEXTS = frozenset({"0", "f", "F", "false", "FALSE", "off", "OFF"})
 
 
 def parse_boolean(text: str) -> bool:

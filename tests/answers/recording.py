@@ -35,7 +35,7 @@ VOLATILE = re.compile(
     r"|(?P<token>\b(?:admin|dev|sales|spprt|read|prod|activ|user)-[0-9a-f]{32,64}v3)"
     r"|(?P<key>\b(?:[0-9A-F]{6}-){5}V3|\bDEMO-[0-9A-F]{16}|\b[0-9a-f]{32}-[0-9a-f]{32}-[0-9a-f]{32}-[0-9a-f]{30}v1)"
     r"|(?P<password>(?<=Password  )[\w-]{16})"
-    r"|(?P<speed>\d+\.\d s, [\d,]+ a second|\"seconds\": [\d.]+)"
+    r"|(?P<speed>\d+\.\d s, [\d,]+ (?:lines per|a) second|\"seconds\": [\d.]+)"
 )
 LONG = re.compile(r"[\w+/=-]{40,}")
 

@@ -1,4 +1,5 @@
 import sys
+from argparse import ArgumentTypeError
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, TextIO
@@ -93,8 +94,12 @@ class Command(PoolCommand):
 
 def parse_day_or_time(text: str) -> datetime:
     """A day or time, in UTC unless it has an offset."""
-    day = parse_date(text)
-    found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    error = ArgumentTypeError(f"{text!r} is not a day or time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+    try:
+        day = parse_date(text)
+        found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    except ValueError:
+        raise error from None
     if found is None:
-        raise ValueError
+        raise error
     return timezone.make_aware(found) if timezone.is_naive(found) else found
