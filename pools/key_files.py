@@ -304,7 +304,8 @@ def serialize_keys(keys: Iterable[Key], format: str = "text", formula_safe: bool
         elif format == "ndjson":
             yield "".join(orjson.dumps(dict(zip(EXPORT_COLUMNS, row, strict=True))).decode() + "\n" for row in block)
         else:
-            yield _format_csv((_defuse_formula(row) for row in block) if formula_safe else block)
+            rows_of_block = ((defuse_formula(str(row[0])), *row[1:]) for row in block) if formula_safe else block
+            yield _format_csv(rows_of_block)
 
 
 def _export_row(key: Key) -> ExportRow:
@@ -312,8 +313,9 @@ def _export_row(key: Key) -> ExportRow:
     return (key.key, *times, str(key.key_import_id) if key.key_import_id else None)
 
 
-def _defuse_formula(row: ExportRow) -> ExportRow:
-    return (f"'{row[0]}", *row[1:]) if str(row[0]).startswith(_FORMULA_PREFIXES) else row
+def defuse_formula(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
 
 
 def _format_csv(rows: Iterable[ExportRow]) -> str:

@@ -309,8 +309,11 @@ class UpdateMixin(BaseViewSet):
     @operation("Change {a}", takes=RESOURCE, gives=OWN, locks=True)
     def partial_update(self, request: APIRequest, row: Any, document: Values) -> Any:
         """What is not in the document stays as it is."""
-        self.serializer_class.update_row(row, document.values)
+        self.update_row(row, document.values)
         return row
+
+    def update_row(self, row: Any, values: dict[str, Any]) -> None:
+        self.serializer_class.update_row(row, values)
 
 
 class DestroyMixin(BaseViewSet):

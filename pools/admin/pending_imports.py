@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from accounts.admin.actions import operator_of
 from accounts.admin.base import ReadOnlyAdmin
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy

@@ -1,9 +1,16 @@
 """Filters of keys and the ledger."""
 
-from keygen_site.db.uuids import parse_uuid
+from datetime import timedelta
+
+from keygen_site.db.uuids import parse_uuid, uuid7_floor
+from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
+from keygen_site.jsonapi.types import parse_time
 from pools.models import Key, KeyEvent
+
+# Between the time in an id and `created` of the same row, which are read one after the other.
+CLOCK_MARGIN = timedelta(minutes=1)
 
 
 class PoolFilter(IdFilter):
@@ -25,12 +32,31 @@ class KeyFilterSet(FilterSet):
         fields: list[str] = []
 
 
+class TimeFilter(QueryFilter):
+    """Events since or until a time. Their ids begin with their time, and the indexes are in the order of ids."""
+
+    schema = {"type": "string", "format": "date-time"}
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        try:
+            time = parse_time(value, "")
+        except BadRequest as error:
+            raise BadRequest(error.detail, parameter=self.name) from None
+        lookup = self.lookup_expr
+        margin = CLOCK_MARGIN if lookup == "lt" else -CLOCK_MARGIN
+        return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": uuid7_floor(time + margin)})
+
+
 class KeyEventFilterSet(FilterSet):
     """Filters of the ledger."""
 
     policy = IdFilter("policy", "Only events of keys of this policy.")
     license = IdFilter("license", "Only events about this license.")
     reference = QueryFilter("reference", "Only events with this `Keygen-Reference`.")
+    bearer = IdFilter("bearer_id", "Only events caused by this user, product or license.")
+    token = IdFilter("token_id", "Only events caused with this token.")
+    since = TimeFilter("created", "Only events of this time or later.", lookup_expr="gte")
+    until = TimeFilter("created", "Only events before this time.", lookup_expr="lt")
     event = EnumFilter(*KeyEvent.Event.values, field_name="event", help_text="Only events of this kind.")
 
     class Meta:

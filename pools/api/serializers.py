@@ -38,7 +38,10 @@ class KeyEventSerializer(ResourceSerializer):
     reference = NullableTextField(allow_null=True)
     bearer_type = NullableTextField(allow_null=True)
     bearer_id = NullableTextField(allow_null=True)
+    token_id = NullableTextField(allow_null=True)
+    token_name = NullableTextField(allow_null=True)
     operator = NullableTextField(allow_null=True)
+    operator_id = NullableTextField(allow_null=True)
     request_id = NullableTextField(allow_null=True)
 
     relationships = {
@@ -47,11 +50,24 @@ class KeyEventSerializer(ResourceSerializer):
         "policy": to_one("policies", "policy_id", direct=True),
         "key": to_one("keys", "key_id", direct=True),
         "license": to_one("licenses", "license_id", direct=True),
+        "import": to_one("key-imports", "key_import_id", direct=True),
     }
 
     class Meta:
         model = KeyEvent
-        fields = ["event", "reference", "bearer_type", "bearer_id", "operator", "request_id", "created"]
+        fields = [
+            "event",
+            "details",
+            "reference",
+            "bearer_type",
+            "bearer_id",
+            "token_id",
+            "token_name",
+            "operator",
+            "operator_id",
+            "request_id",
+            "created",
+        ]
         on_create: list[str] = []
         on_update: list[str] = []
         required: list[str] = []

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.decorators import action
 
@@ -12,7 +13,7 @@ from accounts.permissions import require
 from keygen_site.jsonapi.errors import BadRequest, NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.negotiation import Document
-from keygen_site.jsonapi.operations import Gives, operation
+from keygen_site.jsonapi.operations import File, Gives, Parameter, choice, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, UUID
@@ -23,11 +24,21 @@ from licensing.models import Policy, Product
 from pools.api.filters import KeyEventFilterSet, KeyFilterSet
 from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
-from pools.api.transfers import TransferMixin
+from pools.api.transfers import TransferMixin, one_of
 from pools.models import Key, KeyEvent, KeyImport
 from pools.services.import_changes import move_import, undo_import, withdraw_import
-from pools.services.keys import MAX_KEYS_PER_POP, delete_key, pop_keys, return_key, withdraw_import, withdraw_key
-from pools.services.low_stock import reset_low_alert
+from pools.services.keys import (
+    MAX_KEYS_PER_POP,
+    MAX_REASON_CHARACTERS,
+    add_key,
+    change_key,
+    delete_key,
+    pop_keys,
+    replace_key,
+    return_key,
+    withdraw_key,
+)
+from pools.services.ledger import LEDGER_FORMATS, read_events, serialize_events
 
 _NUMBER = Schema(INTEGER, required=True)
 _CHANGE = {"changed": _NUMBER, "popped": _NUMBER, "withdrawn": _NUMBER, "disclosed": _NUMBER}
@@ -191,8 +202,9 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         idempotent=False,
     )
     def undo_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
-        """Deletes the keys of the import that are available and that no one has seen; they can be added again. `changed`
-        is their number; the other numbers are of the keys that were left. A repeated request does the rest."""
+        """Deletes the keys of the import that are available and that no one has seen; they can be added again.
+        `changed` is their number; the other numbers are of the keys that were left. A repeated request does the
+        rest."""
         key_import = self.find_import(document["meta"]["import"])
         return Document(meta=undo_import(key_import=key_import, audit=self.audit).as_dict())
 
@@ -264,6 +276,24 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
     serializer_class = KeyEventSerializer
     filterset_class = KeyEventFilterSet
 
+    @action(detail=False, url_path="actions/export")
+    @operation(
+        "Get the events as a file",
+        permission="key-event.read",
+        gives=File(tuple(LEDGER_FORMATS.values())),
+        parameters={
+            "format": Parameter("The format of the file.", choice(*LEDGER_FORMATS)),
+            **KeyEventFilterSet.describe(),
+        },
+    )
+    def export_events(self, request: APIRequest) -> HttpResponseBase:
+        """With the filters of the list, newest first. The events do not contain keys."""
+        format = one_of(request.query_params, "format", tuple(LEDGER_FORMATS))
+        events = read_events(self.filter_queryset(self.get_queryset()))
+        return StreamingHttpResponse(
+            serialize_events(events, format), content_type=f"{LEDGER_FORMATS[format]}; charset=utf-8"
+        )
+
     @action(detail=False, methods=["post"], url_path="actions/search")
     @operation(
         "List the events of a key",
@@ -273,6 +303,8 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
         locks=False,
     )
     def search(self, request: APIRequest, document: dict[str, Any]) -> HttpResponseBase:
-        """By the whole text of the key, in the body, so that keys stay out of URLs and logs."""
-        page = self.paginate_queryset(self.get_queryset().with_key(document["meta"]["key"]))
+        """By the whole text of the key, in the body, so that keys stay out of URLs and logs. The events of the imports
+        that the key came with are among them."""
+        events = self.get_queryset().explaining(self.request.account, document["meta"]["key"])
+        page = self.paginate_queryset(events)
         return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page or ()])

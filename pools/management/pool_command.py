@@ -1,12 +1,22 @@
 """The base of the commands about pools."""
 
+import json
 import os
 import re
-from collections.abc import Iterable
+import sys
+import tempfile
+from argparse import ArgumentTypeError
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.audit import AuditContext
 from accounts.models import Account
@@ -14,8 +24,10 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name
 from licensing.models import Policy
 from pools.key_files import escape_text
+from pools.models import Key, KeyImport
 
 MAX_LISTED_POLICIES = 20
+EXIT_NOT_PRINTED = 5
 
 
 class PoolCommand(BaseCommand):
@@ -70,6 +82,58 @@ class PoolCommand(BaseCommand):
             returncode=2,
         )
 
+    def find_import(self, policy: Policy, text: str) -> KeyImport:
+        """The import into the pool of a policy that an option names by its id or name.
+
+        Raises:
+            CommandError: there is none, or several.
+        """
+        uuid = parse_uuid(text)
+        found = list(policy.key_imports.filter(loading=None, **({"pk": uuid} if uuid else {"name": text}))[:2])
+        if len(found) != 1:
+            raise CommandError(
+                f"{'Several imports have' if found else 'No import has'} the name {text!r}.", returncode=2
+            )
+        return found[0]
+
+    def add_key(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "key", type=name, help="id of the key; - to read the key itself from standard input, away from the shell"
+        )
+
+    def find_key(self, policy: Policy, argument: str) -> str:
+        """The text of the key that an argument names.
+
+        Raises:
+            CommandError: it is not an id of a key of the pool, or standard input has no single line.
+        """
+        if argument == "-":
+            lines = sys.stdin.read().splitlines()
+            if len(lines) != 1:
+                raise CommandError("Standard input must have one line with the key.", returncode=2)
+            return lines[0]
+        uuid = parse_uuid(argument)
+        key = policy.pool.filter(pk=uuid).first() if uuid else None
+        if key is None:
+            raise CommandError(
+                f"The pool of {policy.name!r} has no key with the id {argument!r}. To name a key by its text, write - "
+                "and pass the key on standard input.",
+                returncode=2,
+            )
+        return key.key
+
+    def add_reference(self, parser: CommandParser) -> None:
+        parser.add_argument("--reference", default="", help="reference for the ledger, e.g. an order number")
+
+    def audit_with(self, reference: str) -> AuditContext:
+        """The audit context with the reference of an option.
+
+        Raises:
+            CommandError: the reference is too long, or not one line.
+        """
+        self.check_label("--reference", reference)
+        return replace(self.audit, reference=reference)
+
     def check_label(self, option: str, text: str) -> None:
         """Check a text that is stored. It may be empty.
 
@@ -79,14 +143,15 @@ class PoolCommand(BaseCommand):
         if len(text) > 255 or not text.isprintable():
             raise CommandError(f"{option} must have 255 characters at most, without control characters.", returncode=2)
 
-    def check_output(self, option: str, path: str, inputs: Iterable[str] = ()) -> None:
+    def check_output(self, option: str, path: str, inputs: Iterable[str] = (), *, force: bool) -> None:
         """Check that the output file is not a file that the command reads, also not through a link.
 
         Args:
             inputs: the paths of the input files. The files of an SQLite database are checked in any case.
+            force: whether an existing file may be replaced.
 
         Raises:
-            CommandError: writing would destroy an input file.
+            CommandError: writing would destroy an input file, or an existing file without `force`.
         """
         for read in [*inputs, *database_files()]:
             if os.path.isfile(path) and is_same_file(path, read):
@@ -94,6 +159,90 @@ class PoolCommand(BaseCommand):
                     f"{option}: {escape_text(path)} is a file that this command reads. Choose another output file.",
                     returncode=2,
                 )
+        if os.path.isfile(path) and not force:
+            raise CommandError(
+                f"{option}: {escape_text(path)} exists. Choose another file, or replace it with --force.", returncode=2
+            )
+
+
+class PrintingCommand(PoolCommand):
+    """A command that hands out keys by printing them. A key that was popped is printed, or named on standard error."""
+
+    def format_keys(self, keys: list[Key], *, as_json: bool) -> str:
+        """The output, which the terminal can print.
+
+        Raises:
+            CommandError: it cannot. The pop is rolled back.
+        """
+        if as_json:
+            return json.dumps([{"id": str(key.pk), "key": key.key} for key in keys])
+        text = "\n".join(key.key for key in keys)
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            raise CommandError(
+                f"A key cannot be printed in the encoding {encoding}, so no key was popped. Use --json, or set "
+                "PYTHONIOENCODING=utf-8."
+            ) from None
+        return text
+
+    def print_keys(self, text: str, keys: list[Key], policy: Policy) -> None:
+        """Print keys after the commit of their pop.
+
+        Raises:
+            CommandError: the output failed. It names the keys and says how to return them.
+        """
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()
+        except OSError as error:
+            discard_stdout()
+            raise CommandError(describe_loss(keys, policy, error), returncode=EXIT_NOT_PRINTED) from None
+
+
+def describe_loss(keys: list[Key], policy: Policy, error: OSError) -> str:
+    """What happened to popped keys whose output failed, and how to return them."""
+    commands = "\n".join(f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in keys)
+    return (
+        f"{len(keys)} popped keys could not be printed, or not all of them: {error.strerror}. Those that did not reach "
+        f"anyone can be returned to their pool:\n{commands}"
+    )
+
+
+@contextmanager
+def open_output(path: str) -> Iterator[TextIO]:
+    """Open a file to write that only its owner can read. It is written beside, and moved into place at the end.
+
+    If the context ends with an error, an existing file is unchanged. Devices and pipes are written directly.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8", newline="") as out:
+                yield out
+            return
+        target = os.path.realpath(path)
+        with tempfile.NamedTemporaryFile(  # made with mode 0600
+            "w", encoding="utf-8", newline="", dir=os.path.dirname(target), prefix=".keys-", delete=False
+        ) as out:
+            try:
+                yield cast(TextIO, out)
+                out.flush()
+                os.fsync(out.fileno())
+                os.replace(out.name, target)
+            except BaseException:
+                os.unlink(out.name)
+                raise
+    except OSError as error:
+        raise CommandError(f"{escape_text(path)}: {error.strerror}") from None
+
+
+def discard_stdout() -> None:
+    """Redirect standard output, which is broken, so that Python does not fail once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def database_files() -> list[str]:
@@ -116,3 +265,16 @@ def list_policies(policies: list[Policy]) -> str:
     """The first policies, one on each line."""
     lines = [f"  {policy.pk}  {policy.account.slug}  {policy.name}" for policy in policies[:MAX_LISTED_POLICIES]]
     return "\n".join(lines + ["  …"] * (len(policies) > MAX_LISTED_POLICIES))
+
+
+def parse_day_or_time(text: str) -> datetime:
+    """A day or time, in UTC unless it has an offset."""
+    error = ArgumentTypeError(f"{text!r} is not a day or time such as 2026-01-31 or 2026-01-31T12:00:00Z")
+    try:
+        day = parse_date(text)
+        found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
+    except ValueError:
+        raise error from None
+    if found is None:
+        raise error
+    return timezone.make_aware(found) if timezone.is_naive(found) else found

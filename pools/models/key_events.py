@@ -9,9 +9,9 @@ from accounts.models import Account
 from keygen_site.db.fields import digest
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
+from pools.models.key_imports import KeyImport
 
 if TYPE_CHECKING:
-    from pools.models.key_imports import KeyImport
     from pools.models.keys import Key
 
 RARE_EVENTS = ["added", "changed", "removed", "returned", "withdrawn", "replaced", "moved", "revealed", "exported"]
@@ -36,6 +36,16 @@ class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
     def with_key(self, text: str) -> Self:
         """The events of the key with exactly this text."""
         return self.filter(key_digest=digest(text))
+
+    def explaining(self, account: Account, text: str) -> Self:
+        """The events of the key with exactly this text, and of the imports that it came with or was moved in."""
+        imports: list[UUID] = []
+        found = account.keys.with_key(text).values_list("key_import", "key_import__moved_from").first()
+        while found and found[0]:
+            imports.append(found[0])
+            moved_from = KeyImport.objects.filter(pk=found[1]).values_list("pk", "moved_from")
+            found = moved_from.first() if found[1] else None
+        return self.filter(models.Q(key_digest=digest(text)) | models.Q(key_import__in=imports))
 
     def across_accounts(self) -> Self:
         """The same events, with a condition that lets the indexes that begin with the account be used."""
@@ -130,6 +140,9 @@ class KeyEvent(Resource):
                 fields=["account", "token_id", "id"],
                 name="pools_keyevent_token",
                 condition=models.Q(token_id__isnull=False),
+            ),
+            models.Index(
+                fields=["key_import"], name="pools_keyevent_import", condition=models.Q(key_import__isnull=False)
             ),
             # Pops are not in it, so that they cost nothing more.
             models.Index(

@@ -46,6 +46,12 @@ class ImportChange:
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
 
+    def describe_left(self) -> str:
+        """A sentence about the keys that were left."""
+        return (
+            f"Left: {self.popped:,} popped, {self.withdrawn:,} withdrawn, {self.disclosed:,} available and disclosed."
+        )
+
 
 def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
     """Delete the keys of an import that are available and undisclosed. Their texts can be added again."""

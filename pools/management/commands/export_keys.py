@@ -1,19 +1,12 @@
 import sys
-from argparse import ArgumentTypeError
-from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 
-from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name, path
-from licensing.models import Policy
-from pools.key_files import FORMATS, escape_text, serialize_keys
-from pools.management.pool_command import PoolCommand
-from pools.models import KeyImport
+from pools.key_files import FORMATS, serialize_keys
+from pools.management.pool_command import PoolCommand, discard_stdout, open_output, parse_day_or_time
 from pools.services.exports import EXPORT_STATES, export_keys
 
 
@@ -45,6 +38,7 @@ class Command(PoolCommand):
             "--formula-safe", action="store_true", help="keep spreadsheets from running keys such as =1+1 as formulas"
         )
         parser.add_argument("--output", type=path, metavar="FILE", help="write to this file, not to standard output")
+        parser.add_argument("--force", action="store_true", help="replace an existing --output file")
 
     def handle(  # type: ignore[override]
         self,
@@ -61,7 +55,7 @@ class Command(PoolCommand):
         **options: Any,
     ) -> None:
         if output is not None:
-            self.check_output("--output", output)
+            self.check_output("--output", output, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
         keys = export_keys(
             policy=pooled_policy,
@@ -71,35 +65,16 @@ class Command(PoolCommand):
             since=since,
             until=until,
         )
-        with ExitStack() as stack:
-            out: TextIO = sys.stdout
-            if output is not None:
-                try:
-                    out = open(output, "w", encoding="utf-8", newline="")  # noqa: SIM115 `stack` closes it
-                except OSError as error:
-                    raise CommandError(f"{escape_text(output)}: {error.strerror}") from None
-                stack.enter_context(out)
-            for lines in serialize_keys(keys, format, formula_safe):
-                out.write(lines)
-
-    def find_import(self, policy: Policy, text: str) -> KeyImport:
-        uuid = parse_uuid(text)
-        found = list(policy.key_imports.filter(**({"pk": uuid} if uuid else {"name": text}))[:2])
-        if len(found) != 1:
+        lines = serialize_keys(keys, format, formula_safe)
+        if output is not None:
+            with open_output(output) as out:
+                out.writelines(lines)
+            return
+        try:
+            sys.stdout.writelines(lines)
+            sys.stdout.flush()
+        except OSError as error:
+            discard_stdout()
             raise CommandError(
-                f"{'Several imports have' if found else 'No import has'} the name {text!r}.", returncode=2
-            )
-        return found[0]
-
-
-def parse_day_or_time(text: str) -> datetime:
-    """A day or time, in UTC unless it has an offset."""
-    error = ArgumentTypeError(f"{text!r} is not a day or time such as 2026-01-31 or 2026-01-31T12:00:00Z")
-    try:
-        day = parse_date(text)
-        found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
-    except ValueError:
-        raise error from None
-    if found is None:
-        raise error
-    return timezone.make_aware(found) if timezone.is_naive(found) else found
+                f"The export broke off: {error.strerror}. The keys so far count as disclosed. Export them again."
+            ) from None

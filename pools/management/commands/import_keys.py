@@ -3,11 +3,14 @@ import json
 import os
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -15,7 +18,7 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
 from pools.key_files import FORMATS, FileUnreadable, Line, escape_text, guess_format, read_keys
-from pools.management.pool_command import PoolCommand
+from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
 from pools.services.imports import ImportReport, Rejection, import_keys
 
 EXIT_REJECTED = 3
@@ -54,6 +57,15 @@ class Command(PoolCommand):
         parser.add_argument(
             "--rejected", type=path, metavar="FILE", help="write all rejected lines with their reasons to this CSV file"
         )
+        parser.add_argument("--force", action="store_true", help="replace an existing --rejected file")
+        parser.add_argument(
+            "--used",
+            nargs="?",
+            const="now",
+            metavar="TIME",
+            help="the keys were used in another system, at the time in their column popped or else at this time "
+            "(default: now): add them as popped, so that they are never handed out",
+        )
         parser.add_argument("--first", type=int, default=20, help="number of rejected lines to print (default: 20)")
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -69,12 +81,14 @@ class Command(PoolCommand):
         skip_invalid: bool,
         dry_run: bool,
         rejected: str | None,
+        used: str | None,
         first: int,
         **options: Any,
     ) -> None:
         self.check_label("--name", name)
         if rejected is not None:
-            self.check_output("--rejected", rejected, ["/dev/stdin" if file == "-" else file for file in files])
+            inputs = ["/dev/stdin" if file == "-" else file for file in files]
+            self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
@@ -92,6 +106,7 @@ class Command(PoolCommand):
                     source=", ".join(os.path.basename(file) for file in names)[:255],
                     skip_invalid=skip_invalid,
                     dry_run=dry_run,
+                    used=None if used is None else parse_used(used),
                     on_rejected=write_rejections(rejected, names, stack) if rejected else lambda rejections: None,
                     on_progress=show_progress(opened, stack),
                 )
@@ -138,6 +153,22 @@ class Command(PoolCommand):
             self.stdout.write(f"  {where}: the key{shown} {reason.value}")
 
 
+def parse_used(text: str) -> datetime:
+    """The value of --used.
+
+    Raises:
+        CommandError: it is not a time in the past.
+    """
+    now = timezone.now()
+    try:
+        used = now if text == "now" else parse_day_or_time(text)
+    except ArgumentTypeError as error:
+        raise CommandError(f"--used: {error}.", returncode=2) from None
+    if used > now:
+        raise CommandError("--used must be a time in the past.", returncode=2)
+    return used
+
+
 def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
     """Yield the lines of a file. An error about the whole file gets the file's name."""
     try:
@@ -148,11 +179,7 @@ def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
 
 def write_rejections(path: str, files: list[str], stack: ExitStack) -> Callable[[list[Rejection]], None]:
     """Open a CSV file, and return a function that writes rejections into it."""
-    try:
-        out = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 `stack` closes it
-    except OSError as error:
-        raise CommandError(f"{escape_text(path)}: {error.strerror}") from None
-    writer = csv.writer(stack.enter_context(out))
+    writer = csv.writer(stack.enter_context(open_output(path)))
     writer.writerow(["file", "line", "code", "reason", "text"])
 
     def write(rejections: list[Rejection]) -> None:

@@ -1,21 +1,21 @@
-import dataclasses
-import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import PoolEmpty
-from pools.management.pool_command import PoolCommand
+from pools.management.pool_command import PrintingCommand
 from pools.services.keys import pop_keys
 
 EXIT_POOL_EMPTY = 4
 
 
-class Command(PoolCommand):
+class Command(PrintingCommand):
     """Pops the next key of a pool and prints only the key. No other caller gets it.
 
-    Exit code 4: the pool has fewer keys than --count, and none was popped.
+    Exit codes: 4 the pool has fewer keys than --count, and none was popped; 5 keys were popped and could not be
+    printed: their ids are on standard error.
     """
 
     help = __doc__
@@ -23,7 +23,7 @@ class Command(PoolCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_policy(parser)
         parser.add_argument("--count", type=int, default=1, help="number of keys, all or none (default: 1)")
-        parser.add_argument("--reference", default="", help="reference for the ledger, e.g. an order number")
+        self.add_reference(parser)
         parser.add_argument("--json", action="store_true", help="print ids and keys as JSON")
 
     def handle(  # type: ignore[override]
@@ -31,15 +31,13 @@ class Command(PoolCommand):
     ) -> None:
         if count < 1:
             raise CommandError("--count must be 1 or more.", returncode=2)
-        self.check_label("--reference", reference)
-        audit = dataclasses.replace(self.audit, reference=reference)
+        audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         try:
-            keys = pop_keys(policy=self.find_policy(policy=policy, account=account), count=count, audit=audit)
+            with transaction.atomic():
+                keys = pop_keys(policy=pooled_policy, count=count, audit=audit)
+                text = self.format_keys(keys, as_json=options["json"])
         except PoolEmpty as error:
             raise CommandError(error.detail, returncode=EXIT_POOL_EMPTY) from None
         except DomainError as error:
             raise CommandError(error.detail) from None
-        if options["json"]:
-            self.stdout.write(json.dumps([{"id": str(key.pk), "key": key.key} for key in keys]))
-        else:
-            self.stdout.write("\n".join(key.key for key in keys))
+        self.print_keys(text, keys, pooled_policy)

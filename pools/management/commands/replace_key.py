@@ -1,0 +1,43 @@
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
+
+from keygen_site.jsonapi.errors import DomainError
+from licensing.models import PoolEmpty
+from pools.management.commands.pop_key import EXIT_POOL_EMPTY
+from pools.management.pool_command import PrintingCommand
+from pools.services.keys import replace_key
+
+
+class Command(PrintingCommand):
+    """Withdraws a popped key, pops the next one of its pool in its place, and prints only the new key.
+
+    The license that has the key gets the new one. Exit codes: 4 the pool is empty, and nothing was changed; 5 the new
+    key could not be printed: its id is on standard error.
+    """
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.add_key(parser)
+        self.add_policy(parser)
+        self.add_reference(parser)
+        parser.add_argument("--reason", default="", help="reason for the ledger, e.g. defective")
+        parser.add_argument("--json", action="store_true", help="print the id and the key as JSON")
+
+    def handle(  # type: ignore[override]
+        self, *, policy: str, account: str | None, key: str, reference: str, reason: str, **options: Any
+    ) -> None:
+        audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
+        self.check_label("--reason", reason)
+        text = self.find_key(pooled_policy, key)
+        try:
+            with transaction.atomic():
+                replacement = replace_key(policy=pooled_policy, text=text, audit=audit, reason=reason)
+                output = self.format_keys([replacement], as_json=options["json"])
+        except PoolEmpty as error:
+            raise CommandError(error.detail, returncode=EXIT_POOL_EMPTY) from None
+        except DomainError as error:
+            raise CommandError(f"The key {error.detail}.") from None
+        self.print_keys(output, [replacement], pooled_policy)

@@ -1,0 +1,34 @@
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from keygen_site.jsonapi.errors import DomainError
+from pools.management.pool_command import PoolCommand
+from pools.services.keys import withdraw_key
+
+
+class Command(PoolCommand):
+    """Withdraws a key permanently: an available one, or a popped one that was refunded, is defective or leaked."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.add_key(parser)
+        self.add_policy(parser)
+        self.add_reference(parser)
+        parser.add_argument("--reason", default="", help="reason for the ledger, e.g. refunded")
+        parser.add_argument("--suspend-license", action="store_true", help="also suspend the license that has the key")
+
+    def handle(
+        self, *, policy: str, account: str | None, key: str, reference: str, reason: str, **options: Any
+    ) -> None:  # type: ignore[override]
+        audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
+        self.check_label("--reason", reason)
+        text = self.find_key(pooled_policy, key)
+        try:
+            withdrawn = withdraw_key(
+                policy=pooled_policy, text=text, audit=audit, reason=reason, suspend_license=options["suspend_license"]
+            )
+        except DomainError as error:
+            raise CommandError(f"The key {error.detail}.") from None
+        self.stdout.write(f"The key {withdrawn.masked} is withdrawn.")

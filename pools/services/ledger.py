@@ -1,0 +1,77 @@
+"""Reading the ledger as a file."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from io import StringIO
+from itertools import islice
+from typing import Any
+
+import orjson
+from django.db.models import QuerySet
+
+from pools.key_files import defuse_formula
+from pools.models import KeyEvent
+
+# The formats and their media types. The first is the default.
+LEDGER_FORMATS = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+PAGE_SIZE = 1_000
+COLUMNS = {
+    "id": "id",
+    "created": "created",
+    "event": "event",
+    "key": "key_id",
+    "product": "product_id",
+    "policy": "policy_id",
+    "license": "license_id",
+    "import": "key_import_id",
+    "reference": "reference",
+    "bearerType": "bearer_type",
+    "bearerId": "bearer_id",
+    "tokenId": "token_id",
+    "tokenName": "token_name",
+    "operator": "operator",
+    "operatorId": "operator_id",
+    "requestId": "request_id",
+    "details": "details",
+}
+
+
+def read_events(events: QuerySet[KeyEvent]) -> Iterator[KeyEvent]:
+    """Events, newest first, in flat memory: no cursor stays open."""
+    events = events.order_by("-id")
+    page = list(events[:PAGE_SIZE])
+    while page:
+        yield from page
+        page = list(events.filter(pk__lt=page[-1].pk)[:PAGE_SIZE])
+
+
+def serialize_events(events: Iterable[KeyEvent], format: str) -> Iterator[str]:
+    """Yield the lines of a file of events, many at a time.
+
+    In CSV a text that a spreadsheet would run as a formula gets an apostrophe in front: callers choose references.
+
+    Args:
+        format: one of LEDGER_FORMATS.
+    """
+    if format == "csv":
+        yield _format_csv([list(COLUMNS)])
+    rows = ({column: getattr(event, name) for column, name in COLUMNS.items()} for event in events)
+    while block := list(islice(rows, PAGE_SIZE)):
+        if format == "csv":
+            yield _format_csv([[_cell(value) for value in row.values()] for row in block])
+        else:
+            yield "".join(orjson.dumps(row).decode() + "\n" for row in block)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    return value.isoformat() if hasattr(value, "isoformat") else defuse_formula(str(value))
+
+
+def _format_csv(rows: Iterable[list[str]]) -> str:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
