@@ -1,4 +1,5 @@
 # run: the server with demo data.  test: the suite on both databases.  test-browser: the console in Chromium.
+# CI=true make test: with as many examples of Hypothesis as .ci/run has.
 # lint: style, types, migrations.  bench: figures.  licenses: writes docs/licenses.md.  audit: known weaknesses.
 
 .DELETE_ON_ERROR:  # half an .env is worse than none
