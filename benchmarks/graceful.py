@@ -38,7 +38,7 @@ def main():
         from benchmarks.pools import DemoPool  # Django is set up now
 
         if options.reload:
-            row = reload_under_load(DemoPool(20_000), options)
+            row = reload_under_load(DemoPool(2_000 * options.rounds), options)
             print("  ".join(f"{name}: {value}" for name, value in row.items()))
             sys.exit(1 if row["failed"] or row["reloads"] < options.rounds else 0)
         rows = []
