@@ -1,4 +1,5 @@
 # run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
+# CI=true make test: with as many examples of Hypothesis as .ci/run has.
 # lint: style, types, migrations.  bench: benchmarks.  licenses: writes docs/licenses.md.  audit: known vulnerabilities.
 
 .DELETE_ON_ERROR:  # an incomplete .env must not stay

@@ -42,7 +42,7 @@ def main() -> None:
         from benchmarks.pools import DemoPool  # after django.setup()
 
         if options.reload:
-            row = reload_under_load(DemoPool(20_000), options)
+            row = reload_under_load(DemoPool(2_000 * options.rounds), options)
             print("  ".join(f"{name}: {value}" for name, value in row.items()))
             sys.exit(1 if row["failed"] or row["reloads"] < options.rounds else 0)
         rows = []

@@ -30,7 +30,8 @@ SPELLINGS = {
 HEADER = """# Licenses of dependencies
 
 Written by `make licenses` from what the packages say of themselves; a test keeps it so, and fails for a license that is
-not among those known in `tests/licenses.py`. psycopg (LGPL) and the packages under the MPL are used unchanged.
+not among those known in `tests/dependency_licenses.py`. psycopg (LGPL) and the packages under the MPL are used
+unchanged.
 """
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from pools.models import Key
 from tests.cast import make_policy
+from tests.tables import each_row
 
 OLD, MANY = 100, 3_000
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
 
 @pytest.fixture
 def pools(acme):
-    """A product whose keys are all old and most of another's first keys popped: `(old policy, policy with most)`."""
+    """A product whose keys are all old and most of another's first keys popped: their policies by name."""
     old, most = (make_policy(acme.another_product(name), use_pool=True) for name in ("Old", "Most"))
     now = timezone.now()
     for policy, count, popped in ((old, OLD, None), (acme.policy, MANY, None), (most, MANY, now), (most, MANY, None)):
@@ -25,7 +26,7 @@ def pools(acme):
     add(acme.policy, MANY)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE pools_key")
-    return old, most
+    return {"old": old, "most": most}
 
 
 def add(policy, count, popped=None):
@@ -62,23 +63,22 @@ def in_vain(step):
     return max(own * step["Actual Loops"], *map(in_vain, step.get("Plans", [])), 0)
 
 
-@pytest.mark.parametrize("of", ["old", "most"])
 class TestLooksAtNoMoreKeysThanItFinds:
-    @pytest.fixture
-    def policy(self, pools, of):
-        return pools[of == "most"]
+    @each_row("policy", ["old", "most"])
+    def test_plan_of_pop(self, pools, audit, policy):
+        assert looked_at(lambda: pools[policy].pool.pop(audit)) < 50
 
-    def test_plan_of_pop(self, policy, audit):
-        assert looked_at(lambda: policy.pool.pop(audit)) < 50
+    @each_row("policy", ["old", "most"])
+    def test_telling_that_a_pool_is_empty(self, pools, policy):
+        pools[policy].pool.update(popped=timezone.now())
 
-    def test_telling_that_a_pool_is_empty(self, policy, audit):
-        policy.pool.update(popped=timezone.now())
+        assert looked_at(lambda: pools[policy].pool.available_in_order().first()) < 50
 
-        assert looked_at(lambda: policy.pool.available_in_order().first()) < 50
+    @each_row("policy", ["old", "most"])
+    @each_row("query", ["keys?policy={0.pk}", "keys?product={0.product_id}", "policies/{0.pk}/pool"])
+    def test_plan_of_lists(self, acme, pools, api, policy, query):
+        assert looked_at(lambda: api(acme.admin).get(query.format(pools[policy]))) < 50
 
-    @pytest.mark.parametrize("query", ["keys?policy={0.pk}", "keys?product={0.product_id}", "policies/{0.pk}/pool"])
-    def test_plan_of_lists(self, acme, policy, api, query):
-        assert looked_at(lambda: api(acme.admin).get(query.format(policy))) < 50
-
-    def test_list_of_a_product(self, policy, api):
-        assert looked_at(lambda: api(policy.product).get("keys")) < 50
+    @each_row("policy", ["old", "most"])
+    def test_list_of_a_product(self, pools, api, policy):
+        assert looked_at(lambda: api(pools[policy].product).get("keys")) < 50
