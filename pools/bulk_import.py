@@ -35,6 +35,8 @@ DELETE_BATCH_SIZE = 20_000
 MAX_CLOCK_DIFFERENCE = timedelta(hours=1)
 
 USED_COLUMNS = "popped, disclosed, disclosure, disclosed_to"  # of a key that was used in another system
+# Set before a key is deleted that was never published: the triggers would block the text of a used key.
+UNUSED = "popped = NULL, disclosed = NULL, disclosure = NULL, disclosed_to = NULL"
 KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._meta.db_table
 
 
@@ -194,9 +196,10 @@ class PostgreSQLImporter(BulkImporter):
     def _delete(self, digests: Iterable[bytes]) -> None:
         """Delete keys of this import that are not to be published."""
         if digests := list(digests):
-            sql = f"DELETE FROM {KEYS} WHERE account_id = %s AND digest = ANY(%s) AND key_import_id = %s"
+            rows = "account_id = %s AND digest = ANY(%s) AND key_import_id = %s"
             with connection.cursor() as cursor:
-                cursor.execute(sql, [self.account.pk, digests, self.key_import.pk])
+                for sql in (f"UPDATE {KEYS} SET {UNUSED} WHERE {rows}", f"DELETE FROM {KEYS} WHERE {rows}"):
+                    cursor.execute(sql, [self.account.pk, digests, self.key_import.pk])
 
     def _find_keys(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Texts that a key has or, in a dry run, that an earlier chunk has."""
@@ -269,12 +272,17 @@ def _lock_database_imports() -> Iterator[None]:
 def _delete_unpublished() -> None:
     """Delete unpublished imports and their keys, in short transactions."""
     batch = f"SELECT rowid FROM {KEYS} WHERE key_import_id = %s LIMIT {DELETE_BATCH_SIZE}"
-    sql = f"DELETE FROM {KEYS} WHERE rowid IN ({batch})"
+    of_batch = f"WHERE rowid IN ({batch})"
+    statements = (f"UPDATE {KEYS} SET {UNUSED} {of_batch}", f"DELETE FROM {KEYS} {of_batch}")
+        f"UPDATE {KEYS} SET {UNUSED} WHERE rowid IN ({batch})",
+        f"DELETE FROM {KEYS} WHERE rowid IN ({batch})",
+    )
     for key_import in KeyImport.objects.exclude(loading=None):
         deleted = True
         while deleted:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(sql, [Key._meta.pk.get_db_prep_value(key_import.pk, connection)])
+                for sql in statements:
+                    cursor.execute(sql, [Key._meta.pk.get_db_prep_value(key_import.pk, connection)])
                 deleted = cursor.rowcount
         key_import.delete()
 

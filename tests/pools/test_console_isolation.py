@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.models import Token
+from accounts.models import Token, User
 from licensing.services import issue_license
 from pools.models import KeyEvent, KeyImport
 from pools.services.pending_imports import check_pending_import, create_pending_import
@@ -38,7 +38,9 @@ def theirs(rival, audit):
     event.reference = "Rival's secret order"
     event.save()
     token, _ = Token.generate(rival.product, name="Rival's secret token")
-    upload = create_pending_import(policy=rival.policy, operator="operator@acme.test", blocks=[b"RIVAL-SECRET-0003\n"])
+    upload = create_pending_import(
+        policy=rival.policy, operator=User(email="operator@acme.test"), blocks=[b"RIVAL-SECRET-0003\n"]
+    )
     check_pending_import(upload)
     return {
         "pools_key": waiting,

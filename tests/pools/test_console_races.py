@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from uuid_utils.compat import uuid7
 
+from accounts.models import User
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
 from pools.services.pending_imports import check_pending_import, create_pending_import, run_pending_import
 from tests.cast import add_keys, numbered
@@ -32,7 +33,7 @@ def test_a_form_pops_once(acme):
 
 def test_an_upload_is_imported_once(pooled_policy):
     upload = create_pending_import(
-        policy=pooled_policy, operator="ann@acme.test", blocks=["\n".join(numbered(100)).encode()]
+        policy=pooled_policy, operator=User(email="ann@acme.test"), blocks=["\n".join(numbered(100)).encode()]
     )
     check_pending_import(upload)
 

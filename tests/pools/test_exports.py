@@ -28,7 +28,7 @@ def elsewhere(work):
 
 
 def disclosed():
-    return list(Key.objects.exclude(disclosed=None).order_by("id").values_list("key", flat=True))
+    return list(Key.objects.filter(disclosure="exported").order_by("id").values_list("key", flat=True))
 
 
 def texts(keys):

@@ -92,9 +92,8 @@ def taken_texts(policy):
 
 
 def add_used_texts(policy, unpooled):
-    (key,) = add_keys(policy, "deleted-key")
-    Key.objects.filter(pk=key.pk).update(popped=timezone.now())
-    key.delete()
+    add_keys(policy, "deleted-key")
+    policy.pool.pop(ORIGIN).delete()
     make_license(unpooled, "deleted-licenses-key").delete()
 
 

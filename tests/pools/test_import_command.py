@@ -5,11 +5,12 @@ import gzip
 import io
 import json
 import os
+import stat
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from pools.models import KeyImport
+from pools.models import Key, KeyImport
 from tests.cast import make_policy, numbered
 from tests.processes import manage
 
@@ -155,12 +156,20 @@ class TestRejected:
 
         assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
 
-    def test_file_of_rejections_overwrites_another_file(self, pooled_policy, run, tmp_path):
-        (tmp_path / "rejected.csv").write_text("of yesterday")
+    def test_file_of_rejections_replaces_another_file_by_force_only(self, pooled_policy, run, tmp_path):
+        file = tmp_path / "rejected.csv"
+        file.write_text("of yesterday")
+        options = ("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
 
-        run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
+        with pytest.raises(CommandError, match="rejected.csv exists"):
+            run(*options)
+        assert file.read_text() == "of yesterday"
+        assert not Key.objects.exists()
 
-        assert "a.txt,2,too_short" in (tmp_path / "rejected.csv").read_text()
+        run(*options, "--force")
+
+        assert "a.txt,2,too_short" in file.read_text()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     def test_file_of_rejections_may_be_a_device(self, pooled_policy, run):
         said, code = run("/dev/null", "--policy", pooled_policy.pk, "--rejected", "/dev/null")

@@ -234,5 +234,5 @@ def test_nothing_is_left_of_an_import_that_was_killed(pooled_policy, audit, opti
     report = import_keys(policy=pooled_policy, files=[lines(texts[:10])], audit=audit)
 
     assert report.added == 10
-    assert (Key.objects.count(), KeyImport.objects.count(), KeyEvent.objects.count()) == (10, 1, 0)
+    assert (Key.objects.count(), KeyImport.objects.count(), KeyEvent.objects.count()) == (10, 1, 1)
     assert pooled_policy.pool.pop(audit).key == texts[0]

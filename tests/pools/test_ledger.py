@@ -49,10 +49,14 @@ def test_ledger_shows_a_line_whole(api, acme, history):
         "links": {"self": f"{account}/key-events/{event.pk}"},
         "attributes": {
             "event": "issued",
+            "details": None,
             "reference": None,
             "bearerType": None,
             "bearerId": None,
+            "tokenId": None,
+            "tokenName": None,
             "operator": "tests",
+            "operatorId": None,
             "requestId": None,
             "created": moment(event.created),
         },
@@ -127,7 +131,7 @@ class TestSearch:
 
         found = search(admin, "KEY-0001").json()["data"]
 
-        assert [event["attributes"]["event"] for event in found] == ["deleted"]
+        assert [event["attributes"]["event"] for event in found] == ["removed"]
 
     def test_ledger_search_has_pages(self, api, acme, history):
         assert search(api(acme.admin), "KEY-0001", "?page[size]=1").json()["links"]["next"] is None

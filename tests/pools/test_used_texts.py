@@ -105,7 +105,7 @@ def exported_in_console(scene):
 
 
 def exported_by_command(scene):
-    call_command("export_keys", "--policy", str(scene.policy.pk), "--output", str(scene.file))
+    call_command("export_keys", "--policy", str(scene.policy.pk), "--output", str(scene.file), "--force")
 
 
 def never_used(scene):
