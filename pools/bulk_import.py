@@ -274,9 +274,6 @@ def _delete_unpublished() -> None:
     batch = f"SELECT rowid FROM {KEYS} WHERE key_import_id = %s LIMIT {DELETE_BATCH_SIZE}"
     of_batch = f"WHERE rowid IN ({batch})"
     statements = (f"UPDATE {KEYS} SET {UNUSED} {of_batch}", f"DELETE FROM {KEYS} {of_batch}")
-        f"UPDATE {KEYS} SET {UNUSED} WHERE rowid IN ({batch})",
-        f"DELETE FROM {KEYS} WHERE rowid IN ({batch})",
-    )
     for key_import in KeyImport.objects.exclude(loading=None):
         deleted = True
         while deleted:

@@ -169,9 +169,9 @@ def _count(event: KeyEvent, number: int) -> None:
 
 def _finish(key_import: KeyImport, changed: int) -> ImportChange:
     alert_if_low(Policy.objects.get(pk=key_import.policy_id))
-    numbers = key_import.keys.aggregate(
-        popped=Count("pk", filter=Q(popped__isnull=False, withdrawn=None)),
-        withdrawn=Count("pk", filter=Q(withdrawn__isnull=False)),
-        disclosed=Count("pk", filter=Q(popped=None, withdrawn=None, disclosed__isnull=False)),
+    left = key_import.keys.aggregate(
+        keys_popped=Count("pk", filter=Q(popped__isnull=False, withdrawn=None)),
+        keys_withdrawn=Count("pk", filter=Q(withdrawn__isnull=False)),
+        keys_disclosed=Count("pk", filter=Q(popped=None, withdrawn=None, disclosed__isnull=False)),
     )
-    return ImportChange(changed, **numbers)
+    return ImportChange(changed, left["keys_popped"], left["keys_withdrawn"], left["keys_disclosed"])

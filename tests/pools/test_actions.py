@@ -7,9 +7,12 @@ from django.core.management import call_command
 from uuid_utils.compat import uuid7
 
 from accounts.audit import AuditContext
+from licensing.models import License
 from licensing.services import issue_license
+from pools.key_files import Line
 from pools.models import Key, KeyEvent, KeyImport
 from pools.services.exports import export_keys
+from pools.services.imports import import_keys
 from pools.services.keys import pop_keys_for_operator, reveal_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
@@ -39,9 +42,10 @@ UNDELIVERED = refused(
 def act(api, acme):
     """`act("pop", count=2)` does an action beside Acme's pool, as its admin or somebody else."""
 
-    def post(action, bearer=None, policy=None, **meta):
-        pool = f"policies/{(policy or acme.policy).pk}/pool"
-        return api(bearer or acme.admin).post(f"{pool}/actions/{action}", {"meta": meta})
+    def post(action, bearer=None, of=None, idempotency_key=None, **meta):
+        pool = f"policies/{(of or acme.policy).pk}/pool"
+        headers = {"Idempotency_Key": idempotency_key} if idempotency_key else {}
+        return api(bearer or acme.admin).post(f"{pool}/actions/{action}", {"meta": meta}, **headers)
 
     return post
 
@@ -71,7 +75,7 @@ class TestPopMany:
 
     def test_pop_many_of_nothing_is_refused_like_a_pop(self, act, acme):
         assert_refused(act("pop", count=1), 422, EMPTY)
-        assert_refused(act("pop", count=1, policy=acme.unpooled), 422, NOT_SUPPORTED)
+        assert_refused(act("pop", count=1, of=acme.unpooled), 422, NOT_SUPPORTED)
 
     def test_pop_many_takes_a_hundred_at_most(self, act, acme):
         add_keys(acme.policy, *numbered(100))
@@ -195,13 +199,6 @@ class TestReturn:
 
             self.refused(act, undelivered, DISCLOSED)
 
-        def test_return_of_a_key_that_an_earlier_version_revealed(self, act, acme, audit, undelivered):
-            add_keys(acme.policy, "KEY-0001")
-            key = acme.policy.pool.pop(audit)
-            KeyEvent.about(KeyEvent.Event.REVEALED, key, audit).save()
-
-            self.refused(act, undelivered, DISCLOSED)
-
         def test_return_of_a_key_that_was_popped_in_the_console(self, act, acme, undelivered):
             add_keys(acme.policy, "KEY-0001")
             pop_keys_for_operator(
@@ -255,65 +252,246 @@ class TestWithdraw:
         with pytest.raises(Exception, match="has already been taken"):
             add_keys(acme.policy, "KEY-0001")
 
-    def test_withdraw_takes_what_is_left_of_an_import(self, act, acme, audit):
-        key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy, name="ACME PO 4711")
-        add_keys(acme.policy, *numbered(4))
-        Key.objects.filter(key__in=numbered(3)).update(key_import=key_import)
+    @pytest.mark.parametrize("issued", [True, False])
+    def test_withdraw_retires_a_key_that_was_handed_out(self, act, acme, audit, issued):
+        add_keys(acme.policy, "KEY-0001")
+        license = issue_license(policy=acme.policy, audit=audit) if issued else acme.policy.pool.pop(audit) and None
+
+        response = act("withdraw", key="KEY-0001", reason="refunded")
+
+        assert response.status_code == 200
+        key = Key.objects.get()
+        assert (key.state, key.popped is not None) == ("withdrawn", True)
+        event = KeyEvent.objects.get(event="withdrawn")
+        assert (event.details, event.license_id) == ({"reason": "refunded"}, license and license.pk)
+        assert not License.objects.filter(suspended=True).exists()
+
+    def test_withdraw_suspends_the_license_if_asked_to(self, act, acme, audit):
+        add_keys(acme.policy, "KEY-0001")
+        license = issue_license(policy=acme.policy, audit=audit)
+
+        assert act("withdraw", key="KEY-0001", suspendLicense=True).status_code == 200
+
+        license.refresh_from_db()
+        assert license.suspended
+
+    def test_withdraw_of_a_suspended_license_is_no_error(self, act, acme, audit):
+        add_keys(acme.policy, "KEY-0001")
+        issue_license(policy=acme.policy, audit=audit).suspend()
+
+        assert act("withdraw", key="KEY-0001", suspendLicense=True).status_code == 200
+
+    def test_withdraw_that_should_suspend_a_license_needs_one(self, act, acme, audit):
+        add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
-        response = act("withdraw", **{"import": str(key_import.pk)})
+        response = act("withdraw", key="KEY-0001", suspendLicense=True)
 
-        assert (response.status_code, response.json()) == (200, {"meta": {"withdrawn": 2}})
-        assert [key.key for key in acme.policy.pool.available()] == ["KEY-0004"]
-        assert events() == ["popped", "withdrawn", "withdrawn"]
-        assert act("withdraw", **{"import": str(key_import.pk)}).json() == {"meta": {"withdrawn": 0}}
+        assert_refused(response, 422, refused("is not held by a license, so no license can be suspended"))
+        assert Key.objects.get().withdrawn is None
 
-    @pytest.mark.parametrize(("popped", "detail"), [(True, "has already been popped"), (False, "has been withdrawn")])
-    def test_withdraw_of_a_key_that_is_gone_is_refused(self, act, acme, audit, popped, detail):
+    def test_withdraw_of_a_withdrawn_key_is_refused(self, act, acme):
         add_keys(acme.policy, "KEY-0001")
-        if popped:
-            acme.policy.pool.pop(audit)
-        else:
-            act("withdraw", key="KEY-0001")
+        act("withdraw", key="KEY-0001")
 
-        assert_refused(act("withdraw", key="KEY-0001"), 422, refused(detail))
+        assert_refused(act("withdraw", key="KEY-0001"), 422, refused("has been withdrawn"))
 
     def test_withdraw_of_something_unknown_is_not_found(self, act, acme, rival):
-        theirs = KeyImport.objects.create(account=rival.account, policy=rival.policy)
         add_keys(rival.policy, "KEY-0001")
 
         assert_refused(act("withdraw", key="KEY-0001"), 404, KEY_NOT_FOUND)
-        for identifier in (theirs.pk, uuid4()):
-            assert_refused(act("withdraw", **{"import": str(identifier)}), 404, not_found("import", identifier))
 
-    @pytest.mark.parametrize(
-        ("meta", "detail", "pointer"),
+    @each_row(
+        ("action", "meta", "pointer"),
         [
-            ({}, "must have a key or an import", "/meta"),
-            ({"key": "KEY-0001", "import": str(uuid4)}, None, "/meta/import"),
-            ({"key": ""}, "cannot be blank", "/meta/key"),
-            ({"import": "x"}, "type mismatch (received string expected UUID string)", "/meta/import"),
+            ("withdraw", {}, "/meta/key"),
+            ("withdraw", {"key": ""}, "/meta/key"),
+            ("withdraw", {"key": "KEY-0001", "reason": "x" * 256}, "/meta/reason"),
+            ("withdraw", {"key": "KEY-0001", "reason": "two\nlines"}, "/meta/reason"),
+            ("withdraw", {"key": "KEY-0001", "suspendLicense": "x"}, "/meta/suspendLicense"),
+            ("replace", {}, "/meta/key"),
+            ("replace", {"key": "KEY-0001", "reason": "x" * 256}, "/meta/reason"),
+            ("undo-import", {}, "/meta/import"),
+            ("undo-import", {"import": "x"}, "/meta/import"),
+            ("withdraw-import", {"import": "x"}, "/meta/import"),
+            ("move-import", {"import": str(uuid4())}, "/meta/policy"),
+            ("move-import", {"import": str(uuid4()), "policy": 1}, "/meta/policy"),
         ],
     )
-    def test_withdraw_refuses_a_malformed_document(self, act, meta, detail, pointer):
-        response = act("withdraw", **meta)
+    def test_pool_action_refuses_a_malformed_document(self, act, action, meta, pointer):
+        response = act(action, **meta)
 
-        error = response.json()["errors"][0]
-        assert (response.status_code, error["source"]) == (400, {"pointer": pointer})
-        assert detail in (None, error["detail"])
+        assert (response.status_code, response.json()["errors"][0]["source"]) == (400, {"pointer": pointer})
 
 
-@pytest.mark.parametrize("action", ["return", "withdraw"])
-class TestWho:
-    @pytest.mark.parametrize("role", ["admin", "developer"])
-    def test_administrators_may(self, act, acme, audit, action, role):
+class TestReplace:
+    def test_replace_hands_out_the_next_key_for_the_same_reference(self, api, act, acme):
+        add_keys(acme.policy, *numbered(2))
+        admin = api(acme.admin)
+        admin.delete(f"policies/{acme.policy.pk}/pool", Keygen_Reference="Order 4711")
+
+        response = act("replace", key="KEY-0001", reason="defective")
+
+        old, new = Key.objects.order_by("id")
+        assert (response.status_code, response.json()) == (200, {"data": key_object(new)})
+        assert (old.state, new.state) == ("withdrawn", "popped")
+        events = list(KeyEvent.objects.order_by("id").values_list("event", "key__key", "reference", "details"))
+        assert events == [
+            ("popped", "KEY-0001", "Order 4711", None),
+            ("popped", "KEY-0002", "Order 4711", None),
+            ("replaced", "KEY-0001", "Order 4711", {"reason": "defective", "replacement": str(new.pk)}),
+        ]
+
+    def test_replace_exchanges_the_key_of_the_license(self, api, act, acme, audit):
+        add_keys(acme.policy, *numbered(2))
+        license = issue_license(policy=acme.policy, audit=audit)
+
+        act("replace", key="KEY-0001")
+
+        license.refresh_from_db()
+        assert license.key == "KEY-0002"
+        admin = api(acme.admin)
+        assert admin.get("licenses/KEY-0002").json()["data"]["id"] == str(license.pk)
+        assert admin.get("licenses/KEY-0001").status_code == 404
+        assert Key.objects.get(key="KEY-0002").disclosure == "issued"
+        events = list(KeyEvent.objects.order_by("id").values_list("event", "license"))
+        assert events == [("issued", license.pk), ("issued", license.pk), ("replaced", license.pk)]
+
+    def test_replace_with_an_idempotency_key_runs_once(self, act, acme, audit):
+        add_keys(acme.policy, *numbered(3))
+        acme.policy.pool.pop(audit)
+
+        first, second = (act("replace", key="KEY-0001", idempotency_key="one") for _ in range(2))
+
+        assert first.json()["data"] == second.json()["data"]
+        assert Key.objects.available().count() == 1
+
+    def test_replace_from_an_empty_pool_changes_nothing(self, act, acme, audit):
         add_keys(acme.policy, "KEY-0001")
-        meta = {}
-        if action == "return":
-            acme.policy.pool.pop(audit)
-            meta["undelivered"] = True
+        issue_license(policy=acme.policy, audit=audit)
 
-        assert act(action, acme.bearer(role), key="KEY-0001", **meta).status_code == 200
+        response = act("replace", key="KEY-0001")
+
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["detail"] == "pool is empty"
+        assert Key.objects.get().withdrawn is None
+        assert events() == ["issued"]
+
+    def test_replace_needs_a_key_that_was_handed_out(self, act, acme, rival):
+        add_keys(acme.policy, "KEY-0001")
+        add_keys(rival.policy, "KEY-0002")
+
+        assert_refused(act("replace", key="KEY-0001"), 422, refused("is still waiting in the pool"))
+        act("withdraw", key="KEY-0001")
+        assert_refused(act("replace", key="KEY-0001"), 422, refused("has been withdrawn"))
+        assert_refused(act("replace", key="KEY-0002"), 404, KEY_NOT_FOUND)
+
+
+def import_of(policy, audit, *texts):
+    lines = [Line(number, text) for number, text in enumerate(texts, 1)]
+    return import_keys(policy=policy, files=[lines], audit=audit, name="ACME PO 4711").key_import
+
+
+class TestImports:
+    def test_undo_import_removes_the_keys_that_no_one_has_seen(self, act, acme, audit):
+        key_import = import_of(acme.policy, audit, *numbered(5))
+        acme.policy.pool.pop(audit)
+        act("withdraw", key="KEY-0002")
+        reveal_key(Key.objects.get(key="KEY-0003"), audit)
+        add_keys(acme.policy, "KEY-0009")
+
+        response = act("undo-import", **{"import": str(key_import.pk)})
+
+        numbers = {"changed": 2, "popped": 1, "withdrawn": 1, "disclosed": 1}
+        assert (response.status_code, response.json()) == (200, {"meta": numbers})
+        left = ["KEY-0001", "KEY-0002", "KEY-0003", "KEY-0009"]
+        assert list(Key.objects.order_by("id").values_list("key", flat=True)) == left
+        assert import_of(acme.policy, audit, "KEY-0004", "KEY-0005").added == 2
+        event = KeyEvent.objects.get(event="removed")
+        assert (event.details, event.key_import_id) == ({"count": 2}, key_import.pk)
+        assert act("undo-import", **{"import": str(key_import.pk)}).json()["meta"] == numbers | {"changed": 0}
+
+    def test_move_import_hands_them_out_from_the_other_pool(self, act, acme, audit):
+        other = make_policy(acme.product, "Other", use_pool=True)
+        key_import = import_of(acme.policy, audit, *numbered(3))
+        add_keys(other, "KEY-0009")
+        acme.policy.pool.pop(audit)
+
+        response = act("move-import", policy=str(other.pk), **{"import": str(key_import.pk)})
+
+        assert response.json() == {"meta": {"changed": 2, "popped": 1, "withdrawn": 0, "disclosed": 0}}
+        moved = other.key_imports.get()
+        assert (moved.moved_from, moved.added, moved.name) == (key_import, 2, "ACME PO 4711")
+        assert [other.pool.pop(audit).key for _ in range(3)] == ["KEY-0002", "KEY-0003", "KEY-0009"]
+        assert not acme.policy.pool.available().exists()
+        found = KeyEvent.objects.filter(event__in=["moved", "added"]).order_by("id").values_list("event", "details")
+        assert list(found) == [
+            ("added", {"count": 3}),
+            ("moved", {"count": 2, "destination": str(other.pk)}),
+            ("added", {"count": 2, "source": str(key_import.pk)}),
+        ]
+
+    def test_move_import_again_goes_on_with_the_same_import(self, act, acme, audit, monkeypatch):
+        other = make_policy(acme.product, "Other", use_pool=True)
+        key_import = import_of(acme.policy, audit, *numbered(3))
+        popped = acme.policy.pool.pop(audit)
+        meta = {"policy": str(other.pk), "import": str(key_import.pk)}
+        act("move-import", **meta)
+        act("return", key=popped.key, undelivered=True)
+
+        act("move-import", **meta)
+
+        assert (other.key_imports.get().added, other.pool.available().count()) == (3, 3)
+
+    def test_move_import_needs_another_pool_of_the_account(self, act, acme, rival, audit):
+        key_import = import_of(acme.policy, audit, *numbered(3))
+
+        for policy, status in ((acme.policy, 422), (acme.unpooled, 422), (rival.policy, 404)):
+            response = act("move-import", policy=str(policy.pk), **{"import": str(key_import.pk)})
+
+            assert (response.status_code, policy.pk) == (status, policy.pk)
+        assert acme.policy.pool.available().count() == 3
+        assert KeyImport.objects.count() == 1
+
+    def test_withdraw_import_takes_what_is_left(self, act, acme, audit):
+        key_import = import_of(acme.policy, audit, *numbered(3))
+        add_keys(acme.policy, "KEY-0004")
+        acme.policy.pool.pop(audit)
+
+        response = act("withdraw-import", reason="recalled", **{"import": str(key_import.pk)})
+
+        numbers = {"changed": 2, "popped": 1, "withdrawn": 2, "disclosed": 0}
+        assert (response.status_code, response.json()) == (200, {"meta": numbers})
+        assert [key.key for key in acme.policy.pool.available()] == ["KEY-0004"]
+        assert events() == ["added", "popped", "withdrawn", "withdrawn"]
+
+    @each_row("action", ["undo-import", "withdraw-import", "move-import"])
+    def test_import_of_another_pool_is_not_found(self, act, acme, rival, audit, action):
+        other = make_policy(acme.product, "Other", use_pool=True)
+        extra = {"policy": str(other.pk)} if action == "move-import" else {}
+        for key_import in (import_of(rival.policy, audit, "KEY-0001"), import_of(other, audit, "KEY-0002")):
+            response = act(action, **{"import": str(key_import.pk)}, **extra)
+
+            assert_refused(response, 404, not_found("import", key_import.pk))
+
+
+@pytest.mark.parametrize("action", ["return", "withdraw", "replace", "undo-import", "move-import", "withdraw-import"])
+class TestWho:
+    @pytest.fixture
+    def meta(self, acme, audit, action):
+        """What the action needs to succeed."""
+        key_import = import_of(acme.policy, audit, *numbered(2))
+        if action in ("return", "replace"):
+            acme.policy.pool.pop(audit)
+        if action.endswith("-import"):
+            other = make_policy(acme.product, "Other", use_pool=True)
+            extra = {"policy": str(other.pk)} if action == "move-import" else {}
+            return {"import": str(key_import.pk)} | extra
+        return {"key": "KEY-0001"} | ({"undelivered": True} if action == "return" else {})
+
+    @pytest.mark.parametrize("role", ["admin", "developer"])
+    def test_administrators_may(self, act, acme, action, meta, role):
+        assert act(action, acme.bearer(role), **meta).status_code == 200
 
     @each_row(
         ("role", "error"),
@@ -325,8 +503,8 @@ class TestWho:
             ("license", lacks_permission("license")),
         ],
     )
-    def test_pool_actions_others_may_not(self, act, acme, action, role, error):
-        add_keys(acme.policy, "KEY-0001")
+    def test_pool_actions_others_may_not(self, act, acme, action, meta, role, error):
+        before = list(Key.objects.order_by("id").values())
 
-        assert_refused(act(action, acme.bearer(role), key="KEY-0001"), 403, error)
-        assert acme.policy.pool.available().exists()
+        assert_refused(act(action, acme.bearer(role), **meta), 403, error)
+        assert list(Key.objects.order_by("id").values()) == before

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -37,7 +37,6 @@ from pools.services.keys import (
     withdraw_key,
 )
 from tests.cast import add_keys, make_company, make_policy
-from tests.fuzzing import examples
 
 ORIGIN = AuditContext(operator="model")
 POOLS = st.sampled_from([0, 1])
@@ -148,7 +147,7 @@ class Pools(RuleBasedStateMachine):
         """The ids of the imports whose keys are in a pool."""
         return sorted({self.batch[text] for text in self.batch if self.place[text][0] == pool})
 
-    @rule(pool=POOLS, index=st.integers(0, 3))
+    @rule(pool=POOLS, index=st.integers(0, 1))
     def undo(self, pool, index):
         for pk in self.imports(pool)[index : index + 1]:
             gone = [text for text in self.waiting(pool) if self.batch.get(text) == pk and text not in self.disclosed]
@@ -159,7 +158,7 @@ class Pools(RuleBasedStateMachine):
             assert sum(result.as_dict().values()) - len(gone) == list(self.batch.values()).count(pk)
             self.events += ["removed"] * bool(gone)
 
-    @rule(pool=POOLS, index=st.integers(0, 3))
+    @rule(pool=POOLS, index=st.integers(0, 1))
     def move(self, pool, index):
         for pk in self.imports(pool)[index : index + 1]:
             moved = [text for text in self.waiting(pool) if self.batch.get(text) == pk]
@@ -172,7 +171,7 @@ class Pools(RuleBasedStateMachine):
             assert result.changed == len(moved)
             self.events += ["moved", "added"] * bool(moved)
 
-    @rule(pool=POOLS, index=st.integers(0, 3))
+    @rule(pool=POOLS, index=st.integers(0, 1))
     def withdraw_the_rest(self, pool, index):
         for pk in self.imports(pool)[index : index + 1]:
             rest = [text for text in self.waiting(pool) if self.batch.get(text) == pk]
@@ -377,5 +376,6 @@ def explained_state(key):
 def test_pools_are_as_simple_as_they_seem():
     checks = [HealthCheck.too_slow]
     run_state_machine_as_test(
-        Pools, settings=settings(max_examples=60, phases=[Phase.generate], stateful_step_count=25, suppress_health_check=checks)
+        Pools,
+        settings=settings(max_examples=examples(300), stateful_step_count=25, suppress_health_check=checks),
     )
