@@ -134,7 +134,7 @@ class TestDelete:
         api(acme.admin).delete(f"keys/{key.pk}")
 
         event = KeyEvent.objects.get()
-        assert (event.event, event.policy_id, bytes(event.key_digest)) == ("deleted", acme.policy.pk, key.digest)
+        assert (event.event, event.policy_id, bytes(event.key_digest)) == ("removed", acme.policy.pk, key.digest)
         assert (event.bearer_type, event.bearer_id) == ("users", acme.admin.pk)
 
     @pytest.mark.parametrize(

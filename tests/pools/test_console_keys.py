@@ -6,6 +6,7 @@ from uuid_utils.compat import uuid7
 from accounts.audit import AuditContext
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport
+from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.console import act, page, shown, signed_in, staff
 
@@ -227,15 +228,17 @@ class TestActs:
         assert acme.policy.pool.available().get() == key
         assert last_event() == ("returned", "ann@acme.test", "Mistake")
 
-    def test_console_act_withdraws_those_that_wait_and_says_what_became_of_others(self, acme, client, audit):
+    def test_console_act_withdraws_keys_and_says_what_became_of_others(self, acme, client, audit):
         keys = add_keys(acme.policy, *numbered(3))
         acme.policy.pool.pop(audit)
+        withdraw_key(policy=acme.policy, text="KEY-0002", audit=audit)
 
-        response = act(client, "pools_key_withdraw", *keys)
+        response = act(client, "pools_key_withdraw", *keys, reason="leaked")
 
         messages = [str(message) for message in client.get(response["Location"]).context["messages"]]
-        assert messages == ["Withdrawn: 2.", "Left as they are: 1, which has already been popped."]
-        assert Key.objects.filter(withdrawn__isnull=False).count() == 2
+        assert messages == ["Withdrawn: 2.", "Left as they are: 1, which has been withdrawn."]
+        assert Key.objects.filter(withdrawn__isnull=False).count() == 3
+        assert KeyEvent.objects.filter(event="withdrawn", details={"reason": "leaked"}).count() == 2
 
     def test_the_list_leads_to_the_page_of_an_act(self, acme, client):
         keys = add_keys(acme.policy, *numbered(2))

@@ -12,7 +12,7 @@ from licensing.services import issue_license
 from pools.key_files import Line, Reason
 from pools.models import Key, KeyImport
 from pools.services.imports import import_keys
-from pools.services.keys import withdraw_key
+from pools.services.keys import reveal_key, withdraw_key
 from tests.cast import add_keys, make_license, make_policy, numbered
 
 ORIGIN = AuditContext(operator="tests", bearer_type="users")
@@ -92,8 +92,9 @@ def taken_texts(policy):
 
 
 def add_used_texts(policy, unpooled):
-    add_keys(policy, "deleted-key")
-    policy.pool.pop(ORIGIN).delete()
+    (key,) = add_keys(policy, "deleted-key")
+    reveal_key(key, ORIGIN)
+    key.delete()
     make_license(unpooled, "deleted-licenses-key").delete()
 
 

@@ -69,6 +69,7 @@ def test_ledger_shows_a_line_whole(api, acme, history):
             "policy": related("policies", acme.policy.pk),
             "key": related("keys", event.key_id),
             "license": related("licenses", event.license_id),
+            "import": {"data": None, "links": {"related": None}},
         },
     }
 

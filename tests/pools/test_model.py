@@ -37,6 +37,7 @@ from pools.services.keys import (
     withdraw_key,
 )
 from tests.cast import add_keys, make_company, make_policy
+from tests.fuzzing import examples
 
 ORIGIN = AuditContext(operator="model")
 POOLS = st.sampled_from([0, 1])
