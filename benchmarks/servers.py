@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -73,7 +73,14 @@ class Server:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         null = subprocess.DEVNULL
-        return subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=null, stderr=null)
+        return subprocess.Popen(
+            self.command,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=null,
+            stderr=null,
+            start_new_session=True,  # so that the whole group can be killed
+        )
 
     def _restart(self) -> None:
         while not self.is_stopped.is_set():
@@ -101,6 +108,8 @@ class Server:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.process.kill()
+        with suppress(ProcessLookupError):  # workers that outlived the main process
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @contextmanager

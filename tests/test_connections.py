@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -55,10 +56,13 @@ def pop(server, policy):
 
 
 def open_files(server):
-    """How often each file is open in the server's worker."""
+    """Return how often each file is open in the server's worker."""
     threads = Path(f"/proc/{server.process.pid}/task").iterdir()
     (worker,) = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    links = [os.readlink(link) for link in Path(f"/proc/{worker}/fd").iterdir()]
+    links = []
+    for link in Path(f"/proc/{worker}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile, as the connection of the last request is
+            links.append(os.readlink(link))
     return {name: links.count(name) for name in links}
 
 
