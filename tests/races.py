@@ -90,6 +90,14 @@ def run_while_held(act, work):
     return waited, results[0]
 
 
+def wait_for_lock():
+    """Wait until a session waits for a lock. PostgreSQL only."""
+    until = time.monotonic() + 30
+    while not _is_any_session_waiting():
+        assert time.monotonic() < until, "no session waits"
+        time.sleep(0.01)
+
+
 def _is_any_session_waiting():
     with connection.cursor() as cursor:
         cursor.execute(WAITING)
