@@ -287,7 +287,19 @@ class Life:
     def __init__(self, key: Key) -> None:
         self.key = key
 
+    @property
+    def _events(self) -> KeyEventQuerySet:
+        return KeyEvent.objects.filter(account=self.key.account_id, key_digest=self.key.digest)
+
+    @cached_property
+    def added_by(self) -> str:
+        if self.key.key_import:
+            return self.key.key_import.operator
+        added = self._events.filter(event=KeyEvent.Event.ADDED, key=self.key).first()
+        return added.actor if added else ""
+
     @cached_property
     def events(self) -> KeyEventQuerySet:
-        events = KeyEvent.objects.filter(account=self.key.account_id, key_digest=self.key.digest)
-        return events.newest_first().select_related("license")[: self.MAX_EVENTS]
+        return (
+            self._events.exclude(event=KeyEvent.Event.ADDED).newest_first().select_related("license")[: self.MAX_EVENTS]
+        )
