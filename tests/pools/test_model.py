@@ -36,7 +36,7 @@ from pools.services.keys import (
     reveal_key,
     withdraw_key,
 )
-from tests.cast import add_keys, make_company, make_policy
+from tests.cast import add_keys, make_company, make_policy, make_product
 from tests.fuzzing import examples
 
 ORIGIN = AuditContext(operator="model")
@@ -273,10 +273,25 @@ class Pools(RuleBasedStateMachine):
     def delete_the_policy(self, pool):
         self.policies[pool].delete()
         self.policies[pool] = make_policy(self.product, use_pool=True)
+        self.lose_pool(pool)
+
+    def lose_pool(self, pool):
+        """The rows of a pool's keys, and of the licenses that have them, are deleted."""
         for text in [text for text, (its_pool, _) in self.place.items() if its_pool == pool]:
             self.goes(text)
         for text in [text for text, its_pool in self.licensed.items() if its_pool == pool]:
             del self.licensed[text]
+
+    @rule()
+    def delete_the_product(self):
+        self.product.delete()
+        self.product = make_product(self.account)
+        self.unpooled = make_policy(self.product)
+        for pool in (0, 1):
+            self.policies[pool] = make_policy(self.product, use_pool=True)
+            self.lose_pool(pool)
+        self.once_licensed.update(self.licensed)  # those with keys of their own
+        self.licensed.clear()
 
     @rule(pool=POOLS, text=TEXTS, suspend=st.booleans())
     def withdraw(self, pool, text, suspend):
