@@ -16,7 +16,8 @@ from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import File, Gives, Parameter, choice, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
-from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, UUID
+from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, TIME, UUID
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
@@ -42,6 +43,17 @@ from pools.services.ledger import LEDGER_FORMATS, read_events, serialize_events
 
 _NUMBER = Schema(INTEGER, required=True)
 _CHANGE = {"changed": _NUMBER, "popped": _NUMBER, "withdrawn": _NUMBER, "disclosed": _NUMBER}
+_TIME = Schema(TIME, required=True, nullable=True)
+_KEY_STATE = Schema(
+    required=True,
+    nullable=True,
+    members={
+        "id": Schema(UUID, required=True),
+        "state": Schema(STRING, required=True),
+        **dict.fromkeys(["popped", "withdrawn", "disclosed"], _TIME),
+        **dict.fromkeys(["disclosure", "disclosed_to"], Schema(STRING, required=True, nullable=True)),
+    },
+)
 KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
 
 
@@ -256,6 +268,19 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         return key_import
 
 
+def describe_key(key: Key) -> dict[str, str | None]:
+    """The state of a key, and its disclosure."""
+    return {
+        "id": str(key.pk),
+        "state": key.state,
+        "popped": timestamp(key.popped),
+        "withdrawn": timestamp(key.withdrawn),
+        "disclosed": timestamp(key.disclosed),
+        "disclosure": key.disclosure,
+        "disclosedTo": key.disclosed_to,
+    }
+
+
 def reason_of(named: Mapping[str, Any]) -> str:
     """The reason in the `meta` of a document.
 
@@ -299,12 +324,16 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
         "List the events of a key",
         permission="key-event.read",
         takes=KEY_DOCUMENT,
-        gives=Gives(KeyEventSerializer, paged=True),
+        gives=Gives(KeyEventSerializer, paged=True, meta={"key": _KEY_STATE}),
         locks=False,
     )
     def search(self, request: APIRequest, document: dict[str, Any]) -> HttpResponseBase:
         """By the whole text of the key, in the body, so that keys stay out of URLs and logs. The events of the imports
-        that the key came with are among them."""
+        that the key came with are among them. `meta` has the state of the key, and when, how and to whom it was
+        disclosed; null if the account has no such key."""
         events = self.get_queryset().explaining(self.request.account, document["meta"]["key"])
         page = self.paginate_queryset(events)
-        return self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page or ()])
+        response = self.get_paginated_response([KeyEventSerializer.resource_object(event) for event in page or ()])
+        key = Key.objects.visible_to(self.actor).published().with_key(document["meta"]["key"]).first()
+        response.data["meta"] = {"key": key and describe_key(key)}
+        return response
