@@ -19,6 +19,7 @@ from keygen_site.db.fields import digest
 from keygen_site.db.uuids import uuid7_floor
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
+from pools.services import exports
 from tests.cast import add_keys, make_policy, numbered
 from tests.console import act, page, signed_in, staff
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, not_found
@@ -499,6 +500,17 @@ class TestEvents:
         given = [next(lines), next(lines)]
 
         assert given == [b"KEY-0002\n", b"KEY-0003\n"]
+        assert KeyEvent.objects.get(event="exported").details["count"] == 2
+
+    def test_export_does_not_count_a_key_that_was_deleted_meanwhile(self, world, monkeypatch):
+        def delete_and_disclose(keys, *arguments):
+            Key.objects.filter(key="KEY-0004").delete()
+            return disclose(keys, *arguments)
+
+        disclose = exports._disclose
+        monkeypatch.setattr(exports, "_disclose", delete_and_disclose)
+
+        assert world.export("") == b"KEY-0002\nKEY-0003\n"
         assert KeyEvent.objects.get(event="exported").details["count"] == 2
 
 
