@@ -36,4 +36,4 @@ class AuditContext:
 
 def describe_actor(operator: str, bearer_type: str, bearer_id: UUID | None) -> str:
     """The operator or the bearer, in words that last: `ann@acme.test`, `manage.py pop_key`, `products <id>`."""
-    return operator or f"{bearer_type} {bearer_id}".strip()
+    return operator or f"{bearer_type} {bearer_id or ''}".strip()

@@ -8,7 +8,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from io import StringIO
 from itertools import islice
@@ -258,24 +258,24 @@ def _read_ndjson(lines: Iterator[str], column: str | None) -> Iterator[Line]:
         if not line:
             yield Line(number, "")
             continue
-        text = _find_member(line, names)
+        members = _load_members(line)
+        text = next((members[name] for name in names if isinstance(members.get(name), str)), None)
         if text:
-            yield _check_line(number, text, _find_member(line, (POPPED_COLUMN_NAME,)) or "")
+            popped = members.get(POPPED_COLUMN_NAME)
+            yield _check_line(number, text, "" if popped is None else str(popped))
         elif _SURROGATE.search(line):
             yield _check_line(number, line)
         else:
             yield Line(number, escape_text(line[:_SHOWN_LINE_CHARACTERS]), Reason.MALFORMED)
 
 
-def _find_member(line: str, names: Sequence[str]) -> str | None:
-    """The first member of these names that is a text, in a line of NDJSON; None if there is none."""
+def _load_members(line: str) -> dict[str, Any]:
+    """The members of the object in a line of NDJSON; none if it is not an object."""
     try:
         value = orjson.loads(line)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    return next((value[name] for name in names if isinstance(value.get(name), str)), None)
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 # Writing -------------------------------------------------------------------------------------------------------------

@@ -16,4 +16,4 @@ def parse_uuid(text: Any) -> UUID | None:
 
 def uuid7_floor(timestamp: datetime) -> UUID:
     """The smallest UUIDv7 of a row created at a timestamp or later: a bound for queries ordered by id."""
-    return UUID(int=int(timestamp.timestamp() * 1000) << 80)
+    return UUID(int=max(int(timestamp.timestamp() * 1000), 0) << 80)

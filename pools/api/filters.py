@@ -44,7 +44,11 @@ class TimeFilter(QueryFilter):
             raise BadRequest(error.detail, parameter=self.name) from None
         lookup = self.lookup_expr
         margin = CLOCK_MARGIN if lookup == "lt" else -CLOCK_MARGIN
-        return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": uuid7_floor(time + margin)})
+        try:
+            bound = uuid7_floor(time + margin)
+        except OverflowError:  # the first or last minute of the calendar
+            bound = uuid7_floor(time)
+        return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": bound})
 
 
 class KeyEventFilterSet(FilterSet):

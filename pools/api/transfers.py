@@ -77,6 +77,7 @@ class TransferMixin(APIViewSet):
         format = format_of(request)
         query = request.query_params
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
+        used = used_time_of(query)
         name, key = query.get("name", ""), idempotency.key_of(request)
         if len(name) > 255 or not name.isprintable():
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
@@ -92,7 +93,7 @@ class TransferMixin(APIViewSet):
                 name=name,
                 skip_invalid=skip_invalid,
                 dry_run=dry_run,
-                used=used_time_of(query),
+                used=used,
             )
             with staged_import as staged:
 
@@ -191,14 +192,18 @@ def used_time_of(query: Any) -> datetime | None:
     Raises:
         BadRequest: the parameter is neither a boolean nor a time in the past.
     """
+    now = timezone.now()
     try:
-        used = boolean_of(query, "used")
+        return now if boolean_of(query, "used") else None
     except BadRequest:
-        used_time = time_of(query, "used")
-        if used_time is None or used_time > timezone.now():
-            raise BadRequest("must be true, false or a time in the past", parameter="used") from None
-        return used_time
-    return timezone.now() if used else None
+        pass
+    try:
+        time = parse_time(query["used"])
+    except BadRequest:
+        time = None
+    if time is None or time > now:
+        raise BadRequest("must be true, false or a time in the past", parameter="used")
+    return time
 
 
 def one_of(query: Any, name: str, choices: tuple[str, ...]) -> str:

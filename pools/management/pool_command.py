@@ -9,7 +9,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -273,8 +273,8 @@ def parse_day_or_time(text: str) -> datetime:
     try:
         day = parse_date(text)
         found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
-    except ValueError:
+        if found is None:
+            raise error
+        return (timezone.make_aware(found) if timezone.is_naive(found) else found).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise error from None
-    if found is None:
-        raise error
-    return timezone.make_aware(found) if timezone.is_naive(found) else found

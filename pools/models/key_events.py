@@ -7,6 +7,7 @@ from accounts.audit import AuditContext, describe_actor
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.fields import digest
+from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
 from pools.models.key_imports import KeyImport
@@ -38,14 +39,22 @@ class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
         return self.filter(key_digest=digest(text))
 
     def explaining(self, account: Account, text: str) -> Self:
-        """The events of the key with exactly this text, and of the imports that it came with or was moved in."""
+        """The events of the key with exactly this text, and of the imports that it came with or was moved in.
+
+        They are in the order of `newest_first()`.
+        """
         imports: list[UUID] = []
-        found = account.keys.with_key(text).values_list("key_import", "key_import__moved_from").first()
-        while found and found[0]:
-            imports.append(found[0])
-            moved_from = KeyImport.objects.filter(pk=found[1]).values_list("pk", "moved_from")
-            found = moved_from.first() if found[1] else None
-        return self.filter(models.Q(key_digest=digest(text)) | models.Q(key_import__in=imports))
+        found = account.keys.with_key(text).values_list("key_import", flat=True).first()
+        while found:
+            imports.append(found)
+            # By the ledger: the import that the keys were moved from may be gone, with its policy.
+            arrivals = KeyEvent.objects.filter(key_import=found, event=KeyEvent.Event.ADDED).order_by()
+            details = next(iter(arrivals.values_list("details", flat=True)[:1]), None) or {}
+            found = parse_uuid(details.get("source"))
+        # A union, because SQLite scans all events of the account for an OR.
+        of_key = KeyEvent.objects.filter(account=account).with_key(text).order_by().values("pk")
+        of_imports = KeyEvent.objects.filter(key_import__in=imports).order_by().values("pk")
+        return self.filter(pk__in=of_key.union(of_imports)).newest_first()
 
     def across_accounts(self) -> Self:
         """The same events, with a condition that lets the indexes that begin with the account be used."""

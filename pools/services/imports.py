@@ -262,11 +262,11 @@ def _parse_used(text: str) -> datetime | None:
     """The time in a column `popped`, in UTC unless it has an offset. None if it is none, or in the future."""
     try:
         time = parse_datetime(text)
-    except ValueError:
+        if time is None:
+            return None
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    if time is None:
-        return None
-    time = timezone.make_aware(time, UTC) if timezone.is_naive(time) else time
     return time if time <= timezone.now() else None
 
 

@@ -55,7 +55,7 @@ def serialize_events(events: Iterable[KeyEvent], format: str) -> Iterator[str]:
     """
     if format == "csv":
         yield _format_csv([list(COLUMNS)])
-    rows = ({column: getattr(event, name) for column, name in COLUMNS.items()} for event in events)
+    rows = ({column: getattr(event, name) or None for column, name in COLUMNS.items()} for event in events)
     while block := list(islice(rows, PAGE_SIZE)):
         if format == "csv":
             yield _format_csv([[_cell(value) for value in row.values()] for row in block])
