@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import stat
 import sys
 import tempfile
 from argparse import ArgumentTypeError
@@ -310,7 +311,7 @@ def open_output(path: str, *, force: bool) -> Iterator[TextIO]:
     """
     shown, target, temporary = escape_text(path), os.path.realpath(path), None
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
+        if is_special(path):
             descriptor = os.open(path, os.O_WRONLY)
         else:  # made with mode 0600
             descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".keys-")
@@ -332,6 +333,18 @@ def open_output(path: str, *, force: bool) -> Iterator[TextIO]:
             if temporary:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary)
+
+
+def is_special(path: str) -> bool:
+    """Whether a path leads to something else than a file, e.g. a device or a pipe. False if there is nothing yet.
+
+    Raises:
+        OSError: a file cannot be made there either, e.g. because the name is too long.
+    """
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
