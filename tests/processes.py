@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import NamedTuple
 
 from django.conf import settings
@@ -17,24 +18,35 @@ class Outcome(NamedTuple):
     err: str
 
 
-def manage(*arguments, stdin=b"", **environment):
+def manage(*arguments, stdin=b"", stdout=subprocess.PIPE, **environment):
     """Run `manage.py` in a new process and return its `Outcome`.
 
     Args:
         stdin: bytes, or an open file.
+        stdout: an open file for the output, which is then not in the outcome; or None to close standard output.
         environment: variables in addition to those of the tests.
     """
     given = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
+    if stdout is None:
+        given["preexec_fn"] = partial(os.close, 1)
     outcome = subprocess.run(
-        [sys.executable, "manage.py", *map(str, arguments)],
-        cwd=settings.BASE_DIR,
-        env=os.environ | {"DATABASE_URL": url_of_database()} | environment,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         check=False,
         timeout=300,
+        **invocation(*arguments, **environment),
         **given,
     )
-    return Outcome(outcome.returncode, outcome.stdout.decode(), outcome.stderr.decode())
+    return Outcome(outcome.returncode, (outcome.stdout or b"").decode(), outcome.stderr.decode())
+
+
+def invocation(*arguments, **environment):
+    """The arguments of `subprocess` that run `manage.py` on the test database."""
+    return {
+        "args": [sys.executable, "manage.py", *map(str, arguments)],
+        "cwd": settings.BASE_DIR,
+        "env": os.environ | {"DATABASE_URL": url_of_database()} | environment,
+    }
 
 
 def url_of_database():

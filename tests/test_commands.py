@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from accounts.models import Account, User
 from pools.models import Key, KeyEvent, KeyImport
-from tests.cast import add_keys, make_company, numbered
+from tests.cast import add_keys, make_company, make_policy, numbered
 from tests.processes import manage
 
 APPS = ("keygen_site", "accounts", "licensing", "pools")
@@ -40,6 +40,11 @@ RUNS = {
         ("- --policy nothing", 2, "No policy with a pool matches 'nothing'"),
         ("- --policy Pooled", 3, "All of these keys have been added before."),
     ],
+    "move_import": [
+        ("first --policy Pooled --to Other", 0, "0 keys were moved to the pool of 'Other'. Left: 0 popped"),
+        ("nothing --policy Pooled --to Other", 2, "No import into the pool of 'Pooled' has the id or name 'nothing'."),
+        ("first --policy Pooled --to Pooled", 2, "--to is the policy whose pool already has these keys."),
+    ],
     "pools": [
         ("", 0, "acme     Pooled"),
         ("--account nothing", 2, "There is no account 'nothing'."),
@@ -57,14 +62,44 @@ RUNS = {
         ("--address http://127.0.0.1:8100", 0, "http://127.0.0.1:8100/admin/"),
         ("--no-such-option", 2, "unrecognized arguments: --no-such-option"),
     ],
+    "replace_key": [
+        ("- --policy Pooled", 1, "The key is still waiting in the pool."),
+        ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
+    ],
+    "return_key": [
+        ("- --policy Pooled --undelivered", 1, "The key is still waiting in the pool."),
+        ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
+    ],
+    "undo_import": [
+        ("first --policy Pooled", 0, "0 keys were removed. Left: 0 popped"),
+        ("nothing --policy Pooled", 2, "No import into the pool of 'Pooled' has the id or name 'nothing'."),
+    ],
+    "withdraw_import": [
+        ("first --policy Pooled", 0, "0 keys were withdrawn. Left: 0 popped"),
+        ("nothing --policy Pooled", 2, "No import into the pool of 'Pooled' has the id or name 'nothing'."),
+    ],
+    "withdraw_key": [
+        ("- --policy Pooled", 0, "The key KE…01 is withdrawn."),
+        ("- --policy Pooled", 1, "The key has been withdrawn."),
+        ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
+    ],
 }
 
-LABELS = {"import_keys --name", "pop_key --reference"}  # texts that are kept and not looked up: they may be empty
+# Texts that are kept and not looked up: they may be empty.
+LABELS = {"--reference", "--reason", "import_keys --name"}
+KEY = {"key": "-", "--policy": "Pooled"}
+IMPORT = {"key_import": "first", "--policy": "Pooled"}
 VALID = {
     "create_account": {"slug": "beta", "email": "ann@beta.test"},
     "export_keys": {"--policy": "Pooled"},
     "import_keys": {"files": "-", "--policy": "Pooled"},
+    "move_import": IMPORT | {"--to": "Other"},
     "pop_key": {"--policy": "Pooled"},
+    "replace_key": KEY,
+    "return_key": KEY,
+    "undo_import": IMPORT,
+    "withdraw_import": IMPORT,
+    "withdraw_key": KEY,
 }
 
 
@@ -101,8 +136,13 @@ def test_command_explains_itself(command):
 
 @pytest.mark.parametrize("command", RUNS)
 def test_command_ends_with_the_exit_codes_that_it_documents(pool, command):
+    if command in ("move_import", "undo_import", "withdraw_import"):
+        policy = pool.instance
+        make_policy(policy.product, "Other", use_pool=True)
+        KeyImport.objects.create(account=policy.account, policy=policy, name="first")
+    stdin = b"KEY-0004\nKEY-0005\n" if command == "import_keys" else b"KEY-0001\n"
     for arguments, code, said in RUNS[command]:
-        outcome = manage(command, *arguments.split(), stdin=b"KEY-0004\nKEY-0005\n")
+        outcome = manage(command, *arguments.split(), stdin=stdin)
 
         assert outcome.code == code, (arguments, outcome)
         assert said in outcome.out + outcome.err
@@ -131,7 +171,7 @@ def test_no_option_takes_a_blank(pool, monkeypatch, capsys, blank):
     taken = {}
     for command in COMMANDS:
         for action in options_of(command):
-            if f"{command} {name_of(action)}" in LABELS:
+            if {name_of(action), f"{command} {name_of(action)}"} & LABELS:
                 continue
             arguments = VALID.get(command, {}) | {name_of(action): blank}
             spelled = [[value] if name[0] != "-" else [name, value] for name, value in arguments.items()]
@@ -153,4 +193,4 @@ def test_no_option_takes_a_blank(pool, monkeypatch, capsys, blank):
 def test_labels_may_be_empty(pool):
     assert manage("import_keys", "-", "--policy", "Pooled", "--name", "", stdin=b"KEY-0004").code == 0
     assert manage("pop_key", "--policy", "Pooled", "--reference", "").out == "KEY-0001\n"
-    assert (KeyImport.objects.get().name, KeyEvent.objects.get().reference) == ("", "")
+    assert (KeyImport.objects.get().name, KeyEvent.objects.get(event="popped").reference) == ("", "")

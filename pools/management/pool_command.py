@@ -1,16 +1,19 @@
 """The base of the commands about pools."""
 
+import errno
 import json
 import os
 import re
+import signal
+import stat
 import sys
 import tempfile
 from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TextIO, cast
+from typing import Any, BinaryIO, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -21,20 +24,60 @@ from django.utils.dateparse import parse_date, parse_datetime
 from accounts.audit import AuditContext
 from accounts.models import Account
 from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name
-from licensing.models import Policy
+from licensing.models import License, Policy
 from pools.key_files import escape_text
 from pools.models import Key, KeyImport
+from pools.services.keys import KeyNotFound
 
-MAX_LISTED_POLICIES = 20
-EXIT_NOT_PRINTED = 5
+MAX_LISTED = 20  # policies or imports that an option may mean
+EXIT_NOT_WRITTEN = 5
+EXIT_INTERRUPTED = 130
 
 
 class PoolCommand(BaseCommand):
     """A command about pools.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage; some commands have more.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 5 the output could not be written, 130 interrupted; some commands have
+    more.
     """
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted.", returncode=EXIT_INTERRUPTED) from None
+
+    def report(self, text: str) -> None:
+        """Print the result of what the command has done. Characters that the terminal cannot show are escaped.
+
+        Raises:
+            CommandError: the output failed. The error has the result.
+        """
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        try:
+            self.write_output(text.encode(encoding, "backslashreplace").decode(encoding))
+        except OSError as error:
+            raise CommandError(
+                f"The command is done, but its output could not be written ({error.strerror}):\n{text}",
+                returncode=EXIT_NOT_WRITTEN,
+            ) from None
+
+    def write_output(self, text: str) -> None:
+        """Write to standard output, not only into its buffer.
+
+        Raises:
+            OSError: the output failed, or standard output is closed.
+        """
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        try:
+            self.stdout.write(text)
+            self.stdout.flush()
+        except BaseException:
+            discard_stdout()
+            raise
 
     @property
     def audit(self) -> AuditContext:
@@ -71,12 +114,12 @@ class PoolCommand(BaseCommand):
         elif re.fullmatch(r"[0-9a-fA-F-]+", policy):
             conditions[1] |= Q(pk__startswith=policy.lower())
         for condition in conditions:
-            found = list(policies.filter(condition)[: MAX_LISTED_POLICIES + 1])
+            found = list(policies.filter(condition)[: MAX_LISTED + 1])
             if len(found) == 1:
                 return found[0]
             if found:
                 raise CommandError(f"Several policies match {policy!r}:\n{list_policies(found)}", returncode=2)
-        known = list(policies[: MAX_LISTED_POLICIES + 1])
+        known = list(policies[: MAX_LISTED + 1])
         raise CommandError(
             f"No policy with a pool matches {policy!r}." + (f" There are:\n{list_policies(known)}" if known else ""),
             returncode=2,
@@ -89,12 +132,15 @@ class PoolCommand(BaseCommand):
             CommandError: there is none, or several.
         """
         uuid = parse_uuid(text)
-        found = list(policy.key_imports.filter(loading=None, **({"pk": uuid} if uuid else {"name": text}))[:2])
-        if len(found) != 1:
+        imports = policy.key_imports.filter(loading=None, **({"pk": uuid} if uuid else {"name": text})).order_by("id")
+        found = list(imports[: MAX_LISTED + 1])
+        if len(found) == 1:
+            return found[0]
+        if found:
             raise CommandError(
-                f"{'Several imports have' if found else 'No import has'} the name {text!r}.", returncode=2
+                f"Several imports have the name {text!r}. Choose one by its id:\n{list_imports(found)}", returncode=2
             )
-        return found[0]
+        raise CommandError(f"No import into the pool of {policy.name!r} has the id or name {text!r}.", returncode=2)
 
     def add_key(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -108,10 +154,7 @@ class PoolCommand(BaseCommand):
             CommandError: it is not an id of a key of the pool, or standard input has no single line.
         """
         if argument == "-":
-            lines = sys.stdin.read().splitlines()
-            if len(lines) != 1:
-                raise CommandError("Standard input must have one line with the key.", returncode=2)
-            return lines[0]
+            return self.read_key()
         uuid = parse_uuid(argument)
         key = policy.pool.filter(pk=uuid).first() if uuid else None
         if key is None:
@@ -122,8 +165,44 @@ class PoolCommand(BaseCommand):
             )
         return key.key
 
+    def read_key(self) -> str:
+        """The key on standard input, which is UTF-8 in any locale.
+
+        Raises:
+            CommandError: standard input has no single line.
+        """
+        content = self.open_stdin("the key").read()
+        line = content.removesuffix(b"\n").removesuffix(b"\r")
+        if not line or b"\n" in line:
+            raise CommandError("Standard input must have one line with the key.", returncode=2)
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            raise CommandError("Standard input must be UTF-8.", returncode=2) from None
+
+    def open_stdin(self, content: str) -> BinaryIO:
+        """Standard input. A person at a terminal is told what to enter.
+
+        Raises:
+            CommandError: it is closed.
+        """
+        if sys.stdin is None:
+            raise CommandError("Standard input is closed.", returncode=2)
+        if sys.stdin.isatty():
+            self.stderr.write(f"Reading {content} from standard input. Ctrl-D ends the input.")
+        return sys.stdin.buffer
+
+    def refusal(self, error: DomainError, policy: Policy) -> CommandError:
+        """The error of a command that names a key, from the error of the service."""
+        if isinstance(error, KeyNotFound):
+            return CommandError(f"The pool of {policy.name!r} has no such key.", returncode=2)
+        return CommandError(f"The key {error.detail}.")
+
     def add_reference(self, parser: CommandParser) -> None:
         parser.add_argument("--reference", default="", help="reference for the ledger, e.g. an order number")
+
+    def add_reason(self, parser: CommandParser, example: str) -> None:
+        parser.add_argument("--reason", default="", help=f"reason for the ledger, e.g. {example}")
 
     def audit_with(self, reference: str) -> AuditContext:
         """The audit context with the reference of an option.
@@ -169,11 +248,13 @@ class PrintingCommand(PoolCommand):
     """A command that hands out keys by printing them. A key that was popped is printed, or named on standard error."""
 
     def format_keys(self, keys: list[Key], *, as_json: bool) -> str:
-        """The output, which the terminal can print.
+        """The output, which standard output can take.
 
         Raises:
             CommandError: it cannot. The pop is rolled back.
         """
+        if sys.stdout is None:
+            raise CommandError("Standard output is closed, so nothing was changed.")
         if as_json:
             return json.dumps([{"id": str(key.pk), "key": key.key} for key in keys])
         text = "\n".join(key.key for key in keys)
@@ -182,8 +263,8 @@ class PrintingCommand(PoolCommand):
             text.encode(encoding)
         except UnicodeEncodeError:
             raise CommandError(
-                f"A key cannot be printed in the encoding {encoding}, so no key was popped. Use --json, or set "
-                "PYTHONIOENCODING=utf-8."
+                f"The next key cannot be printed in the encoding {encoding}, so nothing was changed. Use --json, or "
+                "set PYTHONIOENCODING=utf-8."
             ) from None
         return text
 
@@ -194,50 +275,86 @@ class PrintingCommand(PoolCommand):
             CommandError: the output failed. It names the keys and says how to return them.
         """
         try:
-            self.stdout.write(text)
-            self.stdout.flush()
+            self.write_output(text)
         except OSError as error:
-            discard_stdout()
-            raise CommandError(describe_loss(keys, policy, error), returncode=EXIT_NOT_PRINTED) from None
+            raise CommandError(describe_loss(keys, policy, str(error.strerror)), returncode=EXIT_NOT_WRITTEN) from None
+        except KeyboardInterrupt:
+            raise CommandError(describe_loss(keys, policy, "Interrupted"), returncode=EXIT_INTERRUPTED) from None
 
 
-def describe_loss(keys: list[Key], policy: Policy, error: OSError) -> str:
-    """What happened to popped keys whose output failed, and how to return them."""
-    commands = "\n".join(f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in keys)
-    return (
-        f"{len(keys)} popped keys could not be printed, or not all of them: {error.strerror}. Those that did not reach "
-        f"anyone can be returned to their pool:\n{commands}"
-    )
+def describe_loss(keys: list[Key], policy: Policy, problem: str) -> str:
+    """A text about popped keys whose output failed: their ids, and how to return them or where to read them."""
+    issued = [key for key in keys if key.disclosure == Key.Disclosure.ISSUED]
+    lines = [f"{problem}: {len(keys)} popped {'key was' if len(keys) == 1 else 'keys were'} not printed completely."]
+    for key in issued:
+        license = License.objects.filter(account=policy.account_id).with_key(key.key).first()
+        lines.append(f"The license {license and license.pk} has the key {key.pk}: read it there.")
+    if len(issued) < len(keys):
+        lines.append("Return those that reached no one to their pool:")
+        lines += [
+            f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in keys if key not in issued
+        ]
+    return "\n".join(lines)
 
 
 @contextmanager
-def open_output(path: str) -> Iterator[TextIO]:
+def open_output(path: str, *, force: bool) -> Iterator[TextIO]:
     """Open a file to write that only its owner can read. It is written beside, and moved into place at the end.
 
     If the context ends with an error, an existing file is unchanged. Devices and pipes are written directly.
 
+    Args:
+        force: whether an existing file may be replaced. `PoolCommand.check_output` checks this before the work begins.
+
     Raises:
         CommandError: the file cannot be written.
     """
+    shown, target, temporary = escape_text(path), os.path.realpath(path), None
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8", newline="") as out:
-                yield out
-            return
-        target = os.path.realpath(path)
-        with tempfile.NamedTemporaryFile(  # made with mode 0600
-            "w", encoding="utf-8", newline="", dir=os.path.dirname(target), prefix=".keys-", delete=False
-        ) as out:
-            try:
-                yield cast(TextIO, out)
-                out.flush()
-                os.fsync(out.fileno())
-                os.replace(out.name, target)
-            except BaseException:
-                os.unlink(out.name)
-                raise
+        if is_special(path):
+            descriptor = os.open(path, os.O_WRONLY)
+        else:  # made with mode 0600
+            descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".keys-")
     except OSError as error:
-        raise CommandError(f"{escape_text(path)}: {error.strerror}") from None
+        raise CommandError(f"{shown}: {error.strerror}") from None
+    with exit_on_sigterm():
+        try:
+            with open(descriptor, "w", encoding="utf-8", newline="") as out:
+                yield out
+                out.flush()
+                if temporary:
+                    os.fsync(descriptor)
+                    if not force and os.path.lexists(target):
+                        raise CommandError(f"{shown} exists by now. Choose another file, or replace it with --force.")
+                    os.replace(temporary, target)
+        except OSError as error:
+            raise CommandError(f"{shown}: {error.strerror}", returncode=EXIT_NOT_WRITTEN) from None
+        finally:
+            if temporary:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+
+
+def is_special(path: str) -> bool:
+    """Whether a path leads to something else than a file, e.g. a device or a pipe. False if there is nothing yet.
+
+    Raises:
+        OSError: a file cannot be made there either, e.g. because the name is too long.
+    """
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Let the signal SIGTERM end the process by an exception, so that temporary files are deleted."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def discard_stdout() -> None:
@@ -263,8 +380,14 @@ def is_same_file(one: str, other: str) -> bool:
 
 def list_policies(policies: list[Policy]) -> str:
     """The first policies, one on each line."""
-    lines = [f"  {policy.pk}  {policy.account.slug}  {policy.name}" for policy in policies[:MAX_LISTED_POLICIES]]
-    return "\n".join(lines + ["  …"] * (len(policies) > MAX_LISTED_POLICIES))
+    lines = [f"  {policy.pk}  {policy.account.slug}  {policy.name}" for policy in policies[:MAX_LISTED]]
+    return "\n".join(lines + ["  …"] * (len(policies) > MAX_LISTED))
+
+
+def list_imports(imports: list[KeyImport]) -> str:
+    """The first imports, one on each line."""
+    lines = [f"  {each.pk}  {each.created:%Y-%m-%d %H:%M}  {each.added:,} keys" for each in imports[:MAX_LISTED]]
+    return "\n".join(lines + ["  …"] * (len(imports) > MAX_LISTED))
 
 
 def parse_day_or_time(text: str) -> datetime:

@@ -123,7 +123,7 @@ class TestExportKeys:
 
         for path in database, tmp_path / "link":
             with pytest.raises(CommandError, match="is a file that this command reads") as failed:
-                run("export_keys", "--policy", pooled_policy.pk, "--output", path)
+                run("export_keys", "--policy", pooled_policy.pk, "--output", path, "--force")
             assert failed.value.returncode == 2
 
         assert database.read_bytes() == b"data"

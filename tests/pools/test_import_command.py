@@ -139,7 +139,7 @@ class TestRejected:
         (tmp_path / "hard").hardlink_to(tmp_path / "b.txt")
 
     @pytest.mark.parametrize("output", ["b.txt", "./b.txt", "folder/../b.txt", "whole", "symbolic", "twice", "hard"])
-    @pytest.mark.parametrize("options", [[], ["--dry-run"]])
+    @pytest.mark.parametrize("options", [[], ["--dry-run"], ["--force"]])
     def test_file_of_rejections_is_refused(self, pooled_policy, run, tmp_path, output, options):
         output = tmp_path / "b.txt" if output == "whole" else output
 

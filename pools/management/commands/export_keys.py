@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -6,14 +7,21 @@ from django.core.management.base import CommandError, CommandParser
 
 from keygen_site.management.options import name, path
 from pools.key_files import FORMATS, serialize_keys
-from pools.management.pool_command import PoolCommand, discard_stdout, open_output, parse_day_or_time
+from pools.management.pool_command import (
+    EXIT_NOT_WRITTEN,
+    PoolCommand,
+    discard_stdout,
+    open_output,
+    parse_day_or_time,
+)
 from pools.services.exports import EXPORT_STATES, export_keys
 
 
 class Command(PoolCommand):
     """Exports the keys of a pool as text, CSV or NDJSON. The command import_keys can read the file.
 
-    The export is recorded in the ledger, and its keys count as disclosed: they cannot be put back into their pool.
+    The export is recorded in the ledger, and its keys count as disclosed: they cannot be put back into their pool. The
+    file is UTF-8 in any locale. Exit codes: 5 the output failed, after some or all keys were disclosed; export again.
     """
 
     help = __doc__
@@ -56,25 +64,28 @@ class Command(PoolCommand):
     ) -> None:
         if output is not None:
             self.check_output("--output", output, force=options["force"])
+        elif sys.stdout is None:
+            raise CommandError("Standard output is closed, so nothing was exported.")
         pooled_policy = self.find_policy(policy=policy, account=account)
-        keys = export_keys(
-            policy=pooled_policy,
-            audit=self.audit,
-            state=state,
-            key_import=None if key_import is None else self.find_import(pooled_policy, key_import),
-            since=since,
-            until=until,
-        )
-        lines = serialize_keys(keys, format, formula_safe)
+        found_import = None if key_import is None else self.find_import(pooled_policy, key_import)
+
+        def read_lines() -> Iterator[str]:
+            keys = export_keys(
+                policy=pooled_policy, audit=self.audit, state=state, key_import=found_import, since=since, until=until
+            )
+            return serialize_keys(keys, format, formula_safe)
+
         if output is not None:
-            with open_output(output) as out:
-                out.writelines(lines)
+            with open_output(output, force=options["force"]) as out:
+                out.writelines(read_lines())
             return
         try:
-            sys.stdout.writelines(lines)
-            sys.stdout.flush()
+            for lines in read_lines():
+                sys.stdout.buffer.write(lines.encode())
+            sys.stdout.buffer.flush()
         except OSError as error:
             discard_stdout()
             raise CommandError(
-                f"The export broke off: {error.strerror}. The keys so far count as disclosed. Export them again."
+                f"The export broke off: {error.strerror}. The keys so far count as disclosed. Export them again.",
+                returncode=EXIT_NOT_WRITTEN,
             ) from None

@@ -4,10 +4,10 @@ import os
 import sys
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
@@ -28,7 +28,8 @@ class Command(PoolCommand):
     """Imports files of keys into the pool of a policy: text with one key per line, CSV or NDJSON, also gzipped.
 
     All keys are added or, if a line is rejected, none; --skip-invalid adds the others. The pool hands them out in the
-    order of the lines. Exit codes: 0 all keys added, 1 failed, 2 wrong usage, 3 lines were rejected.
+    order of the lines. Exit codes: 0 all keys added, 1 failed, 2 wrong usage, 3 lines were rejected, 5 the --rejected
+    file or the report could not be written: keys were added only if the output says so.
     """
 
     help = __doc__
@@ -92,9 +93,15 @@ class Command(PoolCommand):
         pooled_policy = self.find_policy(policy=policy, account=account)
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
-        with ExitStack() as stack:
-            opened = [self.open(file, stack) for file in files]
-            try:
+        report: ImportReport | None = None
+        try:
+            with ExitStack() as stack:
+                write = (
+                    write_rejections(stack.enter_context(open_output(rejected, force=options["force"])), names)
+                    if rejected is not None
+                    else lambda rejections: None
+                )
+                opened = [self.open(file, stack) for file in files]
                 report = import_keys(
                     policy=pooled_policy,
                     files=[
@@ -107,50 +114,57 @@ class Command(PoolCommand):
                     skip_invalid=skip_invalid,
                     dry_run=dry_run,
                     used=None if used is None else parse_used(used),
-                    on_rejected=write_rejections(rejected, names, stack) if rejected else lambda rejections: None,
+                    on_rejected=write,
                     on_progress=show_progress(opened, stack),
                 )
-            except DomainError as error:
-                raise CommandError(error.detail) from None
-        seconds = time.monotonic() - begun
-        if options["json"]:
-            self.stdout.write(json.dumps(report.as_dict(names, first) | {"seconds": round(seconds, 3)}))
-        else:
-            self.print_report(report, names, pooled_policy, first, seconds)
+        except DomainError as error:
+            raise CommandError(error.detail) from None
+        finally:
+            if report:  # also if the --rejected file could not be moved into place
+                seconds = time.monotonic() - begun
+                if options["json"]:
+                    text = json.dumps(report.as_dict(names, first) | {"seconds": round(seconds, 3)})
+                else:
+                    text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
+                self.report(text)
         if report.rejected:
             sys.exit(EXIT_REJECTED)
 
     def open(self, file: str, stack: ExitStack) -> BinaryIO:
         if file == "-":
-            return sys.stdin.buffer
+            return self.open_stdin("keys")
         try:
             return stack.enter_context(open(file, "rb"))
         except OSError as error:
             raise CommandError(f"{escape_text(file)}: {error.strerror}") from None
 
-    def print_report(self, report: ImportReport, files: list[str], policy: Policy, first: int, seconds: float) -> None:
-        rate = report.lines / seconds if seconds else 0
-        if report.dry_run:
-            result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
-        elif report.key_import:
-            result = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
-        else:
-            result = f"No key was added to the pool of {policy.name!r}"
-        self.stdout.write(f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second).")
-        if report.blank:
-            self.stdout.write(f"{report.blank:,} blank lines were skipped.")
-        if not report.rejected:
-            return
-        if report.nothing_new:
-            self.stdout.write("All of these keys have been added before.")
-        self.stdout.write(f"{report.rejected:,} lines were rejected because the key:")
-        for reason, count in report.reasons.most_common():
-            self.stdout.write(f"{count:>12,}  {reason.value}")
-        self.stdout.write("The first rejected lines:" if report.rejected > first else "The rejected lines:")
-        for place, line, text, reason in report.first[:first]:
-            where = f"{files[place]}:{line}" if line else "during the import"
-            shown = f" {text[:4]}…" if text[:4].isprintable() else ""
-            self.stdout.write(f"  {where}: the key{shown} {reason.value}")
+
+def describe_report(
+    report: ImportReport, files: list[str], policy: Policy, first: int, seconds: float
+) -> Iterator[str]:
+    """Yield the lines of a report for people."""
+    rate = report.lines / seconds if seconds else 0
+    if report.dry_run:
+        result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
+    elif report.key_import:
+        result = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
+    else:
+        result = f"No key was added to the pool of {policy.name!r}"
+    yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
+    if report.blank:
+        yield f"{report.blank:,} blank lines were skipped."
+    if not report.rejected:
+        return
+    if report.nothing_new:
+        yield "All of these keys have been added before."
+    yield f"{report.rejected:,} lines were rejected because the key:"
+    for reason, count in report.reasons.most_common():
+        yield f"{count:>12,}  {reason.value}"
+    yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
+    for place, line, text, reason in report.first[:first]:
+        where = f"{files[place]}:{line}" if line else "during the import"
+        shown = f" {text[:4]}…" if text[:4].isprintable() else ""
+        yield f"  {where}: the key{shown} {reason.value}"
 
 
 def parse_used(text: str) -> datetime:
@@ -177,18 +191,21 @@ def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
         raise FileUnreadable(f"{file}: {error.detail}") from None
 
 
-def write_rejections(path: str, files: list[str], stack: ExitStack) -> Callable[[list[Rejection]], None]:
-    """Open a CSV file, and return a function that writes rejections into it."""
-    writer = csv.writer(stack.enter_context(open_output(path)))
-    writer.writerow(["file", "line", "code", "reason", "text"])
+def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]], None]:
+    """Begin a CSV file, and return a function that writes rejections into it.
 
-    def write(rejections: list[Rejection]) -> None:
-        writer.writerows(
-            (files[place], line, reason.code, f"the key {reason.value}", text)
-            for place, line, text, reason in rejections
-        )
+    Each write reaches the file: if the disk is full, the import fails before its keys are added.
+    """
+    writer = csv.writer(out)
 
-    return write
+    def write_rows(rows: Iterable[Sequence[object]]) -> None:
+        writer.writerows(rows)
+        out.flush()
+
+    write_rows([["file", "line", "code", "reason", "text"]])
+    return lambda rejections: write_rows(
+        (files[place], line, reason.code, f"the key {reason.value}", text) for place, line, text, reason in rejections
+    )
 
 
 def show_progress(files: list[BinaryIO], stack: ExitStack) -> Callable[[ImportReport], None]:

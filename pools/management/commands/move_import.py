@@ -32,6 +32,4 @@ class Command(PoolCommand):
             result = move_import(key_import=moved, destination=destination, audit=audit)
         except DomainError as error:
             raise CommandError(f"--to {error.detail}.", returncode=2) from None
-        self.stdout.write(
-            f"{result.changed:,} keys were moved to the pool of {destination.name!r}. {result.describe_left()}"
-        )
+        self.report(f"{result.changed:,} keys were moved to the pool of {destination.name!r}. {result.describe_left()}")

@@ -40,7 +40,7 @@ class Command(PoolCommand):
             for pool in count_pools(policies)
         ]
         if options["json"]:
-            self.stdout.write(json.dumps(rows))
+            self.report(json.dumps(rows))
             return
         table = Table("account", "policy", box=None, pad_edge=False)
         for heading in HEADINGS:
@@ -52,4 +52,4 @@ class Command(PoolCommand):
         console = Console(width=None if self.stdout.isatty() else 200, markup=False)
         with console.capture() as capture:
             console.print(table)
-        self.stdout.write(capture.get(), ending="")
+        self.report(capture.get())

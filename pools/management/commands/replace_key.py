@@ -23,7 +23,7 @@ class Command(PrintingCommand):
         self.add_key(parser)
         self.add_policy(parser)
         self.add_reference(parser)
-        parser.add_argument("--reason", default="", help="reason for the ledger, e.g. defective")
+        self.add_reason(parser, "defective")
         parser.add_argument("--json", action="store_true", help="print the id and the key as JSON")
 
     def handle(  # type: ignore[override]
@@ -39,5 +39,5 @@ class Command(PrintingCommand):
         except PoolEmpty as error:
             raise CommandError(error.detail, returncode=EXIT_POOL_EMPTY) from None
         except DomainError as error:
-            raise CommandError(f"The key {error.detail}.") from None
+            raise self.refusal(error, pooled_policy) from None
         self.print_keys(output, [replacement], pooled_policy)

@@ -31,5 +31,5 @@ class Command(PoolCommand):
         except UndeliveredRequired:
             raise CommandError("Confirm with --undelivered that the key reached no one.", returncode=2) from None
         except DomainError as error:
-            raise CommandError(f"The key {error.detail}.") from None
-        self.stdout.write(f"The key {returned.masked} is available again.")
+            raise self.refusal(error, pooled_policy) from None
+        self.report(f"The key {returned.masked} is available again.")

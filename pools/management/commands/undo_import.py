@@ -23,4 +23,4 @@ class Command(PoolCommand):
     def handle(self, *, policy: str, account: str | None, key_import: str, reference: str, **options: Any) -> None:  # type: ignore[override]
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         result = undo_import(key_import=self.find_import(pooled_policy, key_import), audit=audit)
-        self.stdout.write(f"{result.changed:,} keys were removed. {result.describe_left()}")
+        self.report(f"{result.changed:,} keys were removed. {result.describe_left()}")

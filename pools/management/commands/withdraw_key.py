@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from keygen_site.jsonapi.errors import DomainError
 from pools.management.pool_command import PoolCommand
@@ -16,7 +16,7 @@ class Command(PoolCommand):
         self.add_key(parser)
         self.add_policy(parser)
         self.add_reference(parser)
-        parser.add_argument("--reason", default="", help="reason for the ledger, e.g. refunded")
+        self.add_reason(parser, "refunded")
         parser.add_argument("--suspend-license", action="store_true", help="also suspend the license that has the key")
 
     def handle(
@@ -30,5 +30,5 @@ class Command(PoolCommand):
                 policy=pooled_policy, text=text, audit=audit, reason=reason, suspend_license=options["suspend_license"]
             )
         except DomainError as error:
-            raise CommandError(f"The key {error.detail}.") from None
-        self.stdout.write(f"The key {withdrawn.masked} is withdrawn.")
+            raise self.refusal(error, pooled_policy) from None
+        self.report(f"The key {withdrawn.masked} is withdrawn.")
