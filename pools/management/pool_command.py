@@ -299,7 +299,7 @@ def describe_loss(keys: list[Key], policy: Policy, problem: str) -> str:
 
 @contextmanager
 def open_output(path: str, *, force: bool) -> Iterator[TextIO]:
-    """Open a file to write that only its owner can read. It is written beside, and moved into place at the end.
+    """Open a file to write that only its owner can read: a temporary file, which is renamed at the end.
 
     If the context ends with an error, an existing file is unchanged. Devices and pipes are written directly.
 
