@@ -1,6 +1,7 @@
 """The base of all resources, and the stored responses of idempotency keys."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db import models, transaction
 from django.db.utils import IntegrityError
@@ -63,6 +64,16 @@ class Resource(models.Model):
         self.full_clean(exclude={"id", *foreign}, validate_constraints=False)
 
 
+class IdempotentResponseQuerySet(models.QuerySet["IdempotentResponse"]):
+    def void(self, account_id: UUID, request_id: str) -> None:
+        """Never replay the response of a request whose effect is undone, with the caller's transaction.
+
+        The row stays, so that a repeated request has no effect either.
+        """
+        if request_id:
+            self.filter(account_id=account_id, request_id=request_id).update(voided=timezone.now(), body=b"")
+
+
 class IdempotentResponse(models.Model):
     """A response stored under an `Idempotency-Key`, for replay: see `keygen_site.jsonapi.idempotency`.
 
@@ -71,6 +82,8 @@ class IdempotentResponse(models.Model):
         name: the key.
         fingerprint: the SHA-256 of the request.
         status, headers, body: of the response. The status is 0 while the request runs, which no other transaction sees.
+        request_id: the id of the request, as in the ledger.
+        voided: when the effect of the request was undone, so that the response must not be replayed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -81,13 +94,20 @@ class IdempotentResponse(models.Model):
     status = models.PositiveSmallIntegerField(default=0)
     headers = models.JSONField(default=dict)
     body = models.BinaryField(default=bytes)
+    request_id = models.CharField(max_length=36, blank=True, default="", db_default="")
+    voided = models.DateTimeField(null=True)
     created = models.DateTimeField(default=timezone.now)
+
+    objects = IdempotentResponseQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["account_id", "bearer_id", "name"], name="keygen_site_answer_unique"),
         ]
-        indexes = [models.Index(fields=["created"], name="keygen_site_answer_created")]
+        indexes = [
+            models.Index(fields=["created"], name="keygen_site_answer_created"),
+            models.Index(fields=["request_id"], name="keygen_site_answer_request"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -43,6 +43,7 @@ class Reason(Enum):
 
     REPEATED = "is in the file twice"
     AVAILABLE = "is already in this pool"
+    STILL_AVAILABLE = "is available in a pool, although it was used: withdraw it there"
     ELSEWHERE = "is already in another pool"
     POPPED = "was popped before"
     WITHDRAWN = "was withdrawn"

@@ -61,8 +61,7 @@ def fill(apps):
     of = {"account": account, "product": product, "policy": policy}
     license = make("licensing.License", key=keys[1].key, protected=False, **of)
     for key, event in zip(keys, ("popped", "issued"), strict=False):
-        key.popped = key.disclosed = THEN
-        key.disclosure, key.disclosed_to = event, "products 1"
+        key.popped = THEN
         key.save()
         held = {"license": license} if event == "issued" else {}
         make("pools.KeyEvent", event=event, key=key, key_digest=key.digest, reference="Order 1", **of, **held)

@@ -14,6 +14,7 @@ from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.permissions import Change
 from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.text import is_one_line
 
 if TYPE_CHECKING:
     from accounts.admin.base import ConsoleAdmin
@@ -109,7 +110,7 @@ class ReferenceForm(forms.Form):
 
     def clean_reference(self) -> str:
         reference = self.cleaned_data["reference"].strip()
-        if not reference.isprintable():
+        if not is_one_line(reference):
             raise ValidationError("must be one line of text")
         return reference
 

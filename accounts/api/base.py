@@ -18,6 +18,7 @@ from keygen_site.jsonapi.errors import BadRequest, DomainError, NotFound
 from keygen_site.jsonapi.operations import Access
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
+from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.versions import CURRENT_VERSION, LAST_WITH_ID_HEADERS, downgrade, parse_version
 from keygen_site.jsonapi.viewsets import BaseViewSet
 
@@ -55,7 +56,7 @@ def parse_reference(request: APIRequest) -> str:
         text = header.encode("latin-1").decode().strip()  # WSGI has the bytes of a header as latin-1
     except UnicodeError:
         raise ReferenceInvalid from None
-    if not 1 <= len(text) <= 255 or not text.isprintable():
+    if not 1 <= len(text) <= 255 or not is_one_line(text):
         raise ReferenceInvalid
     return text
 

@@ -53,6 +53,16 @@ class IdempotencyKeyInUse(DomainError):
     headers = {"Retry-After": "1"}
 
 
+class IdempotentResponseVoid(DomainError):
+    """The effect of the first request was undone: the key that it handed out was returned to its pool."""
+
+    status = 409
+    title = "Conflict"
+    detail = "The effect of the request with this Idempotency-Key was undone. Please send a new request."
+    code = "IDEMPOTENT_RESPONSE_VOID"
+    source = {"header": HEADER}
+
+
 def key_of(request: APIRequest) -> str | None:
     """The idempotency key of a request, or None.
 
@@ -90,7 +100,8 @@ def run_once(
     """
     scope = _scope(key, request)
     fingerprint = fingerprint or fingerprint_of(request)
-    stored, is_first = IdempotentResponse(**scope, fingerprint=fingerprint), False
+    stored = IdempotentResponse(**scope, fingerprint=fingerprint, request_id=request.id)
+    is_first = False
     try:
         with transaction.atomic():
             # Waits while a first request runs, which locks the row of this key until its transaction ends.
@@ -144,9 +155,12 @@ def replay(stored: IdempotentResponse, fingerprint: bytes) -> Response:
 
     Raises:
         IdempotencyKeyReused: the stored response belongs to another request.
+        IdempotentResponseVoid: the effect of the request was undone.
     """
     if bytes(stored.fingerprint) != fingerprint:
         raise IdempotencyKeyReused
+    if stored.voided:
+        raise IdempotentResponseVoid
     body = bytes(stored.body)
     data = Document(orjson.loads(body)) if body else None
     return Response(data, status=stored.status, headers={**stored.headers, "Idempotency-Replayed": "true"})

@@ -4,6 +4,13 @@ import re
 from datetime import datetime
 from functools import lru_cache
 
+_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text has neither control characters and line separators nor surrogates. Any space is permitted."""
+    return not _NOT_ONE_LINE.search(text)
+
 
 @lru_cache(maxsize=2048)
 def snake(name: str) -> str:

@@ -21,6 +21,7 @@ from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import BOOLEAN, File, Gives, Parameter, choice, operation
 from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
@@ -79,7 +80,7 @@ class TransferMixin(APIViewSet):
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
         used = used_time_of(query)
         name, key = query.get("name", ""), idempotency.key_of(request)
-        if len(name) > 255 or not name.isprintable():
+        if len(name) > 255 or not is_one_line(name):
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
         with TemporaryFile() as file:
             # No database connection waits for a slow client, and a repeated request can be compared with the first.

@@ -16,7 +16,7 @@ from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import File, Gives, Parameter, choice, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
-from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.text import is_one_line, timestamp
 from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, TIME, UUID
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.serializers.policies import PolicySerializer
@@ -197,7 +197,9 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
     )
     def replace(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """Withdraws the key, and pops the next one of the pool for the same reference. A license that has the key gets
-        the new one. Send an `Idempotency-Key`, so that the request can be repeated."""
+        the new one, so the permission `license.update` is needed too. Send an `Idempotency-Key`, so that the request
+        can be repeated."""
+        require("license.update", self.actor)
         named = document["meta"]
         return replace_key(policy=self.policy, text=named["key"], audit=self.audit, reason=reason_of(named))
 
@@ -214,7 +216,8 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         idempotent=False,
     )
     def undo_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
-        """Deletes the keys of the import that are available and that no one has seen; they can be added again.
+        """Deletes the keys of the import that were not handed out, withdrawn, revealed or exported, and those that were
+        imported as used; they can be added again. Lists of available keys do not count as disclosure.
         `changed` is their number; the other numbers are of the keys that were left. A repeated request does the
         rest."""
         key_import = self.find_import(document["meta"]["import"])
@@ -288,7 +291,7 @@ def reason_of(named: Mapping[str, Any]) -> str:
         BadRequest: it is too long, or not one line of text.
     """
     reason = str(named.get("reason", "")).strip()
-    if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
+    if len(reason) > MAX_REASON_CHARACTERS or not is_one_line(reason):
         detail = f"must have {MAX_REASON_CHARACTERS} characters at most, without control characters"
         raise BadRequest(detail, pointer="/meta/reason")
     return reason

@@ -25,6 +25,7 @@ from accounts.audit import AuditContext
 from accounts.models import Account
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.text import is_one_line
 from keygen_site.management.options import name
 from licensing.models import License, Policy
 from pools.key_files import escape_text
@@ -219,7 +220,7 @@ class PoolCommand(BaseCommand):
         Raises:
             CommandError: it is too long, or has control characters or bytes that are not UTF-8.
         """
-        if len(text) > 255 or not text.isprintable():
+        if len(text) > 255 or not is_one_line(text):
             raise CommandError(f"{option} must have 255 characters at most, without control characters.", returncode=2)
 
     def check_output(self, option: str, path: str, inputs: Iterable[str] = (), *, force: bool) -> None:

@@ -120,7 +120,7 @@ class KeyEvent(Resource):
     bearer_type = models.CharField(max_length=16, blank=True)
     bearer_id = models.UUIDField(null=True)
     token_id = models.UUIDField(null=True)
-    token_name = models.CharField(max_length=255, blank=True)
+    token_name = models.CharField(max_length=255, blank=True, default="", db_default="")
     operator = models.CharField(max_length=255, blank=True)
     operator_id = models.UUIDField(null=True)
     # What else there is to say, by kind of event, see `KeyEvent.Details`. Null for a pop.

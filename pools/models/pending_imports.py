@@ -36,7 +36,7 @@ class PendingImport(Resource):
     account = models.ForeignKey(Account, models.CASCADE, related_name="+")
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="+")
     operator = models.CharField(max_length=255)
-    operator_id = models.UUIDField()
+    operator_id = models.UUIDField(null=True)
     name = models.CharField(max_length=255, blank=True)
     source = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=8)

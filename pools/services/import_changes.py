@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils import timezone
 
 from accounts.audit import AuditContext
@@ -54,16 +54,23 @@ class ImportChange:
 
 
 def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
-    """Delete the keys of an import that are available and undisclosed. Their texts can be added again."""
+    """Delete the keys of an import that are as they were imported: available and undisclosed, or used elsewhere.
+
+    Their texts can be added again.
+    """
     event = KeyEvent.about_many(
         KeyEvent.Event.REMOVED, key_import.policy, audit, key_import=key_import, details={"count": 0}
     )
 
     def remove(keys: list[Key]) -> None:
         _count(event, len(keys))
+        # The triggers would block the texts of keys that were imported as used by mistake.
+        Key.objects.filter(pk__in=[key.pk for key in keys]).update(
+            popped=None, disclosed=None, disclosure=None, disclosed_to=None
+        )
         Key.objects.filter(pk__in=[key.pk for key in keys]).delete()
 
-    changed = _change_in_batches(key_import.keys.available().undisclosed(), remove)
+    changed = _change_in_batches(key_import.keys.undoable(), remove)
     return _finish(key_import, changed)
 
 
@@ -107,8 +114,7 @@ def move_import(*, key_import: KeyImport, destination: Policy, audit: AuditConte
         _count(left, len(keys))
         _count(arrived, len(keys))
         Key.objects.filter(pk__in=[key.pk for key in keys]).update(policy=destination, key_import=moved)
-        moved.added += len(keys)
-        moved.save(update_fields=["added", "updated"])
+        KeyImport.objects.filter(pk=moved.pk).update(added=F("added") + len(keys))  # another call may move too
         reset_low_alert(destination)
         transaction.on_commit(lambda: forget_hints(destination))  # they may be older than the keys that it has
 
@@ -168,7 +174,7 @@ def _count(event: KeyEvent, number: int) -> None:
 
 
 def _finish(key_import: KeyImport, changed: int) -> ImportChange:
-    alert_if_low(Policy.objects.get(pk=key_import.policy_id))
+    alert_if_low(Policy.objects.get(pk=key_import.policy_id), after_pop=False)
     left = key_import.keys.aggregate(
         keys_popped=Count("pk", filter=Q(popped__isnull=False, withdrawn=None)),
         keys_withdrawn=Count("pk", filter=Q(withdrawn__isnull=False)),

@@ -204,6 +204,8 @@ def stage_import(
             rejections = chunk.rejections
             for taken, reason in importer.write([row for _, _, row in chunk.rows.values()]).items():
                 file, number, row = chunk.rows[taken]
+                if row.used and reason in (Reason.AVAILABLE, Reason.ELSEWHERE):
+                    reason = Reason.STILL_AVAILABLE  # its pool would hand out a used key
                 rejections.append(Rejection(file, number, row.text, reason))
             rejections.sort(key=lambda rejection: rejection[:2])
             report.reject(rejections)

@@ -8,10 +8,11 @@ from django.utils import timezone
 from accounts.audit import AuditContext
 from keygen_site.db.advisory_locks import lock_pool
 from keygen_site.jsonapi.errors import DomainError, NotFound
+from keygen_site.models import IdempotentResponse
 from licensing.models import License, Policy, PoolEmpty
 from pools.models import Key, KeyEvent
 from pools.popping import forget_hints
-from pools.services.low_stock import reset_low_alert
+from pools.services.low_stock import alert_if_low, reset_low_alert
 
 MAX_KEYS_PER_POP = 100  # of a request, and of a form of the console
 MAX_REASON_CHARACTERS = 255
@@ -90,11 +91,12 @@ def change_key(key: Key, text: str, audit: AuditContext) -> None:
     Raises:
         ValidationError: by field.
     """
-    event = KeyEvent.about(KeyEvent.Event.CHANGED, key, audit)  # with the digest of the old text
+    event = KeyEvent.about(KeyEvent.Event.CHANGED, key, audit)  # with the digest of the old text; the new one is added
     key.key = text
     key.disclosed = key.disclosure = key.disclosed_to = None
     key.save_changes("key", "disclosed", "disclosure", "disclosed_to")
     event.save()
+    KeyEvent.about(KeyEvent.Event.ADDED, key, audit).save()
 
 
 @transaction.atomic
@@ -102,6 +104,7 @@ def delete_key(key: Key, audit: AuditContext) -> None:
     """Delete an available key. Its text can be added again, unless it was disclosed (`UsedText`)."""
     KeyEvent.about(KeyEvent.Event.REMOVED, key, audit).save()
     key.delete()
+    _check_stock(key.policy)
 
 
 @transaction.atomic
@@ -162,6 +165,9 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
         raise KeyDisclosed
     if not undelivered:
         raise UndeliveredRequired
+    if pop := _find_pop(key):
+        # A repeated request must not hand it out once more, to a caller who believes that the key never arrived.
+        IdempotentResponse.objects.void(key.account_id, pop.request_id)
     key.popped = key.disclosed = key.disclosure = key.disclosed_to = None
     key.save(update_fields=["popped", "disclosed", "disclosure", "disclosed_to"])
     KeyEvent.about(KeyEvent.Event.RETURNED, key, audit).save()
@@ -206,6 +212,7 @@ def withdraw_key(
     license_id = license.pk if license else None
     details = _reason(reason)
     KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit, license_id=license_id, details=details).save()
+    _check_stock(policy)
     return key
 
 
@@ -226,8 +233,8 @@ def replace_key(*, policy: Policy, text: str, audit: AuditContext, reason: str =
     if not key.popped:
         raise KeyNotPopped
     license = _lock_license(key)
-    if not audit.reference:
-        audit = replace(audit, reference=_find_reference(key))
+    if not audit.reference and (pop := _find_pop(key)):
+        audit = replace(audit, reference=pop.reference)
     replacement = policy.pool.pop(audit, license)
     if license:
         license.exchange_key(replacement.key)
@@ -257,11 +264,15 @@ def _lock_license(key: Key) -> License | None:
     return License.objects.filter(account=key.account_id).with_key(key.key).select_for_update().first()
 
 
-def _find_reference(key: Key) -> str:
-    """The reference for which a key was popped."""
+def _find_pop(key: Key) -> KeyEvent | None:
+    """The last pop of a key. None if it was imported as used."""
     pops = KeyEvent.objects.filter(account=key.account_id, event__in=(KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED))
-    pop = pops.filter(key_digest=key.digest).newest_first().first()
-    return pop.reference if pop else ""
+    return pops.filter(key_digest=key.digest).newest_first().first()
+
+
+def _check_stock(policy: Policy) -> None:
+    """Send a low-stock alert after the commit, if one is due: the policy of a request has not all fields."""
+    transaction.on_commit(lambda: alert_if_low(Policy.objects.get(pk=policy.pk), after_pop=False), robust=True)
 
 
 def _reason(reason: str) -> KeyEvent.Details:

@@ -20,16 +20,19 @@ _checked: TTLCache[UUID, None] = TTLCache(MAX_CHECKED_POOLS, CHECK_SECONDS)
 _checked_lock = Lock()
 
 
-def alert_if_low(policy: Policy) -> None:
+def alert_if_low(policy: Policy, *, after_pop: bool = True) -> None:
     """Alert the admins of the account if the pool is at its low-stock threshold or below. Called after each pop.
 
     Makes no query if the policy has no threshold, after the alert, and within CHECK_SECONDS of the last check.
+
+    Args:
+        after_pop: whether a check may be left out because another pop will make it. False after other changes.
     """
     threshold = policy.low_stock_threshold
     if threshold is None or policy.low_stock_alerted is not None:
         return
     with _checked_lock:
-        if policy.pk in _checked:
+        if after_pop and policy.pk in _checked:
             return
         _checked[policy.pk] = None
     available = policy.pool.available_in_order().values("pk")[: threshold + 1].count()
