@@ -62,15 +62,21 @@ def measure(request: Callable[[str], Any]) -> tuple[int, ...]:
     from django.test.utils import CaptureQueriesContext
 
     request("first"), request("second")
-    counter = Counter()
-    sys.setprofile(counter)
-    try:
-        request("third")
-    finally:
-        sys.setprofile(None)
+    counter = profile(request, "third")
     with CaptureQueriesContext(connection) as captured:
         request("fourth")
     return (*counter.row(), len(captured))
+
+
+def profile(request: Callable[[str], Any], text: str) -> Counter:
+    """Count the calls of one request."""
+    counter = Counter()
+    sys.setprofile(counter)
+    try:
+        request(text)
+    finally:
+        sys.setprofile(None)
+    return counter
 
 
 def requests() -> dict[str, Callable[[str], Any]]:
@@ -142,13 +148,7 @@ def main() -> None:
 
 
 def print_files(request: Callable[[str], Any]) -> None:
-    counter = Counter()
-    sys.setprofile(counter)
-    try:
-        request("fifth")
-    finally:
-        sys.setprofile(None)
-    print("    " + " → ".join(str(Path(path).relative_to(ROOT)) for path in counter.path))
+    print("    " + " → ".join(str(Path(path).relative_to(ROOT)) for path in profile(request, "fifth").path))
 
 
 if __name__ == "__main__":
