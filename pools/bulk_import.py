@@ -8,6 +8,7 @@ the import is published (`KeyQuerySet.available`), and the next import removes w
 """
 
 import fcntl
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -66,7 +67,7 @@ def bulk_importer(key_import: KeyImport, *, dry_run: bool = False) -> Iterator["
         yield importer
 
 
-class BulkImporter:
+class BulkImporter(ABC):
     """Writes chunks of keys that stay invisible until `publish()`."""
 
     def __init__(self, key_import: KeyImport, dry_run: bool) -> None:
@@ -74,17 +75,17 @@ class BulkImporter:
         self.begun = timezone.now()
         self.account, self.policy = key_import.account, key_import.policy
 
+    @abstractmethod
     def write(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def publish(self) -> dict[bytes, Reason]:
         """Make all keys available, with the caller's transaction.
 
         Returns:
             The reasons of the keys that were left out after all, by digest: a license got their texts meanwhile.
         """
-        raise NotImplementedError
 
     def _find_license_ids(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Texts that are the id of a license: the API finds a license by its id or its key."""

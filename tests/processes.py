@@ -1,10 +1,13 @@
-"""Running management commands in separate processes, on the test database."""
+"""Running management commands on the test database, in separate processes or in this one."""
 
 import os
+import runpy
 import subprocess
 import sys
 from functools import partial
+from io import BufferedReader, BytesIO, TextIOWrapper
 from typing import NamedTuple
+from unittest.mock import patch
 
 from django.conf import settings
 from django.db import connection
@@ -47,6 +50,23 @@ def invocation(*arguments, **environment):
         "cwd": settings.BASE_DIR,
         "env": os.environ | {"DATABASE_URL": url_of_database()} | environment,
     }
+
+
+def manage_here(*arguments, stdin=b""):
+    """Run `manage.py` in this process, which costs a hundredth of a new one, and return its `Outcome`."""
+    streams = {
+        "stdin": TextIOWrapper(BufferedReader(BytesIO(stdin)), encoding="utf-8"),
+        "stdout": TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True),
+        "stderr": TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True),
+    }
+    with patch.multiple(sys, argv=["manage.py", *map(str, arguments)], **streams):
+        try:
+            runpy.run_path(str(settings.BASE_DIR / "manage.py"), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    out, err = (streams[name].buffer.getvalue().decode() for name in ("stdout", "stderr"))
+    return Outcome(code, out, err)
 
 
 def url_of_database():

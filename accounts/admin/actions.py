@@ -66,7 +66,7 @@ class ConfirmedAction:
         return []
 
     def apply(self, row: Any, audit: AuditContext, values: dict[str, Any]) -> None:
-        """Run the action on one row, which is locked.
+        """Run the action on one row, which is locked. Override it, or `run` for an action that is not row by row.
 
         Raises:
             DomainError, ValidationError: a rule refuses it.

@@ -1,5 +1,6 @@
 """Filters of lists, based on django-filter, with their OpenAPI descriptions (contract: keys 4, platform 10)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -89,7 +90,7 @@ class EnumFilter(QueryFilter):
         self.schema = {"type": "string", "enum": list(values)}
 
 
-class PartsFilter(QueryFilter):
+class PartsFilter(QueryFilter, ABC):
     """A filter whose parameters have a part in brackets: `expires[within]=30d`.
 
     Args:
@@ -105,9 +106,9 @@ class PartsFilter(QueryFilter):
         given = {key[len(prefix) : -1]: text for key, text in query.items() if key.startswith(prefix) and text}
         return self.narrow_by(queryset, given) if given else queryset
 
+    @abstractmethod
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
         """The rows that match the given parts."""
-        raise NotImplementedError
 
     def describe(self, name: str) -> dict[str, Parameter]:
         return {f"{name}[{part}]": Parameter(description) for part, description in self.parts.items()}

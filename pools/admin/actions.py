@@ -48,7 +48,7 @@ class ReturnForm(ReferenceForm):
     """Asks the operator to confirm that the keys were not delivered."""
 
     undelivered = forms.BooleanField(
-        label="Nobody received this key", help_text="It must be true of each key that is listed above."
+        label="The key was not delivered", help_text="This must be true of each key listed above."
     )
 
     field_order = ["undelivered", "reference"]

@@ -186,7 +186,7 @@ def test_console_returns(page, visit, operator, acme, audit):
 
     page.get_by_role("link", name="Return to pool").click()
     expect(page.get_by_text("it is the next to be handed out")).to_be_visible()
-    page.get_by_label("Nobody received this key").check()
+    page.get_by_label("The key was not delivered").check()
     button(page, "Return to pool").click()
 
     expect(page.locator(".life .state").first).to_have_text("returned")
