@@ -91,7 +91,7 @@ def test_one_sees_what_another_process_writes(server, database):
     assert ask(server, "GET", f"policies/{policy}/pool")[0] == 200
 
     with sqlite3.connect(database) as other:
-        other.execute("UPDATE pools_key SET popped = created WHERE key = 'KEY-0001'")
+        other.execute("UPDATE pools_key SET withdrawn = created WHERE key = 'KEY-0001'")
     other.close()
 
     assert pop(server, policy) == "KEY-0002"

@@ -69,7 +69,9 @@ class Crowd:
         for number in range(count):
             key = Key(account=self.account, policy=policy, key_import=key_import)
             key.key, key.digest = f"{key.pk}-{number % 1000:04}", digest(f"{key.pk}-{number % 1000:04}")
-            key.popped = now + timedelta(seconds=number) if number % 4 < 2 else None
+            if number % 4 < 2:
+                key.popped = key.disclosed = now + timedelta(seconds=number)
+                key.disclosure, key.disclosed_to = Key.Disclosure.POPPED, ""
             key.withdrawn = now if number % 4 == 2 else None
             keys.append(key)
         Key.objects.bulk_create(keys)

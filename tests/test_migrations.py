@@ -12,8 +12,8 @@ from keygen_site.db.migration_operations import AddIndexOnline, RemoveIndexOnlin
 APPS = ("accounts", "keygen_site", "licensing", "pools")
 # Tables that may have millions of rows.
 LARGE = {"key", "keyevent", "license", "idempotentresponse", "token"}
-# Applied to empty databases only: there was no release before them. With the first release these numbers are settled.
-BEFORE_FIRST_RELEASE = {"accounts": 1, "keygen_site": 1, "licensing": 1, "pools": 2}
+# There was no release before these, so they may stop a server. With the first release these numbers are settled.
+BEFORE_FIRST_RELEASE = {"accounts": 1, "keygen_site": 2, "licensing": 1, "pools": 6}
 NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]+")
 
 

@@ -9,14 +9,14 @@ import stat
 import sys
 import tempfile
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -269,32 +269,48 @@ class PrintingCommand(PoolCommand):
             ) from None
         return text
 
-    def print_keys(self, text: str, keys: list[Key], policy: Policy) -> None:
-        """Print keys after the commit of their pop.
+    def hand_out(self, pop: Callable[[], list[Key]], policy: Policy, *, as_json: bool) -> None:
+        """Pop keys in a transaction, and print them after its commit.
 
         Raises:
-            CommandError: the output failed. It names the keys and says how to return them.
+            CommandError: the output failed or was interrupted. It names the popped keys and says how to return them.
+            DomainError: from `pop`.
         """
+        keys: list[Key] = []
         try:
-            self.write_output(text)
+            with exit_on_sigterm():
+                with transaction.atomic():
+                    keys = pop()
+                    text = self.format_keys(keys, as_json=as_json)
+                self.write_output(text)
         except OSError as error:
             raise CommandError(describe_loss(keys, policy, str(error.strerror)), returncode=EXIT_NOT_WRITTEN) from None
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             raise CommandError(describe_loss(keys, policy, "Interrupted"), returncode=EXIT_INTERRUPTED) from None
 
 
 def describe_loss(keys: list[Key], policy: Policy, problem: str) -> str:
-    """A text about popped keys whose output failed: their ids, and how to return them or where to read them."""
-    issued = [key for key in keys if key.disclosure == Key.Disclosure.ISSUED]
-    lines = [f"{problem}: {len(keys)} popped {'key was' if len(keys) == 1 else 'keys were'} not printed completely."]
-    for key in issued:
-        license = License.objects.filter(account=policy.account_id).with_key(key.key).first()
-        lines.append(f"The license {license and license.pk} has the key {key.pk}: read it there.")
-    if len(issued) < len(keys):
+    """A text about keys whose output failed: the ids of those that are popped, and how to return or read them."""
+    popped = list(Key.objects.filter(pk__in=[key.pk for key in keys], popped__isnull=False).order_by("id"))
+    if not popped:
+        return f"{problem}: nothing was changed."
+    was = "key was" if len(popped) == 1 else "keys were"
+    lines = [f"{problem}: {len(popped)} popped {was} not printed completely."]
+    returnable, disclosed = [], []
+    for key in popped:
+        if license := License.objects.filter(account=policy.account_id).with_key(key.key).first():
+            lines.append(f"The license {license.pk} has the key {key.pk}: read it there.")
+        elif key.disclosure == Key.Disclosure.POPPED:
+            returnable.append(key)
+        else:
+            disclosed.append(key)
+    if returnable:
         lines.append("Return those that reached no one to their pool:")
-        lines += [
-            f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in keys if key not in issued
-        ]
+        lines += [f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in returnable]
+    if disclosed:
+        ids = ", ".join(str(key.pk) for key in disclosed)
+        lines.append(f"These were exported or revealed before, so they cannot be returned: {ids}")
+        lines.append(f"Read them with: manage.py export_keys --state popped --policy {policy.pk}")
     return "\n".join(lines)
 
 

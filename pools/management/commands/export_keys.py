@@ -76,8 +76,13 @@ class Command(PoolCommand):
             return serialize_keys(keys, format, formula_safe)
 
         if output is not None:
-            with open_output(output, force=options["force"]) as out:
-                out.writelines(read_lines())
+            try:
+                with open_output(output, force=options["force"]) as out:
+                    out.writelines(read_lines())
+            except CommandError as error:
+                if error.returncode == EXIT_NOT_WRITTEN:
+                    error.args = (f"{error} The keys so far count as disclosed. Export them again.",)
+                raise
             return
         try:
             for lines in read_lines():

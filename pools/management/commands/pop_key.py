@@ -1,7 +1,6 @@
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import PoolEmpty
@@ -33,11 +32,10 @@ class Command(PrintingCommand):
             raise CommandError("--count must be 1 or more.", returncode=2)
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         try:
-            with transaction.atomic():
-                keys = pop_keys(policy=pooled_policy, count=count, audit=audit)
-                text = self.format_keys(keys, as_json=options["json"])
+            self.hand_out(
+                lambda: pop_keys(policy=pooled_policy, count=count, audit=audit), pooled_policy, as_json=options["json"]
+            )
         except PoolEmpty as error:
             raise CommandError(error.detail, returncode=EXIT_POOL_EMPTY) from None
         except DomainError as error:
             raise CommandError(error.detail) from None
-        self.print_keys(text, keys, pooled_policy)

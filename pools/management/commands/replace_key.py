@@ -1,7 +1,6 @@
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.db import transaction
 
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import PoolEmpty
@@ -33,11 +32,12 @@ class Command(PrintingCommand):
         self.check_label("--reason", reason)
         text = self.find_key(pooled_policy, key)
         try:
-            with transaction.atomic():
-                replacement = replace_key(policy=pooled_policy, text=text, audit=audit, reason=reason)
-                output = self.format_keys([replacement], as_json=options["json"])
+            self.hand_out(
+                lambda: [replace_key(policy=pooled_policy, text=text, audit=audit, reason=reason)],
+                pooled_policy,
+                as_json=options["json"],
+            )
         except PoolEmpty as error:
             raise CommandError(error.detail, returncode=EXIT_POOL_EMPTY) from None
         except DomainError as error:
             raise self.refusal(error, pooled_policy) from None
-        self.print_keys(output, [replacement], pooled_policy)
