@@ -3,7 +3,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 from django.db.models.functions import Right
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -16,7 +16,6 @@ from keygen_site.db.fields import DigestField, digest, mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
-from pools.models.key_events import KeyEvent
 from pools.models.key_imports import KeyImport
 from pools.models.used_texts import UsedText
 from pools.popping import pop_next_key
@@ -75,14 +74,8 @@ class KeyQuerySet(models.QuerySet["Key"]):
         """Keys that were popped here, not those that were imported as used."""
         return self.filter(HANDED_OUT)
 
-    def undoable(self) -> Self:
-        """Keys that are as they were imported: available and undisclosed, or used in another system.
-
-        A used key that has an event of its own, for example because it was revealed, is not.
-        """
-        events = KeyEvent.objects.filter(account=OuterRef("account"), key_digest=OuterRef("digest"))
-        used = Q(disclosure=Key.Disclosure.USED) & ~Exists(events)
-        return self.published().filter(Q(popped=None, disclosed=None) | used, withdrawn=None)
+    def undisclosed(self) -> Self:
+        return self.filter(disclosed=None)
 
     def disclose(self, disclosure: "Key.Disclosure", audit: AuditContext) -> None:
         """Record that the texts of these keys are about to be shown to a person.

@@ -54,9 +54,9 @@ class ImportChange:
 
 
 def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
-    """Delete the keys of an import that are as they were imported: available and undisclosed, or used elsewhere.
+    """Delete the keys of an import that are available and undisclosed. Their texts can be added again.
 
-    Their texts can be added again.
+    Keys that were imported as used stay: they may have reached a customer of the other system.
     """
     event = KeyEvent.about_many(
         KeyEvent.Event.REMOVED, key_import.policy, audit, key_import=key_import, details={"count": 0}
@@ -64,13 +64,9 @@ def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
 
     def remove(keys: list[Key]) -> None:
         _count(event, len(keys))
-        # The triggers would block the texts of keys that were imported as used by mistake.
-        Key.objects.filter(pk__in=[key.pk for key in keys]).update(
-            popped=None, disclosed=None, disclosure=None, disclosed_to=None
-        )
         Key.objects.filter(pk__in=[key.pk for key in keys]).delete()
 
-    changed = _change_in_batches(key_import.keys.undoable(), remove)
+    changed = _change_in_batches(key_import.keys.available().undisclosed(), remove)
     return _finish(key_import, changed)
 
 

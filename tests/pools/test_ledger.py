@@ -358,7 +358,7 @@ EVENTS = {
     "dry run": (lambda world: world.send("KEY-0009", "?dry-run"), lambda world: []),
     "change": (
         lambda world: world.change("KEY-0004", "KEY-0009"),
-        lambda world: [("changed", "KEY-0004", None)],
+        lambda world: [("changed", "KEY-0004", None), ("added", "KEY-0009", None)],
     ),
     "change to the same text": (lambda world: world.change("KEY-0004", "KEY-0004"), lambda world: []),
     "change to a text that is taken": (lambda world: world.change("KEY-0004", "KEY-0001"), lambda world: []),
