@@ -81,7 +81,7 @@ class Command(PoolCommand):
                     out.writelines(read_lines())
             except CommandError as error:
                 if error.returncode == EXIT_NOT_WRITTEN:
-                    error.args = (f"{error} The keys so far count as disclosed. Export them again.",)
+                    error.args = (f"{error}. The keys so far count as disclosed. Export them again.",)
                 raise
             return
         try:
