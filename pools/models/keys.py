@@ -154,7 +154,7 @@ class Key(Resource):
     popped = models.DateTimeField(null=True, editable=False)
     # A withdrawn key was available or popped before.
     withdrawn = models.DateTimeField(null=True, editable=False)
-    # When, how and to whom the text was disclosed, all null if no one has seen it. A disclosed key may be available.
+    # When, how and to whom the text was disclosed, all null if it was not. A disclosed key may be available.
     disclosed = models.DateTimeField(null=True, editable=False)
     disclosure = models.CharField(max_length=8, null=True, editable=False, choices=Disclosure)  # noqa: DJ001
     disclosed_to = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001

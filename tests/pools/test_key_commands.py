@@ -430,6 +430,53 @@ def test_interrupted_output_names_the_popped_keys(pooled_policy, run, monkeypatc
     assert f"return_key {key.pk} --policy {pooled_policy.pk} --undelivered" in error
 
 
+def stop(*arguments, **options):
+    raise SystemExit(143)  # as SIGTERM ends a command
+
+
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", [stop, interrupt])
+class TestInterruptedCommand:
+    def test_interruption_before_the_commit_changes_nothing(self, pooled_policy, run, monkeypatch, end):
+        add_keys(pooled_policy, "KEY-0001")
+        before = everything()
+        monkeypatch.setattr("pools.management.pool_command.PrintingCommand.format_keys", end)
+
+        code, out, error = run("pop_key", "--policy", "Pooled")
+
+        assert (code, out, error) == (130, "", "Interrupted: nothing was changed.")
+        assert everything() == before
+
+    def test_interruption_after_the_commit_names_the_key(self, pooled_policy, run, monkeypatch, end):
+        (key,) = add_keys(pooled_policy, "KEY-0001")
+        monkeypatch.setattr("pools.popping._record_pop", end)  # runs after the commit, before the output
+
+        code, out, error = run("pop_key", "--policy", "Pooled")
+
+        assert (code, out) == (130, "")
+        assert f"return_key {key.pk} --policy {pooled_policy.pk} --undelivered" in error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lost_key_that_was_exported_before_is_read_by_an_export(pooled_policy, audit):
+    """It cannot be returned, because it may have reached a reader of the export."""
+    (key,) = add_keys(pooled_policy, "KEY-0001")
+    list(export_keys(policy=pooled_policy, audit=audit))
+
+    with full_disk() as stdout:
+        outcome = manage("pop_key", "--policy", pooled_policy.pk, stdout=stdout)
+
+    assert outcome.code == 5
+    assert str(key.pk) in outcome.err
+    assert "return_key" not in outcome.err
+    (offered,) = [line.partition("manage.py ")[2] for line in outcome.err.splitlines() if "manage.py" in line]
+    assert "KEY-0001" in manage(*shlex.split(offered)).out
+
+
 # Outputs that fail -------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,37 @@ def test_low_stock_alert_tells_again_after_an_import(acme, audit, mailbox):
     assert told == [1, 2, 2]
 
 
+def test_every_way_to_take_keys_out_sends_the_alert(acme, api, audit, mailbox):
+    """Also the ways that hand out no key."""
+    admin = api(acme.admin)
+
+    def act(pool_of, action, **meta):
+        return admin.post(f"policies/{pool_of.pk}/pool/actions/{action}", {"meta": meta})
+
+    ways = {
+        "delete": lambda policy, key, batch: admin.delete(f"keys/{key.pk}"),
+        "withdraw": lambda policy, key, batch: act(policy, "withdraw", key=key.key),
+        "undo-import": lambda policy, key, batch: act(policy, "undo-import", **{"import": batch}),
+        "withdraw-import": lambda policy, key, batch: act(policy, "withdraw-import", **{"import": batch}),
+        "move-import": lambda policy, key, batch: act(
+            policy, "move-import", **{"import": batch, "policy": str(acme.policy.pk)}
+        ),
+    }
+    wrong = []
+    for number, (name, take) in enumerate(ways.items()):
+        policy = marked(make_policy(acme.product, name, use_pool=True), 2)
+        lines = [Line(line, f"KEY-{number}-{line:04}") for line in (1, 2, 3)]
+        report = import_keys(policy=policy, files=[lines[:1]], audit=audit)
+        add_keys(policy, *(line.text for line in lines[1:]))
+        mailbox.clear()
+        forget_stock_checks()
+        response = take(policy, policy.pool.earliest("id"), str(report.key_import.pk))
+        if response.status_code not in (200, 204) or [name in each.subject for each in mailbox] != [True]:
+            wrong.append((name, response.status_code, [each.subject for each in mailbox]))
+
+    assert wrong == []
+
+
 def test_low_stock_alert_tells_again_after_a_key_was_added(acme, api, audit, mailbox):
     add_keys(marked(acme.policy, 1), *numbered(2))
     pop(acme.policy, audit)

@@ -193,6 +193,14 @@ class TestLife:
         for policy in (acme.policy, other):
             assert add(policy, *numbered(2), used=used).reasons == {Reason.POPPED: 2}
 
+    def test_used_key_that_waits_in_a_pool_is_named(self, acme):
+        """Its pool would hand it out, although it was used."""
+        other = make_policy(acme.product, "Other", use_pool=True)
+        add(acme.policy, "WAITING-0001")
+
+        for policy in (acme.policy, other):
+            assert add(policy, "WAITING-0001", used=USED).reasons == {Reason.STILL_AVAILABLE: 1}
+
     @each_row("used", [None, USED])
     def test_used_keys_stay_blocked_when_their_policy_is_deleted(self, acme, api, used):
         acme.policy.delete()

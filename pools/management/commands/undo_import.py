@@ -8,7 +8,7 @@ from pools.services.import_changes import undo_import
 
 
 class Command(PoolCommand):
-    """Undoes an import: deletes its keys that are available and that no one has seen.
+    """Undoes an import: deletes its keys that are available and undisclosed.
 
     Their texts can be added again. Can be interrupted and repeated, while keys are popped.
     """
