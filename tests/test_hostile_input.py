@@ -231,7 +231,10 @@ def encoded(document):
     identifier=st.none() | TEXT,
     query=QUERY,
     document=DOCUMENTS | VALUES,
-    headers=st.dictionaries(st.sampled_from([name for name in HEADERS if name != "Content-Type"]), HEADER, max_size=2),
+    # The test client cannot send a body that is shorter than its Content-Length.
+    headers=st.dictionaries(
+        st.sampled_from(sorted(HEADERS.keys() - {"Content-Type", "Content-Length"})), HEADER, max_size=2
+    ),
 )
 @example(case=("GET", "/v1/accounts/{account}/licenses/{id}"), identifier="\ud7ff", query={}, document=None, headers={})
 @settings(
