@@ -173,6 +173,7 @@ class TestAPI:
                 assert (response.status_code, keys_in_pool(case)) == (422, {"accepted": [], "used": []}), body
                 assert body["errors"][0]["code"] in ("IMPORT_REJECTED", "IMPORT_WARNINGS")
                 body = send(case, **{"skip-invalid": True, "accept-warnings": True}).json()
+            assert "errors" not in body or not case.outcome["accepted"], body
             return keys_in_pool(case) | {"rejected": rejected_lines(body["meta"])}
 
         def refusal(case, status, body):
