@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from pools.key_files.warnings import FileProfile
 
 from keygen_site.jsonapi.errors import DomainError
 from pools.key_files import ReadOptions, open_key_file
-from pools.key_files.warnings import FileProfile
 from tests.pools.workbooks import workbook, zipped
 
 pytestmark = pytest.mark.without_database
@@ -156,7 +156,7 @@ class Dialect:
 
     @property
     def is_certain(self):
-        """Whether the importer claims to read the file without a question: the column has a name, or is the only one."""
+        """Whether the importer claims to read the file without a question."""
         return self.is_told or self.header is not None or not self.neighbours
 
 
