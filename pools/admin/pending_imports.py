@@ -16,7 +16,6 @@ from accounts.admin.actions import operator_of
 from accounts.admin.base import ReadOnlyAdmin
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FORMATS
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES
 from pools.services.pending_imports import (
@@ -39,7 +38,7 @@ class UploadForm(forms.Form):
     )
     format = forms.ChoiceField(
         required=False,
-        choices=[("", "By the file's name"), *((format, FORMAT_TITLES[format]) for format in FORMATS)],
+        choices=[("", "By the file's name"), *FORMAT_TITLES.items()],
         help_text="Each may also be gzipped.",
     )
     column = forms.CharField(

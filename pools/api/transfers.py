@@ -25,7 +25,7 @@ from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
-from pools.key_files import FORMATS, FileTooLarge, read_keys, serialize_keys
+from pools.key_files import WRITTEN_FORMATS, FileTooLarge, ReadOptions, open_key_file, serialize_keys
 from pools.models import KeyImport
 from pools.services.exports import EXPORT_STATES, export_keys
 from pools.services.imports import stage_import
@@ -75,7 +75,8 @@ class TransferMixin(APIViewSet):
     )
     def import_keys(self, request: APIRequest) -> Response:
         """Text with a key per line, CSV or NDJSON, each also gzipped. All of them or none, unless `skip-invalid`."""
-        format = format_of(request)
+        format, column = format_of(request), request.query_params.get("column")
+        options = ReadOptions(format=None if format == "text" else format, column=column)
         query = request.query_params
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
         used = used_time_of(query)
@@ -89,7 +90,7 @@ class TransferMixin(APIViewSet):
                 return response
             staged_import = stage_import(
                 policy=self.policy,
-                files=[read_keys(file, format, query.get("column"), settings.MAX_IMPORT_BYTES)],
+                files=[open_key_file(file, options, max_bytes=settings.MAX_IMPORT_BYTES)],
                 audit=self.audit,
                 name=name,
                 skip_invalid=skip_invalid,
@@ -112,7 +113,7 @@ class TransferMixin(APIViewSet):
         permission="policy.pool.export",
         gives=File(tuple(FORMATS_BY_MEDIA_TYPE)),
         parameters={
-            "format": Parameter("The format of the file.", choice(*FORMATS)),
+            "format": Parameter("The format of the file.", choice(*WRITTEN_FORMATS)),
             "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
@@ -124,7 +125,7 @@ class TransferMixin(APIViewSet):
         """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
         their texts stay blocked when they are deleted."""
         query = request.query_params
-        format = one_of(query, "format", FORMATS)
+        format = one_of(query, "format", WRITTEN_FORMATS)
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])

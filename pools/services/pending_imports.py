@@ -18,7 +18,7 @@ from accounts.models import User
 from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FileTooLarge, guess_format, read_keys
+from pools.key_files import FileTooLarge, ReadOptions, guess_format, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
 from pools.services.imports import ImportRejected, ImportReport, Rejection, stage_import
@@ -135,7 +135,8 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     def on_progress(report: ImportReport) -> None:
         pending.lines = report.lines
 
-    lines = read_keys(given, pending.format, pending.column or None, settings.MAX_IMPORT_BYTES)
+    options = ReadOptions(format=pending.format, column=pending.column or None)
+    lines = iter(open_key_file(given, options, max_bytes=settings.MAX_IMPORT_BYTES))
     head = list(islice(lines, 1000))
     first_keys = [mask_key(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
     staged_import = stage_import(

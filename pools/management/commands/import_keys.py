@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO, TextIO
 
 from django.core.management.base import CommandError, CommandParser
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
-from pools.key_files import FORMATS, FileUnreadable, Line, escape_text, guess_format, read_keys
+from pools.key_files import FORMATS, FileUnreadable, KeyFile, Line, ReadOptions, escape_text, open_key_file
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
 from pools.services.imports import ImportReport, Rejection, import_keys
 
@@ -92,6 +93,7 @@ class Command(PoolCommand):
             self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
         names = [escape_text(file) for file in files]
+        reading = ReadOptions(format=format, column=column)
         begun = time.monotonic()
         report: ImportReport | None = None
         try:
@@ -105,7 +107,7 @@ class Command(PoolCommand):
                 report = import_keys(
                     policy=pooled_policy,
                     files=[
-                        name_in_errors(shown, read_keys(binary, format or guess_format(file), column))
+                        name_in_errors(shown, partial(open_key_file, binary, reading, name=file))
                         for binary, file, shown in zip(opened, files, names, strict=True)
                     ],
                     audit=self.audit,
@@ -183,10 +185,10 @@ def parse_used(text: str) -> datetime:
     return used
 
 
-def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
+def name_in_errors(file: str, open_file: Callable[[], KeyFile]) -> Iterator[Line]:
     """Yield the lines of a file. An error about the whole file gets the file's name."""
     try:
-        yield from lines
+        yield from open_file()
     except FileUnreadable as error:
         raise FileUnreadable(f"{file}: {error.detail}") from None
 
