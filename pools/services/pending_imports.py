@@ -18,10 +18,11 @@ from accounts.models import User
 from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FileTooLarge, ReadOptions, guess_format, open_key_file
+from pools.key_files import FileTooLarge, ReadOptions, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
-from pools.services.imports import ImportRejected, ImportReport, Rejection, stage_import
+from pools.services.imports import ImportRefused, ImportReport, stage_import
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
 MAX_SHOWN_KEYS, MAX_SHOWN_REJECTIONS = 5, 100
@@ -43,7 +44,7 @@ def create_pending_import(
 
     Args:
         blocks: the bytes of the file, in blocks of at most PART_BYTES.
-        source: the name of the file. It tells the format if none is given.
+        source: the name of the file.
 
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
@@ -55,7 +56,7 @@ def create_pending_import(
         operator=operator.email,
         operator_id=operator.pk,
         source=source[:255],
-        format=format or guess_format(source),
+        format=format,
         name=name,
         column=column,
     )
@@ -127,16 +128,16 @@ def _process(pending: PendingImport, dry_run: bool) -> None:
 def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run: bool) -> None:
     text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["line", "reason", "text"])
+    rows.writerow(REJECTED_COLUMNS[1:])
 
     def on_rejected(rejections: list[Rejection]) -> None:
-        rows.writerows([each.line, f"The key {each.reason.value}", each.text] for each in rejections)
+        rows.writerows(rejected_row(each, "")[1:] for each in rejections)
 
     def on_progress(report: ImportReport) -> None:
         pending.lines = report.lines
 
-    options = ReadOptions(format=pending.format, column=pending.column or None)
-    lines = iter(open_key_file(given, options, max_bytes=settings.MAX_IMPORT_BYTES))
+    options = ReadOptions(format=pending.format or None, column=pending.column or None)
+    lines = iter(open_key_file(given, options, name=pending.source, max_bytes=settings.MAX_IMPORT_BYTES))
     head = list(islice(lines, 1000))
     first_keys = [mask_key(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
     staged_import = stage_import(
@@ -152,7 +153,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     )
     with staged_import as staged:
         if dry_run:
-            with suppress(ImportRejected):
+            with suppress(ImportRefused):
                 staged.publish()
         else:
             # One transaction, so that the page and the pool always agree.
@@ -176,11 +177,11 @@ def _finish(
         "good": report.good,
         "added": report.added,
         "rejected": report.rejected,
-        "nothing_new": report.nothing_new,
+        "nothing_new": report.already_imported,
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": first_keys,
         "first_rejected": [
-            [each.line, f"The key {each.reason.value}", mask_key(each.text) if len(each.text) > 7 else each.text]
+            [each.line, each.sentence, mask_key(each.text) if len(each.text) > 7 else each.text]
             for each in report.first[:MAX_SHOWN_REJECTIONS]
         ],
     }
