@@ -21,7 +21,8 @@ from licensing.models import Policy
 from pools.key_files import FileTooLarge, ReadOptions, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
-from pools.services.imports import ImportRejected, ImportReport, Rejection, stage_import
+from pools.services.imports import ImportRefused, ImportReport, stage_import
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
 MAX_SHOWN_KEYS, MAX_SHOWN_REJECTIONS = 5, 100
@@ -127,10 +128,10 @@ def _process(pending: PendingImport, dry_run: bool) -> None:
 def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run: bool) -> None:
     text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["line", "reason", "text"])
+    rows.writerow(REJECTED_COLUMNS[1:])
 
     def on_rejected(rejections: list[Rejection]) -> None:
-        rows.writerows([each.line, f"The key {each.reason.value}", each.text] for each in rejections)
+        rows.writerows(rejected_row(each, "")[1:] for each in rejections)
 
     def on_progress(report: ImportReport) -> None:
         pending.lines = report.lines
@@ -152,7 +153,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     )
     with staged_import as staged:
         if dry_run:
-            with suppress(ImportRejected):
+            with suppress(ImportRefused):
                 staged.publish()
         else:
             # One transaction, so that the page and the pool always agree.
@@ -176,11 +177,11 @@ def _finish(
         "good": report.good,
         "added": report.added,
         "rejected": report.rejected,
-        "nothing_new": report.nothing_new,
+        "nothing_new": report.already_imported,
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": first_keys,
         "first_rejected": [
-            [each.line, f"The key {each.reason.value}", mask_key(each.text) if len(each.text) > 7 else each.text]
+            [each.line, each.sentence, mask_key(each.text) if len(each.text) > 7 else each.text]
             for each in report.first[:MAX_SHOWN_REJECTIONS]
         ],
     }

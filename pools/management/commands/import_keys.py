@@ -20,9 +20,11 @@ from keygen_site.management.options import name, path
 from licensing.models import Policy
 from pools.key_files import FORMATS, FileUnreadable, KeyFile, Line, ReadOptions, escape_text, open_key_file
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
-from pools.services.imports import ImportReport, Rejection, import_keys
+from pools.services.imports import AlreadyImported, ImportReport, WarningsNotAccepted, import_keys
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
+EXIT_ALREADY_IMPORTED = 6
 
 
 class Command(PoolCommand):
@@ -30,7 +32,8 @@ class Command(PoolCommand):
 
     All keys are added or, if a line is rejected, none; --skip-invalid adds the others. The pool hands them out in the
     order of the lines. Exit codes: 0 all keys added, 1 failed, 2 wrong usage, 3 lines were rejected, 5 the --rejected
-    file or the report could not be written: keys were added only if the output says so.
+    file or the report could not be written: keys were added only if the output says so, 6 an earlier import has added
+    all keys.
     """
 
     help = __doc__
@@ -129,6 +132,10 @@ class Command(PoolCommand):
                 else:
                     text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
                 self.report(text)
+        if isinstance(report.refusal, AlreadyImported):
+            sys.exit(EXIT_ALREADY_IMPORTED)
+        if isinstance(report.refusal, WarningsNotAccepted):
+            raise CommandError(report.refusal.detail)
         if report.rejected:
             sys.exit(EXIT_REJECTED)
 
@@ -157,16 +164,16 @@ def describe_report(
         yield f"{report.blank:,} blank lines were skipped."
     if not report.rejected:
         return
-    if report.nothing_new:
+    if report.already_imported:
         yield "All of these keys have been added before."
     yield f"{report.rejected:,} lines were rejected because the key:"
     for reason, count in report.reasons.most_common():
         yield f"{count:>12,}  {reason.value}"
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
-    for place, line, text, reason in report.first[:first]:
-        where = f"{files[place]}:{line}" if line else "during the import"
-        shown = f" {text[:4]}…" if text[:4].isprintable() else ""
-        yield f"  {where}: the key{shown} {reason.value}"
+    for each in report.first[:first]:
+        where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
+        shown = f"{each.text[:4]}…: " if each.text[:4].isprintable() else ""
+        yield f"  {where}: {shown}{each.sentence}"
 
 
 def parse_used(text: str) -> datetime:
@@ -204,10 +211,8 @@ def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]
         writer.writerows(rows)
         out.flush()
 
-    write_rows([["file", "line", "code", "reason", "text"]])
-    return lambda rejections: write_rows(
-        (files[place], line, reason.code, f"the key {reason.value}", text) for place, line, text, reason in rejections
-    )
+    write_rows([REJECTED_COLUMNS])
+    return lambda rejections: write_rows(rejected_row(each, files[each.file]) for each in rejections)
 
 
 def show_progress(files: list[BinaryIO], stack: ExitStack) -> Callable[[ImportReport], None]:
