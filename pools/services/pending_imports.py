@@ -18,7 +18,7 @@ from accounts.models import User
 from keygen_site.db.fields import mask_key
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FileTooLarge, ReadOptions, guess_format, open_key_file
+from pools.key_files import FileTooLarge, ReadOptions, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
 from pools.services.imports import ImportRefused, ImportReport, stage_import
@@ -44,7 +44,7 @@ def create_pending_import(
 
     Args:
         blocks: the bytes of the file, in blocks of at most PART_BYTES.
-        source: the name of the file. It tells the format if none is given.
+        source: the name of the file.
 
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
@@ -56,7 +56,7 @@ def create_pending_import(
         operator=operator.email,
         operator_id=operator.pk,
         source=source[:255],
-        format=format or guess_format(source),
+        format=format,
         name=name,
         column=column,
     )
@@ -136,8 +136,8 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     def on_progress(report: ImportReport) -> None:
         pending.lines = report.lines
 
-    options = ReadOptions(format=pending.format, column=pending.column or None)
-    lines = iter(open_key_file(given, options, max_bytes=settings.MAX_IMPORT_BYTES))
+    options = ReadOptions(format=pending.format or None, column=pending.column or None)
+    lines = iter(open_key_file(given, options, name=pending.source, max_bytes=settings.MAX_IMPORT_BYTES))
     head = list(islice(lines, 1000))
     first_keys = [mask_key(line.text) for line in head if line.text and not line.reason][:MAX_SHOWN_KEYS]
     staged_import = stage_import(
