@@ -3,7 +3,7 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -22,34 +22,75 @@ from pools.management.pool_command import PoolCommand, open_output, parse_day_or
 from pools.services.imports import ImportReport, Rejection, import_keys
 
 EXIT_REJECTED = 3
+EXIT_ALREADY_IMPORTED = 6
+READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim", "used_rows")
 
 
 class Command(PoolCommand):
-    """Imports files of keys into the pool of a policy: text with one key per line, CSV or NDJSON, also gzipped.
+    """Imports files of keys into the pool of a policy: text with one key per line, CSV, Excel workbooks (.xlsx),
+    NDJSON or JSON, each also as gzip or zip.
 
-    All keys are added or, if a line is rejected, none; --skip-invalid adds the others. The pool hands them out in the
-    order of the lines. Exit codes: 0 all keys added, 1 failed, 2 wrong usage, 3 lines were rejected, 5 the --rejected
-    file or the report could not be written: keys were added only if the output says so.
+    The command finds out from the content of a file what it is, prints it, and refuses a file that it does not
+    understand with certainty; options say what is meant. All keys are added or, if a line is rejected, none;
+    --skip-invalid adds the others. The pool hands them out in the order of the lines.
     """
 
-    help = __doc__
+    help = " ".join((__doc__ or "").split())
+    epilog = """\
+examples:
+  import_keys keys.txt --policy "Summer sale" --dry-run
+  import_keys partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"
+  import_keys old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim
+  import_keys keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv
+
+exit codes:
+  0    all keys were added, or can be added (--dry-run)
+  1    a file was refused as a whole, or the import failed; nothing was added
+  2    wrong usage
+  3    lines were rejected, or there are serious warnings; without --skip-invalid or --accept-warnings, nothing was added
+  5    the --rejected file or the report could not be written; keys were added only if the output says so
+  6    all keys are in the pool already, by an earlier import
+  130  interrupted; nothing was added
+"""
+
+    def create_parser(self, *arguments: Any, **options: Any) -> CommandParser:
+        parser = super().create_parser(*arguments, **options)
+        parser.formatter_class, parser.epilog = DjangoHelpFormatter, self.epilog
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "files",
-            type=path,
-            nargs="+",
-            metavar="file",
-            help="file of keys, whose name tells its format; - for standard input",
-        )
+        parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
         self.add_policy(parser)
         parser.add_argument("--name", default="", help='name of the import, e.g. "ACME PO 4711"')
-        parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their names)")
+        parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their content)")
         parser.add_argument(
-            "--column",
-            type=name,
-            help="name or number of the CSV column, or name of the NDJSON member, with the keys "
-            "(default: key, code or license_key)",
+            "--encoding",
+            help="encoding of all files, e.g. windows-1252 (default: UTF-8, UTF-16 and UTF-32 are found out)",
+        )
+        parser.add_argument(
+            "--delimiter",
+            help="character between the columns: comma, semicolon, tab, pipe (default: it is found out)",
+        )
+        parser.add_argument(
+            "--header",
+            action=BooleanOptionalAction,
+            help="the first row has the names of the columns, or has not (default: it is found out)",
+        )
+        parser.add_argument(
+            "--column", type=name, help="column or member with the keys: its name, or its number from 1"
+        )
+        parser.add_argument("--trim", action="store_true", help="remove blanks around each key")
+        parser.add_argument(
+            "--used-rows",
+            choices=list(UsedRows),
+            default=UsedRows.REJECT,
+            help="rows whose column status, used, popped or the like says that the key was used: reject them (default), "
+            "add them as popped (used), or leave them out (ignore)",
+        )
+        parser.add_argument(
+            "--accept-warnings",
+            action="store_true",
+            help="add the keys even if some lines are almost certainly no keys; look at the warnings of a --dry-run first",
         )
         parser.add_argument(
             "--skip-invalid", action="store_true", help="add the other lines even if some lines are rejected"
@@ -77,10 +118,6 @@ class Command(PoolCommand):
         policy: str,
         account: str | None,
         name: str,
-        format: str | None,
-        column: str | None,
-        skip_invalid: bool,
-        dry_run: bool,
         rejected: str | None,
         used: str | None,
         first: int,
@@ -91,9 +128,11 @@ class Command(PoolCommand):
             inputs = ["/dev/stdin" if file == "-" else file for file in files]
             self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
+        read_options = ReadOptions(**{name: options[name] for name in READ_OPTIONS})
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
+        refusal: DomainError | None = None
         try:
             with ExitStack() as stack:
                 write = (
@@ -102,32 +141,40 @@ class Command(PoolCommand):
                     else lambda rejections: None
                 )
                 opened = [self.open(file, stack) for file in files]
-                report = import_keys(
-                    policy=pooled_policy,
-                    files=[
-                        name_in_errors(shown, read_keys(binary, format or guess_format(file), column))
-                        for binary, file, shown in zip(opened, files, names, strict=True)
-                    ],
-                    audit=self.audit,
-                    name=name,
-                    source=", ".join(os.path.basename(file) for file in names)[:255],
-                    skip_invalid=skip_invalid,
-                    dry_run=dry_run,
-                    used=None if used is None else parse_used(used),
-                    on_rejected=write,
-                    on_progress=show_progress(opened, stack),
-                )
+                key_files = [
+                    open_named(shown, binary, read_options) for shown, binary in zip(names, opened, strict=True)
+                ]
+                try:
+                    with stage_import(
+                        policy=pooled_policy,
+                        files=key_files,
+                        audit=self.audit,
+                        name=name,
+                        source=", ".join(os.path.basename(file) for file in names)[:255],
+                        skip_invalid=options["skip_invalid"],
+                        dry_run=options["dry_run"],
+                        used=None if used is None else parse_used(used),
+                        accept_warnings=options["accept_warnings"],
+                        on_rejected=write,
+                        on_progress=show_progress(opened, stack),
+                    ) as staged:
+                        staged.publish()
+                        report = staged.report
+                except (ImportRejected, WarningsNotAccepted, AlreadyImported) as error:
+                    report, refusal = error.report, error
         except DomainError as error:
-            raise CommandError(error.detail) from None
+            raise CommandError(describe_error(error)) from None
         finally:
             if report:  # also if the --rejected file could not be moved into place
                 seconds = time.monotonic() - begun
                 if options["json"]:
                     text = json.dumps(report.as_dict(names, first) | {"seconds": round(seconds, 3)})
                 else:
-                    text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
+                    text = "\n".join(describe_report(report, refusal, names, pooled_policy, first, seconds))
                 self.report(text)
-        if report.rejected:
+        if isinstance(refusal, AlreadyImported):
+            sys.exit(EXIT_ALREADY_IMPORTED)
+        if refusal or report.rejected:
             sys.exit(EXIT_REJECTED)
 
     def open(self, file: str, stack: ExitStack) -> BinaryIO:
@@ -139,10 +186,43 @@ class Command(PoolCommand):
             raise CommandError(f"{escape_text(file)}: {error.strerror}") from None
 
 
+def open_named(file: str, binary: BinaryIO, options: ReadOptions) -> KeyFile:
+    """Look at the beginning of a file. An error about the whole file gets the file's name."""
+    try:
+        return open_key_file(binary, options, name=file)
+    except DomainError as error:
+        error.detail = f"{file}: {error.detail}"
+        raise
+
+
+def describe_error(error: DomainError) -> str:
+    """The text of an error. If a column is to be chosen, it lists the candidates."""
+    if not isinstance(error, ColumnAmbiguous):
+        return error.detail
+    lines = [
+        f"  {candidate['number']}  {candidate['column'] or ''}: {', '.join(candidate['samples'])}"
+        for candidate in error.meta["candidates"]
+    ]
+    return "\n".join([error.detail, *(escape_text(line) for line in lines)])
+
+
 def describe_report(
-    report: ImportReport, files: list[str], policy: Policy, first: int, seconds: float
+    report: ImportReport, refusal: DomainError | None, files: list[str], policy: Policy, first: int, seconds: float
 ) -> Iterator[str]:
     """Yield the lines of a report for people."""
+    for file, understood in zip(files, report.understood, strict=True):
+        yield f"{file}: {describe_understood(understood.as_dict())}"
+    for title, keys in (("First keys", report.first_keys), ("Last keys", report.last_keys)):
+        if keys:
+            yield f"{title}: {', '.join(keys)}"
+    if report.trimmed:
+        yield f"{report.trimmed:,} lines had blanks around the key, which were removed."
+    for warning in report.warnings:
+        yield f"{'Serious warning' if warning.is_serious else 'Warning'}: {warning.message}"
+        if warning.lines:
+            yield f"  in {'lines' if warning.count > 1 else 'line'} {', '.join(map(str, warning.lines))}" + (
+                f" and {warning.count - len(warning.lines):,} more" if warning.count > len(warning.lines) else ""
+            )
     rate = report.lines / seconds if seconds else 0
     if report.dry_run:
         result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
@@ -151,6 +231,8 @@ def describe_report(
     else:
         result = f"No key was added to the pool of {policy.name!r}"
     yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
+    if refusal:
+        yield refusal.detail
     if report.blank:
         yield f"{report.blank:,} blank lines were skipped."
     if not report.rejected:
@@ -181,14 +263,6 @@ def parse_used(text: str) -> datetime:
     if used > now:
         raise CommandError("--used must be a time in the past.", returncode=2)
     return used
-
-
-def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
-    """Yield the lines of a file. An error about the whole file gets the file's name."""
-    try:
-        yield from lines
-    except FileUnreadable as error:
-        raise FileUnreadable(f"{file}: {error.detail}") from None
 
 
 def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]], None]:
