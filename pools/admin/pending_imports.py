@@ -17,8 +17,8 @@ from accounts.admin.actions import operator_of
 from accounts.admin.base import ReadOnlyAdmin
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files.descriptions import describe_understood
-from pools.key_files.options import ENCODINGS, FORMATS, ReadOptions, UsedRows
+from pools.key_files import FORMATS, ReadOptions, UsedRows
+from pools.key_files.encodings import ENCODINGS
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES
 from pools.services.pending_imports import (
@@ -40,7 +40,7 @@ DELIMITER_TITLES = {"comma": "Comma  ,", "semicolon": "Semicolon  ;", "tab": "Ta
 USED_ROWS_TITLES = {
     UsedRows.REJECT: "Reject them",
     UsedRows.USED: "Add them as popped, so that they are never handed out",
-    UsedRows.IGNORE: "Leave them out",
+    UsedRows.IGNORE: "Ignore that column, and add them as available",
 }
 FOUND_OUT = ("", "Found out from the content")
 

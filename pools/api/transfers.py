@@ -26,9 +26,16 @@ from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
-from pools.key_files import FileTooLarge, serialize_keys
-from pools.key_files.options import ENCODINGS, FORMATS, ReadOptions, UsedRows
-from pools.key_files.reading import open_key_file
+from pools.key_files import (
+    FORMATS,
+    WRITTEN_FORMATS,
+    FileTooLarge,
+    ReadOptions,
+    UsedRows,
+    open_key_file,
+    serialize_keys,
+)
+from pools.key_files.encodings import ENCODINGS
 from pools.models import KeyImport
 from pools.services.exports import EXPORT_STATES, export_keys
 from pools.services.imports import stage_import
@@ -126,7 +133,7 @@ class TransferMixin(APIViewSet):
             "trim": Parameter("Remove blanks around each key. The report counts the lines that were changed.", BOOLEAN),
             "used-rows": Parameter(
                 "What becomes of rows whose column `status`, `used`, `popped` or the like says that the key was used: "
-                "they are rejected, added as popped, or left out.",
+                "they are rejected (`reject`), added as popped (`used`), or added as available (`ignore`).",
                 choice(*UsedRows),
             ),
             "accept-warnings": Parameter(
@@ -193,7 +200,7 @@ class TransferMixin(APIViewSet):
         permission="policy.pool.export",
         gives=File(tuple(MEDIA_TYPES_BY_FORMAT.values())),
         parameters={
-            "format": Parameter("The format of the file.", choice(*MEDIA_TYPES_BY_FORMAT)),
+            "format": Parameter("The format of the file.", choice(*WRITTEN_FORMATS)),
             "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
@@ -205,7 +212,7 @@ class TransferMixin(APIViewSet):
         """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
         their texts stay blocked when they are deleted."""
         query = request.query_params
-        format = one_of(query, "format", tuple(MEDIA_TYPES_BY_FORMAT))
+        format = one_of(query, "format", WRITTEN_FORMATS)
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])

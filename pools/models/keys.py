@@ -16,13 +16,12 @@ from keygen_site.db.fields import DigestField, digest, mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
+from pools.key_files.limits import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_KEYS
 from pools.models.key_events import KeyEvent
 from pools.models.key_imports import KeyImport
 from pools.models.used_texts import UsedText
 from pools.popping import pop_next_key
 
-MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 1024
-RESERVED_KEYS = ("action", "actions")  # parts of URLs
 # Popped here, whether withdrawn later or not; keys that were used in another system do not count.
 HANDED_OUT = Q(popped__isnull=False) & ~Q(disclosure="used")
 ENDING_CHARACTERS = 4  # the console finds a used key by its last characters

@@ -172,7 +172,7 @@ def stage_import(
     If the context ends without `publish()`, nothing is added. Memory is flat, whatever the size of the files.
 
     Args:
-        files: the lines of each file, from `pools.key_files.read_keys`.
+        files: the lines of each file, from `pools.key_files.open_key_file`.
         name, source: the operator's name for the import, and the name of its file.
         skip_invalid: add the other lines if some are rejected.
         dry_run: write nothing; the report is the same.
@@ -242,7 +242,7 @@ def _read_chunks(files: Iterable[Iterable[Line]], used: datetime | None) -> Iter
     lines = ((index, line) for index, file in enumerate(files) for line in file)
     while chunk_lines := list(islice(lines, CHUNK_LINES)):
         chunk = _Chunk()
-        for index, (number, text, reason, popped) in chunk_lines:
+        for index, (number, text, reason, popped, _, _) in chunk_lines:
             time = used
             if used and popped and not reason:
                 time = _parse_used(popped)

@@ -18,9 +18,7 @@ from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FileTooLarge
-from pools.key_files.options import ReadOptions, UsedRows
-from pools.key_files.reading import open_key_file
+from pools.key_files import FileTooLarge, ReadOptions, UsedRows, defuse_formula, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
 from pools.services.imports import (

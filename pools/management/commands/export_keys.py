@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from keygen_site.management.options import name, path
-from pools.key_files import FORMATS, serialize_keys
+from pools.key_files import WRITTEN_FORMATS, serialize_keys
 from pools.management.pool_command import (
     EXIT_NOT_WRITTEN,
     PoolCommand,
@@ -41,7 +41,9 @@ class Command(PoolCommand):
             help="export keys popped, withdrawn or added at or after this day or time (UTC)",
         )
         parser.add_argument("--until", type=parse_day_or_time, help="export keys popped, withdrawn or added before it")
-        parser.add_argument("--format", choices=FORMATS, default="csv", help="format of the file (default: csv)")
+        parser.add_argument(
+            "--format", choices=WRITTEN_FORMATS, default="csv", help="format of the file (default: csv)"
+        )
         parser.add_argument(
             "--formula-safe", action="store_true", help="keep spreadsheets from running keys such as =1+1 as formulas"
         )

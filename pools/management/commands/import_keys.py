@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Any, BinaryIO, TextIO
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -17,9 +17,27 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
-from pools.key_files import FORMATS, FileUnreadable, Line, escape_text, guess_format, read_keys
+from pools.key_files import (
+    DELIMITERS,
+    FORMATS,
+    ColumnAmbiguous,
+    KeyFile,
+    ReadOptions,
+    UsedRows,
+    defuse_formula,
+    escape_text,
+    open_key_file,
+)
+from pools.key_files.encodings import ENCODINGS
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
-from pools.services.imports import ImportReport, Rejection, import_keys
+from pools.services.imports import (
+    AlreadyImported,
+    ImportRejected,
+    ImportReport,
+    Rejection,
+    WarningsNotAccepted,
+    stage_import,
+)
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
@@ -65,11 +83,15 @@ exit codes:
         parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their content)")
         parser.add_argument(
             "--encoding",
+            choices=ENCODINGS,
+            metavar="NAME",
             help="encoding of all files, e.g. windows-1252 (default: UTF-8, UTF-16 and UTF-32 are found out)",
         )
         parser.add_argument(
             "--delimiter",
-            help="character between the columns: comma, semicolon, tab, pipe (default: it is found out)",
+            choices=[*DELIMITERS, *DELIMITERS.values()],
+            metavar="NAME",
+            help="character between the columns: comma, semicolon, tab or pipe (default: it is found out)",
         )
         parser.add_argument(
             "--header",
@@ -85,7 +107,7 @@ exit codes:
             choices=list(UsedRows),
             default=UsedRows.REJECT,
             help="rows whose column status, used, popped or the like says that the key was used: reject them (default), "
-            "add them as popped (used), or leave them out (ignore)",
+            "add them as popped (used), or add them as available (ignore)",
         )
         parser.add_argument(
             "--accept-warnings",

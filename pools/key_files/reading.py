@@ -8,20 +8,19 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from enum import Enum
-from io import StringIO
-from itertools import islice
-from typing import Any, BinaryIO, NamedTuple, cast
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
 
 import orjson
 
-from keygen_site.jsonapi.errors import DomainError
-from pools.file_kinds import find_file_kind_error
-from pools.models import Key
-from pools.models.keys import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_KEYS
+from pools.key_files.errors import FileTooLarge, FileUnreadable
+from pools.key_files.key_texts import escape_text, find_text_fault
+from pools.key_files.kinds import find_file_kind_error
+from pools.key_files.limits import MAX_KEY_CHARACTERS
+from pools.key_files.lines import Line, Reason
+from pools.key_files.options import ReadOptions
+from pools.key_files.understood import Understood
 
-FORMATS = ("text", "csv", "ndjson")
 # Default names of the column or member with the keys.
 KEY_COLUMN_NAMES = ("key", "code", "license_key")
 POPPED_COLUMN_NAME = "popped"
@@ -30,67 +29,8 @@ _BLOCK_BYTES = 1 << 18
 _MAX_LINE_BYTES = 1 << 16  # far above the longest key, so that a row may have other columns
 _SHOWN_LINE_CHARACTERS = 2 * MAX_KEY_CHARACTERS
 _SHOWN_HEADER_CHARACTERS = 300
-# Anything but control characters (Unicode's category Cc), and no blank at either end.
-_KEY = re.compile(rf"(?!\s)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{{MIN_KEY_CHARACTERS},{MAX_KEY_CHARACTERS}}}(?<!\s)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-_UNSAFE = re.compile(f"{_CONTROL.pattern}|{_SURROGATE.pattern}")
 _OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
-
-
-class Reason(Enum):
-    """Why a line was not added. The value is the end of a sentence that begins with "The key"."""
-
-    REPEATED = "is in the file twice"
-    AVAILABLE = "is already in this pool"
-    STILL_AVAILABLE = "is available in a pool, although it was used: withdraw it there"
-    ELSEWHERE = "is already in another pool"
-    POPPED = "was popped before"
-    WITHDRAWN = "was withdrawn"
-    LICENSE = "is already a license's key"
-    LICENSE_ID = "is a license's identifier"
-    USED = "was used before, by a key or license that has been deleted"
-    RESERVED = "is reserved"
-    TOO_SHORT = f"is too short (minimum is {MIN_KEY_CHARACTERS} characters)"
-    TOO_LONG = f"is too long (maximum is {MAX_KEY_CHARACTERS} characters)"
-    BLANKS = "begins or ends with a blank"
-    CONTROL = "has control characters"
-    NOT_UTF8 = "is not UTF-8"
-    MALFORMED = "is missing: the line does not have the file's format"
-    NOT_A_TIME = "has no valid time in the column popped"
-
-    @property
-    def code(self) -> str:
-        return self.name.lower()
-
-
-class Line(NamedTuple):
-    """A line of a file.
-
-    Attributes:
-        number: from 1.
-        text: the key; empty for a blank line. Escaped by `escape_text` if there is a reason.
-        reason: why the line is rejected, if it is.
-        popped: the text of the column or member `popped`, as in our own exports; empty without one.
-    """
-
-    number: int
-    text: str
-    reason: Reason | None = None
-    popped: str = ""
-
-
-class FileUnreadable(DomainError):
-    """A file as a whole is refused."""
-
-    code = "FILE_UNREADABLE"
-
-
-class FileTooLarge(DomainError):
-    status = 413
-    title = "Request entity too large"
-    detail = "The file is too large"
-    code = "FILE_TOO_LARGE"
 
 
 def guess_format(name: str) -> str:
@@ -119,36 +59,6 @@ def read_keys(
         yield from reader(_read_lines(_decompress(file), max_bytes, format), column)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise FileUnreadable("The file is not a whole gzip file") from None
-
-
-def key_format_error(text: str) -> Reason | None:
-    """Why a text cannot be a key, or None."""
-    if _KEY.fullmatch(text):
-        return Reason.RESERVED if text in RESERVED_KEYS else None
-    if _SURROGATE.search(text):
-        return Reason.TOO_LONG if _OVERLONG_LINE in text else Reason.NOT_UTF8
-    if text in RESERVED_KEYS:
-        return Reason.RESERVED
-    if _CONTROL.search(text):
-        return Reason.CONTROL
-    if text != text.strip():
-        return Reason.BLANKS
-    return Reason.TOO_SHORT if len(text) < MIN_KEY_CHARACTERS else Reason.TOO_LONG
-
-
-def escape_text(text: str) -> str:
-    """Escape control characters and bytes that are not UTF-8, e.g. `SCHL\\xdcSSEL`.
-
-    Surrogates represent such bytes. PostgreSQL stores neither surrogates nor NUL, and UTF-8 cannot encode surrogates.
-    """
-    return _UNSAFE.sub(_escape_character, text)
-
-
-def _escape_character(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"  # a byte, see PEP 383
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
 def _decompress(file: Any) -> BinaryIO:
@@ -198,10 +108,11 @@ def _read_text(lines: Iterator[str], column: str | None) -> Iterator[Line]:
 
 
 def _check_line(number: int, text: str, popped: str = "") -> Line:
-    reason = key_format_error(text) if text else None
-    if not reason:
+    fault = find_text_fault(text) if text else None
+    if not fault:
         return Line(number, text, popped=popped)
-    return Line(number, escape_text(text[:_SHOWN_LINE_CHARACTERS].replace(_OVERLONG_LINE, "")), reason)
+    shown = escape_text(text[:_SHOWN_LINE_CHARACTERS].replace(_OVERLONG_LINE, ""))
+    return Line(number, shown, Reason.TOO_LONG if _OVERLONG_LINE in text else fault.reason, detail=fault.detail)
 
 
 def _read_csv(lines: Iterator[str], column: str | None) -> Iterator[Line]:
@@ -279,47 +190,56 @@ def _load_members(line: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-# Writing -------------------------------------------------------------------------------------------------------------
+class KeyFile:
+    """A file of keys. Iterating yields its lines, once.
 
-EXPORT_COLUMNS = ("key", "created", "popped", "withdrawn", "import")
-_ROWS_PER_BLOCK = 1_000
-# A spreadsheet runs a cell that begins with one of these as a formula.
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+    Attributes:
+        name: the name of the file, for messages.
+        understood: the form of the file.
+        trimmed: the number of keys from which blanks were removed; complete after iteration.
+        bytes_read: the number of unpacked bytes so far.
+    """
 
-ExportRow = tuple[str | None, ...]
+    def __init__(self, understood: Understood, blocks: Iterator[list[Line]], name: str = "") -> None:
+        self.understood, self.name = understood, name
+        self.trimmed = self.bytes_read = 0
+        self._blocks = blocks
+
+    def __iter__(self) -> Iterator[Line]:
+        for block in self._blocks:
+            yield from block
+
+    def blocks(self) -> Iterator[list[Line]]:
+        """The same lines, many at a time."""
+        return self._blocks
 
 
-def serialize_keys(keys: Iterable[Key], format: str = "text", formula_safe: bool = False) -> Iterator[str]:
-    """Yield the lines of a file of keys, many at a time. `read_keys` can read them.
+def open_key_file(
+    file: BinaryIO,
+    options: ReadOptions,
+    *,
+    name: str = "",
+    media_type: str = "",
+    charset: str = "",
+    max_bytes: int | None = None,
+) -> KeyFile:
+    """Find out the form of a file of keys.
 
     Args:
-        format: one of FORMATS; text contains the keys only.
-        formula_safe: put an apostrophe before a key in CSV that a spreadsheet would run. It is not removed on import.
+        file: a binary file, at its beginning.
+        name, media_type, charset: the file's name, declared type and declared encoding: hints only.
+        max_bytes: the maximum size when unpacked.
+
+    Raises:
+        FileUnreadable: it is no list of keys, is cut off, or has an unknown encoding.
+        FileTooLarge: it has more than `max_bytes`.
+        ColumnAmbiguous: the column of the keys is uncertain.
+        HeaderAmbiguous: it is uncertain whether the first line is a header.
+        NoKeys: it is empty, or has only blank lines or a header.
+
+    Iterating the result raises FileUnreadable and FileTooLarge too, where the fault comes later.
     """
-    if format == "csv":
-        yield _format_csv([EXPORT_COLUMNS])
-    rows = (_export_row(key) for key in keys)
-    while block := list(islice(rows, _ROWS_PER_BLOCK)):
-        if format == "text":
-            yield "".join(f"{row[0]}\n" for row in block)
-        elif format == "ndjson":
-            yield "".join(orjson.dumps(dict(zip(EXPORT_COLUMNS, row, strict=True))).decode() + "\n" for row in block)
-        else:
-            rows_of_block = ((defuse_formula(str(row[0])), *row[1:]) for row in block) if formula_safe else block
-            yield _format_csv(rows_of_block)
-
-
-def _export_row(key: Key) -> ExportRow:
-    times = (time.isoformat() if time else None for time in (key.created, key.popped, key.withdrawn))
-    return (key.key, *times, str(key.key_import_id) if key.key_import_id else None)
-
-
-def defuse_formula(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
-
-
-def _format_csv(rows: Iterable[ExportRow]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    types = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
+    format = options.format or types.get(media_type) or guess_format(name)
+    lines = read_keys(file, format, options.column, max_bytes)
+    return KeyFile(Understood(kind=format), ([line] for line in lines), name)
