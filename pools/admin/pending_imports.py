@@ -18,6 +18,7 @@ from accounts.admin.base import ReadOnlyAdmin
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
 from pools.key_files import FORMATS, ReadOptions, UsedRows
+from pools.key_files.descriptions import describe_understood
 from pools.key_files.encodings import ENCODINGS
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES
@@ -264,9 +265,9 @@ class PendingImportAdmin(ReadOnlyAdmin):
         if form is None and pending.has_file:
             form = OptionsForm(initial=OptionsForm.values_of(options_of(pending)))
         titles = {"checked": "Look before you import", "done": "Imported", "failed": "Not imported"}
-        candidates = report.get("candidates", []) if pending.state == PendingImport.State.FAILED else []
-        if form and candidates:
-            del form.fields["column"]  # the page has a picker
+        question = report.get("question", {})
+        if form and question:
+            del form.fields["header" if "firstRow" in question else "column"]  # the page asks for it by itself
         context = self.context_of(
             request,
             pending.policy,
@@ -277,7 +278,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
             has_serious=has_serious,
             problem=problem,
             form=form,
-            candidates=candidates,
+            question=question,
             more_rejected=report.get("rejected", 0) - len(report.get("first_rejected", ())),
             is_own=pending.operator_id == request.user.pk,
         )

@@ -70,6 +70,9 @@ _UNDERSTOOD = Schema(
         "header": Schema(BOOLEAN_TYPE, required=True),
         "column": _FOUND,
         "ignored_columns": _TEXTS,
+        "state_columns": _TEXTS,
+        "sheet": _FOUND,
+        "title_lines": _NUMBER,
     },
 )
 _WARNING = Schema(
@@ -91,7 +94,8 @@ _REPORT = {
     "blank": _NUMBER,
     "trimmed": _NUMBER,
     "added": _NUMBER,
-    "would_add": _NUMBER,
+    "would_add": Schema(INTEGER, required=True, nullable=True),  # null unless dry_run
+    "used": _NUMBER,
     "already_imported": Schema(BOOLEAN_TYPE, required=True),
     "first_keys": _TEXTS,
     "last_keys": _TEXTS,

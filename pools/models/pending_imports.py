@@ -27,7 +27,8 @@ class PendingImport(Resource):
         format, column, options: how the file is read: `ReadOptions` without the members that are found out. An old
             release writes only the first two.
         accept_warnings: whether the operator has confirmed the serious warnings.
-        report: the result of the last check or import; after a failure the code and the meta of the error.
+        report: the result of the last check or import. If a column has to be chosen, its member `question` has the
+            candidates.
         problem: why the check or the import failed.
     """
 

@@ -18,17 +18,10 @@ from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import FileTooLarge, ReadOptions, UsedRows, defuse_formula, open_key_file
+from pools.key_files import ColumnAmbiguous, FileTooLarge, ReadOptions, UsedRows, defuse_formula, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
-from pools.services.imports import (
-    AlreadyImported,
-    ImportRejected,
-    ImportReport,
-    Rejection,
-    WarningsNotAccepted,
-    stage_import,
-)
+from pools.services.imports import ImportRefused, ImportReport, Rejection, stage_import
 
 MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
 MAX_SHOWN_REJECTIONS = 100
@@ -144,13 +137,16 @@ def _process_in_thread(pending: PendingImport, dry_run: bool) -> None:
 
 
 def _process(pending: PendingImport, dry_run: bool) -> None:
-    problem, report = "Something went wrong on the server; its log says what. Nothing was added.", {}
+    problem = "Something went wrong on the server; its log says what. Nothing was added."
+    report: dict[str, Any] = {}
     try:
         with pending.open_file() as given, TemporaryFile() as rejected:
             _import(pending, given, rejected, dry_run)
         problem = ""
     except DomainError as error:
-        problem, report = error.detail, {"code": error.code, "candidates": error.meta.get("candidates", [])}
+        problem = error.detail
+        if isinstance(error, ColumnAmbiguous):
+            report = {"question": dict(error.meta)}
     finally:
         if problem:
             _fail(pending, problem, report)
@@ -182,7 +178,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     )
     with staged_import as staged:
         if dry_run:
-            with suppress(ImportRejected, WarningsNotAccepted, AlreadyImported):  # the page shows the report
+            with suppress(ImportRefused):  # the page shows the report
                 staged.publish()
         else:
             # One transaction, so that the page and the pool always agree.
@@ -205,9 +201,9 @@ def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO, dr
         "trimmed": report.trimmed,
         "good": report.good,
         "added": report.added,
+        "used": report.used,
         "rejected": report.rejected,
         "already_imported": report.already_imported,
-        "nothing_new": report.nothing_new,
         "warnings": [warning.as_dict() for warning in report.warnings],
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": report.first_keys,

@@ -28,16 +28,10 @@ from pools.key_files import (
     escape_text,
     open_key_file,
 )
+from pools.key_files.descriptions import describe_understood
 from pools.key_files.encodings import ENCODINGS
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
-from pools.services.imports import (
-    AlreadyImported,
-    ImportRejected,
-    ImportReport,
-    Rejection,
-    WarningsNotAccepted,
-    stage_import,
-)
+from pools.services.imports import AlreadyImported, ImportRefused, ImportReport, Rejection, stage_import
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
@@ -154,7 +148,6 @@ exit codes:
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
-        refusal: DomainError | None = None
         try:
             with ExitStack() as stack:
                 write = (
@@ -182,8 +175,8 @@ exit codes:
                     ) as staged:
                         staged.publish()
                         report = staged.report
-                except (ImportRejected, WarningsNotAccepted, AlreadyImported) as error:
-                    report, refusal = error.report, error
+                except ImportRefused as error:
+                    report = error.report
         except DomainError as error:
             raise CommandError(describe_error(error)) from None
         finally:
@@ -192,11 +185,11 @@ exit codes:
                 if options["json"]:
                     text = json.dumps(report.as_dict(names, first) | {"seconds": round(seconds, 3)})
                 else:
-                    text = "\n".join(describe_report(report, refusal, names, pooled_policy, first, seconds))
+                    text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
                 self.report(text)
-        if isinstance(refusal, AlreadyImported):
+        if isinstance(report.refusal, AlreadyImported):
             sys.exit(EXIT_ALREADY_IMPORTED)
-        if refusal or report.rejected:
+        if report.refusal or report.rejected:
             sys.exit(EXIT_REJECTED)
 
     def open(self, file: str, stack: ExitStack) -> BinaryIO:
@@ -229,7 +222,7 @@ def describe_error(error: DomainError) -> str:
 
 
 def describe_report(
-    report: ImportReport, refusal: DomainError | None, files: list[str], policy: Policy, first: int, seconds: float
+    report: ImportReport, files: list[str], policy: Policy, first: int, seconds: float
 ) -> Iterator[str]:
     """Yield the lines of a report for people."""
     for file, understood in zip(files, report.understood, strict=True):
@@ -246,29 +239,27 @@ def describe_report(
                 f" and {warning.count - len(warning.lines):,} more" if warning.count > len(warning.lines) else ""
             )
     rate = report.lines / seconds if seconds else 0
-    if report.dry_run:
+    if report.refusal:
+        result = report.refusal.detail.removesuffix(".")
+    elif report.dry_run:
         result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
     elif report.key_import:
         result = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
     else:
         result = f"No key was added to the pool of {policy.name!r}"
     yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
-    if refusal:
-        yield refusal.detail
     if report.blank:
         yield f"{report.blank:,} blank lines were skipped."
     if not report.rejected:
         return
-    if report.nothing_new:
-        yield "All of these keys have been added before."
     yield f"{report.rejected:,} lines were rejected because the key:"
     for reason, count in report.reasons.most_common():
         yield f"{count:>12,}  {reason.value}"
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
-    for place, line, text, reason in report.first[:first]:
-        where = f"{files[place]}:{line}" if line else "during the import"
-        shown = f" {text[:4]}…" if text[:4].isprintable() else ""
-        yield f"  {where}: the key{shown} {reason.value}"
+    for each in report.first[:first]:
+        where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
+        shown = f" {each.text[:4]}…" if each.text and each.text[:4].isprintable() else ""
+        yield f"  {where}{shown}: {each.sentence}"
 
 
 def parse_used(text: str) -> datetime:
@@ -300,7 +291,8 @@ def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]
 
     write_rows([["file", "line", "code", "reason", "text"]])
     return lambda rejections: write_rows(
-        (files[place], line, reason.code, f"the key {reason.value}", text) for place, line, text, reason in rejections
+        (files[each.file], each.line, each.reason.code, each.sentence, defuse_formula(each.text))
+        for each in rejections
     )
 
 
