@@ -20,6 +20,7 @@ from licensing.models import Policy
 from pools.key_files import FORMATS, ReadOptions, UsedRows
 from pools.key_files.descriptions import describe_understood
 from pools.key_files.encodings import ENCODINGS
+from pools.key_files.limits import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES
 from pools.services.pending_imports import (
@@ -197,7 +198,13 @@ class PendingImportAdmin(ReadOnlyAdmin):
     def help_view(self, request: HttpRequest, policy: UUID) -> HttpResponse:
         """The page that says which files are accepted."""
         pooled_policy = self.find_policy(request, policy)
-        context = self.context_of(request, pooled_policy, title="Which files are accepted?", column_names=KEY_COLUMN_NAMES)
+        context = self.context_of(
+            request,
+            pooled_policy,
+            title="Which files are accepted?",
+            min_characters=MIN_KEY_CHARACTERS,
+            max_characters=f"{MAX_KEY_CHARACTERS:,}",
+        )
         return TemplateResponse(request, "admin/pools/upload/help.html", context)
 
     def import_view(self, request: Any, policy: UUID) -> HttpResponse:

@@ -120,7 +120,9 @@ class TransferMixin(APIViewSet):
         locks=False,
         parameters={
             "name": Parameter("The name of the import, at most 255 characters."),
-            "format": Parameter("The format of the file. By default it is found out from the content.", choice(*FORMATS)),
+            "format": Parameter(
+                "The format of the file. By default it is found out from the content.", choice(*FORMATS)
+            ),
             "encoding": Parameter(
                 "The encoding of the text. By default UTF-8, UTF-16 and UTF-32 are found out; any other must be named.",
                 choice(*ENCODINGS),

@@ -26,6 +26,7 @@ from pools.services.imports import ImportRefused, ImportReport, Rejection, stage
 MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
 MAX_SHOWN_REJECTIONS = 100
 HEARTBEAT_SECONDS = 1.0
+DEFAULT_OPTIONS = ReadOptions()
 
 
 @transaction.atomic
@@ -36,7 +37,7 @@ def create_pending_import(
     blocks: Iterable[bytes],
     source: str = "",
     name: str = "",
-    options: ReadOptions = ReadOptions(),
+    options: ReadOptions = DEFAULT_OPTIONS,
 ) -> PendingImport:
     """Store an operator's file, and delete the files older than PENDING_IMPORT_LIFETIME.
 
@@ -72,7 +73,7 @@ def options_of(pending: PendingImport) -> ReadOptions:
 
 def _fields_of(options: ReadOptions) -> dict[str, Any]:
     """The fields of a pending import that keep its options: those with a value of their own."""
-    values = {name: value for name, value in asdict(options).items() if value != getattr(ReadOptions(), name)}
+    values = {name: value for name, value in asdict(options).items() if value != getattr(DEFAULT_OPTIONS, name)}
     return {"format": values.pop("format", ""), "column": values.pop("column", ""), "options": values}
 
 

@@ -3,10 +3,11 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentTypeError, BooleanOptionalAction
+from argparse import ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from inspect import cleandoc
 from typing import Any, BinaryIO, TextIO
 
 from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
@@ -37,6 +38,28 @@ EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
 READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim", "used_rows")
 
+EPILOG = """\
+examples:
+  manage.py {name} keys.txt --policy "Summer sale" --dry-run
+  manage.py {name} partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"
+  manage.py {name} old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim
+  manage.py {name} keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv
+
+exit codes:
+  0    all keys were added, or can be added (--dry-run)
+  1    a file was refused as a whole, or the import failed; nothing was added
+  2    wrong usage
+  3    lines were rejected (they were left out with --skip-invalid; otherwise nothing was added), or there are
+       serious warnings without --accept-warnings; nothing was added
+  5    the --rejected file or the report could not be written; keys were added only if the output says so
+  6    all keys have been imported before; nothing was added
+  130  interrupted; nothing was added
+"""
+
+
+class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Help whose description and examples keep their line breaks."""
+
 
 class Command(PoolCommand):
     """Imports files of keys into the pool of a policy: text with one key per line, CSV, Excel workbooks (.xlsx),
@@ -47,28 +70,12 @@ class Command(PoolCommand):
     --skip-invalid adds the others. The pool hands them out in the order of the lines.
     """
 
-    help = " ".join((__doc__ or "").split())
-    epilog = """\
-examples:
-  import_keys keys.txt --policy "Summer sale" --dry-run
-  import_keys partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"
-  import_keys old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim
-  import_keys keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv
+    help = cleandoc(__doc__ or "")
 
-exit codes:
-  0    all keys were added, or can be added (--dry-run)
-  1    a file was refused as a whole, or the import failed; nothing was added
-  2    wrong usage
-  3    lines were rejected, or there are serious warnings; without --skip-invalid or --accept-warnings, nothing was added
-  5    the --rejected file or the report could not be written; keys were added only if the output says so
-  6    all keys are in the pool already, by an earlier import
-  130  interrupted; nothing was added
-"""
-
-    def create_parser(self, *arguments: Any, **options: Any) -> CommandParser:
-        parser = super().create_parser(*arguments, **options)
-        parser.formatter_class, parser.epilog = DjangoHelpFormatter, self.epilog
-        return parser
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=HelpFormatter, epilog=EPILOG.format(name=subcommand), **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
@@ -100,13 +107,13 @@ exit codes:
             "--used-rows",
             choices=list(UsedRows),
             default=UsedRows.REJECT,
-            help="rows whose column status, used, popped or the like says that the key was used: reject them (default), "
-            "add them as popped (used), or add them as available (ignore)",
+            help="rows whose column status, used, popped or the like says that the key was used: reject them "
+            "(default), add them as popped (used), or add them as available (ignore)",
         )
         parser.add_argument(
             "--accept-warnings",
             action="store_true",
-            help="add the keys even if some lines are almost certainly no keys; look at the warnings of a --dry-run first",
+            help="add the keys even if some lines are almost certainly no keys: look at the warnings first",
         )
         parser.add_argument(
             "--skip-invalid", action="store_true", help="add the other lines even if some lines are rejected"
@@ -291,8 +298,7 @@ def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]
 
     write_rows([["file", "line", "code", "reason", "text"]])
     return lambda rejections: write_rows(
-        (files[each.file], each.line, each.reason.code, each.sentence, defuse_formula(each.text))
-        for each in rejections
+        (files[each.file], each.line, each.reason.code, each.sentence, defuse_formula(each.text)) for each in rejections
     )
 
 
