@@ -77,8 +77,7 @@ class OptionsForm(forms.Form):
     )
     header = forms.ChoiceField(
         required=False,
-        label="First row",
-        choices=[FOUND_OUT, ("true", "Has the names of the columns"), ("false", "Has a key like all others")],
+        choices=[FOUND_OUT, ("true", "The first row has names"), ("false", "The first row has a key like the others")],
     )
     column = forms.CharField(
         max_length=255,

@@ -27,6 +27,7 @@ from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
 from pools.key_files import (
+    DELIMITERS,
     FORMATS,
     WRITTEN_FORMATS,
     FileTooLarge,
@@ -35,7 +36,6 @@ from pools.key_files import (
     open_key_file,
     serialize_keys,
 )
-from pools.key_files.encodings import ENCODINGS
 from pools.models import KeyImport
 from pools.services.exports import EXPORT_STATES, export_keys
 from pools.services.imports import stage_import
@@ -124,8 +124,7 @@ class TransferMixin(APIViewSet):
                 "The format of the file. By default it is found out from the content.", choice(*FORMATS)
             ),
             "encoding": Parameter(
-                "The encoding of the text. By default UTF-8, UTF-16 and UTF-32 are found out; any other must be named.",
-                choice(*ENCODINGS),
+                "The encoding of the text, e.g. `windows-1252`. By default UTF-8, UTF-16 and UTF-32 are found out."
             ),
             "delimiter": Parameter(
                 "The character between the columns: `,`, `;`, `|`, a tab, or one of the words comma, semicolon, pipe "
@@ -263,10 +262,13 @@ def read_options_of(query: Any) -> ReadOptions:
         if header is without:
             raise BadRequest("must not contradict the parameter header", parameter="no-header")
         header = not without
+    delimiter = query.get("delimiter")
+    if delimiter is not None and delimiter not in (*DELIMITERS, *DELIMITERS.values()):
+        raise BadRequest(f"must be one of: {', '.join(DELIMITERS)}", parameter="delimiter")
     return ReadOptions(
         format=one_of(query, "format", FORMATS) if "format" in query else None,
-        encoding=one_of(query, "encoding", ENCODINGS) if "encoding" in query else None,
-        delimiter=query.get("delimiter"),
+        encoding=query.get("encoding"),
+        delimiter=delimiter,
         header=header,
         column=query.get("column"),
         trim=boolean_of(query, "trim"),

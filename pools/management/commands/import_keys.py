@@ -30,7 +30,6 @@ from pools.key_files import (
     open_key_file,
 )
 from pools.key_files.descriptions import describe_understood
-from pools.key_files.encodings import ENCODINGS
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
 from pools.services.imports import AlreadyImported, ImportRefused, ImportReport, Rejection, stage_import
 
@@ -84,8 +83,7 @@ class Command(PoolCommand):
         parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their content)")
         parser.add_argument(
             "--encoding",
-            choices=ENCODINGS,
-            metavar="NAME",
+            type=name,
             help="encoding of all files, e.g. windows-1252 (default: UTF-8, UTF-16 and UTF-32 are found out)",
         )
         parser.add_argument(
