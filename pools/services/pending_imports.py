@@ -18,10 +18,11 @@ from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
-from pools.key_files import ColumnAmbiguous, FileTooLarge, ReadOptions, UsedRows, defuse_formula, open_key_file
+from pools.key_files import ColumnAmbiguous, FileTooLarge, ReadOptions, UsedRows, open_key_file
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
-from pools.services.imports import ImportRefused, ImportReport, Rejection, stage_import
+from pools.services.imports import ImportRefused, ImportReport, stage_import
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
 MAX_SHOWN_REJECTIONS = 100
@@ -156,10 +157,10 @@ def _process(pending: PendingImport, dry_run: bool) -> None:
 def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run: bool) -> None:
     text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["line", "reason", "text"])
+    rows.writerow(REJECTED_COLUMNS[1:])
 
     def on_rejected(rejections: list[Rejection]) -> None:
-        rows.writerows([each.line, each.sentence, defuse_formula(each.text)] for each in rejections)
+        rows.writerows(rejected_row(each, "")[1:] for each in rejections)
 
     def on_progress(report: ImportReport) -> None:
         pending.lines = report.lines
@@ -208,7 +209,7 @@ def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO, dr
         "warnings": [warning.as_dict() for warning in report.warnings],
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": report.first_keys,
-        "last": report.last_keys,
+        "last": [key for key in report.last_keys if key not in report.first_keys],
         "first_rejected": [[each.line, each.sentence, each.text] for each in report.first[:MAX_SHOWN_REJECTIONS]],
     }
     pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()

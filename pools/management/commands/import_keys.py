@@ -25,13 +25,13 @@ from pools.key_files import (
     KeyFile,
     ReadOptions,
     UsedRows,
-    defuse_formula,
     escape_text,
     open_key_file,
 )
 from pools.key_files.descriptions import describe_understood
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
-from pools.services.imports import AlreadyImported, ImportRefused, ImportReport, Rejection, stage_import
+from pools.services.imports import AlreadyImported, ImportReport, import_keys
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
@@ -164,24 +164,19 @@ class Command(PoolCommand):
                 key_files = [
                     open_named(shown, binary, read_options) for shown, binary in zip(names, opened, strict=True)
                 ]
-                try:
-                    with stage_import(
-                        policy=pooled_policy,
-                        files=key_files,
-                        audit=self.audit,
-                        name=name,
-                        source=", ".join(os.path.basename(file) for file in names)[:255],
-                        skip_invalid=options["skip_invalid"],
-                        dry_run=options["dry_run"],
-                        used=None if used is None else parse_used(used),
-                        accept_warnings=options["accept_warnings"],
-                        on_rejected=write,
-                        on_progress=show_progress(opened, stack),
-                    ) as staged:
-                        staged.publish()
-                        report = staged.report
-                except ImportRefused as error:
-                    report = error.report
+                report = import_keys(
+                    policy=pooled_policy,
+                    files=key_files,
+                    audit=self.audit,
+                    name=name,
+                    source=", ".join(os.path.basename(file) for file in names)[:255],
+                    skip_invalid=options["skip_invalid"],
+                    dry_run=options["dry_run"],
+                    used=None if used is None else parse_used(used),
+                    accept_warnings=options["accept_warnings"],
+                    on_rejected=write,
+                    on_progress=show_progress(opened, stack),
+                )
         except DomainError as error:
             raise CommandError(describe_error(error)) from None
         finally:
@@ -232,7 +227,8 @@ def describe_report(
     """Yield the lines of a report for people."""
     for file, understood in zip(files, report.understood, strict=True):
         yield f"{file}: {describe_understood(understood.as_dict())}"
-    for title, keys in (("First keys", report.first_keys), ("Last keys", report.last_keys)):
+    last_keys = [key for key in report.last_keys if key not in report.first_keys]
+    for title, keys in (("First keys", report.first_keys), ("Last keys", last_keys)):
         if keys:
             yield f"{title}: {', '.join(keys)}"
     if report.trimmed:
@@ -294,10 +290,8 @@ def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]
         writer.writerows(rows)
         out.flush()
 
-    write_rows([["file", "line", "code", "reason", "text"]])
-    return lambda rejections: write_rows(
-        (files[each.file], each.line, each.reason.code, each.sentence, defuse_formula(each.text)) for each in rejections
-    )
+    write_rows([REJECTED_COLUMNS])
+    return lambda rejections: write_rows(rejected_row(each, files[each.file]) for each in rejections)
 
 
 def show_progress(files: list[BinaryIO], stack: ExitStack) -> Callable[[ImportReport], None]:
