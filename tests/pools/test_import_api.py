@@ -73,7 +73,7 @@ class TestImport:
             "wouldAdd": None,
             "alreadyImported": False,
             "firstKeys": numbered(3),
-            "lastKeys": [],
+            "lastKeys": numbered(3),
             "warnings": [],
             "rejected": 0,
             "reasons": {},

@@ -259,8 +259,8 @@ def describe_report(
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
     for each in report.first[:first]:
         where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
-        shown = f" {each.text[:4]}…" if each.text and each.text[:4].isprintable() else ""
-        yield f"  {where}{shown}: {each.sentence}"
+        shown = f"{each.text[:4]}…: " if each.text and each.text[:4].isprintable() else ""
+        yield f"  {where}: {shown}{each.sentence}"
 
 
 def parse_used(text: str) -> datetime:
