@@ -133,8 +133,8 @@ class TestUnderstood:
         [
             (
                 "key;note\r\nKEY-0001;a\r\nKEY-0002;b\r\n",
-                "CSV, UTF-8, columns separated by semicolons. The first row is a header, not a key. The keys are in the "
-                "column key. Ignored columns: note.",
+                "CSV, UTF-8, columns separated by semicolons. The first row is a header, not a key. The keys are in "
+                "the column key. Ignored columns: note.",
             ),
             ("Serial No.\tGame\nKEY-0001\tA\nKEY-0002\tB\n", "The keys are in the column Serial No."),
             ('{"key": "KEY-0001"}\n{"key": "KEY-0002"}\n', "NDJSON"),

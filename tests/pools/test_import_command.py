@@ -97,7 +97,12 @@ def test_import_keys_prints_the_report_as_json(pooled_policy, run, tmp_path):
         "rejected": 1,
         "reasons": {"too_short": 1},
         "rejections": [
-            {"file": "a.txt", "line": 2, "code": "too_short", "detail": "The key is too short (minimum is 8 characters)"}
+            {
+                "file": "a.txt",
+                "line": 2,
+                "code": "too_short",
+                "detail": "The key is too short (minimum is 8 characters)",
+            }
         ],
         "wouldAdd": None,
         "alreadyImported": False,
@@ -230,7 +235,12 @@ class TestWarnings:
 def test_help_has_the_options_examples_and_exit_codes():
     said = manage("import_keys", "--help").out
 
-    for text in ("--no-header", "--used-rows", "manage.py import_keys keys.txt --policy", "\n  6    all keys have been"):
+    for text in (
+        "--no-header",
+        "--used-rows",
+        "manage.py import_keys keys.txt --policy",
+        "\n  6    all keys have been",
+    ):
         assert text in said
 
 
