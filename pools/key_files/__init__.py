@@ -1,10 +1,11 @@
 """Reading and writing files of keys, in flat memory."""
 
+from pools.key_files.encodings import ENCODINGS
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileTooLarge, FileUnreadable, HeaderAmbiguous, NoKeys
 from pools.key_files.key_texts import escape_text, find_text_fault
 from pools.key_files.lines import Line, Reason
 from pools.key_files.options import DELIMITERS, FORMATS, ReadOptions, UsedRows
-from pools.key_files.reading import KeyFile, guess_format, open_key_file, read_keys
+from pools.key_files.reading import KeyFile, open_key_file
 from pools.key_files.understood import Understood
 from pools.key_files.writing import WRITTEN_FORMATS, defuse_formula, serialize_keys
 
@@ -12,6 +13,7 @@ __all__ = [
     "DELIMITERS",
     "FORMATS",
     "WRITTEN_FORMATS",
+    "ENCODINGS",
     "Candidate",
     "ColumnAmbiguous",
     "FileTooLarge",
@@ -27,8 +29,6 @@ __all__ = [
     "defuse_formula",
     "escape_text",
     "find_text_fault",
-    "guess_format",
     "open_key_file",
-    "read_keys",
     "serialize_keys",
 ]

@@ -6,6 +6,13 @@ from typing import NamedTuple
 from keygen_site.jsonapi.errors import DomainError
 
 
+def option(name: str, value: str = "") -> str:
+    """The spellings of an option at the command, the API and the console, for messages."""
+    command = f"--{name} {value}".rstrip()
+    query = f"?{name}={value}" if value else f"?{name}"
+    return f"`{command}` (command), `{query}` (API) or the field {name.capitalize()} (console)"
+
+
 class FileUnreadable(DomainError):
     """A file as a whole is refused."""
 

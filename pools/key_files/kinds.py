@@ -1,12 +1,15 @@
-"""Recognizing files that are not lists of keys by their first bytes: archives, documents, images, programs, web pages.
+"""Files that are not lists of keys, by their first bytes: archives, documents, images, programs, web pages.
 
 Read line by line, such a file looks like a list with many faulty lines, and some of its lines may pass for keys.
 """
 
 import re
+from collections.abc import Sequence
 
 _UNPACK = "Unpack it and import the file that has the keys."
 _SHEET = "Save the sheet as CSV and import that."
+_OLD = "Save the sheet as .xlsx without a password, or as CSV, and import that."
+_WORKBOOK = "Save the workbook as .xlsx and import that."
 _TEXT = "Save the keys as plain text, one on each line, and import that."
 
 # A key may begin with a signature of plain letters (MZ, GIF89a), so a NUL must follow, which no key contains.
@@ -17,8 +20,7 @@ _SIGNATURES = [
         _SHEET,
     ),
     (rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument", "an OpenDocument file such as .odt", _TEXT),
-    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", _UNPACK),
-    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls) or another old or encrypted Office file", _SHEET),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls) or another old or encrypted Office file", _OLD),
     (rb"\x1f\x8b", "a file that was gzipped twice", "Unpack it once and import that."),
     (rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", "a bzip2 archive", _UNPACK),
     (rb"\xfd7zXZ\x00", "an xz archive", _UNPACK),
@@ -44,42 +46,53 @@ _SIGNATURES = [
 ]
 _KINDS = [(re.compile(signature, re.DOTALL), f"This is {kind}. {advice}") for signature, kind, advice in _SIGNATURES]
 
-_WORKBOOK = re.compile(rb"PK\x03\x04.{26}xl/", re.DOTALL)
-_DOCUMENT = re.compile(rb"PK\x03\x04.{26}(word|ppt)/", re.DOTALL)
+# The parts of documents that are zip archives.
+_PARTS = [
+    ("xl/workbook.bin", "an Excel binary workbook (.xlsb)", _WORKBOOK),
+    ("word/", "an Office document such as .docx", _TEXT),
+    ("ppt/", "an Office document such as .pptx", _TEXT),
+    ("visio/", "a Visio drawing", _TEXT),
+    ("Index/Document.iwa", "a document of Pages, Numbers or Keynote", _SHEET),
+    ("Index.zip", "a document of Pages, Numbers or Keynote", _SHEET),
+    ("META-INF/container.xml", "an e-book (.epub)", _TEXT),
+    ("META-INF/MANIFEST.MF", "a program (.jar or .apk)", _TEXT),
+]
 
-_MARKUP = re.compile(rb"\s*<(\?xml|\?php|!doctype|!--|[a-z][\w:.-]*(\s[^<>]*)?/?>)", re.IGNORECASE)
-_DECLARED = re.compile(rb"\s*<[?!]")
-_PAGE = re.compile(rb"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_MARKUP = re.compile(r"\s*<(\?xml|\?php|!doctype|!--|[a-z][\w:.-]*(\s[^<>]*)?/?>)", re.IGNORECASE)
+_DECLARED = re.compile(r"\s*<[?!]")
+_PAGE = re.compile(r"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 # Not any brace or bracket: a key may look like {3F2504E0-…} or [AAAA-BBBB].
-_JSON = re.compile(rb"\s*(\{\s*[\"}]|\[\s*([\"{\[\]]|-?\d+\s*,))")
+_JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*([\"{\[\]]|-?\d+\s*,))")
 
 
-def find_file_kind_error(block: bytes, format: str = "text") -> str | None:
-    """Why a file cannot be a list of keys, with a way out. None if it may be one.
-
-    Args:
-        block: the first kilobytes of the file, unpacked and without a byte order mark.
-        format: the format that the file is read as. JSON is refused unless it is `ndjson`.
-    """
-    if block.startswith(b"PK\x03\x04"):
-        # By the names of the first files in the archive: the block has only the first ones of a large workbook.
-        if _WORKBOOK.search(block):
-            return f"This is an Excel workbook (.xlsx). {_SHEET}"
-        if _DOCUMENT.search(block):
-            return f"This is an Office document such as .docx. {_TEXT}"
+def find_archive_error(head: bytes, names: Sequence[str] = ()) -> str | None:
+    """Why a zip archive is a document that is no list of keys. None if it may be an archive of one, or a workbook."""
     for signature, error in _KINDS:
-        if signature.match(block):
+        if head and signature.match(head):
             return error
-    if _MARKUP.match(block) and (_DECLARED.match(block) or b"</" in block):
-        if _PAGE.search(block):
-            return (
-                "This is a web page (HTML), perhaps an error page that was downloaded in place of the keys. "
-                "Download the keys again, as text or CSV."
-            )
-        return f"This is an XML document. {_TEXT}"
-    if format != "ndjson" and _JSON.match(block):
-        return (
-            'This is JSON. Write each key as an object on a line of its own, {"key": "…"}, '
-            "and import that in the format NDJSON."
-        )
+    for part, kind, advice in _PARTS:
+        if any(name.startswith(part) for name in names):
+            return f"This is {kind}. {advice}"
     return None
+
+
+def find_binary_error(head: bytes) -> str | None:
+    """Why a file cannot be a list of keys, by its first kilobytes, unpacked. None if it may be one."""
+    return next((error for signature, error in _KINDS if signature.match(head)), None)
+
+
+def find_markup_error(text: str) -> str | None:
+    """Why a text cannot be a list of keys, by its first kilobytes. None if it may be one."""
+    if not _MARKUP.match(text) or not (_DECLARED.match(text) or "</" in text):
+        return None
+    if _PAGE.search(text):
+        return (
+            "This is a web page (HTML), perhaps an error page that was downloaded in place of the keys. "
+            "Download the keys again, as text or CSV."
+        )
+    return f"This is an XML document. {_TEXT}"
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON or lines of JSON, by its first kilobytes."""
+    return bool(_JSON.match(text))

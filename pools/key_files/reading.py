@@ -1,193 +1,31 @@
-"""Reading and writing files of keys: text, CSV and NDJSON, also gzipped, line by line in flat memory.
+"""Opening and reading a file of keys, whatever its form.
 
-A key is opaque text. Only line ends and a byte order mark are removed. A line with any other fault is rejected, never
-corrected.
+A key is opaque text: it is never changed, except that `ReadOptions.trim` removes blanks around it. A line with a fault
+is rejected; a file whose form is uncertain is refused with a question.
 """
 
-import csv
-import gzip
-import re
-import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from dataclasses import replace
+from itertools import chain, islice
+from typing import BinaryIO
 
-import orjson
-
-from pools.key_files.errors import FileTooLarge, FileUnreadable
-from pools.key_files.key_texts import escape_text, find_text_fault
-from pools.key_files.kinds import find_file_kind_error
-from pools.key_files.limits import MAX_KEY_CHARACTERS
-from pools.key_files.lines import Line, Reason
+from pools.key_files.documents import Element, find_members, read_array, read_elements, read_lines
+from pools.key_files.encodings import Encoding, decode_blocks, find_encoding
+from pools.key_files.errors import FileUnreadable, NoKeys, option
+from pools.key_files.kinds import find_binary_error, find_markup_error, is_json
+from pools.key_files.lines import Line
 from pools.key_files.options import ReadOptions
+from pools.key_files.tables import Layout, Row, find_delimiter, find_layout, parse_rows, read_rows
+from pools.key_files.text_lines import find_line_ends, split_lines
+from pools.key_files.texts import KeyReader, is_blank
 from pools.key_files.understood import Understood
+from pools.key_files.unpacking import Source, Unpacked, unpack
+from pools.key_files.workbooks import open_sheet
 
-# Default names of the column or member with the keys.
-KEY_COLUMN_NAMES = ("key", "code", "license_key")
-POPPED_COLUMN_NAME = "popped"
-
-_BLOCK_BYTES = 1 << 18
-_MAX_LINE_BYTES = 1 << 16  # far above the longest key, so that a row may have other columns
-_SHOWN_LINE_CHARACTERS = 2 * MAX_KEY_CHARACTERS
-_SHOWN_HEADER_CHARACTERS = 300
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
-
-
-def guess_format(name: str) -> str:
-    """The format by the name of a file, e.g. csv for `keys.csv.gz`; text for an unknown ending."""
-    suffix = name.lower().removesuffix(".gz").rpartition(".")[2]
-    return {"csv": "csv", "ndjson": "ndjson", "jsonl": "ndjson"}.get(suffix, "text")
-
-
-def read_keys(
-    file: BinaryIO, format: str = "text", column: str | None = None, max_bytes: int | None = None
-) -> Iterator[Line]:
-    """Read the lines of a file of keys.
-
-    Args:
-        file: a binary file with `peek()`, possibly gzipped.
-        format: one of FORMATS.
-        column: the name or number (from 1) of the CSV column, or the name of the NDJSON member, with the keys.
-        max_bytes: the maximum size when unpacked.
-
-    Raises:
-        FileUnreadable: it is cut off, in another encoding, no list of keys, or has no such column.
-        FileTooLarge: it has more than `max_bytes`.
-    """
-    reader = {"text": _read_text, "csv": _read_csv, "ndjson": _read_ndjson}[format]
-    try:
-        yield from reader(_read_lines(_decompress(file), max_bytes, format), column)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise FileUnreadable("The file is not a whole gzip file") from None
-
-
-def _decompress(file: Any) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(file)) if file.peek(2)[:2] == b"\x1f\x8b" else file
-
-
-def _read_lines(file: BinaryIO, max_bytes: int | None, format: str) -> Iterator[str]:
-    """The lines without their ends. Bytes that are not UTF-8 become surrogates, an overlong line `_OVERLONG_LINE`."""
-    rest, is_overlong, size = b"", False, 0
-    is_first = True
-    while block := file.read(_BLOCK_BYTES):
-        size += len(block)
-        if max_bytes is not None and size > max_bytes:
-            raise FileTooLarge
-        if is_first:
-            block, is_first = _remove_byte_order_mark(block), False
-            if error := find_file_kind_error(block, format):
-                raise FileUnreadable(error)
-        *lines, rest = (rest + block).split(b"\n")
-        if is_overlong and lines:
-            yield _OVERLONG_LINE
-            del lines[0]
-            is_overlong = False
-        if len(rest) > _MAX_LINE_BYTES:
-            rest, is_overlong = b"", True
-        for line in lines:
-            yield _OVERLONG_LINE if len(line) > _MAX_LINE_BYTES else _decode(line)
-    if is_overlong:
-        yield _OVERLONG_LINE
-    elif rest:
-        yield _decode(rest)
-
-
-def _decode(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode(errors="surrogateescape")
-
-
-def _remove_byte_order_mark(block: bytes) -> bytes:
-    if block.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FileUnreadable("The file is UTF-16; save it as UTF-8")
-    return block.removeprefix(b"\xef\xbb\xbf")
-
-
-def _read_text(lines: Iterator[str], column: str | None) -> Iterator[Line]:
-    for number, text in enumerate(lines, 1):
-        yield _check_line(number, text)
-
-
-def _check_line(number: int, text: str, popped: str = "") -> Line:
-    fault = find_text_fault(text) if text else None
-    if not fault:
-        return Line(number, text, popped=popped)
-    shown = escape_text(text[:_SHOWN_LINE_CHARACTERS].replace(_OVERLONG_LINE, ""))
-    return Line(number, shown, Reason.TOO_LONG if _OVERLONG_LINE in text else fault.reason, detail=fault.detail)
-
-
-def _read_csv(lines: Iterator[str], column: str | None) -> Iterator[Line]:
-    rows = csv.reader((line + "\n" for line in lines), strict=True)
-    index, popped_index = None, -1
-    while True:
-        number = rows.line_num + 1
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error:
-            # An unclosed quote spans several lines: all of them are rejected.
-            yield from (Line(each, "", Reason.MALFORMED) for each in range(number, rows.line_num + 1))
-            continue
-        if not any(row):
-            yield Line(number, "")
-            continue
-        if index is None:
-            index, is_header = _find_column(row, column)
-            if is_header:
-                names = [name.strip().lower() for name in row]
-                popped_index = names.index(POPPED_COLUMN_NAME) if POPPED_COLUMN_NAME in names else -1
-                continue
-        text = row[index] if index < len(row) else ""
-        popped = row[popped_index] if 0 <= popped_index < len(row) else ""
-        yield _check_line(number, text, popped) if text else Line(number, "", Reason.MALFORMED)
-
-
-def _find_column(row: list[str], column: str | None) -> tuple[int, bool]:
-    """The index of the column with the keys, by the first row of a CSV, and whether that row is a header."""
-    names = [name.strip().lower() for name in row]
-    if column is None:
-        for name in KEY_COLUMN_NAMES:
-            if name in names:
-                return names.index(name), True
-        if len(row) > 1:
-            raise FileUnreadable(
-                f"The file has {len(row)} columns and none is called {', '.join(KEY_COLUMN_NAMES[:-1])} or "
-                f"{KEY_COLUMN_NAMES[-1]}: say which one holds the keys"
-            )
-        return 0, False
-    if column.strip().lower() in names:
-        return names.index(column.strip().lower()), True
-    if column.isdecimal() and int(column) > 0:
-        index = int(column) - 1
-        return index, index < len(names) and names[index] in KEY_COLUMN_NAMES
-    known = escape_text(", ".join(row)[:_SHOWN_HEADER_CHARACTERS])
-    raise FileUnreadable(f"The file has no column {column!r}; it has {known}")
-
-
-def _read_ndjson(lines: Iterator[str], column: str | None) -> Iterator[Line]:
-    names = KEY_COLUMN_NAMES if column is None else (column,)
-    for number, line in enumerate(lines, 1):
-        if not line:
-            yield Line(number, "")
-            continue
-        members = _load_members(line)
-        text = next((members[name] for name in names if isinstance(members.get(name), str)), None)
-        if text:
-            popped = members.get(POPPED_COLUMN_NAME)
-            yield _check_line(number, text, "" if popped is None else str(popped))
-        elif _SURROGATE.search(line):
-            yield _check_line(number, line)
-        else:
-            yield Line(number, escape_text(line[:_SHOWN_LINE_CHARACTERS]), Reason.MALFORMED)
-
-
-def _load_members(line: str) -> dict[str, Any]:
-    """The members of the object in a line of NDJSON; none if it is not an object."""
-    try:
-        value = orjson.loads(line)
-    except (orjson.JSONDecodeError, UnicodeEncodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
+_SAMPLE_CHARACTERS, _SAMPLE_ROWS = 1 << 18, 5_000
+_LINES_PER_BLOCK = 2_000
+_CSV_NAMES, _CSV_TYPES = ("csv", "tsv", "tab"), ("text/csv", "text/tab-separated-values", "application/csv")
+_TITLES = {"text": "text", "csv": "CSV", "ndjson": "NDJSON", "json": "JSON", "xlsx": "an Excel workbook (.xlsx)"}
 
 
 class KeyFile:
@@ -196,22 +34,39 @@ class KeyFile:
     Attributes:
         name: the name of the file, for messages.
         understood: the form of the file.
-        trimmed: the number of keys from which blanks were removed; complete after iteration.
-        bytes_read: the number of unpacked bytes so far.
     """
 
-    def __init__(self, understood: Understood, blocks: Iterator[list[Line]], name: str = "") -> None:
+    def __init__(
+        self, understood: Understood, blocks: Iterator[list[Line]], reader: KeyReader, source: Source, name: str = ""
+    ) -> None:
         self.understood, self.name = understood, name
-        self.trimmed = self.bytes_read = 0
-        self._blocks = blocks
+        self._blocks, self._reader, self._source = blocks, reader, source
+
+    @property
+    def trimmed(self) -> int:
+        """The number of keys so far from which blanks were removed."""
+        return self._reader.trimmed
+
+    @property
+    def bytes_read(self) -> int:
+        """The number of unpacked bytes so far."""
+        return self._source.bytes_read
 
     def __iter__(self) -> Iterator[Line]:
-        for block in self._blocks:
-            yield from block
+        return chain.from_iterable(self.blocks())
 
     def blocks(self) -> Iterator[list[Line]]:
-        """The same lines, many at a time."""
-        return self._blocks
+        """The same lines, many at a time.
+
+        Raises:
+            NoKeys: all of them are blank.
+        """
+        has_text = False
+        for block in self._blocks:
+            has_text = has_text or any(line.text or line.reason for line in block)
+            yield block
+        if not has_text:
+            raise NoKeys
 
 
 def open_key_file(
@@ -239,7 +94,186 @@ def open_key_file(
 
     Iterating the result raises FileUnreadable and FileTooLarge too, where the fault comes later.
     """
-    types = {"text/csv": "csv", "application/x-ndjson": "ndjson"}
-    format = options.format or types.get(media_type) or guess_format(name)
-    lines = read_keys(file, format, options.column, max_bytes)
-    return KeyFile(Understood(kind=format), ([line] for line in lines), name)
+    unpacked = unpack(file, name, max_bytes)
+    if unpacked.workbook is not None:
+        return _Opener(options, unpacked).open_workbook()
+    head = unpacked.source.peek()
+    encoding = find_encoding(head, options.encoding, charset)
+    if not encoding.mark and (error := find_binary_error(head)):
+        raise FileUnreadable(error)
+    suffix = unpacked.name.rpartition(".")[2].lower()
+    is_csv = options.format == "csv" or suffix in _CSV_NAMES or media_type in _CSV_TYPES
+    return _Opener(options, unpacked).open_text(encoding, is_csv)
+
+
+class _Opener:
+    def __init__(self, options: ReadOptions, unpacked: Unpacked) -> None:
+        self.options, self.source, self.unpacked = options, unpacked.source, unpacked
+        self.reader = KeyReader(options.trim)
+        self.encoding: str | None = None
+        self.line_ends: str | None = None
+
+    def open_text(self, encoding: Encoding, is_csv: bool) -> KeyFile:
+        blocks = decode_blocks(self.source, encoding)
+        head = list(_take(blocks))
+        sample = "".join(head)
+        self.encoding, self.line_ends = encoding.name, find_line_ends(sample)
+        if error := find_markup_error(sample):
+            raise FileUnreadable(error)
+        if self.options.format == "xlsx":
+            raise self._contradiction(None)
+        text = chain(head, blocks)
+        if is_json(sample):
+            return self._open_json(sample, text)
+        if self.options.format == "json":
+            raise self._contradiction(None)
+        line_blocks = split_lines(text, self.line_ends)
+        head_lines, line_blocks = _look_at(line_blocks, len(sample))
+        if not any(not is_blank(line) for line in head_lines):
+            return self._make(Understood(kind=self.options.format or "text"), self.reader.read_text(line_blocks, 1))
+        if self.options.format == "ndjson":
+            return self._open_ndjson(head_lines, line_blocks)
+        return self._open_lines(head_lines, line_blocks, is_csv)
+
+    def _open_lines(self, head: list[str], blocks: Iterator[list[str]], is_csv: bool) -> KeyFile:
+        skipped = 0
+        separator = _find_separator(head) if self.options.format != "text" else None
+        if separator:
+            at, character = separator
+            skipped, head = at, head[at:]
+            delimiter: str | None = self._told_delimiter() or character
+        else:
+            delimiter = find_delimiter(head, self.options, is_csv)
+        if delimiter is None:
+            rows: list[Row] = [(number, [line]) for number, line in enumerate(head, 1)]
+            layout = find_layout(rows, self.options)
+            return self._make(self._understand("text", layout), self.reader.read_text(blocks, layout.first))
+        layout = find_layout(list(parse_rows(head, delimiter, skipped + 1)), self.options)
+        lines = islice(chain.from_iterable(blocks), skipped, None)
+        found = read_rows(parse_rows(lines, delimiter, skipped + 1), layout, self.options, self.reader)
+        return self._make(self._understand("csv", layout, delimiter), _batch(found))
+
+    def _told_delimiter(self) -> str | None:
+        return find_delimiter([" ,"], self.options, False) if self.options.delimiter else None
+
+    def _open_json(self, sample: str, text: Iterator[str]) -> KeyFile:
+        found = "json" if sample.lstrip()[:1] == "[" else "ndjson"
+        if found == "ndjson" and not _is_ndjson(sample):
+            raise FileUnreadable(
+                "This is JSON. The file must be an array, or have an object on each line (NDJSON), with the key as a "
+                'text: {"key": "…"}'
+            )
+        if self.options.format not in (None, found):
+            raise self._contradiction(found)
+        if found == "ndjson":
+            line_blocks = split_lines(text, self.line_ends)
+            return self._open_ndjson(*_look_at(line_blocks, len(sample)))
+        elements = read_array(text)
+        head = list(islice(elements, _SAMPLE_ROWS))
+        return self._open_elements("json", head, chain(head, elements))
+
+    def _open_ndjson(self, head: list[str], blocks: Iterator[list[str]]) -> KeyFile:
+        elements = list(read_lines(head))
+        if not any(isinstance(element.value, dict | str) for element in elements):
+            raise FileUnreadable('This is not NDJSON, which has an object on each line: {"key": "…"}')
+        return self._open_elements("ndjson", elements, read_lines(chain.from_iterable(blocks)))
+
+    def _open_elements(self, kind: str, head: list[Element], elements: Iterator[Element]) -> KeyFile:
+        if not head:
+            raise NoKeys
+        columns = find_members(head, self.options)
+        understood = Understood(
+            kind=kind,
+            column=columns.name(columns.key) if columns.names else None,
+            ignored_columns=columns.ignored if columns.names else (),
+            state_columns=columns.state_names,
+        )
+        return self._make(understood, _batch(read_elements(elements, columns, self.options, self.reader)))
+
+    def open_workbook(self) -> KeyFile:
+        if self.options.format not in (None, "xlsx"):
+            raise self._contradiction("xlsx")
+        assert self.unpacked.workbook is not None
+        sheet = open_sheet(self.unpacked.workbook)
+        head = list(islice(sheet.rows, _SAMPLE_ROWS))
+        layout = find_layout(list(head), self.options)
+        lines = read_rows(chain(head, sheet.rows), layout, self.options, self.reader)
+        understood = self._understand("xlsx", layout, sheet=sheet.name)
+        return self._make(understood, _batch(lines))
+
+    def _understand(
+        self, kind: str, layout: Layout, delimiter: str | None = None, sheet: str | None = None
+    ) -> Understood:
+        columns = layout.columns
+        is_one = columns.count == 1 and not columns.names
+        return Understood(
+            kind=kind,
+            delimiter=delimiter if columns.count > 1 else None,
+            header=layout.header is not None,
+            column=None if is_one else columns.name(columns.key),
+            ignored_columns=columns.ignored,
+            state_columns=columns.state_names,
+            sheet=sheet,
+            title_lines=layout.title_lines,
+        )
+
+    def _make(self, understood: Understood, blocks: Iterator[list[Line]]) -> KeyFile:
+        understood = replace(
+            understood,
+            compression=self.unpacked.compression,
+            encoding=self.encoding,
+            line_ends=self.line_ends,
+        )
+        return KeyFile(understood, blocks, self.reader, self.source, self.unpacked.name)
+
+    def _contradiction(self, found: str | None) -> FileUnreadable:
+        told = self.options.format or ""
+        if found in ("json", "ndjson") and told in ("text", "csv"):
+            return FileUnreadable(
+                f"This is JSON. It was to be read as {_TITLES[told]}: leave out the format, or say "
+                f"{option('format', found)}"
+            )
+        is_found = f"This is {_TITLES[found]}" if found else "This is something else"
+        return FileUnreadable(
+            f"{is_found}, but it was to be read as {_TITLES[told]}. Leave out the format, and it is found out"
+        )
+
+
+def _is_ndjson(sample: str) -> bool:
+    first = next(line for line in sample.splitlines() if not is_blank(line))
+    (element,) = read_lines([first])
+    return isinstance(element.value, dict)
+
+
+def _find_separator(lines: list[str]) -> tuple[int, str] | None:
+    """The delimiter of a line such as `sep=;`, which spreadsheets read and write, and the number of lines up to it."""
+    for number, line in enumerate(lines, 1):
+        if is_blank(line):
+            continue
+        text = line.strip(' "').lower() if not line.endswith("\t") else line
+        return (number, text[4]) if len(text) == 5 and text.startswith("sep=") else None
+    return None
+
+
+def _take(blocks: Iterator[str]) -> Iterator[str]:
+    size = 0
+    while size < _SAMPLE_CHARACTERS and (block := next(blocks, None)) is not None:
+        size += len(block)
+        yield block
+
+
+def _look_at(blocks: Iterator[list[str]], size: int) -> tuple[list[str], Iterator[list[str]]]:
+    """The first lines, and all blocks of lines."""
+    taken: list[list[str]] = []
+    seen = 0
+    for block in blocks:
+        taken.append(block)
+        seen += sum(map(len, block)) + len(block)
+        if seen >= size // 2:
+            break
+    return [line for block in taken for line in block], chain(taken, blocks)
+
+
+def _batch(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while block := list(islice(lines, _LINES_PER_BLOCK)):
+        yield block

@@ -5,7 +5,7 @@ import sys
 import time
 from argparse import ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from inspect import cleandoc
 from typing import Any, BinaryIO, TextIO
@@ -23,6 +23,7 @@ from pools.key_files import (
     FORMATS,
     ColumnAmbiguous,
     KeyFile,
+    Line,
     ReadOptions,
     UsedRows,
     escape_text,
@@ -202,9 +203,24 @@ class Command(PoolCommand):
 
 
 def open_named(file: str, binary: BinaryIO, options: ReadOptions) -> KeyFile:
-    """Look at the beginning of a file. An error about the whole file gets the file's name."""
+    """Find out the form of a file. Errors about the whole file, also while it is read, get the file's name."""
+    with name_in_errors(file):
+        opened = open_key_file(binary, options, name=file)
+    read_blocks = opened.blocks
+
+    def blocks() -> Iterator[list[Line]]:
+        with name_in_errors(file):
+            yield from read_blocks()
+
+    opened.blocks = blocks  # type: ignore[method-assign]
+    return opened
+
+
+@contextmanager
+def name_in_errors(file: str) -> Iterator[None]:
+    """Put the name of a file before the text of an error."""
     try:
-        return open_key_file(binary, options, name=file)
+        yield
     except DomainError as error:
         error.detail = f"{file}: {error.detail}"
         raise

@@ -1,0 +1,277 @@
+"""Files with rows of cells: the delimiter, the header, and the keys of the rows."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pools.key_files.columns import Columns, find_columns, make_candidates
+from pools.key_files.errors import ColumnAmbiguous, FileUnreadable, HeaderAmbiguous, option
+from pools.key_files.headers import has_key_name, is_key_name, is_known_header, may_be_header
+from pools.key_files.lines import Line, Reason
+from pools.key_files.names import fold_name, is_total
+from pools.key_files.options import DELIMITERS, ReadOptions, UsedRows
+from pools.key_files.text_lines import OVERLONG_LINE
+from pools.key_files.texts import KeyReader, is_blank
+from pools.key_files.workbooks import MangledCell, name_cell
+
+_HEADER_ROWS, _COMPARED_ROWS = 20, 300
+# The share of rows that must have equally many cells, where the name or type says CSV, and where it does not.
+_SHARE_OF_CSV, _SHARE_OF_TEXT = 0.5, 0.9
+_NAMES = {character: name for name, character in DELIMITERS.items()}
+
+Row = tuple[int, list[str] | None]
+
+
+class Layout(NamedTuple):
+    """The form of the rows of a file.
+
+    Attributes:
+        header: the cells of the header, or None without one.
+        first: the number of the first line or row below the header, from 1.
+        width: the number of cells of a row; further cells are empty.
+        title_lines: the number of lines above the header that are not blank.
+    """
+
+    columns: Columns
+    header: tuple[str, ...] | None
+    first: int
+    width: int
+    title_lines: int = 0
+
+
+def parse_rows(lines: Iterable[str], delimiter: str, number: int = 1) -> Iterator[Row]:
+    """The rows of CSV, each with the number of its first line. None for a line that is not CSV."""
+    rows = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
+    while True:
+        first = rows.line_num
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error:
+            # An unclosed quote spans several lines: all of them are rejected.
+            yield from ((number + each, None) for each in range(first, rows.line_num))
+            continue
+        yield number + first, row
+
+
+def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> str | None:
+    """The delimiter of the cells. None if the lines are text.
+
+    Args:
+        lines: the first lines of the file.
+        is_csv: whether it is CSV as its name or type says.
+
+    Raises:
+        FileUnreadable: there are several possible delimiters.
+    """
+    if options.format == "text":
+        return None
+    if options.delimiter:
+        return DELIMITERS.get(options.delimiter, options.delimiter)
+    filled = [line for line in lines if not is_blank(line)]
+    if not filled:
+        return None
+    counts: dict[str, Counter[int]] = {}
+    headed: dict[str, int] = {}
+    for delimiter in DELIMITERS.values():
+        if any(delimiter in line for line in filled):
+            rows = [row for _, row in parse_rows(filled, delimiter)]
+            counts[delimiter] = Counter(len(row or ()) for row in rows)
+            for row in rows[:_HEADER_ROWS]:
+                if row and len(row) > 1 and has_key_name(row):
+                    headed.setdefault(delimiter, len(row))
+    if headed:
+        return _choose([each for each, count in headed.items() if count == max(headed.values())])
+    shares = {
+        delimiter: max((count for cells, count in found.items() if cells > 1), default=0) / found.total()
+        for delimiter, found in counts.items()
+    }
+    if is_key_name(filled[0].strip("\"' \t")):
+        return _find_delimiter_below(filled, shares)
+    whole = [delimiter for delimiter, share in shares.items() if share == 1]
+    least = _SHARE_OF_CSV if is_csv else _SHARE_OF_TEXT
+    most = [delimiter for delimiter, share in shares.items() if share >= least]
+    if whole or most:
+        return _choose(whole or most)
+    return "," if is_csv else None
+
+
+def _find_delimiter_below(filled: Sequence[str], shares: dict[str, float]) -> str:
+    """The delimiter below a header of a single cell."""
+    others = len(filled) - 1
+    for delimiter, share in shares.items():
+        if others and share * len(filled) >= _SHARE_OF_TEXT * others:
+            rows = [row or [] for _, row in parse_rows(filled[1:], delimiter)]
+            if not any(cell.strip() for row in rows for cell in row[1:]):
+                return delimiter
+            raise FileUnreadable(
+                f"The header has one cell, {filled[0].strip()!r}, but the lines below it have a "
+                f"{_NAMES[delimiter]} each. If it separates cells, say so: {option('delimiter', _NAMES[delimiter])}. "
+                f"If it belongs to the keys, name another delimiter, such as {_other(delimiter)}"
+            )
+    return ","
+
+
+def _other(delimiter: str) -> str:
+    return "tab" if delimiter == "," else "comma"
+
+
+def _choose(delimiters: Sequence[str]) -> str:
+    if len(delimiters) == 1:
+        return delimiters[0]
+    if "\t" in delimiters:  # no key has a tab
+        return "\t"
+    names = " or ".join(_NAMES[delimiter] for delimiter in delimiters)
+    raise FileUnreadable(
+        f"The cells of a line may be separated by {names}. Say which: {option('delimiter', _NAMES[delimiters[0]])}"
+    )
+
+
+def find_layout(rows: Sequence[Row], options: ReadOptions, noun: str = "column") -> Layout:
+    """The form of the rows of a file, by its first ones.
+
+    Args:
+        rows: some are not blank.
+
+    Raises:
+        ColumnAmbiguous, HeaderAmbiguous, FileUnreadable: it is uncertain, or is not as told.
+    """
+    filled = [(number, row) for number, row in rows if row and not all(map(is_blank, row))]
+    if not filled:
+        return Layout(Columns((), 1, 0), None, 1, 1)
+    at = None if options.header is False else _find_header(filled, options)
+    if at is None:
+        return _find_layout_without_header(filled, options)
+    number, header = filled[at]
+    width = 1 + max(index for index, cell in enumerate(header) if not is_blank(cell))
+    below = [row for _, row in filled[at + 1 :]]
+    columns = find_columns(header[:width], options, lambda index: _cells(below, index), noun)
+    return Layout(columns, tuple(header[:width]), number + 1, width, at)
+
+
+def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) -> int | None:
+    """The index of the header among the first rows; None if the first row is certainly none, or it is asked later."""
+    head = [row for _, row in filled[:_HEADER_ROWS]]
+    for at, row in enumerate(head):
+        if has_key_name(row) or (options.column is not None and _is_named(row, options.column)):
+            below = [row for _, row in filled[at + 1 : at + 1 + _COMPARED_ROWS]]
+            if all(_is_title(above, row, below) for above in head[:at]):
+                return at
+            break
+    return 0 if options.header or is_known_header(head[0]) else None
+
+
+def _is_named(row: Sequence[str], column: str) -> bool:
+    return not column.strip().isdecimal() and fold_name(column) in [fold_name(cell) for cell in row]
+
+
+def _is_title(row: Sequence[str], header: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row above a header is a title."""
+    count = sum(not is_blank(cell) for cell in header)
+    if count > 1:
+        return sum(not is_blank(cell) for cell in row) < count
+    return may_be_header(row[0], list(_cells(below, 0)))
+
+
+def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) -> Layout:
+    number, first = filled[0]
+    rows = [row for _, row in filled]
+    count = Counter(map(len, rows)).most_common(1)[0][0]
+    used = [index for index in range(count) if any(not is_blank(cell) for cell in _cells(rows, index, count))]
+    width = max(used, default=0) + 1
+    below = rows[1 : 1 + _COMPARED_ROWS]
+    if options.column is not None:
+        if not options.column.strip().isdecimal() or not 1 <= int(options.column) <= width:
+            shown = ", ".join(cell.strip()[:60] for cell in first[:20])
+            raise FileUnreadable(
+                f"The file has no column {options.column!r}. Its first row is: {shown}"
+                if options.header is None
+                else f"The file has no column {options.column!r}: it has {width} columns and no header"
+            )
+        key = int(options.column) - 1
+    elif len(used) == 1:
+        key = used[0]
+    else:
+        is_header = options.header is None and any(
+            may_be_header(cell, list(_cells(below, index))) for index, cell in enumerate(first)
+        )
+        names, shown = (first, below) if is_header else ((), rows)
+        raise ColumnAmbiguous(
+            f"The file has {len(used)} columns, and it is not certain which one has the keys. Say which: "
+            f"{option('column', '2')}" + _say_text(options),
+            make_candidates(used, names, lambda index: _cells(shown, index)),
+        )
+    cell = first[key] if key < len(first) else ""
+    if options.header is None and may_be_header(cell, list(_cells(below, key))):
+        raise HeaderAmbiguous(
+            f"The first row, {cell.strip()[:100]!r}, may be a header or a key. Say which: `--header` or `--no-header` "
+            "(command), `?header` or `?no-header` (API), or the field Header (console)",
+            make_candidates([key], first, lambda index: _cells(below, index)),
+            first,
+        )
+    return Layout(Columns((), width, key), None, number, width)
+
+
+def _say_text(options: ReadOptions) -> str:
+    if options.format is not None:
+        return ""
+    return f". If each line is one key as a whole, say so: {option('format', 'text')}"
+
+
+def _cells(rows: Iterable[Sequence[str]], index: int, count: int | None = None) -> Iterator[str]:
+    return (row[index] for row in rows if index < len(row) and count in (None, len(row)))
+
+
+def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader: KeyReader) -> Iterator[Line]:
+    """The lines of a file of rows."""
+    columns, header, width = layout.columns, layout.header, layout.width
+    key = columns.key
+    header_cells = {cell for cell in header or () if cell}
+    for number, row in rows:
+        if number < layout.first:
+            continue
+        if row is None:
+            yield Line(number, "", Reason.MALFORMED)
+            continue
+        if all(map(is_blank, row)):
+            yield Line(number, "")
+            continue
+        text = row[key] if key < len(row) else ""
+        if len(row) != width and (len(row) < width or not all(map(is_blank, row[width:]))):
+            yield _reject_row(number, row, text, width)
+            continue
+        if not header_cells.isdisjoint(row) and all(cell in header_cells for cell in row[:width] if cell):
+            if header and tuple(row[:width]) == header:
+                continue  # of the next one of several files that were joined
+            raise FileUnreadable(
+                f"Line {number:,} is another header, with the columns in another order. Import the files one by one"
+            )
+        if isinstance(text, MangledCell):
+            detail = f"cell {name_cell(number, key)}: {text.reason}"
+            yield Line(number, reader.show(text), Reason.MANGLED, detail=detail)
+        elif is_blank(text):
+            is_sum = any(map(is_total, row))
+            yield Line(number, "", Reason.TOTAL if is_sum else Reason.MALFORMED, detail=reader.show(" ".join(row)))
+        elif is_key_name(text):
+            yield Line(number, reader.show(text), Reason.HEADER)
+        elif is_total(text) or (width > 1 and is_total(row[0])):
+            yield Line(number, reader.show(text), Reason.TOTAL)
+        elif used := columns.find_used(row):
+            name, value = used
+            if options.used_rows is UsedRows.REJECT:
+                yield Line(number, reader.show(text), Reason.USED_ROW, detail=reader.show(f"{name}: {value}"))
+            else:
+                yield reader.read(number, text, popped=columns.find_popped(row), is_used=True)
+        else:
+            yield reader.read(number, text)
+
+
+def _reject_row(number: int, row: Sequence[str], text: str, width: int) -> Line:
+    if any(OVERLONG_LINE in cell for cell in row):
+        return Line(number, "", Reason.TOO_LONG)
+    shown = KeyReader.show(text)
+    if any(map(is_total, row)):
+        return Line(number, shown, Reason.TOTAL)
+    return Line(number, shown, Reason.CELLS, detail=f"{len(row)} cells, not {width}")

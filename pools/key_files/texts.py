@@ -1,0 +1,77 @@
+"""Lines of text as keys."""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import count, repeat
+
+from pools.key_files.headers import is_key_name
+from pools.key_files.key_texts import PLAIN_LINES, escape_text, find_text_fault
+from pools.key_files.limits import MAX_KEY_CHARACTERS
+from pools.key_files.lines import Line, Reason
+from pools.key_files.text_lines import OVERLONG_LINE
+
+_SHOWN_CHARACTERS = 2 * MAX_KEY_CHARACTERS
+_BLANKS = " \t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_PADDING = _BLANKS + "\0\x0c\x1a"  # what old tools put around texts
+_WORDS = re.compile(r"^[^\d\n]{3,63}$", re.MULTILINE)
+_make_line = partial(tuple.__new__, Line)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text is empty or has only blanks."""
+    return not text or not text.strip(_BLANKS)
+
+
+class KeyReader:
+    """Makes lines of the texts of keys.
+
+    Attributes:
+        trimmed: the number of keys from which blanks were removed.
+    """
+
+    def __init__(self, trim: bool = False) -> None:
+        self.trim, self.trimmed = trim, 0
+
+    def read(self, number: int, text: str, popped: str = "", is_used: bool = False) -> Line:
+        """The line of a text, with the reason if it cannot be a key."""
+        if is_blank(text):
+            return Line(number, "")
+        if self.trim and (trimmed := text.strip(_PADDING)) != text:
+            self.trimmed += 1
+            text = trimmed
+        fault = find_text_fault(text) if text else None
+        if not fault:
+            return Line(number, text, None, popped, "", is_used)
+        reason = Reason.TOO_LONG if OVERLONG_LINE in text else fault.reason
+        return Line(number, self.show(text), reason, detail=fault.detail)
+
+    @staticmethod
+    def show(text: str) -> str:
+        """A text for reports: escaped, and shortened."""
+        return escape_text(text[:_SHOWN_CHARACTERS].replace(OVERLONG_LINE, ""))
+
+    def read_text(self, blocks: Iterable[list[str]], first: int) -> Iterator[list[Line]]:
+        """The lines of a text, many at a time.
+
+        Args:
+            first: the number of the first line that is not a title or a header.
+        """
+        number = 1
+        for lines in blocks:
+            if number < first:
+                skipped = min(first - number, len(lines))
+                number, lines = number + skipped, lines[skipped:]
+            yield self._read_block(number, lines)
+            number += len(lines)
+
+    def _read_block(self, number: int, lines: list[str]) -> list[Line]:
+        block = "\n".join(lines) + "\n"
+        if PLAIN_LINES.fullmatch(block):
+            read = list(map(_make_line, zip(count(number), lines, repeat(None), repeat(""), repeat(""), repeat(False))))
+        else:
+            read = [self.read(each, text) for each, text in enumerate(lines, number)]
+        names = {text for text in _WORDS.findall(block) if is_key_name(text)}
+        if not names:
+            return read
+        return [line._replace(reason=Reason.HEADER) if line.text in names else line for line in read]
