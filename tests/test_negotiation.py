@@ -3,6 +3,7 @@
 import pytest
 
 from pools.models import Key
+from tests.cast import add_keys, numbered
 from tests.conftest import JSON_API
 from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request
 from tests.pools.documents import key_document

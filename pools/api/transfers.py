@@ -210,7 +210,7 @@ class TransferMixin(APIViewSet):
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
             "until": Parameter("Only keys before this time.", {"type": "string", "format": "date-time"}),
-            "formula-safe": Parameter("Keep spreadsheets from running a key as a formula.", BOOLEAN),
+            "for-spreadsheet": Parameter("Write CSV that a spreadsheet opens without changing a key.", BOOLEAN),
         },
     )
     def export_keys(self, request: APIRequest) -> HttpResponseBase:
@@ -218,6 +218,9 @@ class TransferMixin(APIViewSet):
         their texts stay blocked when they are deleted."""
         query = request.query_params
         format = one_of(query, "format", WRITTEN_FORMATS)
+        for_spreadsheet = boolean_of(query, "for-spreadsheet")
+        if for_spreadsheet and format != "csv":
+            raise BadRequest("must be with format=csv", parameter="for-spreadsheet")
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])
@@ -233,7 +236,7 @@ class TransferMixin(APIViewSet):
             until=time_of(query, "until"),
         )
         return StreamingHttpResponse(
-            serialize_keys(keys, format, formula_safe=boolean_of(query, "formula-safe")),
+            serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
             content_type=f"{MEDIA_TYPES_BY_FORMAT[format]}; charset=utf-8",
         )
 

@@ -7,7 +7,7 @@ from pools.key_files.lines import Line, Reason
 from pools.key_files.options import DELIMITERS, FORMATS, ReadOptions, UsedRows
 from pools.key_files.reading import KeyFile, open_key_file
 from pools.key_files.understood import Understood
-from pools.key_files.writing import WRITTEN_FORMATS, defuse_formula, serialize_keys
+from pools.key_files.writing import WRITTEN_FORMATS, ExportedKey, defuse_formula, serialize_keys
 
 __all__ = [
     "DELIMITERS",
@@ -16,6 +16,7 @@ __all__ = [
     "ENCODINGS",
     "Candidate",
     "ColumnAmbiguous",
+    "ExportedKey",
     "FileTooLarge",
     "FileUnreadable",
     "HeaderAmbiguous",

@@ -2,47 +2,84 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from io import StringIO
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import NamedTuple
+from uuid import UUID
 
 import orjson
 
-if TYPE_CHECKING:  # the models import this package
-    from pools.models import Key
+from pools.key_files.guards import GUARDED_KEY_COLUMN, guard_cell
 
 WRITTEN_FORMATS = ("text", "csv", "ndjson")
-EXPORT_COLUMNS = ("key", "created", "popped", "withdrawn", "import")
+EXPORT_COLUMNS = (
+    "key",
+    "created",
+    "popped",
+    "withdrawn",
+    "import",
+    "reference",
+    "license",
+    "customer",
+    "batch",
+    "pool",
+)
 _ROWS_PER_BLOCK = 1_000
+_BYTE_ORDER_MARK = "\ufeff"
 # A spreadsheet runs a cell that begins with one of these as a formula.
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-
-ExportRow = tuple[str | None, ...]
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def serialize_keys(keys: Iterable["Key"], format: str = "text", formula_safe: bool = False) -> Iterator[str]:
+class ExportedKey(NamedTuple):
+    """A key in an export, by the names in EXPORT_COLUMNS.
+
+    Attributes:
+        key_import: the id of its import.
+        reference, license: those of its last pop.
+        customer: the email of the license's owner.
+        batch: the name of its import.
+        pool: the name of its policy.
+    """
+
+    key: str
+    created: datetime
+    popped: datetime | None
+    withdrawn: datetime | None
+    key_import: UUID | None
+    reference: str = ""
+    license: UUID | None = None
+    customer: str = ""
+    batch: str = ""
+    pool: str = ""
+
+
+def serialize_keys(
+    keys: Iterable[ExportedKey], format: str = "text", *, for_spreadsheet: bool = False
+) -> Iterator[str]:
     """Yield the lines of a file of keys, many at a time. `open_key_file` can read them.
 
     Args:
         format: one of WRITTEN_FORMATS; text contains the keys only.
-        formula_safe: put an apostrophe before a key in CSV that a spreadsheet would run. It is not removed on import.
+        for_spreadsheet: begin a CSV with a byte order mark, and guard the cells that a spreadsheet would change.
     """
+    rows = (_row_of(key) for key in keys)
     if format == "csv":
-        yield _format_csv([EXPORT_COLUMNS])
-    rows = (_export_row(key) for key in keys)
+        header = (GUARDED_KEY_COLUMN, *EXPORT_COLUMNS[1:]) if for_spreadsheet else EXPORT_COLUMNS
+        yield _BYTE_ORDER_MARK * for_spreadsheet + _format_csv([header])
     while block := list(islice(rows, _ROWS_PER_BLOCK)):
         if format == "text":
             yield "".join(f"{row[0]}\n" for row in block)
         elif format == "ndjson":
             yield "".join(orjson.dumps(dict(zip(EXPORT_COLUMNS, row, strict=True))).decode() + "\n" for row in block)
+        elif for_spreadsheet:
+            yield _format_csv([guard_cell(cell or "") for cell in row] for row in block)
         else:
-            rows_of_block = ((defuse_formula(str(row[0])), *row[1:]) for row in block) if formula_safe else block
-            yield _format_csv(rows_of_block)
+            yield _format_csv(block)
 
 
-def _export_row(key: "Key") -> ExportRow:
-    times = (time.isoformat() if time else None for time in (key.created, key.popped, key.withdrawn))
-    return (key.key, *times, str(key.key_import_id) if key.key_import_id else None)
+def _row_of(key: ExportedKey) -> tuple[str | None, ...]:
+    return tuple(value.isoformat() if isinstance(value, datetime) else str(value) if value else None for value in key)
 
 
 def defuse_formula(text: str) -> str:
@@ -50,7 +87,7 @@ def defuse_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
 
 
-def _format_csv(rows: Iterable[ExportRow]) -> str:
+def _format_csv(rows: Iterable[Iterable[str | None]]) -> str:
     text = StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
