@@ -155,7 +155,7 @@ class TestUnderstood:
             file=SimpleUploadedFile("keys.csv", data),
             encoding="windows-1252",
             delimiter="semicolon",
-            header="true",
+            header="yes",
             column="1",
             trim="on",
         )
@@ -240,7 +240,7 @@ class TestCheckAgain:
     def test_unknown_options_are_refused(self, look, client):
         upload = look("KEY-0001\n")
 
-        response = client.post(page("pools_pendingimport_change", upload.pk), {"check": "yes", "encoding": "runes"})
+        response = client.post(page("pools_pendingimport_change", upload.pk), {"check": "yes", "delimiter": "runes"})
 
         assert response.status_code == 200
         assert "Select a valid choice" in response.content.decode()

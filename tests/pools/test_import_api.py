@@ -131,7 +131,6 @@ class TestImport:
             ("?header=first", "header", "must be true or false"),
             ("?header&no-header", "no-header", "must not contradict the parameter header"),
             ("?format=pdf", "format", "must be one of: text, csv, ndjson, json, xlsx"),
-            ("?delimiter=x", "delimiter", "must be one of: comma, semicolon, tab, pipe"),
             ("?used-rows=sell", "used-rows", "must be one of: reject, used, ignore"),
             ("?skip-invalid=2", "skip-invalid", "must be true or false"),
             (f"?name={'x' * 256}", "name", "must have 255 characters at most, without control characters"),

@@ -19,7 +19,6 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
 from pools.key_files import (
-    DELIMITERS,
     FORMATS,
     ColumnAmbiguous,
     KeyFile,
@@ -89,8 +88,7 @@ class Command(PoolCommand):
         )
         parser.add_argument(
             "--delimiter",
-            choices=[*DELIMITERS, *DELIMITERS.values()],
-            metavar="NAME",
+            type=name,
             help="character between the columns: comma, semicolon, tab or pipe (default: it is found out)",
         )
         parser.add_argument(
