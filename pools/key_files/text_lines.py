@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 MAX_LINE_CHARACTERS = 1 << 16  # far above the longest key, so that a row may have other columns
 OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
+_FILLING = "\0\x1a"  # at the end of a file: of records of a fixed size, and the end-of-file mark of DOS
 _MARK = "\ufeff"  # a byte order mark, also in the middle of joined files
 
 
@@ -36,12 +37,13 @@ def split_lines(blocks: Iterable[str], line_ends: str | None) -> Iterator[list[s
             lines[0] = OVERLONG_LINE
             is_overlong = False
         if len(rest) > MAX_LINE_CHARACTERS:
-            rest, is_overlong = "", True
+            is_overlong = is_overlong or bool(rest.strip(_FILLING))
+            rest = ""
         if lines:
             yield _clean(lines, block)
     if is_overlong:
         yield [OVERLONG_LINE]
-    elif rest:
+    elif rest := rest.rstrip(_FILLING):
         yield _clean([rest], rest)
 
 
