@@ -20,10 +20,10 @@ def _names(text: str) -> frozenset[str]:
 # Of a column with keys.
 KEY_NAMES = _names("""
     key, keys, key (guarded), the key, key code, keycode, code, codes, key text, cd key, cdkey, game key, game code,
-    steam key, steam code, license key, license keys, licence key, licence keys, license code, licence code,
-    license number, licence number, license no, licence no, serial, serials, serial key, serial keys, serial number,
-    serial numbers,    serial no, serial code, serialnr, s/n, activation key, activation keys, activation code, activation codes,
-    activation number, product key, product keys, registration key, registration code, registration number,
+    steam key, steam code, license key, license keys, licence key, licence keys, license code, licence code, license
+    number, licence number, license no, licence no, serial, serials, serial key, serial keys, serial number, serial
+    numbers, serial no, serial code, serialnr, s/n, activation key, activation keys, activation code, activation
+    codes, activation number, product key, product keys, registration key, registration code, registration number,
     redemption code, redeem code, redeem key, unlock code, unlock key, download code, download key, access code,
     access key, voucher, vouchers, voucher code, voucher codes, voucher number, voucher no, coupon code, coupon codes,
     promo code, promotion code, gift code, gift card code, gift card number, card code, digital code, software key,

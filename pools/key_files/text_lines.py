@@ -11,11 +11,12 @@ _MARK = "\ufeff"  # a byte order mark, also in the middle of joined files
 def find_line_ends(text: str) -> str | None:
     """The line ends of a text: `lf`, `crlf`, `cr`, `cr-crlf` (CR CR LF), `mixed`, or None in a single line.
 
-    CR alone ends a line only where no LF does.
+    CR alone ends a line only where no LF does; an LF within quotes does not.
     """
     newlines = text.count("\n")
-    if not newlines:
-        return "cr" if "\r" in text else None
+    unquoted = text if '"' not in text else "".join(text.split('"')[::2])
+    if "\n" not in unquoted:
+        return "cr" if "\r" in unquoted else "lf" if newlines else None
     with_two = text.count("\r\r\n")
     with_one = text.count("\r\n") - with_two
     counts = {"lf": newlines - with_one - with_two, "crlf": with_one, "cr-crlf": with_two}

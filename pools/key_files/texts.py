@@ -14,6 +14,7 @@ from pools.key_files.text_lines import OVERLONG_LINE
 _SHOWN_CHARACTERS = 2 * MAX_KEY_CHARACTERS
 _BLANKS = " \t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _PADDING = _BLANKS + "\0\x0c\x1a"  # old tools fill up records with NULs, and end pages and files
+_EMPTY_CELL = '""'  # an empty row of CSV with one column
 _is_words = re.compile(r"\D{3,63}$").match
 _make_line = partial(tuple.__new__, Line)
 
@@ -39,7 +40,7 @@ class KeyReader:
 
     def read(self, number: int, text: str, popped: str = "", is_used: bool = False) -> Line:
         """The line of a text, with the reason if it cannot be a key."""
-        if is_blank(text):
+        if is_blank(text) or text == _EMPTY_CELL:
             return Line(number, "")
         if self.trim and (trimmed := text.strip(_PADDING)) != text:
             self.trimmed += 1
