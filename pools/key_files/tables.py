@@ -1,6 +1,7 @@
 """Files with rows of cells: the delimiter, the header, and the keys of the rows."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -19,6 +20,10 @@ _HEADER_ROWS, _COMPARED_ROWS = 20, 300
 # The share of rows that must have equally many cells, where the name or type says CSV, and where it does not.
 _SHARE_OF_CSV, _SHARE_OF_TEXT = 0.5, 0.9
 _NAMES = {character: name for name, character in DELIMITERS.items()}
+
+# Texts that may be no keys: without digits, numbers, or with a word for a total.
+_ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|.{0,6}(tot|sum|ges|anz|raz|łąc|ито|все|cou|num)", re.IGNORECASE)
+_REPEATED_HEADER = Line(0, "")  # of the next one of several files that were joined
 
 Row = tuple[int, list[str] | None]
 
@@ -228,37 +233,21 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
     """The lines of a file of rows."""
     columns, header, width = layout.columns, layout.header, layout.width
     key = columns.key
-    header_cells = {cell for cell in header or () if cell}
     for number, row in rows:
         if number < layout.first:
             continue
         if row is None:
             yield Line(number, "", Reason.MALFORMED)
             continue
-        if all(map(is_blank, row)):
-            yield Line(number, "")
-            continue
         text = row[key] if key < len(row) else ""
         if len(row) != width and (len(row) < width or not all(map(is_blank, row[width:]))):
-            yield _reject_row(number, row, text, width)
-            continue
-        if not header_cells.isdisjoint(row) and all(cell in header_cells for cell in row[:width] if cell):
-            if header and tuple(row[:width]) == header:
-                continue  # of the next one of several files that were joined
-            raise FileUnreadable(
-                f"Line {number:,} is another header, with the columns in another order. Import the files one by one"
-            )
-        if isinstance(text, MangledCell):
-            detail = f"cell {name_cell(number, key)}: {text.reason}"
-            yield Line(number, reader.show(text), Reason.MANGLED, detail=detail)
-        elif is_blank(text):
-            is_sum = any(map(is_total, row))
-            yield Line(number, "", Reason.TOTAL if is_sum else Reason.MALFORMED, detail=reader.show(" ".join(row)))
-        elif is_key_name(text):
-            yield Line(number, reader.show(text), Reason.HEADER)
-        elif is_total(text) or (width > 1 and is_total(row[0])):
-            yield Line(number, reader.show(text), Reason.TOTAL)
-        elif used := columns.find_used(row):
+            yield Line(number, "") if all(map(is_blank, row)) else _reject_row(number, row, text, width)
+        elif (not text or _ODD.match(text) or isinstance(text, MangledCell)) and (
+            odd := _find_odd(number, row, text, key, header)
+        ):
+            if odd is not _REPEATED_HEADER:
+                yield odd
+        elif columns.states and (used := columns.find_used(row)):
             name, value = used
             if options.used_rows is UsedRows.REJECT:
                 yield Line(number, reader.show(text), Reason.USED_ROW, detail=reader.show(f"{name}: {value}"))
@@ -266,6 +255,27 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
                 yield reader.read(number, text, popped=columns.find_popped(row), is_used=True)
         else:
             yield reader.read(number, text)
+
+
+def _find_odd(number: int, row: Sequence[str], text: str, key: int, header: tuple[str, ...] | None) -> Line | None:
+    """The line of a row that has no key; None if it has one."""
+    shown = KeyReader.show(text)
+    if isinstance(text, MangledCell):
+        return Line(number, shown, Reason.MANGLED, detail=f"cell {name_cell(number, key)}: {text.reason}")
+    if is_blank(text):
+        if all(map(is_blank, row)):
+            return Line(number, "")
+        reason = Reason.TOTAL if any(map(is_total, row)) else Reason.MALFORMED
+        return Line(number, "", reason, detail=KeyReader.show(" ".join(row)))
+    if header and text in header and all(cell in header for cell in row if cell):
+        if text == header[key]:
+            return _REPEATED_HEADER
+        raise FileUnreadable(
+            f"Line {number:,} is another header, with the columns in another order. Import the files one by one"
+        )
+    if is_key_name(text):
+        return Line(number, shown, Reason.HEADER)
+    return Line(number, shown, Reason.TOTAL) if any(map(is_total, row)) else None
 
 
 def _reject_row(number: int, row: Sequence[str], text: str, width: int) -> Line:

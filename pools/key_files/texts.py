@@ -14,7 +14,7 @@ from pools.key_files.text_lines import OVERLONG_LINE
 _SHOWN_CHARACTERS = 2 * MAX_KEY_CHARACTERS
 _BLANKS = " \t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _PADDING = _BLANKS + "\0\x0c\x1a"  # what old tools put around texts
-_WORDS = re.compile(r"^[^\d\n]{3,63}$", re.MULTILINE)
+_is_words = re.compile(r"\D{3,63}$").match
 _make_line = partial(tuple.__new__, Line)
 
 
@@ -71,7 +71,7 @@ class KeyReader:
             read = list(map(_make_line, zip(count(number), lines, repeat(None), repeat(""), repeat(""), repeat(False))))
         else:
             read = [self.read(each, text) for each, text in enumerate(lines, number)]
-        names = {text for text in _WORDS.findall(block) if is_key_name(text)}
+        names = set(filter(is_key_name, filter(_is_words, lines)))
         if not names:
             return read
         return [line._replace(reason=Reason.HEADER) if line.text in names else line for line in read]

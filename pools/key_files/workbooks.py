@@ -10,13 +10,12 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 
 from pools.key_files.errors import FileUnreadable
 from pools.key_files.headers import has_key_name
-from pools.key_files.texts import is_blank
 
 # A sheet takes memory for all cells up to the last row and column, also for empty ones.
 MAX_CELLS = 5_000_000
 _MAX_EXACT = 10**15  # a spreadsheet keeps fifteen digits of a number
 _BLOCK_BYTES = 1 << 18
-_CELL = re.compile(rb'<(?:\w+:)?c\b[^>]{0,200}?\br="\$?([A-Z]{1,3})\$?(\d{1,7})"')
+_REFERENCE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{0,3})(\d{1,9})[\"']")  # of a row or a cell
 _ROWS_LOOKED_AT = 20
 
 
@@ -90,9 +89,10 @@ def _first_rows(sheet: CalamineSheet) -> list[list[str]]:
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
-    start_row, start_column = sheet.start or (0, 0)
+    # The rows begin with the first one, but the cells with the first column that is not empty.
+    before = [""] * sheet.start[1] if sheet.start else []
     for number, row in enumerate(sheet.iter_rows(), 1):
-        yield number, list(map(_to_text, row))
+        yield number, before + list(map(_to_text, row))
 
 
 def _to_text(value: Any) -> str:
@@ -114,33 +114,30 @@ def _to_text(value: Any) -> str:
 def _check_sizes(file: IO[bytes]) -> None:
     """Refuse sheets that would take too much memory, and parts whose sizes are not those of the archive's directory."""
     try:
+        cells = 0
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
+                rows, columns, rest = 0, 0, b""
                 with archive.open(member) as part:
-                    is_sheet = member.filename.startswith("xl/worksheets/")
-                    rows, columns, rest = 0, 0, b""
-                    while block := part.read(_BLOCK_BYTES):
-                        if is_sheet:
-                            block = rest + block
-                            cells = _CELL.findall(block)
-                            rest = block[-300:]
-                            rows = max([rows, *(int(row) for _, row in cells)])
-                            columns = max([columns, *(_column_number(name) for name in {name for name, _ in cells})])
-                    if rows * columns > MAX_CELLS:
-                        raise FileUnreadable(
-                            f"The sheet is too large: it has cells down to row {rows:,} and column {columns:,}. Remove "
-                            "the empty rows and columns, or save the sheet as CSV, and import that"
-                        )
+                    while block := part.read(_BLOCK_BYTES):  # also checks the size and the checksum
+                        if member.filename.startswith("xl/worksheets/"):
+                            found = _REFERENCE.findall(rest + block)
+                            rest = block[-30:]
+                            if found:
+                                rows = max(rows, int(max((row for _, row in found), key=lambda row: (len(row), row))))
+                                columns = max(columns, *map(_column_number, {name for name, _ in found}))
+                cells += rows * columns
+                if cells > MAX_CELLS:
+                    raise FileUnreadable(
+                        f"The workbook is too large: a sheet has cells down to row {rows:,} and column {columns:,}. "
+                        "Remove empty rows and columns, or save the sheet as CSV, and import that"
+                    )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError):
         raise FileUnreadable("The Excel workbook is damaged: save it again, or as CSV, and import that") from None
 
 
 def _column_number(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
-
-
-def is_blank_row(row: list[str]) -> bool:
-    return all(map(is_blank, row))

@@ -327,7 +327,7 @@ def stage_import(
         report.last_keys = list(last_keys)
         report.understood = [file.understood for file in files if isinstance(file, KeyFile)]
         report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
-        report.warnings = find_warnings(policy, profiles, pool_sample)
+        report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
         yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, accept_warnings=accept_warnings)
 
 
