@@ -180,11 +180,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run
     )
     with staged_import as staged:
         if dry_run:
-<<<<<<< .merge_file_PH42OY
-            with suppress(ImportRefused):
-=======
             with suppress(ImportRefused):  # the page shows the report
->>>>>>> .merge_file_JXEwjD
                 staged.publish()
         else:
             # One transaction, so that the page and the pool always agree.
@@ -209,22 +205,12 @@ def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO, dr
         "added": report.added,
         "used": report.used,
         "rejected": report.rejected,
-<<<<<<< .merge_file_PH42OY
-        "nothing_new": report.already_imported,
-        "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
-        "first": first_keys,
-        "first_rejected": [
-            [each.line, each.sentence, mask_key(each.text) if len(each.text) > 7 else each.text]
-            for each in report.first[:MAX_SHOWN_REJECTIONS]
-        ],
-=======
         "already_imported": report.already_imported,
         "warnings": [warning.as_dict() for warning in report.warnings],
         "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
         "first": report.first_keys,
         "last": [key for key in report.last_keys if key not in report.first_keys],
         "first_rejected": [[each.line, each.sentence, each.text] for each in report.first[:MAX_SHOWN_REJECTIONS]],
->>>>>>> .merge_file_JXEwjD
     }
     pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
     if report.rejected:
