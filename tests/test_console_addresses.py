@@ -11,7 +11,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import SuspiciousOperation
 from django.test import RequestFactory
 
-from accounts.models import Token
+from accounts.models import Token, User
 from licensing.services import issue_license
 from pools.admin.ledger import KeyImportAdmin
 from pools.models import KeyImport, PendingImport
@@ -49,7 +49,7 @@ def everything(acme, rival, audit):
     make_license(acme.unpooled, name="By hand")
     Token.generate(acme.product, name="Shop")
     check_pending_import(
-        create_pending_import(policy=acme.policy, operator="operator@acme.test", blocks=[b"KEY-1001\nx\n"])
+        create_pending_import(policy=acme.policy, operator=User(email="operator@acme.test"), blocks=[b"KEY-1001\nx\n"])
     )
     superuser()
 

@@ -56,7 +56,7 @@ TOTAL = LineKind("total", "is a total or a count.", "are totals or counts.")
 HEADER = LineKind("header", "is a heading of a column of keys.", "are headings of a column of keys.")
 LABEL = LineKind("label", "has a label before the key.", "have a label before the key.")
 NO_LETTERS = LineKind("no_letters", "has no letter and no digit.", "have no letter and no digit.")
-MARKUP = LineKind("markup", "is markup or part of a program.", "are markup or parts of a program.")
+MARKUP = LineKind("markup", "is markup or part of a program.", "are markup or parts of a program.", is_only_odd=True)
 SEVERAL = LineKind(
     "several_keys",
     "seems to have several keys.",
@@ -114,6 +114,13 @@ _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S
 _COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
+# Any line of any kind but those that are only odd.
+_SUSPECT = re.compile(r"\s|^#|\dE[+-]\d|@.*\.[a-z]|://|^www|^[\W_]+$|^[^\W\d]+$|[€$£]|^\d|[,;|]\S{8}", _IGNORE)
+
+
+def may_be_no_key(text: str) -> bool:
+    """Whether `classify_line` has to look at a line of a file whose lines all have different forms. Fast."""
+    return bool(_SUSPECT.search(text))
 
 
 def classify_line(text: str) -> LineKind | None:

@@ -14,14 +14,15 @@ from operator import contains, itemgetter
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
-from pools.key_files.line_kinds import LABEL, URL, WORDS, LineKind, classify_line, is_name, is_words
+from pools.key_files.line_kinds import LABEL, URL, WORDS, LineKind, classify_line, is_name, is_words, may_be_no_key
 from pools.key_files.look_alikes import LookAlikes, NumberedText
 
 MAX_EXAMPLES = 5
 _HEAD_LINES = 2_000  # features that all lines share are looked for in these
 _MAX_GROUPS = 2_000
 _MAX_SHAPES = 5_000
-_LONG_SHAPE = 24  # a longer one is reduced to its punctuation: texts of base64 would all have different shapes
+# Of a shape with more punctuation, only the kinds of it count: texts of base64 would all have different shapes.
+_MAX_PUNCTUATION = 10
 # A share of the lines that makes a shape, a length or an alphabet usual, and the share of all usual ones from which the
 # others are odd.
 _USUAL_SHARE, _USUAL_TOTAL = 0.1, 0.9
@@ -108,6 +109,7 @@ class _Classes(dict[int, str]):
 _CLASSES = _Classes()
 _ALIKE = str.maketrans("Aa9", "xxx")
 _RUNS = re.compile("x+")
+_PUNCTUATION_ONLY = {ord("x"): None}
 
 
 class FileProfile:
@@ -153,17 +155,19 @@ class FileProfile:
         is_ascii: Iterable[bool] = repeat(True) if joined.isascii() else map(str.isascii, texts)
         keys = list(zip(shapes, *flags, is_ascii, strict=False))
         hungry: dict[tuple[Any, ...], _Group] = {}
-        for key, count in Counter(keys).items():
+        counts = Counter(keys)
+        reduced_shapes = _reduce_shapes([shape for shape, *_ in counts])
+        for (key, count), reduced in zip(counts.items(), reduced_shapes, strict=True):
             shape = key[0]
             if shape in self._shapes or len(self._shapes) < _MAX_SHAPES:
                 self._shapes[shape] += count
-            group_key = _GroupKey(_reduce_shape(shape), *key[1:])
+            group_key = _GroupKey(reduced, *key[1:])
             group = self._groups.get(group_key)
             if group is None and len(self._groups) < _MAX_GROUPS:
                 group = self._groups[group_key] = _Group()
             if group is None:
                 group = hungry[key] = self._other
-            elif group.is_hungry:
+            elif len(group.examples) < MAX_EXAMPLES:
                 hungry[key] = group
             group.count += count
         if hungry:
@@ -175,7 +179,7 @@ class FileProfile:
                     found.examples.append(NumberedText(number, text))
 
     def _add_other(self, number: int, text: str) -> None:
-        if kind := classify_line(text):
+        if may_be_no_key(text) and (kind := classify_line(text)):
             group = self._other_kinds.setdefault(kind, _Group())
             group.count += 1
             if group.is_hungry:
@@ -467,10 +471,11 @@ def _shape(text: str) -> str:
     return text.translate(_CLASSES).translate(_ALIKE)
 
 
-def _reduce_shape(shape: str) -> str:
-    """A shape without the numbers of letters and digits; of a long one only the punctuation."""
-    reduced = _RUNS.sub("x", shape)
-    return reduced if len(reduced) <= _LONG_SHAPE else "~" + "".join(sorted(set(reduced) - {"x"}))
+def _reduce_shapes(shapes: Sequence[str]) -> Iterator[str]:
+    """Shapes without the numbers of letters and digits; of one with much punctuation only the kinds of it."""
+    punctuation = "\n".join(shapes).translate(_PUNCTUATION_ONLY).split("\n")
+    for shape, signs in zip(shapes, punctuation, strict=True):
+        yield _RUNS.sub("x", shape) if len(signs) <= _MAX_PUNCTUATION else "~" + "".join(sorted(set(signs)))
 
 
 def _lines(count: int) -> str:

