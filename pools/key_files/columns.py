@@ -103,7 +103,7 @@ def find_told(column: str, names: Sequence[str], samples: Callable[[int], Iterat
     if column.strip().isdecimal() and 1 <= int(column) <= len(names):
         return int(column) - 1
     known = escape_text(", ".join(name.strip()[:_SHOWN_CHARACTERS] for name in names[:_SHOWN_NAMES]))
-    raise FileUnreadable(f"The file has no {noun} {column!r}; it has {known}")
+    raise FileUnreadable(f"The file has no {noun} {column!r}: it has {len(names)} {noun}s: {known}")
 
 
 def make_candidates(

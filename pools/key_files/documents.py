@@ -9,6 +9,7 @@ import orjson
 
 from pools.key_files.columns import POPPED_NAME, Columns, find_columns
 from pools.key_files.errors import FileUnreadable, option
+from pools.key_files.headers import has_key_name
 from pools.key_files.lines import Line, Reason
 from pools.key_files.names import STATE_NAMES, fold_name, says_used
 from pools.key_files.options import ReadOptions, UsedRows
@@ -72,6 +73,8 @@ def read_array(blocks: Iterable[str]) -> Iterator[Element]:
             raise _not_json(done + position, "it is cut off" if not character else f"{character!r} is unexpected")
         try:
             value, end = decode(buffer, position)
+            if "\\ud" in (written := buffer[position:end].lower()):
+                orjson.loads(written)  # refuses half a surrogate pair
             if end == len(buffer) and not is_ended:
                 raise ValueError  # a number may go on in the next block
         except (ValueError, RecursionError) as error:
@@ -123,6 +126,10 @@ def find_members(elements: Sequence[Element], options: ReadOptions) -> Columns:
             "This is JSON. It looks like an error message that was downloaded in place of the keys. Download the keys "
             f"again. Or, if it has a key, say in which member: {option('column', 'NAME')}"
         )
+
+    # Another name of a key in later objects makes them malformed, not the file ambiguous.
+    first = next((set(each) for each in objects if has_key_name(list(each))), set(names))
+    names = [name for name in names if name in first or not has_key_name([name]) or options.column is not None]
 
     def samples(index: int) -> Iterator[str]:
         return (_to_text(each[names[index]]) for each in objects if names[index] in each)

@@ -7,7 +7,7 @@ from pools.key_files.names import KEY_NAMES, OTHER_NAMES, STATE_NAMES, WEAK_KEY_
 
 _ALL_NAMES = KEY_NAMES | WEAK_KEY_NAMES | OTHER_NAMES | STATE_NAMES
 _COMPARED = 200
-_WORDS_AND_NUMBER = re.compile(r"[^\W\d][^\d]*\d{1,4}\W*")
+_WORDS_AND_NUMBER = re.compile(r"[^\W\d](?:[^\W\d]|[ _.#-])*\d{1,4}[.:)]?")
 _WITHOUT_DIGITS = re.compile(r"[^\d]{1,63}")
 _RUN = re.compile(r"X+")
 
@@ -22,15 +22,26 @@ def is_key_name(text: str) -> bool:
     return bool(_WITHOUT_DIGITS.fullmatch(text)) and fold_name(text) in KEY_NAMES
 
 
-def is_known_header(row: Sequence[str]) -> bool:
-    """Whether a row is certainly a header: it has a known name of a column, and only words."""
+def is_known_header(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a row is certainly a header: it has a known name of a column, and only words.
+
+    Args:
+        below: the rows below it. A name that occurs there too is none.
+    """
     if has_key_name(row):
         return True
-    cells = [cell.strip() for cell in row if cell.strip()]
-    known = [cell for cell in cells if fold_name(cell) in _ALL_NAMES]
     if len(row) == 1:
-        return bool(known) and fold_name(cells[0]) in WEAK_KEY_NAMES
-    return bool(known) and not any(letter.isdigit() for cell in cells for letter in cell)
+        return fold_name(row[0]) in WEAK_KEY_NAMES
+    return has_known_name(row, below) and not any(letter.isdigit() for cell in row for letter in cell)
+
+
+def has_known_name(row: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a cell is a known name of any column, and does not occur in the column below it."""
+    return any(
+        fold_name(cell) in _ALL_NAMES and all(index >= len(other) or other[index] != cell for other in below)
+        for index, cell in enumerate(row)
+        if cell.strip()
+    )
 
 
 def may_be_header(text: str, others: Sequence[str]) -> bool:
@@ -41,7 +52,7 @@ def may_be_header(text: str, others: Sequence[str]) -> bool:
     """
     text, others = text.strip(), [other.strip() for other in others[:_COMPARED]]
     digits = sum(letter.isdigit() for letter in text)
-    if not text:
+    if not text or 2 * sum(letter.isalpha() or letter == " " for letter in text) < len(text):
         return False
     if not others:
         return not digits and (" " in text or not text.isupper())

@@ -83,6 +83,8 @@ def find_binary_error(head: bytes) -> str | None:
 
 def find_markup_error(text: str) -> str | None:
     """Why a text cannot be a list of keys, by its first kilobytes. None if it may be one."""
+    if text.startswith("version https://git-lfs.github.com/"):
+        return "This is a pointer of Git LFS, not the file itself. Fetch the file with `git lfs pull`, and import that."
     if not _MARKUP.match(text) or not (_DECLARED.match(text) or "</" in text):
         return None
     if _PAGE.search(text):

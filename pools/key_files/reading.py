@@ -12,10 +12,11 @@ from typing import BinaryIO
 from pools.key_files.documents import Element, find_members, read_array, read_elements, read_lines
 from pools.key_files.encodings import Encoding, decode_blocks, find_encoding
 from pools.key_files.errors import FileUnreadable, NoKeys, option
+from pools.key_files.guards import GUARDED_KEY_COLUMN, unguard_cell
 from pools.key_files.kinds import find_binary_error, find_markup_error, is_json
 from pools.key_files.lines import Line
 from pools.key_files.options import ReadOptions
-from pools.key_files.tables import Layout, Row, find_delimiter, find_layout, parse_rows, read_rows
+from pools.key_files.tables import Layout, Row, find_delimiter, find_drawn_table, find_layout, parse_rows, read_rows
 from pools.key_files.text_lines import find_line_ends, split_lines
 from pools.key_files.texts import KeyReader, is_blank
 from pools.key_files.understood import Understood
@@ -109,7 +110,7 @@ def open_key_file(
 class _Opener:
     def __init__(self, options: ReadOptions, unpacked: Unpacked) -> None:
         self.options, self.source, self.unpacked = options, unpacked.source, unpacked
-        self.reader = KeyReader(options.trim)
+        self.reader = KeyReader(options.trim, options.header is not False)
         self.encoding: str | None = None
         self.line_ends: str | None = None
 
@@ -136,6 +137,8 @@ class _Opener:
         return self._open_lines(head_lines, line_blocks, is_csv)
 
     def _open_lines(self, head: list[str], blocks: Iterator[list[str]], is_csv: bool) -> KeyFile:
+        if error := find_drawn_table(head):
+            raise FileUnreadable(error)
         skipped = 0
         separator = _find_separator(head) if self.options.format != "text" else None
         if separator:
@@ -150,11 +153,14 @@ class _Opener:
             return self._make(self._understand("text", layout), self.reader.read_text(blocks, layout.first))
         layout = find_layout(list(parse_rows(head, delimiter, skipped + 1)), self.options)
         lines = islice(chain.from_iterable(blocks), skipped, None)
-        found = read_rows(parse_rows(lines, delimiter, skipped + 1), layout, self.options, self.reader)
+        parsed = parse_rows(lines, delimiter, skipped + 1)
+        if layout.header and GUARDED_KEY_COLUMN in layout.header:
+            parsed = ((number, row and list(map(unguard_cell, row))) for number, row in parsed)
+        found = read_rows(parsed, layout, self.options, self.reader)
         return self._make(self._understand("csv", layout, delimiter), _batch(found))
 
     def _told_delimiter(self) -> str | None:
-        return find_delimiter([" ,"], self.options, False) if self.options.delimiter else None
+        return find_delimiter([], self.options, False)
 
     def _open_json(self, sample: str, text: Iterator[str]) -> KeyFile:
         found = "json" if sample.lstrip()[:1] == "[" else "ndjson"

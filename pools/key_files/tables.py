@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pools.key_files.columns import Columns, find_columns, make_candidates
 from pools.key_files.errors import ColumnAmbiguous, FileUnreadable, HeaderAmbiguous, option
-from pools.key_files.headers import has_key_name, is_key_name, is_known_header, may_be_header
+from pools.key_files.headers import has_key_name, has_known_name, is_key_name, is_known_header, may_be_header
 from pools.key_files.lines import Line, Reason
 from pools.key_files.names import fold_name, is_total
 from pools.key_files.options import DELIMITERS, ReadOptions, UsedRows
@@ -23,7 +23,8 @@ _NAMES = {character: name for name, character in DELIMITERS.items()}
 
 # Texts that may be no keys: without digits, numbers, or with a word for a total.
 _ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|.{0,6}(tot|sum|ges|anz|raz|łąc|ито|все|cou|num)", re.IGNORECASE)
-_REPEATED_HEADER = Line(0, "")  # of the next one of several files that were joined
+
+_RULE = re.compile(r"[|+:\- ]*-{3,}[|+:\- ]*")  # of a table that is drawn with characters
 
 Row = tuple[int, list[str] | None]
 
@@ -73,11 +74,10 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
     """
     if options.format == "text":
         return None
-    if options.delimiter:
-        return DELIMITERS.get(options.delimiter, options.delimiter)
     filled = [line for line in lines if not is_blank(line)]
+    told = _find_told(options.delimiter) if options.delimiter else None
     if not filled:
-        return None
+        return told
     counts: dict[str, Counter[int]] = {}
     headed: dict[str, int] = {}
     for delimiter in DELIMITERS.values():
@@ -87,6 +87,13 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
             for row in rows[:_HEADER_ROWS]:
                 if row and len(row) > 1 and has_key_name(row):
                     headed.setdefault(delimiter, len(row))
+    if told:
+        if headed and told not in headed and not any(told in line for line in filled):
+            raise FileUnreadable(
+                f"No line has a {_NAMES[told]}, but the header has a {_NAMES[next(iter(headed))]} between its cells. "
+                "Leave out the delimiter, and it is found out"
+            )
+        return told
     if headed:
         return _choose([each for each, count in headed.items() if count == max(headed.values())])
     shares = {
@@ -94,13 +101,29 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
         for delimiter, found in counts.items()
     }
     if is_key_name(filled[0].strip("\"' \t")):
-        return _find_delimiter_below(filled, shares)
+        delimiter = _find_delimiter_below(filled, shares)
+        return delimiter if is_csv or counts or any('"' in line for line in filled) else None
+    names = [any(map(is_key_name, line.split(":"))) for line in filled[:2]]
+    if names == [True, False] and all(":" in line for line in filled):
+        raise FileUnreadable(
+            "The cells of a line are separated by a colon, which is not read. Save the file with another delimiter: "
+            + ", ".join(DELIMITERS)
+        )
     whole = [delimiter for delimiter, share in shares.items() if share == 1]
     least = _SHARE_OF_CSV if is_csv else _SHARE_OF_TEXT
     most = [delimiter for delimiter, share in shares.items() if share >= least]
     if whole or most:
         return _choose(whole or most)
     return "," if is_csv else None
+
+
+def _find_told(delimiter: str) -> str:
+    told = DELIMITERS.get(delimiter.lower(), delimiter)
+    if told not in _NAMES:
+        raise FileUnreadable(
+            f"The delimiter {delimiter[:20]!r} is not read. It must be one of: {', '.join(DELIMITERS)}"
+        )
+    return told
 
 
 def _find_delimiter_below(filled: Sequence[str], shares: dict[str, float]) -> str:
@@ -134,6 +157,17 @@ def _choose(delimiters: Sequence[str]) -> str:
     )
 
 
+def find_drawn_table(lines: Sequence[str]) -> str | None:
+    """Why lines are no list of keys: they are a table that is drawn with characters. None if they may be a list."""
+    filled = [line for line in lines if not is_blank(line)][:3]
+    if any(_RULE.fullmatch(line) and ("|" in line or "+" in line) for line in filled):
+        return (
+            "This is a table that is drawn with characters, as databases and Markdown do. Export the keys as CSV, and "
+            "import that"
+        )
+    return None
+
+
 def find_layout(rows: Sequence[Row], options: ReadOptions, noun: str = "column") -> Layout:
     """The form of the rows of a file, by its first ones.
 
@@ -165,7 +199,8 @@ def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) 
             if all(_is_title(above, row, below) for above in head[:at]):
                 return at
             break
-    return 0 if options.header or is_known_header(head[0]) else None
+    below = [row for _, row in filled[1 : 1 + _COMPARED_ROWS]]
+    return 0 if options.header or is_known_header(head[0], below) else None
 
 
 def _is_named(row: Sequence[str], column: str) -> bool:
@@ -210,6 +245,8 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
         )
     cell = first[key] if key < len(first) else ""
     if options.header is None and may_be_header(cell, list(_cells(below, key))):
+        if len(first) > 1 and has_known_name(first, below):
+            return Layout(Columns(tuple(first[:width]), width, key), tuple(first[:width]), number + 1, width)
         raise HeaderAmbiguous(
             f"The first row, {cell.strip()[:100]!r}, may be a header or a key. Say which: `--header` or `--no-header` "
             "(command), `?header` or `?no-header` (API), or the field Header (console)",
@@ -231,7 +268,7 @@ def _cells(rows: Iterable[Sequence[str]], index: int, count: int | None = None) 
 
 def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader: KeyReader) -> Iterator[Line]:
     """The lines of a file of rows."""
-    columns, header, width = layout.columns, layout.header, layout.width
+    columns, width = layout.columns, layout.width
     key = columns.key
     for number, row in rows:
         if number < layout.first:
@@ -243,10 +280,9 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
         if len(row) != width and (len(row) < width or not all(map(is_blank, row[width:]))):
             yield Line(number, "") if all(map(is_blank, row)) else _reject_row(number, row, text, width)
         elif (not text or _ODD.match(text) or isinstance(text, MangledCell)) and (
-            odd := _find_odd(number, row, text, key, header)
+            odd := _find_odd(number, row, text, layout, options.header is not False)
         ):
-            if odd is not _REPEATED_HEADER:
-                yield odd
+            yield odd
         elif columns.states and (used := columns.find_used(row)):
             name, value = used
             if options.used_rows is UsedRows.REJECT:
@@ -257,8 +293,13 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
             yield reader.read(number, text)
 
 
-def _find_odd(number: int, row: Sequence[str], text: str, key: int, header: tuple[str, ...] | None) -> Line | None:
-    """The line of a row that has no key; None if it has one."""
+def _find_odd(number: int, row: Sequence[str], text: str, layout: Layout, is_checked: bool) -> Line | None:
+    """The line of a row that has no key; None if it has one.
+
+    Args:
+        is_checked: whether a name of a column is no key.
+    """
+    key, header = layout.columns.key, layout.header
     shown = KeyReader.show(text)
     if isinstance(text, MangledCell):
         return Line(number, shown, Reason.MANGLED, detail=f"cell {name_cell(number, key)}: {text.reason}")
@@ -269,11 +310,11 @@ def _find_odd(number: int, row: Sequence[str], text: str, key: int, header: tupl
         return Line(number, "", reason, detail=KeyReader.show(" ".join(row)))
     if header and text in header and all(cell in header for cell in row if cell):
         if text == header[key]:
-            return _REPEATED_HEADER
+            return Line(number, shown, Reason.HEADER)
         raise FileUnreadable(
             f"Line {number:,} is another header, with the columns in another order. Import the files one by one"
         )
-    if is_key_name(text):
+    if is_key_name(text) and is_checked:
         return Line(number, shown, Reason.HEADER)
     return Line(number, shown, Reason.TOTAL) if any(map(is_total, row)) else None
 

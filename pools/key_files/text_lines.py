@@ -4,17 +4,19 @@ from collections.abc import Iterable, Iterator
 
 MAX_LINE_CHARACTERS = 1 << 16  # far above the longest key, so that a row may have other columns
 OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
+_FILLING = "\0\x1a"  # at the end of a file: of records of a fixed size, and the end-of-file mark of DOS
 _MARK = "\ufeff"  # a byte order mark, also in the middle of joined files
 
 
 def find_line_ends(text: str) -> str | None:
     """The line ends of a text: `lf`, `crlf`, `cr`, `cr-crlf` (CR CR LF), `mixed`, or None in a single line.
 
-    CR alone ends a line only where no LF does.
+    CR alone ends a line only where no LF does; an LF within quotes does not.
     """
     newlines = text.count("\n")
-    if not newlines:
-        return "cr" if "\r" in text else None
+    unquoted = text if '"' not in text else "".join(text.split('"')[::2])
+    if "\n" not in unquoted:
+        return "cr" if "\r" in unquoted else "lf" if newlines else None
     with_two = text.count("\r\r\n")
     with_one = text.count("\r\n") - with_two
     counts = {"lf": newlines - with_one - with_two, "crlf": with_one, "cr-crlf": with_two}
@@ -36,12 +38,13 @@ def split_lines(blocks: Iterable[str], line_ends: str | None) -> Iterator[list[s
             lines[0] = OVERLONG_LINE
             is_overlong = False
         if len(rest) > MAX_LINE_CHARACTERS:
-            rest, is_overlong = "", True
+            is_overlong = is_overlong or bool(rest.strip(_FILLING))
+            rest = ""
         if lines:
             yield _clean(lines, block)
     if is_overlong:
         yield [OVERLONG_LINE]
-    elif rest:
+    elif rest := rest.rstrip(_FILLING):
         yield _clean([rest], rest)
 
 

@@ -13,29 +13,34 @@ from pools.key_files.text_lines import OVERLONG_LINE
 
 _SHOWN_CHARACTERS = 2 * MAX_KEY_CHARACTERS
 _BLANKS = " \t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_PADDING = _BLANKS + "\0\x0c\x1a"  # what old tools put around texts
+_PADDING = _BLANKS + "\0\x0c\x1a"  # old tools fill up records with NULs, and end pages and files
+_EMPTY_CELL = '""'  # an empty row of CSV with one column
 _is_words = re.compile(r"\D{3,63}$").match
 _make_line = partial(tuple.__new__, Line)
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text is empty or has only blanks."""
-    return not text or not text.strip(_BLANKS)
+    """Whether a text is empty or has only blanks, NULs, form feeds or ^Z."""
+    return not text or not text.strip(_PADDING)
 
 
 class KeyReader:
     """Makes lines of the texts of keys.
 
+    Args:
+        are_names_rejected: whether a known name of a column is no key.
+
     Attributes:
         trimmed: the number of keys from which blanks were removed.
     """
 
-    def __init__(self, trim: bool = False) -> None:
+    def __init__(self, trim: bool = False, are_names_rejected: bool = True) -> None:
         self.trim, self.trimmed = trim, 0
+        self.are_names_rejected = are_names_rejected
 
     def read(self, number: int, text: str, popped: str = "", is_used: bool = False) -> Line:
         """The line of a text, with the reason if it cannot be a key."""
-        if is_blank(text):
+        if is_blank(text) or text == _EMPTY_CELL:
             return Line(number, "")
         if self.trim and (trimmed := text.strip(_PADDING)) != text:
             self.trimmed += 1
@@ -71,7 +76,7 @@ class KeyReader:
             read = list(map(_make_line, zip(count(number), lines, repeat(None), repeat(""), repeat(""), repeat(False))))
         else:
             read = [self.read(each, text) for each, text in enumerate(lines, number)]
-        names = set(filter(is_key_name, filter(_is_words, lines)))
+        names = set(filter(is_key_name, filter(_is_words, lines))) if self.are_names_rejected else ()
         if not names:
             return read
         return [line._replace(reason=Reason.HEADER) if line.text in names else line for line in read]

@@ -191,7 +191,9 @@ def _checked(archive: zipfile.ZipFile, max_bytes: int | None) -> IO[bytes]:
 
 def _check_size(member: zipfile.ZipInfo, max_bytes: int | None) -> None:
     if member.flag_bits & 1:
-        raise FileUnreadable("The zip archive is encrypted. Unpack it and import the file that has the keys")
+        raise FileUnreadable(
+            "The zip archive is protected by a password. Unpack it and import the file that has the keys"
+        )
     if max_bytes is not None and member.file_size > max_bytes:
         raise FileTooLarge
     _check_ratio(member.file_size, member.compress_size)

@@ -14,7 +14,11 @@ from pools.key_files.headers import has_key_name
 # A sheet takes memory for all cells up to the last row and column, also for empty ones.
 MAX_CELLS = 5_000_000
 _MAX_EXACT = 10**15  # a spreadsheet keeps fifteen digits of a number
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES, _MAX_ERRORS = 1 << 18, 100_000
+_ERROR = re.compile(
+    rb"<(?:\w+:)?c(\s[^<>]*?\bt\s*=\s*[\"']e[\"'][^<>]*)>(?:<(?:\w+:)?f\b[^<>]*>[^<]*</(?:\w+:)?f>)?(?:<(?:\w+:)?v>([^<]*))?"
+)
+_NAME = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{1,3}\d{1,9})[\"']")
 _REFERENCE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{0,3})(\d{1,9})[\"']")  # of a row or a cell
 _ROWS_LOOKED_AT = 20
 
@@ -46,7 +50,7 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     Raises:
         FileUnreadable: the workbook is damaged, too large or protected by a password, or has several such sheets.
     """
-    _check_sizes(file)
+    errors = _check_parts(file)
     file.seek(0)
     try:
         workbook = CalamineWorkbook.from_filelike(cast(Any, file))
@@ -71,7 +75,7 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     if not filled:
         return Sheet("", iter(()))
     sheet = filled[0] if len(filled) == 1 else known[0]
-    return Sheet(sheet.name, _rows(sheet))
+    return Sheet(sheet.name, _rows(sheet, errors))
 
 
 def name_cell(row: int, index: int) -> str:
@@ -88,11 +92,16 @@ def _first_rows(sheet: CalamineSheet) -> list[list[str]]:
     return [list(map(_to_text, row)) for row in sheet.to_python(nrows=_ROWS_LOOKED_AT)]
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: CalamineSheet, errors: dict[str, str]) -> Iterator[tuple[int, list[str]]]:
     # The rows begin with the first one, but the cells with the first column that is not empty.
     before = [""] * sheet.start[1] if sheet.start else []
     for number, row in enumerate(sheet.iter_rows(), 1):
-        yield number, before + list(map(_to_text, row))
+        texts = before + list(map(_to_text, row))
+        if errors and "" in texts:
+            for index, text in enumerate(texts):
+                if not text and (error := errors.get(name_cell(number, index))):
+                    texts[index] = MangledCell.of(error, "it is an error of the spreadsheet")
+        yield number, texts
 
 
 def _to_text(value: Any) -> str:
@@ -111,8 +120,13 @@ def _to_text(value: Any) -> str:
     return MangledCell.of(str(value), "it is not a text")
 
 
-def _check_sizes(file: IO[bytes]) -> None:
-    """Refuse sheets that would take too much memory, and parts whose sizes are not those of the archive's directory."""
+def _check_parts(file: IO[bytes]) -> dict[str, str]:
+    """Refuse sheets that would take too much memory, and parts whose sizes are not those of the archive's directory.
+
+    Returns:
+        The texts of cells with errors, by name: python-calamine reads them as empty.
+    """
+    errors: dict[str, str] = {}
     try:
         cells = 0
         with zipfile.ZipFile(file) as archive:
@@ -122,7 +136,10 @@ def _check_sizes(file: IO[bytes]) -> None:
                     while block := part.read(_BLOCK_BYTES):  # also checks the size and the checksum
                         if member.filename.startswith("xl/worksheets/"):
                             found = _REFERENCE.findall(rest + block)
-                            rest = block[-30:]
+                            for tag, text in _ERROR.findall(rest + block) if len(errors) < _MAX_ERRORS else ():
+                                if name := _NAME.search(tag):
+                                    errors[name[1].decode().upper()] = text.decode(errors="replace") or "#ERROR"
+                            rest = block[-300:]
                             if found:
                                 rows = max(rows, int(max((row for _, row in found), key=lambda row: (len(row), row))))
                                 columns = max(columns, *map(_column_number, {name for name, _ in found}))
@@ -134,6 +151,7 @@ def _check_sizes(file: IO[bytes]) -> None:
                     )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError):
         raise FileUnreadable("The Excel workbook is damaged: save it again, or as CSV, and import that") from None
+    return errors
 
 
 def _column_number(letters: bytes) -> int:
