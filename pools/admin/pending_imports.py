@@ -65,9 +65,10 @@ class OptionsForm(forms.Form):
     format = forms.ChoiceField(
         required=False, choices=[FOUND_OUT, *((format, FORMAT_TITLES[format]) for format in FORMATS)]
     )
-    encoding = forms.ChoiceField(
+    encoding = forms.CharField(
+        max_length=40,
         required=False,
-        choices=[FOUND_OUT, *((encoding, encoding) for encoding in ENCODINGS)],
+        widget=forms.TextInput(attrs={"list": "encodings", "placeholder": FOUND_OUT[1]}),
         help_text="Only UTF-8, UTF-16 and UTF-32 can be found out. Old Windows programs write windows-1252.",
     )
     delimiter = forms.ChoiceField(
@@ -77,13 +78,15 @@ class OptionsForm(forms.Form):
     )
     header = forms.ChoiceField(
         required=False,
-        choices=[FOUND_OUT, ("true", "The first row has names"), ("false", "The first row has a key like the others")],
+        choices=[FOUND_OUT, ("yes", "The first row has names"), ("no", "The first row has a key like the others")],
     )
     column = forms.CharField(
         max_length=255,
         required=False,
         help_text="The column or member with the keys: its name, or its number from 1.",
     )
+
+    encodings = ENCODINGS  # to choose from
 
     @property
     def main_fields(self) -> list[forms.BoundField]:
@@ -106,7 +109,7 @@ class OptionsForm(forms.Form):
             format=values["format"] or None,
             encoding=values["encoding"] or None,
             delimiter=values["delimiter"] or None,
-            header={"true": True, "false": False}.get(values["header"]),
+            header={"yes": True, "no": False}.get(values["header"]),
             column=values["column"] or None,
             trim=values["trim"],
             used_rows=UsedRows(values["used_rows"] or UsedRows.REJECT),
@@ -117,7 +120,7 @@ class OptionsForm(forms.Form):
         """The initial values of the form for options."""
         values = {name: value for name, value in asdict(options).items() if value is not None}
         if options.header is not None:
-            values["header"] = str(options.header).lower()
+            values["header"] = "yes" if options.header else "no"
         return values
 
 

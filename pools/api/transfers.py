@@ -27,7 +27,6 @@ from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
 from pools.key_files import (
-    DELIMITERS,
     FORMATS,
     WRITTEN_FORMATS,
     FileTooLarge,
@@ -265,13 +264,10 @@ def read_options_of(query: Any) -> ReadOptions:
         if header is without:
             raise BadRequest("must not contradict the parameter header", parameter="no-header")
         header = not without
-    delimiter = query.get("delimiter")
-    if delimiter is not None and delimiter not in (*DELIMITERS, *DELIMITERS.values()):
-        raise BadRequest(f"must be one of: {', '.join(DELIMITERS)}", parameter="delimiter")
     return ReadOptions(
         format=one_of(query, "format", FORMATS) if "format" in query else None,
         encoding=query.get("encoding"),
-        delimiter=delimiter,
+        delimiter=query.get("delimiter"),
         header=header,
         column=query.get("column"),
         trim=boolean_of(query, "trim"),

@@ -20,7 +20,7 @@ def _sentences(understood: Mapping[str, Any]) -> Iterator[str]:
     kind, compression = understood["kind"], understood["compression"]
     parts = [KINDS.get(kind, kind) + (f" in a {compression} file" if compression else "")]
     if understood["encoding"]:
-        parts.append(understood["encoding"])
+        parts.append(understood["encoding"].replace("utf", "UTF"))
     if understood["delimiter"]:
         parts.append(f"columns separated by {DELIMITERS.get(understood['delimiter'], understood['delimiter'])}")
     yield f"{', '.join(parts)}."

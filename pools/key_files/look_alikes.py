@@ -2,14 +2,14 @@
 
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pools.key_files.key_texts import fold_text
 
 MAX_FOLDED = 10_000
 MAX_PLAIN = 1_000
 _DASHES = "\u2010\u2011\u2013\u2014\u2212"  # hyphens, en dash, em dash, minus sign
-_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+_FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 class NumberedText(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from keygen_site.db.fields import digest
 from licensing.models import Policy
+from pools.key_files.look_alikes import NumberedText
 from pools.key_files.warnings import MAX_EXAMPLES, FileProfile, FileWarning
 from pools.models import Key, KeyImport
 from pools.services.rejections import SeenLines
@@ -43,17 +44,23 @@ def find_warnings(
 
 def _find_look_alikes(key_import: KeyImport, profile: FileProfile, seen: SeenLines) -> FileWarning | None:
     """A warning about keys of a file that look like others of the files or of the account."""
+    # Of each pair, the later line and the other one.
     found = {number: (each, f"line {first.number:,}") for number, (each, first) in profile.look_alikes.pairs.items()}
-    variants = {digest(text): each for text, each in profile.look_alikes.variants().items()}
+    variants = {digest(text): (text, each) for text, each in profile.look_alikes.variants().items()}
     digests = list(variants)
-    for text, (_, line) in seen.find(digests).items():
-        found.setdefault(variants[text].number, (variants[text], f"line {line:,}"))
+    for key, (file, line) in seen.find(digests).items():
+        text, each = variants[key]
+        if file == profile.file and line > each.number:
+            found.setdefault(line, (NumberedText(line, text), f"line {each.number:,}"))
+        else:
+            other = f"line {line:,}" if file == profile.file else "a line of another file"
+            found.setdefault(each.number, (each, other))
     for start in range(0, len(digests), _DIGESTS_PER_QUERY):
         keys = Key.objects.filter(
             account=key_import.account_id, digest__in=digests[start : start + _DIGESTS_PER_QUERY]
         ).exclude(key_import=key_import.pk)
-        for text in keys.values_list("digest", flat=True):
-            each = variants[bytes(text)]
+        for key in keys.values_list("digest", flat=True):
+            _, each = variants[bytes(key)]
             found.setdefault(each.number, (each, "a key of this account"))
     if not found:
         return None

@@ -388,8 +388,7 @@ def _read_chunks(
             has_keys = has_keys or bool(chunk.rows or chunk.rejections)
             yield chunk
         if not has_keys:
-            name = getattr(file_lines, "name", "") or f"file {file + 1}"
-            raise NoKeys(f"{name}: {NoKeys.detail}" if len(files) > 1 else None)
+            raise NoKeys
 
 
 def _parse_used(text: str) -> datetime | None:

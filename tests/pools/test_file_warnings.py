@@ -164,7 +164,7 @@ SERIOUS = {
     ),
     "names, keys and prices": (
         [each for n, key in enumerate(steam(9), 1) for each in (f"Great Game {n}", key, "EUR 19.99 net")],
-        ("turns", None, 1),
+        ("turns", 18, 1),
     ),
     # Odd lines
     "a title": (["LICENSE KEYS FOR ACME", *steam(5)], ("words", 1, 1)),

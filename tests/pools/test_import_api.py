@@ -87,30 +87,30 @@ class TestImport:
         )
 
     def test_import_adds_nothing_when_a_line_is_rejected(self, acme, api, path):
-        response = send(api(acme.admin), path, b"KEY-0001\nshort\n")
+        response = send(api(acme.admin), path, b"KEY-0001\nKEY-0002\nshort\n")
 
         error = {
             "title": "Unprocessable entity",
-            "detail": "No key was added: 1 of 2 lines were rejected",
+            "detail": "No key was added: 1 of 3 lines were rejected",
             "code": "IMPORT_REJECTED",
         }
         assert (response.status_code, response.json()["errors"]) == (UNPROCESSABLE, [error])
         assert response.json()["meta"]["rejections"] == [
-            {"line": 2, "code": "too_short", "detail": "The key is too short (minimum is 8 characters)"}
+            {"line": 3, "code": "too_short", "detail": "The key is too short (minimum is 8 characters)"}
         ]
         assert not Key.objects.exists()
 
     @pytest.mark.parametrize(
         ("query", "status", "added"),
         [
-            ("?skip-invalid=true", 200, 1),
-            ("?skip-invalid", 200, 1),
+            ("?skip-invalid=true", 200, 2),
+            ("?skip-invalid", 200, 2),
             ("?skip-invalid=true&dry-run=true", 200, 0),
             ("?dry-run=true", 422, 0),
         ],
     )
     def test_import_does_what_the_query_says(self, acme, api, path, query, status, added):
-        response = send(api(acme.admin), path, b"KEY-0001\nshort\n", query=query)
+        response = send(api(acme.admin), path, b"KEY-0001\nKEY-0002\nshort\n", query=query)
 
         assert response.status_code == status
         assert (response.json()["meta"]["added"], Key.objects.count()) == (added, added)
@@ -131,7 +131,6 @@ class TestImport:
             ("?header=first", "header", "must be true or false"),
             ("?header&no-header", "no-header", "must not contradict the parameter header"),
             ("?format=pdf", "format", "must be one of: text, csv, ndjson, json, xlsx"),
-            ("?delimiter=x", "delimiter", "must be one of: comma, semicolon, tab, pipe"),
             ("?used-rows=sell", "used-rows", "must be one of: reject, used, ignore"),
             ("?skip-invalid=2", "skip-invalid", "must be true or false"),
             (f"?name={'x' * 256}", "name", "must have 255 characters at most, without control characters"),
@@ -144,8 +143,9 @@ class TestImport:
     def test_import_refuses_a_file_that_is_broken(self, acme, api, path):
         response = send(api(acme.admin), path, gzip.compress(TEXT)[:-9])
 
-        error = {"title": "Unprocessable entity", "detail": "The file is not a whole gzip file"}
-        assert_refused(response, UNPROCESSABLE, error | {"code": "FILE_UNREADABLE"})
+        detail = "The file is not a whole gzip file: send it again, or send it unpacked"
+        error = {"title": "Unprocessable entity", "detail": detail, "code": "FILE_UNREADABLE"}
+        assert_refused(response, UNPROCESSABLE, error)
 
     @pytest.mark.parametrize("body", [b"KEY-0001\n" * 200, gzip.compress(b"KEY-0001\n" * 200, mtime=0)])
     def test_import_refuses_a_file_that_is_too_large(self, acme, api, path, settings, body):
@@ -153,8 +153,9 @@ class TestImport:
 
         response = send(api(acme.admin), path, body, query="?skip-invalid")
 
-        error = {"title": "Request entity too large", "detail": "The file is too large", "code": "FILE_TOO_LARGE"}
-        assert_refused(response, 413, error)
+        (error,) = response.json()["errors"]
+        assert (response.status_code, error["code"]) == (413, "FILE_TOO_LARGE")
+        assert error["detail"].startswith("The file is too large")
         assert not Key.objects.exists()
 
     def test_import_refuses_a_policy_without_a_pool(self, acme, api):
@@ -366,7 +367,8 @@ class TestExport:
 
         file = text_of(response).encode()
         theirs = api(rival.admin, "rival")
-        assert send(theirs, f"policies/{rival.policy.pk}/pool/actions", file, media_type).status_code == 200
+        imported = send(theirs, f"policies/{rival.policy.pk}/pool/actions", file, media_type, "?used-rows=ignore")
+        assert imported.status_code == 200
         assert keys_of(rival.policy) == numbered(7)
 
     def test_export_narrows_by_import_and_time(self, acme, api, path):

@@ -19,7 +19,6 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
 from pools.key_files import (
-    DELIMITERS,
     FORMATS,
     ColumnAmbiguous,
     KeyFile,
@@ -36,7 +35,7 @@ from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
-READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim", "used_rows")
+READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim")
 
 EPILOG = """\
 examples:
@@ -89,8 +88,7 @@ class Command(PoolCommand):
         )
         parser.add_argument(
             "--delimiter",
-            choices=[*DELIMITERS, *DELIMITERS.values()],
-            metavar="NAME",
+            type=name,
             help="character between the columns: comma, semicolon, tab or pipe (default: it is found out)",
         )
         parser.add_argument(
@@ -104,8 +102,8 @@ class Command(PoolCommand):
         parser.add_argument("--trim", action="store_true", help="remove blanks around each key")
         parser.add_argument(
             "--used-rows",
-            choices=list(UsedRows),
-            default=UsedRows.REJECT,
+            choices=[str(value) for value in UsedRows],
+            default=str(UsedRows.REJECT),
             help="rows whose column status, used, popped or the like says that the key was used: reject them "
             "(default), add them as popped (used), or add them as available (ignore)",
         )
@@ -150,7 +148,10 @@ class Command(PoolCommand):
             inputs = ["/dev/stdin" if file == "-" else file for file in files]
             self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
-        read_options = ReadOptions(**{name: options[name] for name in READ_OPTIONS})
+        used_time = None if used is None else parse_used(used)
+        read_options = ReadOptions(
+            **{name: options[name] for name in READ_OPTIONS}, used_rows=UsedRows(options["used_rows"])
+        )
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
@@ -173,7 +174,7 @@ class Command(PoolCommand):
                     source=", ".join(os.path.basename(file) for file in names)[:255],
                     skip_invalid=options["skip_invalid"],
                     dry_run=options["dry_run"],
-                    used=None if used is None else parse_used(used),
+                    used=used_time,
                     accept_warnings=options["accept_warnings"],
                     on_rejected=write,
                     on_progress=show_progress(opened, stack),
