@@ -150,7 +150,10 @@ class _Opener:
         if delimiter is None:
             rows: list[Row] = [(number, [line]) for number, line in enumerate(head, 1)]
             layout = find_layout(rows, self.options)
-            return self._make(self._understand("text", layout), self.reader.read_text(blocks, layout.first))
+            return self._make(
+                self._understand("text", layout),
+                self.reader.read_text(blocks, layout.first, self.options.format == "text"),
+            )
         layout = find_layout(list(parse_rows(head, delimiter, skipped + 1)), self.options)
         lines = islice(chain.from_iterable(blocks), skipped, None)
         parsed = parse_rows(lines, delimiter, skipped + 1)

@@ -34,7 +34,7 @@ class Layout(NamedTuple):
 
     Attributes:
         header: the cells of the header, or None without one.
-        first: the number of the first line or row below the header, from 1.
+        first: the number of the first line or row below the header, or 1 without one.
         width: the number of cells of a row; further cells are empty.
         title_lines: the number of lines above the header that are not blank.
     """
@@ -84,8 +84,8 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
         if any(delimiter in line for line in filled):
             rows = [row for _, row in parse_rows(filled, delimiter)]
             counts[delimiter] = Counter(len(row or ()) for row in rows)
-            for row in rows[:_HEADER_ROWS]:
-                if row and len(row) > 1 and has_key_name(row):
+            for at, row in enumerate(rows[:_HEADER_ROWS]):
+                if row and len(row) > 1 and has_key_name(row) and _has_cells(rows[at + 1 :]):
                     headed.setdefault(delimiter, len(row))
     if told:
         if headed and told not in headed and not any(told in line for line in filled):
@@ -115,6 +115,11 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
     if whole or most:
         return _choose(whole or most)
     return "," if is_csv else None
+
+
+def _has_cells(rows: Sequence[list[str] | None]) -> bool:
+    """Whether most rows below a header have several cells."""
+    return 2 * sum(len(row or ()) > 1 for row in rows) >= len(rows)
 
 
 def _find_told(delimiter: str) -> str:
@@ -253,7 +258,7 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
             make_candidates([key], first, lambda index: _cells(below, index)),
             first,
         )
-    return Layout(Columns((), width, key), None, number, width)
+    return Layout(Columns((), width, key), None, 1, width)
 
 
 def _say_text(options: ReadOptions) -> str:

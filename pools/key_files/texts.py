@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import count, repeat
 
+from pools.key_files.errors import FileUnreadable, option
 from pools.key_files.headers import is_key_name
 from pools.key_files.key_texts import PLAIN_LINES, escape_text, find_text_fault
 from pools.key_files.limits import MAX_KEY_CHARACTERS
@@ -15,6 +16,7 @@ _SHOWN_CHARACTERS = 2 * MAX_KEY_CHARACTERS
 _BLANKS = " \t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _PADDING = _BLANKS + "\0\x0c\x1a"  # old tools fill up records with NULs, and end pages and files
 _EMPTY_CELL = '""'  # an empty row of CSV with one column
+_is_quoted = re.compile(r'"(?:[^"]|"")+"').fullmatch
 _is_words = re.compile(r"\D{3,63}$").match
 _make_line = partial(tuple.__new__, Line)
 
@@ -56,17 +58,23 @@ class KeyReader:
         """A text for reports: escaped, and shortened."""
         return escape_text(text[:_SHOWN_CHARACTERS].replace(OVERLONG_LINE, ""))
 
-    def read_text(self, blocks: Iterable[list[str]], first: int) -> Iterator[list[Line]]:
+    def read_text(self, blocks: Iterable[list[str]], first: int, is_told: bool = True) -> Iterator[list[Line]]:
         """The lines of a text, many at a time.
 
         Args:
             first: the number of the first line that is not a title or a header.
+            is_told: whether it is certainly no CSV.
+
+        Raises:
+            FileUnreadable: some lines are in quotes, as in CSV, and others are not.
         """
         number = 1
         for lines in blocks:
             if number < first:
                 skipped = min(first - number, len(lines))
                 number, lines = number + skipped, lines[skipped:]
+            if not is_told:
+                _refuse_some_quotes(number, lines)
             yield self._read_block(number, lines)
             number += len(lines)
 
@@ -80,3 +88,12 @@ class KeyReader:
         if not names:
             return read
         return [line._replace(reason=Reason.HEADER) if line.text in names else line for line in read]
+
+
+def _refuse_some_quotes(number: int, lines: list[str]) -> None:
+    quoted = [each for each, line in enumerate(lines, number) if line[:1] == '"' and _is_quoted(line)]
+    if quoted and len(quoted) < sum(not is_blank(line) for line in lines):
+        raise FileUnreadable(
+            f"Line {quoted[0]:,} is in quotes, and other lines are not. If the quotes belong to the keys, say so: "
+            f"{option('format', 'text')}. If the file is CSV, where they do not, say: {option('format', 'csv')}"
+        )
