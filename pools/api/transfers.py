@@ -1,6 +1,7 @@
 """Import and export of files of keys. Their bodies are not JSON:API documents."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
@@ -162,6 +163,9 @@ class TransferMixin(APIViewSet):
         options = read_options_of(query)
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
         accept_warnings, used = boolean_of(query, "accept-warnings"), used_time_of(query)
+        if used:
+            # If all keys are used, the rows that say so are no exceptions: they say when.
+            options = replace(options, used_rows=UsedRows.USED)
         name, key = query.get("name", ""), idempotency.key_of(request)
         if len(name) > 255 or not is_one_line(name):
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")

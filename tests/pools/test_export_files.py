@@ -92,7 +92,7 @@ class TestColumns:
     def test_the_last_pop_of_a_key_counts(self, acme, audit, run):
         (key,) = add_keys(acme.policy, "KEY-0001")
         pop_keys(policy=acme.policy, count=1, audit=audit_of(audit, "Order 1"))
-        call_command("return_key", str(key.pk), "--policy", "Pooled")
+        call_command("return_key", str(key.pk), "--policy", "Pooled", "--undelivered")
         assert shown(*rows_of(run("--policy", "Pooled")))[1] == ""
 
         key.refresh_from_db()

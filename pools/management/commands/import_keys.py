@@ -149,9 +149,9 @@ class Command(PoolCommand):
             self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
         used_time = None if used is None else parse_used(used)
-        read_options = ReadOptions(
-            **{name: options[name] for name in READ_OPTIONS}, used_rows=UsedRows(options["used_rows"])
-        )
+        # If all keys are used, the rows that say so are no exceptions: they say when.
+        used_rows = UsedRows.USED if used_time else UsedRows(options["used_rows"])
+        read_options = ReadOptions(**{name: options[name] for name in READ_OPTIONS}, used_rows=used_rows)
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
