@@ -73,6 +73,8 @@ def read_array(blocks: Iterable[str]) -> Iterator[Element]:
             raise _not_json(done + position, "it is cut off" if not character else f"{character!r} is unexpected")
         try:
             value, end = decode(buffer, position)
+            if "\\ud" in (written := buffer[position:end].lower()):
+                orjson.loads(written)  # refuses half a surrogate pair
             if end == len(buffer) and not is_ended:
                 raise ValueError  # a number may go on in the next block
         except (ValueError, RecursionError) as error:

@@ -151,7 +151,8 @@ _STATUS_NAMES = _names("""
 """)
 _FREE_NAMES = _names("""
     available, is available, free, is free, unused, not used, unsold, in stock, valid, is valid, usable,
-    verfügbar, frei, unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,     beschikbaar, vrij, dostępny, dostępne, wolny,
+    verfügbar, frei, unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,
+    beschikbaar, vrij, dostępny, dostępne, wolny,
 """)
 STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES
 # Of our own exports: the key, beside these columns. Its license is not a key.

@@ -104,7 +104,7 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
         delimiter = _find_delimiter_below(filled, shares)
         return delimiter if is_csv or counts or any('"' in line for line in filled) else None
     names = [any(map(is_key_name, line.split(":"))) for line in filled[:2]]
-    if options.header is None and names == [True, False] and all(":" in line for line in filled):
+    if names == [True, False] and all(":" in line for line in filled):
         raise FileUnreadable(
             "The cells of a line are separated by a colon, which is not read. Save the file with another delimiter: "
             + ", ".join(DELIMITERS)
