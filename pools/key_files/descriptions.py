@@ -34,8 +34,7 @@ def _sentences(understood: Mapping[str, Any]) -> Iterator[str]:
     if sheet := understood["sheet"]:
         yield f"The sheet is {sheet}."
     if understood["header"]:
-        titles = understood["titleLines"]
-        yield f"{'The first row' if not titles else f'Row {titles + 1}'} is a header, not a key."
+        yield f"The first row{' below the title' if understood['titleLines'] else ''} is a header, not a key."
     if states := understood["stateColumns"]:
         yield f"Whether a key has been used is in {_list_columns(states)}."
     if ignored := understood["ignoredColumns"]:
