@@ -171,7 +171,7 @@ class Explainer:
             events = events.filter(product=self._product_id)
         found: dict[bytes, dict[str, KeyEvent]] = {}
         for event in events.order_by("created", "id"):
-            found.setdefault(bytes(event.key_digest), {})[event.event] = event
+            found.setdefault(bytes(event.key_digest or b""), {})[event.event] = event
         return found
 
 
