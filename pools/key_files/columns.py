@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileUnreadable, option
 from pools.key_files.key_texts import escape_text
-from pools.key_files.names import KEY_NAMES, OWN_EXPORT_NAMES, STATE_NAMES, WEAK_KEY_NAMES, fold_name, says_used
+from pools.key_files.names import (
+    KEY_NAMES,
+    OWN_KEY_NAMES,
+    OWN_OTHER_NAMES,
+    STATE_NAMES,
+    WEAK_KEY_NAMES,
+    fold_name,
+    says_used,
+)
 from pools.key_files.options import ReadOptions, UsedRows
 
 _SHOWN_CHARACTERS, _SHOWN_NAMES, _SAMPLES, _MAX_CANDIDATES = 60, 20, 3, 50
@@ -122,8 +130,9 @@ def make_candidates(
 
 
 def _find_known(names: Sequence[str], folded: Sequence[str], samples: Callable[[int], Iterator[str]], noun: str) -> int:
-    if set(folded) >= OWN_EXPORT_NAMES and folded.count("key") == 1:
-        return folded.index("key")
+    own = [index for index, name in enumerate(folded) if name in OWN_KEY_NAMES]
+    if set(folded) >= OWN_OTHER_NAMES and len(own) == 1:
+        return own[0]
     strong = [index for index, name in enumerate(folded) if name in KEY_NAMES]
     weak = [index for index, name in enumerate(folded) if name in WEAK_KEY_NAMES]
     if len(strong) + len(weak) == 1:

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from keygen_site.jsonapi.errors import DomainError
+from pools.key_files.key_texts import escape_text
+
+_SHOWN_CHARACTERS, _SHOWN_CELLS = 100, 50
 
 
 def option(name: str, value: str = "") -> str:
@@ -14,9 +17,12 @@ def option(name: str, value: str = "") -> str:
 
 
 class FileUnreadable(DomainError):
-    """A file as a whole is refused."""
+    """A file as a whole is refused. The detail may quote the file."""
 
     code = "FILE_UNREADABLE"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(escape_text(detail))
 
 
 class FileTooLarge(DomainError):
@@ -52,20 +58,20 @@ class ColumnAmbiguous(DomainError):
                 {"column": column, "number": number, "samples": list(samples)} for column, number, samples in candidates
             ]
         }
-        super().__init__(detail)
+        super().__init__(escape_text(detail))
 
 
 class HeaderAmbiguous(ColumnAmbiguous):
     """The first line may be a header or a key: the user has to say which. The candidates are the columns below it.
 
     Attributes:
-        first_row: the cells of the line.
+        first_row: the first cells of the line.
     """
 
     def __init__(self, detail: str, candidates: Sequence[Candidate], first_row: Sequence[str]) -> None:
         super().__init__(detail, candidates)
-        self.first_row = tuple(first_row)
-        self.meta |= {"firstRow": list(first_row)}
+        self.first_row = tuple(escape_text(cell[:_SHOWN_CHARACTERS]) for cell in first_row[:_SHOWN_CELLS])
+        self.meta |= {"firstRow": list(self.first_row)}
 
 
 class NoKeys(DomainError):

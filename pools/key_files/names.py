@@ -151,11 +151,12 @@ _STATUS_NAMES = _names("""
 """)
 _FREE_NAMES = _names("""
     available, is available, free, is free, unused, not used, unsold, in stock, valid, is valid, usable,
-    verfügbar, frei, unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível, livre,
+    verfügbar, frei, unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,
     beschikbaar, vrij, dostępny, dostępne, wolny,
 """)
 STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES
-OWN_EXPORT_NAMES = frozenset(("key", "created", "popped", "withdrawn"))
+# Of our own exports: the key, beside these columns. Its license is not a key.
+OWN_KEY_NAMES, OWN_OTHER_NAMES = ("key", "keyguarded"), frozenset(("created", "popped", "withdrawn"))
 
 _NO = _names("""
     no, n, false, f, 0, 00, none, null, nil, nan, n/a, na, never, not, not used, unused, off, nein, falsch, nie, keine,
@@ -172,7 +173,7 @@ _FREE_WORDS = _names("""
     verfügbar, frei, unbenutzt, nicht benutzt, unverkauft, nicht verkauft, neu, offen, auf Lager, lagernd, nicht
     eingelöst, nicht vergeben, nicht aktiviert, nicht verwendet, gültig, disponible, libre, nouveau, neuf, inutilisé,
     non utilisé, en stock, nuevo, no usado, sin usar, en existencia, disponibile, libero, nuovo, non usato,
-    disponível, livre, novo, não usado, beschikbaar, vrij, nieuw, ongebruikt, niet gebruikt, dostępny, dostępne,
+    disponível, novo, não usado, beschikbaar, vrij, nieuw, ongebruikt, niet gebruikt, dostępny, dostępne,
     wolny, nowy, nieużyty, niesprzedany, nevyužitý, volný, nový, ledig, ny, oanvänd, ubrugt, vapaa, uusi, szabad, új,
     boş, yeni, свободен, свободно, новый, доступен,
 """)

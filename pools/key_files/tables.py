@@ -112,14 +112,27 @@ def find_delimiter(lines: Sequence[str], options: ReadOptions, is_csv: bool) -> 
     whole = [delimiter for delimiter, share in shares.items() if share == 1]
     least = _SHARE_OF_CSV if is_csv else _SHARE_OF_TEXT
     most = [delimiter for delimiter, share in shares.items() if share >= least]
-    if whole or most:
-        return _choose(whole or most)
-    return "," if is_csv else None
+    if not whole and not most:
+        return "," if is_csv else None
+    delimiter = _choose(whole or most)
+    if _count_filled(parse_rows(filled, delimiter)) > 1:
+        return delimiter
+    if not is_csv:
+        return None  # the delimiter at the end of each line, or at its beginning, may belong to the key
+    raise FileUnreadable(
+        f"Each line begins or ends with a {_NAMES[delimiter]}. If it separates empty cells, say so: "
+        f"{option('delimiter', _NAMES[delimiter])}. If it belongs to the keys, say: {option('format', 'text')}"
+    )
 
 
 def _has_cells(rows: Sequence[list[str] | None]) -> bool:
     """Whether most rows below a header have several cells."""
     return 2 * sum(len(row or ()) > 1 for row in rows) >= len(rows)
+
+
+def _count_filled(rows: Iterable[Row]) -> int:
+    """The number of columns that are not empty."""
+    return len({index for _, row in rows for index, cell in enumerate(row or ()) if not is_blank(cell)})
 
 
 def _find_told(delimiter: str) -> str:

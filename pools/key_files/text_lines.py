@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 MAX_LINE_CHARACTERS = 1 << 16  # far above the longest key, so that a row may have other columns
-OVERLONG_LINE = "\ud800"  # replaces a line that is too long to be read
+OVERLONG_LINE = "\ud800\ud800"  # replaces a line that is too long to be read; no text has these
 _FILLING = "\0\x1a"  # at the end of a file: of records of a fixed size, and the end-of-file mark of DOS
 _MARK = "\ufeff"  # a byte order mark, also in the middle of joined files
 
