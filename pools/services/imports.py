@@ -294,7 +294,10 @@ def stage_import(
     )
     files = list(files)
     names = [getattr(file, "name", "") for file in files]
-    profiles = [FileProfile(index) for index in range(len(files))]
+    profiles = [
+        FileProfile(index, is_text=not isinstance(file, KeyFile) or file.understood.kind == "text")
+        for index, file in enumerate(files)
+    ]
     report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
     seen = SeenLines()
     explainer = Explainer(policy, audit, seen, names)
