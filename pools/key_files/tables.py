@@ -14,7 +14,8 @@ from pools.key_files.names import fold_name, is_total
 from pools.key_files.options import DELIMITERS, ReadOptions, UsedRows
 from pools.key_files.text_lines import OVERLONG_LINE
 from pools.key_files.texts import KeyReader, is_blank
-from pools.key_files.workbooks import MangledCell, name_cell
+from pools.key_files.workbook_parts import name_cell
+from pools.key_files.workbooks import MangledCell
 
 _HEADER_ROWS, _COMPARED_ROWS = 20, 300
 # The share of rows that must have equally many cells, where the name or type says CSV, and where it does not.

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 1 << 18
 _MAX_RATIO, _UNSUSPICIOUS_BYTES = 200, 1 << 27
 _MAX_MEMBERS = 1_000
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 
 
 class Source:
@@ -80,7 +80,7 @@ class _ZipSource(Source):
     def _read(self, size: int) -> bytes:
         try:
             return super()._read(size)
-        except _ZIP_ERRORS:
+        except ZIP_ERRORS:
             raise FileUnreadable("The zip archive is damaged: send it again, or send the file unpacked") from None
 
 
@@ -135,7 +135,7 @@ def _open_zip(source: Source) -> zipfile.ZipFile:
     copy.seek(0)
     try:
         archive = zipfile.ZipFile(copy)
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         raise FileUnreadable("The zip archive, or the workbook, is damaged or cut off: send it again") from None
     if error := find_archive_error(b"", archive.namelist()):
         raise FileUnreadable(error)
@@ -208,5 +208,5 @@ def _check_ratio(size: int, packed: int) -> None:
 def _zip_errors(detail: str = "The zip archive is damaged, or packed by an unknown method") -> Iterator[None]:
     try:
         yield
-    except _ZIP_ERRORS:
+    except ZIP_ERRORS:
         raise FileUnreadable(detail) from None

@@ -1,25 +1,17 @@
 """Excel workbooks (.xlsx), read by python-calamine."""
 
 import datetime
-import re
-import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, cast
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from pools.key_files.errors import FileUnreadable
 from pools.key_files.headers import has_key_name
+from pools.key_files.workbook_parts import check_workbook, name_cell
 
-# A sheet takes memory for all cells up to the last row and column, also for empty ones.
-MAX_CELLS = 5_000_000
 _MAX_EXACT = 10**15  # a spreadsheet keeps fifteen digits of a number
-_BLOCK_BYTES, _MAX_ERRORS = 1 << 18, 100_000
-_ERROR = re.compile(
-    rb"<(?:\w+:)?c(\s[^<>]*?\bt\s*=\s*[\"']e[\"'][^<>]*)>(?:<(?:\w+:)?f\b[^<>]*>[^<]*</(?:\w+:)?f>)?(?:<(?:\w+:)?v>([^<]*))?"
-)
-_NAME = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{1,3}\d{1,9})[\"']")
-_REFERENCE = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{0,3})(\d{1,9})[\"']")  # of a row or a cell
 _ROWS_LOOKED_AT = 20
 
 
@@ -50,20 +42,15 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     Raises:
         FileUnreadable: the workbook is damaged, too large or protected by a password, or has several such sheets.
     """
-    errors = _check_parts(file)
+    errors = check_workbook(file)
     file.seek(0)
-    try:
+    with _reading():
         workbook = CalamineWorkbook.from_filelike(cast(Any, file))
         sheets = [
             workbook.get_sheet_by_name(sheet.name)
             for sheet in workbook.sheets_metadata
             if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
         ]
-    except CalamineError:
-        raise FileUnreadable(
-            "This is an Excel workbook (.xlsx) that is damaged or protected by a password. Save the sheet as .xlsx "
-            "without a password, or as CSV, and import that"
-        ) from None
     filled = [sheet for sheet in sheets if sheet.height]
     known = [sheet for sheet in filled if any(map(has_key_name, _first_rows(sheet)))]
     if len(filled) > 1 and len(known) != 1:
@@ -76,16 +63,6 @@ def open_sheet(file: IO[bytes]) -> Sheet:
         return Sheet("", iter(()))
     sheet = filled[0] if len(filled) == 1 else known[0]
     return Sheet(sheet.name, _rows(sheet, errors))
-
-
-def name_cell(row: int, index: int) -> str:
-    """The name of a cell, e.g. `B7`."""
-    letters = ""
-    index += 1
-    while index:
-        index, letter = divmod(index - 1, 26)
-        letters = chr(ord("A") + letter) + letters
-    return f"{letters}{row}"
 
 
 def _first_rows(sheet: CalamineSheet) -> list[list[str]]:
@@ -120,42 +97,16 @@ def _to_text(value: Any) -> str:
     return MangledCell.of(str(value), "it is not a text")
 
 
-def _check_parts(file: IO[bytes]) -> dict[str, str]:
-    """Refuse sheets that would take too much memory, and parts whose sizes are not those of the archive's directory.
-
-    Returns:
-        The texts of cells with errors, by name: python-calamine reads them as empty.
-    """
-    errors: dict[str, str] = {}
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn errors of python-calamine into FileUnreadable."""
     try:
-        cells = 0
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                rows, columns, rest = 0, 0, b""
-                with archive.open(member) as part:
-                    while block := part.read(_BLOCK_BYTES):  # also checks the size and the checksum
-                        if member.filename.startswith("xl/worksheets/"):
-                            found = _REFERENCE.findall(rest + block)
-                            for tag, text in _ERROR.findall(rest + block) if len(errors) < _MAX_ERRORS else ():
-                                if name := _NAME.search(tag):
-                                    errors[name[1].decode().upper()] = text.decode(errors="replace") or "#ERROR"
-                            rest = block[-300:]
-                            if found:
-                                rows = max(rows, int(max((row for _, row in found), key=lambda row: (len(row), row))))
-                                columns = max(columns, *map(_column_number, {name for name, _ in found}))
-                cells += rows * columns
-                if cells > MAX_CELLS:
-                    raise FileUnreadable(
-                        f"The workbook is too large: a sheet has cells down to row {rows:,} and column {columns:,}. "
-                        "Remove empty rows and columns, or save the sheet as CSV, and import that"
-                    )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError):
-        raise FileUnreadable("The Excel workbook is damaged: save it again, or as CSV, and import that") from None
-    return errors
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + letter - 64
-    return number
+        yield
+    except BaseException as error:
+        # A panic of Rust is no Exception, and its class cannot be imported.
+        if not isinstance(error, CalamineError) and type(error).__name__ != "PanicException":
+            raise
+        raise FileUnreadable(
+            "This is an Excel workbook (.xlsx) that is damaged or protected by a password. Save the sheet as .xlsx "
+            "without a password, or as CSV, and import that"
+        ) from None
