@@ -60,6 +60,7 @@ class WellFormedRequestMiddleware:
             return error_response(request, BytesInvalid())
         if "\0" in text:
             return error_response(request, NullByte())
+        request.encoding = "utf-8"  # Django would decode the query in the charset that is declared for the body
         set_route_path(request)
         return self.get_response(request)
 

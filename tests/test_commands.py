@@ -38,7 +38,7 @@ RUNS = {
         ("- --policy Pooled", 0, "2 keys were added to the pool of 'Pooled'"),
         ("missing.txt --policy Pooled", 1, "missing.txt: No such file or directory"),
         ("- --policy nothing", 2, "No policy with a pool matches 'nothing'"),
-        ("- --policy Pooled", 3, "All of these keys have been added before."),
+        ("- --policy Pooled", 6, "all keys of the file have been imported before"),
     ],
     "move_import": [
         ("first --policy Pooled --to Other", 0, "0 keys were moved to the pool of 'Other'. Left: 0 popped"),

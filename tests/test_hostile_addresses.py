@@ -108,7 +108,7 @@ class TestQuery:
                 "roles[]=admin&roles=x&status=%F0%9F%98%80",
                 "ttl=1e9&include=,,,&algorithm=%2B%2B&encrypt=perhaps",
                 "ttl=" + "9" * 5_000,
-                "format=xml&state=lost&since=yesterday&until=&import=1&formula-safe=maybe",
+                "format=xml&state=lost&since=yesterday&until=&import=1&for-spreadsheet=maybe",
                 "skip-invalid=perhaps&dry-run=perhaps&column=" + "9" * 5_000,
                 "include=policy&fields[keys]=key&sort=-created&filter[name]=x",
                 "token=a&auth=b",

@@ -3,6 +3,7 @@
 import pytest
 
 from pools.models import Key
+from tests.cast import add_keys, numbered
 from tests.conftest import JSON_API
 from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request
 from tests.pools.documents import key_document
@@ -51,6 +52,13 @@ class TestAccept:
 
         assert (response.status_code, response["Content-Type"]) == (200, f"{media_type}; charset=utf-8")
         assert response.json() == {"data": []}
+
+    def test_charset_of_the_body_is_not_that_of_the_query(self, api, acme):
+        add_keys(acme.policy, *numbered(2))
+
+        response = api(acme.admin).get("keys?limit=1", CONTENT_TYPE="application/json; charset=utf-16")
+
+        assert len(response.json()["data"]) == 1
 
     @pytest.mark.parametrize(
         "accept", ["application/xml", "text/html", "text/plain", "json", "application/json;q=0", ","]

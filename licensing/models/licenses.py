@@ -19,6 +19,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
+from licensing.key_texts import hidden_character_error
 from licensing.models.holders import holders_of_licenses
 from licensing.models.license_queries import ACTIVITY_FIELDS, EXPIRES_SOON, LicenseQuerySet, hash_key
 from licensing.models.policies import Policy, limit_field, max_machines_error
@@ -155,6 +156,9 @@ class License(Resource):
             refuse(f"is too short (minimum is {MIN_LICENSE_KEY_LENGTH} characters)", "too_short")
         if len(self.key) > MAX_LICENSE_KEY_LENGTH:
             refuse(f"is too long (maximum is {MAX_LICENSE_KEY_LENGTH} characters)", "too_long")
+        # With a scheme, the text is the data to sign, and the license gets a key of base64.
+        if not (policy and policy.scheme) and (detail := hidden_character_error(self.key)):
+            refuse(detail, "invalid")
         return errors
 
     def is_key_taken(self) -> bool:

@@ -36,7 +36,9 @@ class PopForm(ReferenceForm):
 
 class ExportForm(forms.Form):
     state = forms.ChoiceField(choices=[(state, state.capitalize()) for state in EXPORT_STATES])
-    format = forms.ChoiceField(choices=[("csv", "CSV, with moments"), ("ndjson", "NDJSON"), ("text", "Keys only")])
+    format = forms.ChoiceField(
+        choices=[("csv", "CSV, with timestamps, references and customers"), ("ndjson", "NDJSON"), ("text", "Keys only")]
+    )
     key_import = forms.ModelChoiceField(KeyImport.objects.none(), required=False, label="Import", empty_label="All")
     since = forms.DateTimeField(
         required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}), help_text="UTC"
@@ -44,9 +46,18 @@ class ExportForm(forms.Form):
     until = forms.DateTimeField(
         required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}), help_text="UTC"
     )
-    formula_safe = forms.BooleanField(
-        required=False, label="For a spreadsheet", help_text="Defuses keys in CSV that a spreadsheet would run."
+    for_spreadsheet = forms.BooleanField(
+        required=False,
+        label="For a spreadsheet",
+        help_text="CSV that a spreadsheet opens without changing a key. It can be imported again, also when the "
+        "spreadsheet has saved it.",
     )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if values.get("for_spreadsheet") and values.get("format") != "csv":
+            self.add_error("for_spreadsheet", "Only CSV can be written for a spreadsheet.")
+        return values
 
 
 admin.site.unregister(Policy)
@@ -151,12 +162,12 @@ class PooledPolicyAdmin(PolicyAdmin):
         )
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
-            format, formula_safe = values.pop("format"), values.pop("formula_safe")
+            format, for_spreadsheet = values.pop("format"), values.pop("for_spreadsheet")
             keys = export_keys(policy=policy, audit=audit_context_of(request), **values)
             self.log_change(request, policy, f"Exported: {values['state']}")
             suffix = {"text": "txt"}.get(format, format)
             return StreamingHttpResponse(
-                serialize_keys(keys, format, formula_safe=formula_safe),
+                serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
                 content_type="application/octet-stream",
                 headers={"Content-Disposition": f'attachment; filename="keys-{policy.pk}.{suffix}"'},
             )

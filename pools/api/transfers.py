@@ -1,14 +1,16 @@
 """Import and export of files of keys. Their bodies are not JSON:API documents."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from django.conf import settings
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.http import parse_header_parameters
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -25,12 +27,29 @@ from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
 from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
 from licensing.models import Policy
-from pools.key_files import FORMATS, FileTooLarge, read_keys, serialize_keys
+from pools.key_files import (
+    FORMATS,
+    WRITTEN_FORMATS,
+    FileTooLarge,
+    ReadOptions,
+    UsedRows,
+    open_key_file,
+    serialize_keys,
+)
 from pools.models import KeyImport
 from pools.services.exports import EXPORT_STATES, export_keys
 from pools.services.imports import stage_import
 
-FORMATS_BY_MEDIA_TYPE = {"text/plain": "text", "text/csv": "csv", "application/x-ndjson": "ndjson"}
+MEDIA_TYPES_BY_FORMAT = {"text": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}  # of exports
+# Of imports. They are hints: the content decides.
+IMPORT_MEDIA_TYPES = (
+    *MEDIA_TYPES_BY_FORMAT.values(),
+    "application/json",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/gzip",
+    "application/zip",
+    "application/octet-stream",
+)
 BLOCK_BYTES = 1 << 20
 
 _NUMBER = Schema(INTEGER, required=True)
@@ -38,12 +57,49 @@ _TEXT = Schema(STRING, required=True)
 _REJECTION = Schema(
     required=True, members={"line": Schema(INTEGER, required=True, nullable=True), "code": _TEXT, "detail": _TEXT}
 )
+_TEXTS = Schema(ARRAY, required=True, blank=True, items=Schema(STRING))
+_FOUND = Schema(STRING, required=True, nullable=True)  # null where the format has no such thing
+_UNDERSTOOD = Schema(
+    required=True,
+    members={
+        "kind": _TEXT,
+        "compression": _FOUND,
+        "encoding": _FOUND,
+        "line_ends": _FOUND,
+        "delimiter": _FOUND,
+        "header": Schema(BOOLEAN_TYPE, required=True),
+        "column": _FOUND,
+        "ignored_columns": _TEXTS,
+        "state_columns": _TEXTS,
+        "sheet": _FOUND,
+        "title_lines": _NUMBER,
+    },
+)
+_WARNING = Schema(
+    required=True,
+    members={
+        "code": _TEXT,
+        "message": _TEXT,
+        "serious": Schema(BOOLEAN_TYPE, required=True),
+        "count": _NUMBER,
+        "lines": Schema(ARRAY, required=True, blank=True, items=Schema(INTEGER)),
+        "samples": _TEXTS,
+    },
+)
 _REPORT = {
     "dry_run": Schema(BOOLEAN_TYPE, required=True),
     "import": Schema(UUID, required=True, nullable=True),
+    "understood": Schema(ARRAY, required=True, items=_UNDERSTOOD),
     "lines": _NUMBER,
     "blank": _NUMBER,
+    "trimmed": _NUMBER,
     "added": _NUMBER,
+    "would_add": Schema(INTEGER, required=True, nullable=True),  # null unless dry_run
+    "used": _NUMBER,
+    "already_imported": Schema(BOOLEAN_TYPE, required=True),
+    "first_keys": _TEXTS,
+    "last_keys": _TEXTS,
+    "warnings": Schema(ARRAY, required=True, blank=True, items=_WARNING),
     "rejected": _NUMBER,
     "reasons": Schema(required=True, blank=True),
     "rejections": Schema(ARRAY, required=True, blank=True, items=_REJECTION),
@@ -59,12 +115,35 @@ class TransferMixin(APIViewSet):
     @operation(
         "Add a file of keys to the pool",
         permission="policy.pool.import",
-        takes=File(tuple(FORMATS_BY_MEDIA_TYPE)),
+        takes=File(IMPORT_MEDIA_TYPES),
         gives=Gives(meta=_REPORT),
         locks=False,
         parameters={
             "name": Parameter("The name of the import, at most 255 characters."),
-            "column": Parameter("The keys' column: for CSV its name or number, for NDJSON the member's name."),
+            "format": Parameter(
+                "The format of the file. By default it is found out from the content.", choice(*FORMATS)
+            ),
+            "encoding": Parameter(
+                "The encoding of the text, e.g. `windows-1252`. By default UTF-8, UTF-16 and UTF-32 are found out."
+            ),
+            "delimiter": Parameter(
+                "The character between the columns: `,`, `;`, `|`, a tab, or one of the words comma, semicolon, pipe "
+                "and tab. By default it is found out."
+            ),
+            "header": Parameter(
+                "Whether the first row has the names of the columns. By default this is found out.", BOOLEAN
+            ),
+            "no-header": Parameter("The same as `header=false`.", BOOLEAN),
+            "column": Parameter("The column or member with the keys: its name, or its number from 1."),
+            "trim": Parameter("Remove blanks around each key. The report counts the lines that were changed.", BOOLEAN),
+            "used-rows": Parameter(
+                "What becomes of rows whose column `status`, `used`, `popped` or the like says that the key was used: "
+                "they are rejected (`reject`), added as popped (`used`), or added as available (`ignore`).",
+                choice(*UsedRows),
+            ),
+            "accept-warnings": Parameter(
+                "Add the keys even if some lines are almost certainly no keys. Look at the warnings first.", BOOLEAN
+            ),
             "skip-invalid": Parameter("Add the good lines, and leave out the others.", BOOLEAN),
             "dry-run": Parameter("Add nothing, and report what would be added.", BOOLEAN),
             "used": Parameter(
@@ -74,11 +153,19 @@ class TransferMixin(APIViewSet):
         },
     )
     def import_keys(self, request: APIRequest) -> Response:
-        """Text with a key per line, CSV or NDJSON, each also gzipped. All of them or none, unless `skip-invalid`."""
-        format = format_of(request)
+        """Text with a key per line, CSV, an Excel workbook (.xlsx), NDJSON or a JSON list, each also as gzip or zip.
+        The content decides which of them it is; the type that the client declares is a hint. A declared `charset` is
+        used. All keys are added or none, unless `skip-invalid`. A file that cannot be understood with certainty is
+        refused: `COLUMN_AMBIGUOUS` has the candidates in `meta`, `IMPORT_WARNINGS` and `IMPORT_REJECTED` the report.
+        The status is 409 (`ALREADY_IMPORTED`) if all keys are in the pool by an earlier import."""
+        media_type, charset = declared_type_of(request)
         query = request.query_params
+        options = read_options_of(query)
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
-        used = used_time_of(query)
+        accept_warnings, used = boolean_of(query, "accept-warnings"), used_time_of(query)
+        if used:
+            # If all keys are used, the rows that say so are no exceptions: they say when.
+            options = replace(options, used_rows=UsedRows.USED)
         name, key = query.get("name", ""), idempotency.key_of(request)
         if len(name) > 255 or not is_one_line(name):
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
@@ -89,12 +176,21 @@ class TransferMixin(APIViewSet):
                 return response
             staged_import = stage_import(
                 policy=self.policy,
-                files=[read_keys(file, format, query.get("column"), settings.MAX_IMPORT_BYTES)],
+                files=[
+                    open_key_file(
+                        cast(BinaryIO, file),
+                        options,
+                        media_type=media_type,
+                        charset=charset,
+                        max_bytes=settings.MAX_IMPORT_BYTES,
+                    )
+                ],
                 audit=self.audit,
                 name=name,
                 skip_invalid=skip_invalid,
                 dry_run=dry_run,
                 used=used,
+                accept_warnings=accept_warnings,
             )
             with staged_import as staged:
 
@@ -110,21 +206,24 @@ class TransferMixin(APIViewSet):
     @operation(
         "Get the keys of the pool as a file",
         permission="policy.pool.export",
-        gives=File(tuple(FORMATS_BY_MEDIA_TYPE)),
+        gives=File(tuple(MEDIA_TYPES_BY_FORMAT.values())),
         parameters={
-            "format": Parameter("The format of the file.", choice(*FORMATS)),
+            "format": Parameter("The format of the file.", choice(*WRITTEN_FORMATS)),
             "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
             "until": Parameter("Only keys before this time.", {"type": "string", "format": "date-time"}),
-            "formula-safe": Parameter("Keep spreadsheets from running a key as a formula.", BOOLEAN),
+            "for-spreadsheet": Parameter("Write CSV that a spreadsheet opens without changing a key.", BOOLEAN),
         },
     )
     def export_keys(self, request: APIRequest) -> HttpResponseBase:
         """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
         their texts stay blocked when they are deleted."""
         query = request.query_params
-        format = one_of(query, "format", FORMATS)
+        format = one_of(query, "format", WRITTEN_FORMATS)
+        for_spreadsheet = boolean_of(query, "for-spreadsheet")
+        if for_spreadsheet and format != "csv":
+            raise BadRequest("must be with format=csv", parameter="for-spreadsheet")
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])
@@ -139,23 +238,45 @@ class TransferMixin(APIViewSet):
             since=time_of(query, "since"),
             until=time_of(query, "until"),
         )
-        media_type = next(known for known, name in FORMATS_BY_MEDIA_TYPE.items() if name == format)
         return StreamingHttpResponse(
-            serialize_keys(keys, format, formula_safe=boolean_of(query, "formula-safe")),
-            content_type=f"{media_type}; charset=utf-8",
+            serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
+            content_type=f"{MEDIA_TYPES_BY_FORMAT[format]}; charset=utf-8",
         )
 
 
-def format_of(request: APIRequest) -> str:
-    """The format of the file in a request's body.
+def declared_type_of(request: APIRequest) -> tuple[str, str]:
+    """The media type and the charset that a request declares for its body; each empty if it does not.
 
     Raises:
-        BadRequest: the Content-Type is none of FORMATS_BY_MEDIA_TYPE.
+        BadRequest: the media type is none of IMPORT_MEDIA_TYPES.
     """
-    media_type = (request.content_type or "text/plain").partition(";")[0].strip().lower()
-    if media_type not in FORMATS_BY_MEDIA_TYPE:
-        raise BadRequest(f"must be {', '.join(FORMATS_BY_MEDIA_TYPE)}", header="Content-Type")
-    return FORMATS_BY_MEDIA_TYPE[media_type]
+    media_type, parameters = parse_header_parameters(request.content_type or "")
+    if media_type and media_type not in IMPORT_MEDIA_TYPES:
+        raise BadRequest(f"must be {', '.join(IMPORT_MEDIA_TYPES)}", header="Content-Type")
+    return media_type, parameters.get("charset", "")
+
+
+def read_options_of(query: Any) -> ReadOptions:
+    """How the file of an import is to be read, by the parameters of the query.
+
+    Raises:
+        BadRequest: a parameter has another value than those permitted.
+    """
+    header = boolean_of(query, "header") if "header" in query else None
+    if "no-header" in query:
+        without = boolean_of(query, "no-header")
+        if header is without:
+            raise BadRequest("must not contradict the parameter header", parameter="no-header")
+        header = not without
+    return ReadOptions(
+        format=one_of(query, "format", FORMATS) if "format" in query else None,
+        encoding=query.get("encoding"),
+        delimiter=query.get("delimiter"),
+        header=header,
+        column=query.get("column"),
+        trim=boolean_of(query, "trim"),
+        used_rows=UsedRows(one_of(query, "used-rows", tuple(UsedRows))),
+    )
 
 
 def spool(request: APIRequest, file: IO[bytes]) -> bytes:

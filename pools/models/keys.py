@@ -15,13 +15,13 @@ from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import DigestField, digest, mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
+from licensing.key_texts import hidden_character_error
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
+from pools.key_files.limits import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_KEYS
 from pools.models.key_imports import KeyImport
 from pools.models.used_texts import UsedText
 from pools.popping import pop_next_key
 
-MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 1024
-RESERVED_KEYS = ("action", "actions")  # parts of URLs
 # Popped here, whether withdrawn later or not; keys that were used in another system do not count.
 HANDED_OUT = Q(popped__isnull=False) & ~Q(disclosure="used")
 ENDING_CHARACTERS = 4  # the console finds a used key by its last characters
@@ -237,6 +237,8 @@ class Key(Resource):
             refuse("key", f"is too short (minimum is {MIN_KEY_CHARACTERS} characters)", "too_short")
         if len(self.key) > MAX_KEY_CHARACTERS:
             refuse("key", f"is too long (maximum is {MAX_KEY_CHARACTERS} characters)", "too_long")
+        if detail := hidden_character_error(self.key):
+            refuse("key", detail, "invalid")
         if self.policy_id and not self.policy.use_pool:
             refuse("policy", "cannot be added to an unpooled policy", "not_supported")
         if conflict:

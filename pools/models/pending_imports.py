@@ -1,8 +1,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from django.db import models
 from django.utils import timezone
@@ -20,7 +20,16 @@ PENDING_IMPORT_LIFETIME = timedelta(days=7)
 class PendingImport(Resource):
     """A file of keys uploaded in the console: checked first, and imported when the operator confirms it.
 
-    Stored in the database, so that any process can resume it, also after a crash.
+    Stored in the database, so that any process can resume it, also after a crash. The file is kept until it has been
+    imported, so that it can be checked again with other options.
+
+    Attributes:
+        format, column, options: how the file is read: `ReadOptions` without the members that are found out. An old
+            release writes only the first two.
+        accept_warnings: whether the operator has confirmed the serious warnings.
+        report: the result of the last check or import. If a column has to be chosen, its member `question` has the
+            candidates.
+        problem: why the check or the import failed.
     """
 
     class State(models.TextChoices):
@@ -32,6 +41,7 @@ class PendingImport(Resource):
         FAILED = "failed"
 
     WORKING = (State.CHECKING, State.IMPORTING)
+    CHECKABLE = (State.RECEIVED, State.CHECKED, State.FAILED)
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="+")
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="+")
@@ -39,15 +49,17 @@ class PendingImport(Resource):
     operator_id = models.UUIDField(null=True)
     name = models.CharField(max_length=255, blank=True)
     source = models.CharField(max_length=255, blank=True)
-    format = models.CharField(max_length=8)
+    format = models.CharField(max_length=8, blank=True)
     column = models.CharField(max_length=255, blank=True)
+    options = models.JSONField(default=dict, db_default={})
     size = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
     skip_invalid = models.BooleanField(default=False)
+    accept_warnings = models.BooleanField(default=False, db_default=False)
     lines = models.PositiveBigIntegerField(default=0)  # read so far
     alive = models.DateTimeField(default=timezone.now)
     report = models.JSONField(default=dict)
-    problem = models.CharField(max_length=500, blank=True)
+    problem = models.CharField(max_length=2000, blank=True)
     key_import = models.ForeignKey(KeyImport, models.SET_NULL, null=True, related_name="+")
 
     class Meta:
@@ -66,13 +78,25 @@ class PendingImport(Resource):
         """Whether the process that worked on it has ended. An unfinished import has added nothing."""
         return self.state in self.WORKING and self.alive < timezone.now() - INTERRUPTED_AFTER
 
-    def start(self, state: str, *, skip_invalid: bool = False) -> bool:
-        """Enter a state of WORKING. Returns whether this call did: another process may have been first."""
-        before = self.State.RECEIVED if state == self.State.CHECKING else self.State.CHECKED
+    @property
+    def has_file(self) -> bool:
+        """Whether the given file is still stored."""
+        return self.parts.filter(kind=PendingImportPart.Kind.GIVEN).exists()
+
+    def start(self, state: str, *, seen: datetime | None = None, **values: Any) -> bool:
+        """Enter a state of WORKING. Returns whether this call did: another process may have been first.
+
+        Args:
+            seen: the time of the last change that the operator has seen; None for any.
+            values: fields to change with the state.
+        """
+        before = [self.State.CHECKED] if state == self.State.IMPORTING else self.CHECKABLE
         now = timezone.now()
-        ready = models.Q(state=before) | models.Q(state=state, alive__lt=now - INTERRUPTED_AFTER)
+        ready = models.Q(state__in=before) | models.Q(state=state, alive__lt=now - INTERRUPTED_AFTER)
+        if seen is not None:
+            ready &= models.Q(updated=seen)
         started = PendingImport.objects.filter(ready, pk=self.pk).update(
-            state=state, skip_invalid=skip_invalid, alive=now, lines=0
+            state=state, alive=now, lines=0, problem="", **values
         )
         if started:
             self.refresh_from_db()

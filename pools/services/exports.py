@@ -1,6 +1,6 @@
 """Exporting the keys of a pool."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.audit import AuditContext
-from licensing.models import Policy, PoolNotSupported
+from licensing.models import License, Policy, PoolNotSupported
+from pools.key_files import ExportedKey
 from pools.models import Key, KeyEvent, KeyImport
 from pools.models.keys import KeyQuerySet
 
@@ -25,7 +26,7 @@ def export_keys(
     key_import: KeyImport | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Iterator[Key]:
+) -> Iterator[ExportedKey]:
     """Record an export in the ledger, and return the keys, in flat memory.
 
     Pops go on during the export: each key is as it was when its page was read. It is marked as disclosed, and that is
@@ -63,11 +64,22 @@ def export_keys(
     # Saved before the first key is read. An export that breaks off keeps the count of what it had disclosed.
     event = KeyEvent.about_many(KeyEvent.Event.EXPORTED, policy, audit, details={"count": 0, "filter": options})
     event.save()
-    return _read_pages(keys, event, audit, by_pop=state == "popped")
+    pages = _read_pages(keys, event, audit, by_pop=state == "popped")
+    return (key for page in pages for key in _describe(policy, page))
 
 
-def _read_pages(keys: KeyQuerySet, event: KeyEvent, audit: AuditContext, *, by_pop: bool) -> Iterator[Key]:
-    """All keys. Each page begins where the last one ended: no cursor stays open, and no page costs more than another.
+def export_pools(*, policies: Iterable[Policy], **options: Any) -> Iterator[ExportedKey]:
+    """Export the keys of several pools, one after the other. Each export is recorded when its turn comes.
+
+    Args:
+        options: as for `export_keys`.
+    """
+    for policy in policies:
+        yield from export_keys(policy=policy, **options)
+
+
+def _read_pages(keys: KeyQuerySet, event: KeyEvent, audit: AuditContext, *, by_pop: bool) -> Iterator[list[Key]]:
+    """All keys, in pages. Each begins where the last one ended: no cursor stays open, and none costs more than another.
 
     Args:
         by_pop: in the order of their pops, not of their ids.
@@ -76,7 +88,7 @@ def _read_pages(keys: KeyQuerySet, event: KeyEvent, audit: AuditContext, *, by_p
         keys = keys.order_by("popped", "id")
     page = list(keys[:PAGE_SIZE])
     while page:
-        yield from _disclose(keys, page, event, audit)
+        yield _disclose(keys, page, event, audit)
         last: Any = page[-1]
         after = Q(pk__gt=last.pk)
         if by_pop:
@@ -110,3 +122,35 @@ def _mark(keys: KeyQuerySet, audit: AuditContext) -> dict[UUID, Key]:
         locked = {key.pk: key for key in keys}
         Key.objects.filter(pk__in=locked).disclose(Key.Disclosure.EXPORTED, audit)
     return locked
+
+
+def _describe(policy: Policy, page: list[Key]) -> Iterator[ExportedKey]:
+    """The keys of a page with the references and licenses of their pops, and the names of their imports."""
+    popped = [key.digest for key in page if key.popped]
+    pops: dict[bytes, KeyEvent] = {}
+    if popped:
+        events = KeyEvent.objects.filter(
+            account=policy.account_id,
+            key_digest__in=popped,
+            event__in=(KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED),
+        )
+        pops = {bytes(event.key_digest or b""): event for event in events.order_by("created", "id")}
+    licenses = {event.license_id for event in pops.values() if event.license_id}
+    owners = dict(License.objects.filter(pk__in=licenses).values_list("pk", "owner__email")) if licenses else {}
+    imports = {key.key_import_id for key in page if key.key_import_id}
+    batches = dict(KeyImport.objects.filter(pk__in=imports).values_list("pk", "name")) if imports else {}
+    for key in page:
+        pop = pops.get(bytes(key.digest)) if key.popped else None
+        license = pop.license_id if pop else None
+        yield ExportedKey(
+            key=key.key,
+            created=key.created,
+            popped=key.popped,
+            withdrawn=key.withdrawn,
+            key_import=key.key_import_id,
+            reference=pop.reference if pop else "",
+            license=license,
+            customer=owners.get(license) or "" if license else "",
+            batch=batches.get(key.key_import_id, "") if key.key_import_id else "",
+            pool=policy.name,
+        )

@@ -1,13 +1,13 @@
 """Importing files of keys into a pool, for the command, the API and the console."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -17,27 +17,16 @@ from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, Row, bulk_importer
-from pools.key_files import Line, Reason
+from pools.key_files import KeyFile, Line, NoKeys, Reason, Understood
+from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
+from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.low_stock import reset_low_alert
+from pools.services.rejections import TAKEN_REASONS, Explainer, Rejection, SeenLines
 
 CHUNK_LINES = 10_000
 MAX_REPORTED_REJECTIONS = 1_000
-
-
-class Rejection(NamedTuple):
-    """A line that was not added.
-
-    Attributes:
-        file: the index of the file.
-        line: the number of the line, from 1. None if a license got the text during the import, which is found out at
-            the end, when the lines are gone.
-    """
-
-    file: int
-    line: int | None
-    text: str
-    reason: Reason
+SHOWN_KEYS = 5  # of either end of the files
 
 
 @dataclass
@@ -51,6 +40,13 @@ class ImportReport:
         reasons: the number of rejected lines by `Reason`.
         first: the first rejections, at most MAX_REPORTED_REJECTIONS.
         key_import: the import, or None if nothing was added.
+        understood: the form of each file.
+        warnings: about all files, serious ones first.
+        first_keys, last_keys: the first and the last texts that can be keys, in full, at most SHOWN_KEYS each.
+        trimmed: the number of lines whose blanks were removed.
+        used: the number of lines that can be added as used.
+        malformed: the number of rejected lines whose texts cannot be keys of any pool.
+        refusal: why nothing was added, if the import as a whole is refused.
     """
 
     dry_run: bool = False
@@ -60,6 +56,14 @@ class ImportReport:
     reasons: Counter[Reason] = field(default_factory=Counter)
     first: list[Rejection] = field(default_factory=list)
     key_import: KeyImport | None = None
+    understood: list[Understood] = field(default_factory=list)
+    warnings: list[FileWarning] = field(default_factory=list)
+    first_keys: list[str] = field(default_factory=list)
+    last_keys: list[str] = field(default_factory=list)
+    trimmed: int = 0
+    used: int = 0
+    malformed: int = 0
+    refusal: "ImportRefused | None" = None
 
     @property
     def good(self) -> int:
@@ -72,17 +76,32 @@ class ImportReport:
         return self.key_import.added if self.key_import else 0
 
     @property
-    def nothing_new(self) -> bool:
-        """Whether all keys had been added to a pool before."""
-        before = (Reason.AVAILABLE, Reason.POPPED, Reason.WITHDRAWN)
-        return 0 < self.lines == sum(self.reasons[reason] for reason in before)
+    def would_add(self) -> int | None:
+        """In a dry run, the number of keys that an import with the same options adds."""
+        if not self.dry_run:
+            return None
+        return 0 if self.refusal else self.good
+
+    @property
+    def already_imported(self) -> bool:
+        """Whether an earlier import has added every line that can be a key."""
+        before = sum(self.reasons[reason] for reason in (Reason.AVAILABLE, Reason.POPPED, Reason.WITHDRAWN))
+        return 0 < before == self.lines - self.malformed - self.reasons[Reason.REPEATED]
+
+    @property
+    def serious_warnings(self) -> list[FileWarning]:
+        return [warning for warning in self.warnings if warning.is_serious]
 
     def as_dict(self, files: Sequence[str] = (), max_rejections: int = MAX_REPORTED_REJECTIONS) -> dict[str, Any]:
         """The report in the form of the API and of the commands' JSON.
 
         Args:
-            files: the names of the files; without them, rejections do not name their file.
+            files: the names of the files; without them, rejections and warnings do not name their file.
         """
+
+        def name(file: int) -> dict[str, str]:
+            return {"file": files[file]} if files else {}
+
         return {
             "dryRun": self.dry_run,
             "import": self.key_import and str(self.key_import.pk),
@@ -92,46 +111,101 @@ class ImportReport:
             "rejected": self.rejected,
             "reasons": {reason.code: count for reason, count in self.reasons.most_common()},
             "rejections": [
-                ({"file": files[file]} if files else {}) | {"line": line, "code": reason.code, "detail": reason.value}
-                for file, line, _, reason in self.first[:max_rejections]
+                name(each.file) | {"line": each.line, "code": each.reason.code, "detail": each.sentence}
+                for each in self.first[:max_rejections]
             ],
+            "wouldAdd": self.would_add,
+            "alreadyImported": self.already_imported,
+            "trimmed": self.trimmed,
+            "used": self.used,
+            "firstKeys": self.first_keys,
+            "lastKeys": self.last_keys,
+            "understood": [name(file) | each.as_dict() for file, each in enumerate(self.understood)],
+            "warnings": [name(each.file) | each.as_dict() for each in self.warnings],
         }
 
     def reject(self, rejections: list[Rejection]) -> None:
         """Count rejected lines."""
         self.rejected += len(rejections)
+        self.malformed += sum(rejection.reason not in TAKEN_REASONS for rejection in rejections)
         self.reasons.update(rejection.reason for rejection in rejections)
         self.first += rejections[: MAX_REPORTED_REJECTIONS - len(self.first)]
 
 
-class ImportRejected(DomainError):
+class ImportRefused(DomainError):
+    """No key was added. The report says why."""
+
+    def __init__(self, report: ImportReport, detail: str) -> None:
+        report.refusal = self
+        self.report, self.meta = report, report.as_dict()
+        super().__init__(detail)
+
+
+class ImportRejected(ImportRefused):
     """Some lines cannot be added, so none is."""
 
     code = "IMPORT_REJECTED"
 
     def __init__(self, report: ImportReport) -> None:
-        self.report, self.meta = report, report.as_dict()
-        super().__init__(f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
+        super().__init__(report, f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
+
+
+class WarningsNotAccepted(ImportRefused):
+    """Some lines are almost certainly no keys."""
+
+    code = "IMPORT_WARNINGS"
+
+    def __init__(self, report: ImportReport) -> None:
+        found = " ".join(warning.message for warning in report.serious_warnings)
+        super().__init__(
+            report,
+            f"No key was added. {found} Correct the file or, if these lines are keys, import it with --accept-warnings "
+            "(in the API ?accept-warnings).",
+        )
+
+
+class AlreadyImported(ImportRefused):
+    """An earlier import has added all keys of the file."""
+
+    status = 409
+    title = "Conflict"
+    code = "ALREADY_IMPORTED"
+
+    def __init__(self, report: ImportReport) -> None:
+        super().__init__(report, "No key was added: all keys of the file have been imported before")
 
 
 class StagedImport:
     """An import whose keys are written but still invisible."""
 
     def __init__(
-        self, importer: BulkImporter, report: ImportReport, audit: AuditContext, *, skip_invalid: bool, is_used: bool
+        self,
+        importer: BulkImporter,
+        report: ImportReport,
+        audit: AuditContext,
+        *,
+        skip_invalid: bool,
+        accept_warnings: bool,
     ) -> None:
         self.report = report
-        self._importer, self._audit, self._skip_invalid, self._is_used = importer, audit, skip_invalid, is_used
+        self._importer, self._audit = importer, audit
+        self._skip_invalid, self._accept_warnings = skip_invalid, accept_warnings
 
     @transaction.atomic
     def publish(self) -> None:
         """Make the keys available, with the caller's transaction.
 
         Raises:
+            AlreadyImported: an earlier import has added all keys.
             ImportRejected: a line was rejected, and `skip_invalid` is false.
+            WarningsNotAccepted: there are serious warnings, and `accept_warnings` is false.
         """
         report, key_import = self.report, self._importer.key_import
+        if report.already_imported and (self._skip_invalid or not report.malformed):
+            raise AlreadyImported(report)
         self._refuse_rejected()
+        if report.serious_warnings and not self._accept_warnings:
+            raise WarningsNotAccepted(report)
         if report.good:
             report.reject([Rejection(0, None, "", reason) for reason in self._importer.publish().values()])
             self._refuse_rejected()
@@ -140,12 +214,13 @@ class StagedImport:
             key_import.save(update_fields=["added", "rejected", "updated"])
             report.key_import = key_import
             details: KeyEvent.Details = {"count": report.good}
-            if self._is_used:
+            are_used = report.used >= report.good  # a license may have got some texts meanwhile
+            if are_used:
                 details["used"] = True
             KeyEvent.about_many(
                 KeyEvent.Event.ADDED, key_import.policy, self._audit, key_import=key_import, details=details
             ).save()
-            if not self._is_used:
+            if not are_used:
                 reset_low_alert(key_import.policy)
 
     def _refuse_rejected(self) -> None:
@@ -157,13 +232,14 @@ class StagedImport:
 def stage_import(
     *,
     policy: Policy,
-    files: Iterable[Iterable[Line]],
+    files: Iterable[KeyFile | Iterable[Line]],
     audit: AuditContext,
     name: str = "",
     source: str = "",
     skip_invalid: bool = False,
     dry_run: bool = False,
     used: datetime | None = None,
+    accept_warnings: bool = False,
     on_rejected: Callable[[list[Rejection]], None] = lambda rejections: None,
     on_progress: Callable[[ImportReport], None] = lambda report: None,
 ) -> Iterator[StagedImport]:
@@ -172,18 +248,19 @@ def stage_import(
     If the context ends without `publish()`, nothing is added. Memory is flat, whatever the size of the files.
 
     Args:
-        files: the lines of each file, from `pools.key_files.read_keys`.
+        files: the lines of each file, from `pools.key_files.open_key_file`.
         name, source: the operator's name for the import, and the name of its file.
         skip_invalid: add the other lines if some are rejected.
         dry_run: write nothing; the report is the same.
         used: the keys were used in another system: at the time in the file's column `popped`, or else at this time.
             They are added as popped, so that their texts are blocked.
+        accept_warnings: add the keys even if some lines are almost certainly no keys.
         on_rejected: is called with the rejections of each chunk, in the order of the lines.
         on_progress: is called with the report after each chunk.
 
     Raises:
         PoolNotSupported: the policy has no pool.
-        FileUnreadable, FileTooLarge: a file as a whole is refused.
+        FileUnreadable, FileTooLarge, NoKeys: a file as a whole is refused.
     """
     if not policy.use_pool:
         raise PoolNotSupported
@@ -196,27 +273,52 @@ def stage_import(
         bearer_type=audit.bearer_type,
         bearer_id=audit.bearer_id,
     )
-    report = ImportReport(dry_run=dry_run)
+    files = list(files)
+    names = [getattr(file, "name", "") for file in files]
+    profiles = [
+        FileProfile(index, is_text=not isinstance(file, KeyFile) or file.understood.kind == "text")
+        for index, file in enumerate(files)
+    ]
+    report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
+    seen = SeenLines()
+    explainer = Explainer(policy, audit, seen, names)
+    pool_sample = sample_pool(policy)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
-        for chunk in _prefetch(_read_chunks(files, used)):
+        for chunk in _prefetch(_read_chunks(files, profiles, used, explainer)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
-            rejections = chunk.rejections
-            for taken, reason in importer.write([row for _, _, row in chunk.rows.values()]).items():
-                file, number, row = chunk.rows[taken]
-                if row.used and reason in (Reason.AVAILABLE, Reason.ELSEWHERE):
-                    reason = Reason.STILL_AVAILABLE  # its pool would hand out a used key
-                rejections.append(Rejection(file, number, row.text, reason))
-            rejections.sort(key=lambda rejection: rejection[:2])
-            report.reject(rejections)
+            seen.add(chunk.file, chunk.rows, [line for line, _ in chunk.rows.values()])
+            texts = [row.text for _, row in chunk.rows.values()]
+            report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
+            last_keys.extend(texts[-SHOWN_KEYS:])
+            rejections, used_rows = chunk.rejections, chunk.used
+            for taken, reason in importer.write([row for _, row in chunk.rows.values()]).items():
+                line, row = chunk.rows[taken]
+                if row.used:
+                    used_rows -= 1
+                    if reason in (Reason.AVAILABLE, Reason.ELSEWHERE):
+                        reason = Reason.STILL_AVAILABLE  # its pool would hand out a used key
+                rejections.append(Rejection(chunk.file, line, row.text, reason))
+            report.used += used_rows
             if rejections:
+                rejections.sort(key=lambda rejection: rejection[:2])
+                # Details cost queries, and a person reads only some.
+                reported = explainer.explain(rejections[: MAX_REPORTED_REJECTIONS - len(report.first)])
+                rejections[: len(reported)] = reported
+                report.reject(rejections)
                 on_rejected(rejections)
             on_progress(report)
-        yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, is_used=used is not None)
+        report.last_keys = list(last_keys)
+        report.understood = [file.understood for file in files if isinstance(file, KeyFile)]
+        report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
+        report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
+        yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, accept_warnings=accept_warnings)
 
 
 def import_keys(**options: Any) -> ImportReport:
     """Import files of keys: all keys are added or, unless `skip_invalid` is set, none.
+
+    If the import as a whole is refused, the report says so (`ImportReport.refusal`).
 
     Args:
         options: as for `stage_import`.
@@ -225,39 +327,52 @@ def import_keys(**options: Any) -> ImportReport:
         with stage_import(**options) as staged:
             staged.publish()
             return staged.report
-    except ImportRejected as rejected:
-        return rejected.report
+    except ImportRefused as refused:
+        return refused.report
 
 
 @dataclass
 class _Chunk:
-    """Some lines: the possible keys as (file, line, row) by digest, and the lines that are rejected already."""
+    """Some lines of a file: the possible keys as (line, row) by digest, and the lines that are rejected already."""
 
-    rows: dict[bytes, tuple[int, int, Row]] = field(default_factory=dict)
+    file: int
+    rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     blank: int = 0
+    used: int = 0
 
 
-def _read_chunks(files: Iterable[Iterable[Line]], used: datetime | None) -> Iterator[_Chunk]:
-    lines = ((index, line) for index, file in enumerate(files) for line in file)
-    while chunk_lines := list(islice(lines, CHUNK_LINES)):
-        chunk = _Chunk()
-        for index, (number, text, reason, popped) in chunk_lines:
-            time = used
-            if used and popped and not reason:
-                time = _parse_used(popped)
-                reason = None if time else Reason.NOT_A_TIME
-            if reason:
-                chunk.rejections.append(Rejection(index, number, text, reason))
-            elif not text:
-                chunk.blank += 1
-            else:
-                row = Row.from_text(text, time)
-                if row.digest in chunk.rows:
-                    chunk.rejections.append(Rejection(index, number, text, Reason.REPEATED))
+def _read_chunks(
+    files: Sequence[Iterable[Line]], profiles: Sequence[FileProfile], used: datetime | None, explainer: Explainer
+) -> Iterator[_Chunk]:
+    now = timezone.now()
+    for file, (file_lines, profile) in enumerate(zip(files, profiles, strict=True)):
+        lines, has_keys = iter(file_lines), False
+        while chunk_lines := list(islice(lines, CHUNK_LINES)):
+            chunk = _Chunk(file)
+            for number, text, reason, popped, detail, is_used in chunk_lines:
+                time = used or (now if is_used else None)
+                if time and popped and not reason:
+                    time = _parse_used(popped)
+                    reason = None if time else Reason.NOT_A_TIME
+                if reason:
+                    detail = detail and f"The key {reason.value}: {detail}"
+                    chunk.rejections.append(Rejection(file, number, text, reason, detail))
+                elif not text:
+                    chunk.blank += 1
                 else:
-                    chunk.rows[row.digest] = (index, number, row)
-        yield chunk
+                    row = Row.from_text(text, time)
+                    if first := chunk.rows.get(row.digest):
+                        detail = explainer.same_as((file, first[0]), file)
+                        chunk.rejections.append(Rejection(file, number, text, Reason.REPEATED, detail))
+                    else:
+                        chunk.rows[row.digest] = (number, row)
+                        chunk.used += time is not None
+            profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
+            has_keys = has_keys or bool(chunk.rows or chunk.rejections)
+            yield chunk
+        if not has_keys:
+            raise NoKeys
 
 
 def _parse_used(text: str) -> datetime | None:

@@ -43,7 +43,7 @@ export_keys --policy Pooled --format text --import First
 export_keys --policy Pooled --import x
 export_keys --policy Pooled --since 2027-03-01 --until 2027-03-02
 export_keys --policy Pooled --since x
-export_keys --policy Pooled --output out.csv --formula-safe
+export_keys --policy Pooled --output out.csv --for-spreadsheet
 export_keys --policy Pooled --output missing/out.csv
 pop_key --policy Pooled
 pop_key --policy Pooled --count 2 --reference Order --json

@@ -328,7 +328,7 @@ PAGES = words(f"""
 EXPORTS = [
     *(f"format={format}&state={state}" for format in ("text", "csv", "ndjson", "xml")
       for state in ("available", "popped", "withdrawn", "all", "x")),
-    *words("import={import} import=x since=2027-03-01 until=2027-03-01 since=x formula-safe formula-safe=x"),
+    *words("import={import} import=x since=2027-03-01 until=2027-03-01 since=x for-spreadsheet for-spreadsheet=x"),
 ]
 # Content-Type, query, body of imports.
 IMPORTS: list[tuple[str, str, bytes]] = [

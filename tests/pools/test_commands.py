@@ -83,7 +83,7 @@ class TestExportKeys:
 
         header, *rows = run("export_keys", "--policy", pooled_policy.pk).splitlines()
 
-        assert header == "key,created,popped,withdrawn,import"
+        assert header == "key,created,popped,withdrawn,import,reference,license,customer,batch,pool"
         assert [row.split(",")[0] for row in rows] == ["KEY-0002", "KEY-0003"]
         assert KeyEvent.objects.get(event="exported").operator == "manage.py export_keys"
 

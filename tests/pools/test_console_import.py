@@ -1,6 +1,7 @@
 """StagedImport in the console: look first, then confirm."""
 
 import gzip
+import re
 from threading import Thread
 
 import pytest
@@ -51,9 +52,9 @@ def test_console_import_looks_first(look, client):
 
     assert texts() == []
     assert (upload.state, upload.report["good"], upload.report["rejected"]) == ("checked", 2, 2)
-    assert "KE…01" in text
-    assert "KEY-0001" not in text
+    assert "<code>KEY-0001</code> <code>KEY-0002</code>" in text
     assert "The key is too short (minimum is 8 characters)" in text
+    assert "Same as line 1" in text
     assert "Import the 2 good, leave out 2" in text
 
 
@@ -88,14 +89,14 @@ def test_console_import_leaves_out_bad_lines_when_told_to(look, client):
 
 
 def test_rejected_lines_can_be_downloaded_by_who_brought_them(acme, look, client):
-    upload = look("KEY-0001\nshort\n")
+    upload = look("KEY-0001\nKEY-0002\nshort\n")
 
     response = client.get(page("pools_pendingimport_rejected", upload.pk))
     other = signed_in(staff(acme, email="bob@acme.test")).get(page("pools_pendingimport_rejected", upload.pk))
 
     assert b"".join(response.streaming_content).decode().splitlines() == [
-        "line,reason,text",
-        "2,The key is too short (minimum is 8 characters),short",
+        "line,code,reason,text",
+        "3,too_short,The key is too short (minimum is 8 characters),short",
     ]
     assert other.status_code == 403
 
@@ -111,10 +112,195 @@ def test_console_import_takes_files_by_their_name(look, client):
 
 
 def test_console_import_says_what_is_wrong_with_a_file_as_a_whole(look, client):
-    upload = look(file=SimpleUploadedFile("keys.csv", b"a,b\n1,2\n"))
+    upload = look(file=SimpleUploadedFile("keys.csv", b"<!DOCTYPE html>\n<html><body>Error</body></html>\n"))
 
     assert upload.state == "failed"
-    assert "say which one holds the keys" in client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+    assert "This is a web page" in client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+
+
+@pytest.mark.parametrize("keys", ["", "license key\n", "\t \n"])
+def test_console_import_says_that_there_are_no_keys(acme, client, keys):
+    client.post(
+        page("pools_pendingimport_import", acme.policy.pk), {"file": SimpleUploadedFile("keys.txt", keys.encode())}
+    )
+
+    upload = PendingImport.objects.get()
+    assert (upload.state, "The file has no keys" in upload.problem) == ("failed", True)
+
+
+class TestUnderstood:
+    @pytest.mark.parametrize(
+        ("keys", "shown"),
+        [
+            (
+                "key;note\r\nKEY-0001;a\r\nKEY-0002;b\r\n",
+                "CSV, UTF-8, columns separated by semicolons. The keys are in the column key. "
+                "The first row is a header, not a key. Ignored columns: note.",
+            ),
+            ("Serial No.\tGame\nKEY-0001\tA\nKEY-0002\tB\n", "The keys are in the column Serial No."),
+            ('{"key": "KEY-0001"}\n{"key": "KEY-0002"}\n', "NDJSON"),
+            ("KEY-0001\nKEY-0002\n", "Text, UTF-8."),
+        ],
+    )
+    def test_pasted_text_is_judged_by_its_content(self, look, client, keys, shown):
+        upload = look(keys)
+
+        assert shown in client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+        confirm(client, upload)
+        assert texts() == numbered(2)
+
+    def test_options_of_the_form_are_used(self, look, client):
+        data = "Nummer;Kürzel\n KEY-0001;Ä\nKEY-0002 ;Ö\n".encode("windows-1252")
+        upload = look(
+            file=SimpleUploadedFile("keys.csv", data),
+            encoding="windows-1252",
+            delimiter="semicolon",
+            header="yes",
+            column="1",
+            trim="on",
+        )
+
+        assert upload.problem == ""
+        assert upload.report["trimmed"] == 2
+        confirm(client, upload)
+        assert texts() == numbered(2)
+
+    def test_first_and_last_keys_are_shown_to_the_operator_who_brought_them(self, acme, look, client):
+        upload = look("\n".join(numbered(50)))
+        address = page("pools_pendingimport_change", upload.pk)
+
+        mine = client.get(address).content.decode()
+        theirs = signed_in(staff(acme, email="bob@acme.test")).get(address).content.decode()
+
+        assert ("KEY-0001" in mine, "KEY-0050" in mine) == (True, True)
+        assert "KEY-00" not in theirs
+
+
+class TestCheckAgain:
+    """The file is read again with other options, without a second upload."""
+
+    def check(self, client, upload, **options):
+        client.post(page("pools_pendingimport_change", upload.pk), {"check": "yes", **options})
+        upload.refresh_from_db()
+
+    def test_column_is_picked(self, look, client):
+        upload = look("Product,Note\nGame,KEY-0001\nGame,KEY-0002\n")
+        text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+        assert upload.state == "failed"
+        assert "Which column has the keys?" in text
+        assert "<code>KEY-0001</code> <code>KEY-0002</code>" in text
+
+        self.check(client, upload, column="2")
+        assert (upload.state, upload.report["good"]) == ("checked", 2)
+        confirm(client, upload)
+
+        assert texts() == numbered(2)
+
+    def test_cells_of_the_picker_are_hidden_from_others(self, acme, look):
+        upload = look("Product,Note\nGame,KEY-0001\nGame,KEY-0002\n")
+
+        other = signed_in(staff(acme, email="bob@acme.test"))
+
+        text = other.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+        assert "Which column has the keys?" in text
+        assert "KEY-000" not in text
+
+    def test_encoding_is_chosen_after_a_failure(self, look, client):
+        upload = look(file=SimpleUploadedFile("keys.txt", "SCHLÜSSEL-1\nSCHLÜSSEL-2\n".encode("windows-1252")))
+        assert upload.state == "failed"
+
+        self.check(client, upload, encoding="windows-1252")
+        confirm(client, upload)
+
+        assert texts() == ["SCHLÜSSEL-1", "SCHLÜSSEL-2"]
+
+    def test_blanks_are_removed_when_told(self, look, client):
+        upload = look(" KEY-0001\nKEY-0002 \n")
+        assert (upload.report["good"], upload.report["rejected"]) == (0, 2)
+
+        self.check(client, upload, trim="on")
+
+        assert (upload.report["good"], upload.report["trimmed"]) == (2, 2)
+        text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+        assert re.search(r'<input [^>]*name="trim"[^>]* checked', text)
+        confirm(client, upload)
+        assert texts() == numbered(2)
+
+    @pytest.mark.parametrize(("used_rows", "available", "popped"), [("reject", 1, 0), ("used", 1, 1), ("ignore", 2, 0)])
+    def test_used_rows_are(self, acme, look, client, used_rows, available, popped):
+        upload = look("key,status\nKEY-0001,sold\nKEY-0002,available\n")
+        assert upload.report["rejected"] == 1
+
+        self.check(client, upload, used_rows=used_rows)
+        confirm(client, upload, "skip")
+
+        pool = acme.policy.pool
+        assert (pool.available().count(), pool.filter(popped__isnull=False).count()) == (available, popped)
+
+    def test_unknown_options_are_refused(self, look, client):
+        upload = look("KEY-0001\n")
+
+        response = client.post(page("pools_pendingimport_change", upload.pk), {"check": "yes", "delimiter": "runes"})
+
+        assert response.status_code == 200
+        assert "Select a valid choice" in response.content.decode()
+
+    def test_another_check_than_the_one_that_was_seen_is_not_imported(self, look, client):
+        upload = look("KEY-0001\nKEY-0002 \n")
+        seen = upload.updated.isoformat()
+        self.check(client, upload, trim="on")
+
+        client.post(page("pools_pendingimport_change", upload.pk), {"skip": "yes", "seen": seen})
+        assert texts() == []
+        client.post(page("pools_pendingimport_change", upload.pk), {"all": "yes", "seen": upload.updated.isoformat()})
+
+        assert texts() == numbered(2)
+
+    def test_imported_file_is_not_checked_again(self, look, client):
+        upload = look("KEY-0001\n")
+        confirm(client, upload)
+
+        self.check(client, upload, trim="on")
+
+        assert upload.state == "done"
+
+    def test_others_accounts_cannot_check(self, rival, look):
+        upload = look("KEY-0001\n")
+
+        response = signed_in(staff(rival)).post(page("pools_pendingimport_change", upload.pk), {"check": "yes"})
+
+        assert response.status_code == 404
+
+
+class TestWarnings:
+    KEYS = "\n".join([*(f"ABCD-EFGH-{number:04}" for number in range(30)), "Thank you for your order"])
+
+    def test_serious_warnings_are_above_the_button(self, look, client):
+        upload = look(self.KEYS)
+
+        text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
+
+        assert text.index("Some lines are probably no keys") < text.index('value="Import 31 keys"')
+        assert "Line 31 is " in text
+        assert "<code>Thank you for your order</code>" in text
+
+    def test_serious_warnings_have_to_be_accepted(self, look, client):
+        upload = look(self.KEYS)
+        address = page("pools_pendingimport_change", upload.pk)
+
+        refused = client.post(address, {"all": "yes"})
+        assert texts() == []
+        assert "confirm them with the box above the button" in refused.content.decode()
+        client.post(address, {"all": "yes", "accept_warnings": "true"})
+
+        assert len(texts()) == 31
+
+
+def test_console_help_says_which_files_are_accepted(acme, rival, client):
+    response = client.get(page("pools_pendingimport_help", acme.policy.pk))
+
+    assert "Excel workbooks" in response.content.decode()
+    assert client.get(page("pools_pendingimport_help", rival.policy.pk)).status_code == 404
 
 
 def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
@@ -123,7 +309,7 @@ def test_the_same_file_again_adds_nothing_and_says_so(acme, look, client):
     upload = look("\n".join(numbered(3)))
 
     text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
-    assert "Every key of this file has come before" in text
+    assert "All keys of this file have been imported before" in text
     assert 'name="all"' not in text
     assert 'name="skip"' not in text
 
@@ -136,7 +322,7 @@ def test_console_import_asks_for_keys(acme, client, data):
 
 
 def test_console_import_forgets_the_file_when_it_is_done(look, client):
-    upload = look("KEY-0001\nshort\n")
+    upload = look("KEY-0001\nKEY-0002\nshort\n")
     confirm(client, upload, "skip")
 
     assert [part.kind for part in upload.parts.all()] == ["rejected"]

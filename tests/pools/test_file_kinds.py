@@ -17,7 +17,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pools.key_files import FORMATS, FileUnreadable, escape_text, read_keys
+from pools.key_files import FORMATS, FileUnreadable, ReadOptions, escape_text, open_key_file
 from pools.models import Key, KeyImport, PendingImport
 from tests.cast import numbered
 from tests.console import page, signed_in, staff
@@ -39,6 +39,13 @@ def zipped(*names, compression=zipfile.ZIP_DEFLATED):
     return file.getvalue()
 
 
+def zipped_as(name, data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
+
+
 def tarred():
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:
@@ -48,19 +55,21 @@ def tarred():
     return file.getvalue()
 
 
-ZIP, SHEET, TEXT = "This is a zip archive. Unpack it", "Save the sheet as CSV", "Save the keys as plain text"
+SHEET, TEXT = "Save the sheet as CSV", "Save the keys as plain text"
 OPENDOCUMENT = "mimetype=application/vnd.oasis.opendocument"
 WORKBOOK = zipped("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml", "xl/worksheets/sheet1.xml")
+BINARY_WORKBOOK = zipped("[Content_Types].xml", "xl/workbook.bin")
 # Each kind of file, and what it is called.
 BINARY = {
-    "xlsx": (WORKBOOK, f"This is an Excel workbook (.xlsx). {SHEET}"),
-    "xlsx, stored": (zipped("docProps/app.xml", "xl/a", compression=zipfile.ZIP_STORED), "This is an Excel workbook"),
+    "xlsx, damaged": (WORKBOOK, "This is an Excel workbook (.xlsx) that is damaged"),
+    "xlsb": (BINARY_WORKBOOK, "This is an Excel binary workbook (.xlsb). Save the workbook as .xlsx"),
     "docx": (zipped("[Content_Types].xml", "word/document.xml"), f"This is an Office document such as .docx. {TEXT}"),
     "ods": (zipped(f"{OPENDOCUMENT}.spreadsheet", "content.xml"), f"This is an OpenDocument sheet (.ods). {SHEET}"),
     "odt": (zipped(f"{OPENDOCUMENT}.text", "content.xml"), f"This is an OpenDocument file such as .odt. {TEXT}"),
-    "zip": (zipped("keys.txt"), ZIP),
-    "zip, stored": (zipped("keys.txt", compression=zipfile.ZIP_STORED), ZIP),
-    "zip, empty": (zipped(), ZIP),
+    "zip": (zipped("a.txt", "b.txt"), "The zip archive has 2 files (a.txt, b.txt)"),
+    "zip, stored": (zipped("a", "b", compression=zipfile.ZIP_STORED), "The zip archive has 2 files"),
+    "zip, empty": (zipped(), "The zip archive has 0 files"),
+    "zip, cut off": (zipped("keys.txt")[:-30], "The zip archive, or the workbook, is damaged or cut off"),
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "This is an Excel workbook (.xls)"),
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "This is a PDF document."),
     "rtf": (rb"{\rtf1\ansi\deff0 KEY-0001\par}", "This is a rich text document (.rtf)."),
@@ -87,7 +96,7 @@ BINARY = {
     "class": (b"\xca\xfe\xba\xbe\0\0\0\x34", "This is a program."),
     "SQLite": (b"SQLite format 3\0\x10\0", "This is an SQLite database."),
 }
-PAGE, XML, JSON = "This is a web page (HTML)", "This is an XML document.", "This is JSON."
+PAGE, XML, JSON = "This is a web page (HTML)", "This is an XML document.", "This is JSON. "
 MARKUP = {
     "html": (
         b"<!DOCTYPE html>\n<html><head><title>504 Gateway Time-out</title></head>\n<body></body>\n</html>\n",
@@ -101,11 +110,15 @@ MARKUP = {
 }
 DOCUMENTS = {
     "JSON object": (b'{"errors":[{"title":"Not found"}]}', JSON),
-    "JSON array": (b'[\n  "KEY-0001",\n  "KEY-0002"\n]', JSON),
-    "JSON array of objects": (b'[{"key": "KEY-0001"}]', JSON),
+    "JSON object on several lines": (b'{\n "key": "KEY-0001"\n}', JSON),
     "JSON array of numbers": (b"[10000001, 10000002]", JSON),
     "JSON, empty": (b"{}", JSON),
-    "NDJSON": (b'{"key": "KEY-0001"}\n{"key": "KEY-0002"}\n', JSON),
+}
+# These are read, but not as text or CSV.
+LISTS_IN_JSON = {
+    "JSON array": b'[\n  "KEY-0001",\n  "KEY-0002"\n]',
+    "JSON array of objects": b'[{"key": "KEY-0001"}]',
+    "NDJSON": b'{"key": "KEY-0001"}\n{"key": "KEY-0002"}\n',
 }
 ALL = BINARY | MARKUP | DOCUMENTS
 TYPES = {"text": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}
@@ -118,32 +131,67 @@ LISTS = [
 ]
 
 
-def refused(data, format):
-    """Why a file is refused as a whole; None if it is read."""
+def refused_without_header(text, format):
+    """Why a list is refused that begins with a text."""
     try:
-        list(read_keys(io.BufferedReader(io.BytesIO(data)), format))
+        list(open_key_file(io.BytesIO(f"{text}\nKEY-0002\n".encode()), ReadOptions(format=format, header=False)))
     except FileUnreadable as error:
         return error.detail
     return None
 
 
-def of_format(format):
-    return BINARY | MARKUP if format == "ndjson" else ALL
+def refused(data, format=None):
+    """Why a file is refused as a whole; None if it is read."""
+    try:
+        list(open_key_file(io.BytesIO(data), ReadOptions(format=format)))
+    except FileUnreadable as error:
+        return error.detail
+    return None
+
+
+@pytest.mark.parametrize("format", [None, "ndjson"])
+def test_each_is_called_what_it_is(format):
+    found = {name: refused(data, format) for name, (data, _) in ALL.items()}
+
+    wrong = {name: said for name, said in found.items() if not (said or "").startswith(ALL[name][1])}
+    told = set() if format is None else {"xlsx, damaged", "JSON array of numbers"}  # refused as being no NDJSON
+    assert wrong.keys() == told
+
+
+def test_each_is_called_what_it_is_in_an_archive():
+    found = {
+        name: refused(gzip.compress(data))
+        for name, (data, _) in ALL.items()
+        if not data.startswith((b"PK", b"\x1f\x8b"))
+    }
+
+    assert {name: said for name, said in found.items() if not (said or "").startswith(ALL[name][1])} == {}
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_each_is_called_what_it_is(format, pack):
-    found = {name: refused(pack(data), format) for name, (data, _) in of_format(format).items() if name != "gzip twice"}
+def test_no_format_makes_it_a_list(format):
+    read = [name for name, (data, _) in ALL.items() if refused(data, format) is None]
 
-    wrong = {name: said for name, said in found.items() if not (said or "").startswith(ALL[name][1])}
-    assert wrong == {}
-    assert refused(*ALL["gzip twice"][:1], format).startswith(ALL["gzip twice"][1])
+    assert read == []
+
+
+@pytest.mark.parametrize("format", ["text", "csv"])
+def test_json_is_neither_text_nor_csv(format):
+    said = {name: refused(data, format) for name, data in LISTS_IN_JSON.items()}
+
+    assert [name for name, why in said.items() if not (why or "").startswith(JSON)] == []
+    assert [name for name, data in LISTS_IN_JSON.items() if refused(data)] == []
+
+
+@pytest.mark.parametrize("outer", [gzip.compress, lambda data: zipped_as("keys", data)])
+def test_packed_twice_is_refused(outer):
+    for inner in (gzip.compress(KEYS), zipped("keys.txt")):
+        assert "once" in refused(outer(inner))
 
 
 @pytest.mark.parametrize("format", ["text", "csv"])
 def test_keys_that_look_a_little_like_it_are_keys(format):
-    wrong = {text: refused(f"{text}\nKEY-0002\n".encode(), format) for text in LISTS}
+    wrong = {text: refused_without_header(text, format) for text in LISTS}
 
     assert {text: said for text, said in wrong.items() if said} == {}
     assert refused(b'{"key": "KEY-0001"}\n', "ndjson") is None
@@ -153,7 +201,7 @@ def test_the_api_refuses_each(acme, api):
     admin = api(acme.admin)
     wrong = {}
     for format, media_type in TYPES.items():
-        for name, (data, said) in of_format(format).items():
+        for name, (data, said) in ALL.items():
             path = f"policies/{acme.policy.pk}/pool/actions/import?skip-invalid"
             response = admin.post(path, data, content_type=media_type)
             (error,) = response.json().get("errors", [{}])
@@ -171,7 +219,7 @@ def test_the_command_refuses_each(acme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     wrong = {}
     for ending in ("txt", "csv", "ndjson", "xlsx", "json"):
-        for name, (data, said) in of_format(ending).items():
+        for name, (data, said) in ALL.items():
             file = tmp_path / f"keys.{ending}"
             file.write_bytes(data)
             with pytest.raises(CommandError) as failed:
@@ -185,7 +233,7 @@ def test_the_command_refuses_each(acme, tmp_path, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("name", ["xlsx", "png", "gzip twice", "html", "JSON array"])
+@pytest.mark.parametrize("name", ["xlsb", "png", "gzip twice", "html", "JSON object"])
 def test_the_process_of_the_command_refuses_it(acme, name):
     data, said = ALL[name]
 
@@ -197,16 +245,24 @@ def test_the_process_of_the_command_refuses_it(acme, name):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_process_of_the_command_prints_rejected_bytes(acme, tmp_path):
-    data = b"KEY-0001\nSCHL\xdcSSEL\n\xdc\0\x85\n"
+def test_the_process_of_the_command_prints_rejected_characters(acme, tmp_path):
+    data = "KEY-0001\nK\0EY-0002\n\u0085\0KEY-0003\n".encode()
 
     outcome = manage("import_keys", "-", "--policy", "Pooled", "--rejected", tmp_path / "rejected.csv", stdin=data)
 
     assert (outcome.code, outcome.err) == (3, "")
-    assert "-:2: the key SCHL… is not UTF-8" in outcome.out
-    assert r"-:3: the key \xdc… is not UTF-8" in outcome.out
     _, *rows = csv.reader((tmp_path / "rejected.csv").read_text(encoding="utf-8").splitlines())
-    assert [row[-1] for row in rows] == [r"SCHL\xdcSSEL", r"\xdc\x00\x85"]
+    assert [row[-1] for row in rows] == [r"K\x00EY-0002", r"\u0085\x00KEY-0003"]
+    assert not re.search(r"[\x00\x85]", outcome.out)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_process_of_the_command_refuses_bytes_of_another_encoding(acme):
+    outcome = manage("import_keys", "-", "--policy", "Pooled", "--skip-invalid", stdin=b"KEY-0001\nSCHL\xdcSSEL\n")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "The byte 0xDC at offset 13 (line 2) is not UTF-8" in outcome.err
+    assert "--encoding windows-1252" in outcome.err
 
 
 class Console:
@@ -243,7 +299,7 @@ def console(acme):
 def test_the_console_refuses_each(console):
     wrong = {}
     for turn, ending in enumerate(("txt", "csv", "jsonl", "png")):
-        for name, (data, said) in share(list(of_format("ndjson" if ending == "jsonl" else "text").items()), turn):
+        for name, (data, said) in share(list(ALL.items()), turn):
             upload = console.give(file=SimpleUploadedFile(f"keys.{ending}", data))
             if said not in console.visit(upload) or upload.state != PendingImport.State.FAILED:
                 wrong[name, ending] = upload.problem
@@ -284,7 +340,7 @@ BYTES = {
 
 @each_row(("turn", "data"), enumerate(BYTES.values()))
 def test_bytes_that_are_no_text_are_shown(console, turn, data):
-    for format, column in share(list(product(FORMATS, ("", "2", "serial"))), turn):
+    for format, column in share(list(product(TYPES, ("", "2", "serial"))), turn):
         upload = console.give(file=SimpleUploadedFile("keys", data), format=format, column=column)
         console.visit(upload)
         assert upload.state in (PendingImport.State.CHECKED, PendingImport.State.FAILED)
@@ -294,13 +350,13 @@ def test_bytes_that_are_no_text_are_shown(console, turn, data):
 
 
 def test_rejected_bytes_are_escaped_in_the_download(console):
-    upload = console.give(file=SimpleUploadedFile("keys.txt", b"SCHL\xdcSSEL\nA\0B\nKEY\xc2\x850001\nR\xc3\x9cGEN\n"))
+    upload = console.give(file=SimpleUploadedFile("keys.txt", b"KEY-0001\nA\0B\nKEY\xc2\x850001\nR\xc3\x9cGEN\n"))
 
     response = console.client.get(page("pools_pendingimport_rejected", upload.pk))
     shown = console.visit(upload)
 
     _, *rows = csv.reader(b"".join(response.streaming_content).decode().splitlines())
-    assert [row[-1] for row in rows] == [r"SCHL\xdcSSEL", r"A\x00B", r"KEY\u00850001", "RÜGEN"]
+    assert [row[-1] for row in rows] == [r"A\x00B", r"KEY\u00850001", "RÜGEN"]
     assert r"<code>A\x00B</code>" in shown
 
 
@@ -316,7 +372,7 @@ PIECES = st.one_of(
 @given(
     data=st.lists(PIECES, min_size=1, max_size=8).map(b"".join),
     packed=st.booleans(),
-    format=st.sampled_from(FORMATS),
+    format=st.sampled_from(list(TYPES)),
     column=st.sampled_from(["", "1", "2", "serial"]),
 )
 @example(data=b"\xff,\xff\n", packed=False, format="csv", column="serial")

@@ -9,9 +9,9 @@ from accounts.audit import AuditContext
 from keygen_site.db.fields import digest
 from licensing.models import PoolNotSupported
 from licensing.services import issue_license
-from pools.key_files import Line, Reason
+from pools.key_files import Line, NoKeys, Reason
 from pools.models import Key, KeyImport
-from pools.services.imports import import_keys
+from pools.services.imports import AlreadyImported, import_keys
 from pools.services.keys import reveal_key, withdraw_key
 from tests.cast import add_keys, make_license, make_policy, numbered
 
@@ -159,7 +159,8 @@ def test_the_same_file_again_adds_nothing_and_says_so(pooled_policy, small_chunk
 
     report = add(pooled_policy, *numbered(7), skip_invalid=True)
 
-    assert (report.added, report.rejected, report.nothing_new) == (0, 7, True)
+    assert (report.added, report.rejected, report.already_imported) == (0, 7, True)
+    assert isinstance(report.refusal, AlreadyImported)
     assert KeyImport.objects.count() == 1
 
 
@@ -168,15 +169,18 @@ def test_import_goes_on_where_a_part_of_the_file_was_added_before(pooled_policy,
 
     report = add(pooled_policy, *numbered(9), skip_invalid=True)
 
-    assert (report.added, report.rejected, report.nothing_new) == (5, 4, False)
+    assert (report.added, report.rejected, report.already_imported) == (5, 4, False)
     assert [key.key for key in pooled_policy.pool.available().order_by("id")] == numbered(9)
 
 
 def test_an_empty_file_is_no_import(pooled_policy):
-    report = import_keys(policy=pooled_policy, files=[[Line(1, "")]], audit=ORIGIN)
+    for empty in ([], [Line(1, "")]):
+        for files in ([empty], [lines("KEY-0001"), empty]):
+            with pytest.raises(NoKeys):
+                import_keys(policy=pooled_policy, files=files, audit=ORIGIN)
 
-    assert (report.lines, report.blank, report.added) == (0, 1, 0)
     assert not KeyImport.objects.exists()
+    assert not Key.objects.exists()
 
 
 def test_import_reads_several_files_as_one(pooled_policy):

@@ -61,64 +61,197 @@ def test_import_keys_reads_standard_input(pooled_policy, run, monkeypatch):
 
 @pytest.mark.parametrize(("options", "added"), [([], 0), (["--skip-invalid"], 2), (["--skip-invalid", "--dry-run"], 0)])
 def test_import_keys_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp_path, options, added):
-    (tmp_path / "a.txt").write_bytes(b"KEY-0001\nshort\n\nKEY-0002\nKEY-0001\nb\xffd-bytes\n")
+    (tmp_path / "a.txt").write_bytes(b"KEY-0001\nshort\n\nKEY-0002\nKEY-0001\nKEY\x07-0003\n")
 
     said, code = run("a.txt", "--policy", pooled_policy.pk, "--rejected", "rejected.csv", "--first", 2, *options)
 
     assert (code, len(keys_of(pooled_policy))) == (3, added)
     assert "3 lines were rejected" in said
-    assert "1 blank lines were skipped" in said
-    assert "a.txt:2: the key shor… is too short (minimum is 8 characters)" in said
-    assert "a.txt:5: the key KEY-… is in the file twice" in said
+    assert "Blank lines that were skipped: 1.\n" in said
+    assert "  a.txt:2: shor…: The key is too short (minimum is 8 characters)\n" in said
+    assert "  a.txt:5: KEY-…: Same as line 1\n" in said
     assert "a.txt:6" not in said
     rejected = (tmp_path / "rejected.csv").read_text(encoding="utf-8")
+    bell = "U+0007 (control character) at character 4"
     assert list(csv.reader(rejected.splitlines())) == [
         ["file", "line", "code", "reason", "text"],
-        ["a.txt", "2", "too_short", "the key is too short (minimum is 8 characters)", "short"],
-        ["a.txt", "5", "repeated", "the key is in the file twice", "KEY-0001"],
-        ["a.txt", "6", "not_utf8", "the key is not UTF-8", "b\\xffd-bytes"],
+        ["a.txt", "2", "too_short", "The key is too short (minimum is 8 characters)", "short"],
+        ["a.txt", "5", "repeated", "Same as line 1", "KEY-0001"],
+        ["a.txt", "6", "control", f"The key has control characters: {bell}", "KEY\\x07-0003"],
     ]
 
 
 def test_import_keys_prints_the_report_as_json(pooled_policy, run, tmp_path):
-    (tmp_path / "a.txt").write_text("KEY-0001\nshort\n")
+    (tmp_path / "a.txt").write_text("KEY-0001\nKEY-0002\nshort\n")
 
     said, code = run("a.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--json")
 
     report = json.loads(said)
     assert report.pop("seconds") >= 0
+    assert [(each["file"], each["kind"]) for each in report.pop("understood")] == [("a.txt", "text")]
     assert report == {
         "dryRun": False,
         "import": str(KeyImport.objects.get().pk),
-        "lines": 2,
+        "lines": 3,
         "blank": 0,
-        "added": 1,
+        "added": 2,
         "rejected": 1,
         "reasons": {"too_short": 1},
         "rejections": [
-            {"file": "a.txt", "line": 2, "code": "too_short", "detail": "is too short (minimum is 8 characters)"}
+            {
+                "file": "a.txt",
+                "line": 3,
+                "code": "too_short",
+                "detail": "The key is too short (minimum is 8 characters)",
+            }
         ],
+        "wouldAdd": None,
+        "alreadyImported": False,
+        "trimmed": 0,
+        "used": 0,
+        "firstKeys": numbered(2),
+        "lastKeys": numbered(2),
+        "warnings": [],
     }
     assert code == 3
 
 
-def test_import_keys_says_when_a_file_was_added_before(pooled_policy, run, tmp_path):
+@pytest.mark.parametrize("option", ["--dry-run", "--skip-invalid", "--json"])
+def test_import_keys_ends_with_6_when_a_file_was_imported_before(pooled_policy, run, tmp_path, option):
     (tmp_path / "a.txt").write_text("KEY-0001\n")
     run("a.txt", "--policy", pooled_policy.pk)
 
-    said, code = run("a.txt", "--policy", pooled_policy.pk)
+    said, code = run("a.txt", "--policy", pooled_policy.pk, option)
 
-    assert code == 3
-    assert "All of these keys have been added before." in said
+    assert code == 6
+    if option == "--json":
+        assert json.loads(said)["alreadyImported"] is True
+    else:
+        assert "all keys of the file have been imported before" in said
+
+
+class TestReading:
+    """How files are read: by their content, and by the options."""
+
+    @pytest.mark.parametrize(
+        ("file", "options", "shown"),
+        [
+            (
+                b"key;note\r\nKEY-0001;a\r\nKEY-0002;b\r\n",
+                [],
+                "a.txt: CSV, UTF-8, columns separated by semicolons. The keys are in the column key. "
+                "The first row is a header, not a key. Ignored columns: note.\nFirst keys: KEY-0001, KEY-0002\n",
+            ),
+            (
+                "Schlüssel;Käufer\nKEY-0001;Öl\nKEY-0002;Äh\n".encode("windows-1252"),
+                ["--encoding", "windows-1252", "--column", "Schlüssel"],
+                "The keys are in the column Schlüssel. The first row is a header, not a key. Ignored columns: Käufer.",
+            ),
+            (b"Game\tKEY-0001\nGame\tKEY-0002\n", ["--delimiter", "tab", "--no-header", "--column", "2"], "tabs"),
+            (b"KEY-0000\nKEY-0001\nKEY-0002\n", ["--header", "--column", "1"], "The first row is a header"),
+            (b" KEY-0001\nKEY-0002 \n", ["--trim"], "2 lines had blanks around the key, which were removed."),
+            (b'["KEY-0001", "KEY-0002"]', ["--format", "json"], "JSON list"),
+        ],
+    )
+    def test_content_and_options_decide(self, pooled_policy, run, tmp_path, file, options, shown):
+        (tmp_path / "a.txt").write_bytes(file)
+
+        said, code = run("a.txt", "--policy", pooled_policy.pk, *options)
+
+        assert shown in said
+        assert (code, keys_of(pooled_policy)) == (0, numbered(2))
+
+    @pytest.mark.parametrize(
+        ("file", "shown"),
+        [
+            (b"", "a.txt: The file has no keys"),
+            (b"\n \n", "The file has no keys"),
+            (b"license key\n", "The file has no keys"),
+            (b"<html><body>Error</body></html>", "a.txt: This is a web page"),
+            (b"Product,Note\nGame,AAAA-0001\nGame,AAAA-0002\n", "  2  Note: AAAA-0001, AAAA-0002"),
+        ],
+    )
+    @pytest.mark.parametrize("option", ["--dry-run", "--skip-invalid", "--json"])
+    def test_file_is_refused_as_a_whole(self, pooled_policy, run, tmp_path, file, shown, option):
+        (tmp_path / "a.txt").write_bytes(file)
+
+        with pytest.raises(CommandError) as failed:
+            run("a.txt", "--policy", pooled_policy.pk, option)
+
+        assert (failed.value.returncode, keys_of(pooled_policy)) == (1, [])
+        assert shown in str(failed.value)
+
+    def test_fault_at_the_end_of_a_file_names_the_file(self, pooled_policy, run, tmp_path):
+        lines = "".join(f"KEY-{number:08}\n" for number in range(100_000)).encode()
+        (tmp_path / "a.txt").write_bytes(b"KEY-0001\n")
+        (tmp_path / "b.txt").write_bytes(lines + b"SCHL\xdcSSEL\n")
+
+        with pytest.raises(CommandError, match=r"^b\.txt: ") as failed:
+            run("a.txt", "b.txt", "--policy", pooled_policy.pk)
+
+        assert (failed.value.returncode, keys_of(pooled_policy)) == (1, [])
+
+    @pytest.mark.parametrize(
+        ("used_rows", "code", "available", "popped"),
+        [([], 3, 0, 0), (["--used-rows", "used"], 0, 1, 1), (["--used-rows", "ignore"], 0, 2, 0)],
+    )
+    def test_used_rows_are(self, pooled_policy, run, tmp_path, used_rows, code, available, popped):
+        (tmp_path / "a.csv").write_text("key,status\nKEY-0001,sold\nKEY-0002,available\n")
+
+        _, ended = run("a.csv", "--policy", pooled_policy.pk, *used_rows)
+
+        pool = pooled_policy.pool
+        counts = pool.available().count(), pool.filter(popped__isnull=False).count()
+        assert (ended, counts) == (code, (available, popped))
+
+    @pytest.mark.parametrize("option", [["--format", "pdf"], ["--used-rows", "sell"]])
+    def test_unknown_values_are_wrong_usage(self, pooled_policy, run, tmp_path, option):
+        (tmp_path / "a.txt").write_text("KEY-0001\n")
+
+        with pytest.raises(CommandError, match="invalid choice"):
+            run("a.txt", "--policy", pooled_policy.pk, *option)
+
+
+class TestWarnings:
+    @pytest.fixture(autouse=True)
+    def file(self, tmp_path):
+        keys = [f"ABCD-EFGH-{number:04}" for number in range(30)]
+        (tmp_path / "a.txt").write_text("\n".join([*keys, "Thank you for your order", ""]))
+
+    @pytest.mark.parametrize("option", ["--skip-invalid", "--dry-run"])
+    def test_serious_warnings_end_with_3(self, pooled_policy, run, option):
+        said, code = run("a.txt", "--policy", pooled_policy.pk, option)
+
+        assert (code, keys_of(pooled_policy)) == (3, [])
+        assert "Serious warning: " in said
+        assert "Line 31 is " in said
+
+    def test_serious_warnings_may_be_accepted(self, pooled_policy, run):
+        said, code = run("a.txt", "--policy", pooled_policy.pk, "--accept-warnings")
+
+        assert (code, len(keys_of(pooled_policy))) == (0, 31)
+        assert "Serious warning: " in said
+
+
+def test_help_has_the_options_examples_and_exit_codes():
+    said = manage("import_keys", "--help").out
+
+    for text in (
+        "--no-header",
+        "--used-rows",
+        "manage.py import_keys keys.txt --policy",
+        "\n  6    all keys have been",
+    ):
+        assert text in said
 
 
 @pytest.mark.parametrize(
     ("file", "said"),
-    [("missing.txt", "missing.txt: No such file"), ("broken.gz", "not a whole gzip"), ("wide.csv", "2 columns")],
+    [("missing.txt", "missing.txt: No such file"), ("broken.gz", "broken.gz: "), ("wide.csv", "wide.csv: ")],
 )
 def test_import_keys_ends_with_1_when_a_file_cannot_be_read(pooled_policy, run, tmp_path, file, said):
     (tmp_path / "broken.gz").write_bytes(b"\x1f\x8bno")
-    (tmp_path / "wide.csv").write_text("one,two\n")
+    (tmp_path / "wide.csv").write_text("one,two\nAAAA-0001,BBBB-0001\nAAAA-0002,BBBB-0002\n")
 
     with pytest.raises(CommandError, match=said) as failed:
         run(file, "--policy", pooled_policy.pk)
@@ -131,8 +264,8 @@ class TestRejected:
 
     @pytest.fixture(autouse=True)
     def files(self, tmp_path):
-        (tmp_path / "a.txt").write_text("KEY-0001\nshort\n")
-        (tmp_path / "b.txt").write_text("KEY-0002\nshort\n")
+        (tmp_path / "a.txt").write_text("KEY-0001\nKEY-0003\nshort\n")
+        (tmp_path / "b.txt").write_text("KEY-0002\nKEY-0004\nshort\n")
         (tmp_path / "folder").mkdir()
         (tmp_path / "symbolic").symlink_to("b.txt")
         (tmp_path / "twice").symlink_to("symbolic")
@@ -147,14 +280,14 @@ class TestRejected:
             run("a.txt", "b.txt", "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", output, *options)
 
         assert failed.value.returncode == 2
-        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
+        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nKEY-0004\nshort\n"
         assert keys_of(pooled_policy) == []
 
     def test_file_of_rejections_is_refused_when_the_key_file_is_the_link(self, pooled_policy, run, tmp_path):
         with pytest.raises(CommandError, match="is a file that this command reads"):
             run("twice", "--policy", pooled_policy.pk, "--rejected", "b.txt")
 
-        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nshort\n"
+        assert (tmp_path / "b.txt").read_text() == "KEY-0002\nKEY-0004\nshort\n"
 
     def test_file_of_rejections_replaces_another_file_by_force_only(self, pooled_policy, run, tmp_path):
         file = tmp_path / "rejected.csv"
@@ -168,11 +301,13 @@ class TestRejected:
 
         run(*options, "--force")
 
-        assert "a.txt,2,too_short" in file.read_text()
+        assert "a.txt,3,too_short" in file.read_text()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    def test_file_of_rejections_may_be_a_device(self, pooled_policy, run):
-        said, code = run("/dev/null", "--policy", pooled_policy.pk, "--rejected", "/dev/null")
+    def test_file_of_rejections_may_be_a_device(self, pooled_policy, run, tmp_path):
+        (tmp_path / "a.txt").write_text("KEY-0001\n")
+
+        said, code = run("a.txt", "--policy", pooled_policy.pk, "--rejected", "/dev/null")
 
         assert code == 0
 
@@ -191,15 +326,13 @@ def test_rejected_is_not_the_file_at_standard_input(pooled_policy, tmp_path):
 
 def test_file_names_need_not_be_utf8(pooled_policy, run, tmp_path):
     name = os.fsdecode(b"Schl\xfcssel.txt")
-    (tmp_path / name).write_bytes(b"KEY-0001\nSCHL\xdcSSEL-0001\n")
+    (tmp_path / name).write_bytes(b"KEY-0001\nKEY-0002\nKEY\x07-0003\n")
 
     said, _ = run(name, "--policy", pooled_policy.pk, "--skip-invalid", "--rejected", "rejected.csv")
 
     assert KeyImport.objects.get().source == r"Schl\xfcssel.txt"
-    assert r"  Schl\xfcssel.txt:2: the key SCHL… is not UTF-8" in said
-    assert (
-        r"Schl\xfcssel.txt,2,not_utf8,the key is not UTF-8,SCHL\xdcSSEL-0001" in (tmp_path / "rejected.csv").read_text()
-    )
+    assert r"  Schl\xfcssel.txt:3: KEY\…: The key has control characters" in said
+    assert r"Schl\xfcssel.txt,3,control,The key has control characters" in (tmp_path / "rejected.csv").read_text()
 
 
 @pytest.mark.parametrize("name", ["x" * 256, "a\nb", os.fsdecode(b"\xff")])

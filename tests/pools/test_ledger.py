@@ -493,7 +493,7 @@ class TestEvents:
 
     def test_export_that_breaks_off_counts_the_keys_it_gave(self, world, monkeypatch):
         monkeypatch.setattr("pools.services.exports.PAGE_SIZE", 1)
-        monkeypatch.setattr("pools.key_files._ROWS_PER_BLOCK", 1)
+        monkeypatch.setattr("pools.key_files.writing._ROWS_PER_BLOCK", 1)
         response = world.admin.get(f"policies/{world.policy.pk}/pool/actions/export")
 
         lines = iter(response.streaming_content)

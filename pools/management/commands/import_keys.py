@@ -3,13 +3,14 @@ import json
 import os
 import sys
 import time
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from inspect import cleandoc
 from typing import Any, BinaryIO, TextIO
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -17,39 +18,99 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import name, path
 from licensing.models import Policy
-from pools.key_files import FORMATS, FileUnreadable, Line, escape_text, guess_format, read_keys
+from pools.key_files import (
+    FORMATS,
+    ColumnAmbiguous,
+    KeyFile,
+    Line,
+    ReadOptions,
+    UsedRows,
+    escape_text,
+    open_key_file,
+)
+from pools.key_files.descriptions import describe_understood
 from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
-from pools.services.imports import ImportReport, Rejection, import_keys
+from pools.services.imports import AlreadyImported, ImportReport, import_keys
+from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
+EXIT_ALREADY_IMPORTED = 6
+READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim")
+
+EPILOG = """\
+examples:
+  manage.py {name} keys.txt --policy "Summer sale" --dry-run
+  manage.py {name} partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"
+  manage.py {name} old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim
+  manage.py {name} keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv
+
+exit codes:
+  0    all keys were added, or can be added (--dry-run)
+  1    a file was refused as a whole, or the import failed; nothing was added
+  2    wrong usage
+  3    lines were rejected (they were left out with --skip-invalid; otherwise nothing was added), or there are
+       serious warnings without --accept-warnings; nothing was added
+  5    the --rejected file or the report could not be written; keys were added only if the output says so
+  6    all keys have been imported before; nothing was added
+  130  interrupted; nothing was added
+"""
+
+
+class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Help whose description and examples keep their line breaks."""
 
 
 class Command(PoolCommand):
-    """Imports files of keys into the pool of a policy: text with one key per line, CSV or NDJSON, also gzipped.
+    """Imports files of keys into the pool of a policy: text with one key per line, CSV, Excel workbooks (.xlsx),
+    NDJSON or JSON, each also as gzip or zip.
 
-    All keys are added or, if a line is rejected, none; --skip-invalid adds the others. The pool hands them out in the
-    order of the lines. Exit codes: 0 all keys added, 1 failed, 2 wrong usage, 3 lines were rejected, 5 the --rejected
-    file or the report could not be written: keys were added only if the output says so.
+    The command finds out from the content of a file what it is, prints it, and refuses a file that it does not
+    understand with certainty; options say what is meant. All keys are added or, if a line is rejected, none;
+    --skip-invalid adds the others. The pool hands them out in the order of the lines.
     """
 
-    help = __doc__
+    help = cleandoc(__doc__ or "")
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, formatter_class=HelpFormatter, epilog=EPILOG.format(name=subcommand), **kwargs
+        )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "files",
-            type=path,
-            nargs="+",
-            metavar="file",
-            help="file of keys, whose name tells its format; - for standard input",
-        )
+        parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
         self.add_policy(parser)
         parser.add_argument("--name", default="", help='name of the import, e.g. "ACME PO 4711"')
-        parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their names)")
+        parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their content)")
         parser.add_argument(
-            "--column",
+            "--encoding",
             type=name,
-            help="name or number of the CSV column, or name of the NDJSON member, with the keys "
-            "(default: key, code or license_key)",
+            help="encoding of all files, e.g. windows-1252 (default: UTF-8, UTF-16 and UTF-32 are found out)",
+        )
+        parser.add_argument(
+            "--delimiter",
+            type=name,
+            help="character between the columns: comma, semicolon, tab or pipe (default: it is found out)",
+        )
+        parser.add_argument(
+            "--header",
+            action=BooleanOptionalAction,
+            help="the first row has the names of the columns, or has not (default: it is found out)",
+        )
+        parser.add_argument(
+            "--column", type=name, help="column or member with the keys: its name, or its number from 1"
+        )
+        parser.add_argument("--trim", action="store_true", help="remove blanks around each key")
+        parser.add_argument(
+            "--used-rows",
+            choices=[str(value) for value in UsedRows],
+            default=str(UsedRows.REJECT),
+            help="rows whose column status, used, popped or the like says that the key was used: reject them "
+            "(default), add them as popped (used), or add them as available (ignore)",
+        )
+        parser.add_argument(
+            "--accept-warnings",
+            action="store_true",
+            help="add the keys even if some lines are almost certainly no keys: look at the warnings first",
         )
         parser.add_argument(
             "--skip-invalid", action="store_true", help="add the other lines even if some lines are rejected"
@@ -77,10 +138,6 @@ class Command(PoolCommand):
         policy: str,
         account: str | None,
         name: str,
-        format: str | None,
-        column: str | None,
-        skip_invalid: bool,
-        dry_run: bool,
         rejected: str | None,
         used: str | None,
         first: int,
@@ -91,6 +148,10 @@ class Command(PoolCommand):
             inputs = ["/dev/stdin" if file == "-" else file for file in files]
             self.check_output("--rejected", rejected, inputs, force=options["force"])
         pooled_policy = self.find_policy(policy=policy, account=account)
+        used_time = None if used is None else parse_used(used)
+        # If all keys are used, the rows that say so are no exceptions: they say when.
+        used_rows = UsedRows.USED if used_time else UsedRows(options["used_rows"])
+        read_options = ReadOptions(**{name: options[name] for name in READ_OPTIONS}, used_rows=used_rows)
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
@@ -102,23 +163,24 @@ class Command(PoolCommand):
                     else lambda rejections: None
                 )
                 opened = [self.open(file, stack) for file in files]
+                key_files = [
+                    open_named(shown, binary, read_options) for shown, binary in zip(names, opened, strict=True)
+                ]
                 report = import_keys(
                     policy=pooled_policy,
-                    files=[
-                        name_in_errors(shown, read_keys(binary, format or guess_format(file), column))
-                        for binary, file, shown in zip(opened, files, names, strict=True)
-                    ],
+                    files=key_files,
                     audit=self.audit,
                     name=name,
                     source=", ".join(os.path.basename(file) for file in names)[:255],
-                    skip_invalid=skip_invalid,
-                    dry_run=dry_run,
-                    used=None if used is None else parse_used(used),
+                    skip_invalid=options["skip_invalid"],
+                    dry_run=options["dry_run"],
+                    used=used_time,
+                    accept_warnings=options["accept_warnings"],
                     on_rejected=write,
                     on_progress=show_progress(opened, stack),
                 )
         except DomainError as error:
-            raise CommandError(error.detail) from None
+            raise CommandError(describe_error(error)) from None
         finally:
             if report:  # also if the --rejected file could not be moved into place
                 seconds = time.monotonic() - begun
@@ -127,7 +189,9 @@ class Command(PoolCommand):
                 else:
                     text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
                 self.report(text)
-        if report.rejected:
+        if isinstance(report.refusal, AlreadyImported):
+            sys.exit(EXIT_ALREADY_IMPORTED)
+        if report.refusal or report.rejected:
             sys.exit(EXIT_REJECTED)
 
     def open(self, file: str, stack: ExitStack) -> BinaryIO:
@@ -139,32 +203,88 @@ class Command(PoolCommand):
             raise CommandError(f"{escape_text(file)}: {error.strerror}") from None
 
 
+def open_named(file: str, binary: BinaryIO, options: ReadOptions) -> KeyFile:
+    """Find out the form of a file. Errors about the whole file, also while it is read, get the file's name."""
+    with name_in_errors(file):
+        opened = open_key_file(binary, options, name=file)
+    read_blocks = opened.blocks
+
+    def blocks() -> Iterator[list[Line]]:
+        with name_in_errors(file):
+            yield from read_blocks()
+
+    opened.blocks = blocks  # type: ignore[method-assign]
+    return opened
+
+
+@contextmanager
+def name_in_errors(file: str) -> Iterator[None]:
+    """Put the name of a file before the text of an error."""
+    try:
+        yield
+    except DomainError as error:
+        error.detail = f"{file}: {error.detail}"
+        raise
+
+
+def describe_error(error: DomainError) -> str:
+    """The text of an error. If a column is to be chosen, it lists the candidates."""
+    if not isinstance(error, ColumnAmbiguous):
+        return error.detail
+    lines = [
+        f"  {candidate['number']}  {candidate['column'] or ''}: {', '.join(candidate['samples'])}"
+        for candidate in error.meta["candidates"]
+    ]
+    return "\n".join([error.detail, *(escape_text(line) for line in lines)])
+
+
 def describe_report(
     report: ImportReport, files: list[str], policy: Policy, first: int, seconds: float
 ) -> Iterator[str]:
     """Yield the lines of a report for people."""
+    for file, understood in zip(files, report.understood, strict=True):
+        yield f"{file}: {describe_understood(understood.as_dict())}"
+    last_keys = [key for key in report.last_keys if key not in report.first_keys]
+    for title, keys in (("First keys", report.first_keys), ("Last keys", last_keys)):
+        if keys:
+            yield f"{title}: {', '.join(keys)}"
+    if report.trimmed:
+        yield f"{count_lines(report.trimmed)} had blanks around the key, which were removed."
+    for warning in report.warnings:
+        title = f"{'Serious warning' if warning.is_serious else 'Warning'}"
+        of = f" about {files[warning.file]}" if len(files) > 1 else ""
+        yield f"{title}{of}: {warning.message}"
+        if warning.count > 1:
+            more = f" and {warning.count - len(warning.lines):,} more" if warning.count > len(warning.lines) else ""
+            yield f"  Lines {', '.join(map(str, warning.lines))}{more}"
     rate = report.lines / seconds if seconds else 0
-    if report.dry_run:
+    if report.refusal:
+        result = report.refusal.detail.removesuffix(".")
+    elif report.dry_run:
         result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
     elif report.key_import:
         result = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
     else:
         result = f"No key was added to the pool of {policy.name!r}"
     yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
+    if report.used and not report.refusal:
+        yield f"Of these keys, {report.used:,} count as popped, because they have been used."
     if report.blank:
-        yield f"{report.blank:,} blank lines were skipped."
+        yield f"Blank lines that were skipped: {report.blank:,}."
     if not report.rejected:
         return
-    if report.nothing_new:
-        yield "All of these keys have been added before."
-    yield f"{report.rejected:,} lines were rejected because the key:"
+    yield f"{count_lines(report.rejected)} {'was' if report.rejected == 1 else 'were'} rejected because the key:"
     for reason, count in report.reasons.most_common():
         yield f"{count:>12,}  {reason.value}"
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
-    for place, line, text, reason in report.first[:first]:
-        where = f"{files[place]}:{line}" if line else "during the import"
-        shown = f" {text[:4]}…" if text[:4].isprintable() else ""
-        yield f"  {where}: the key{shown} {reason.value}"
+    for each in report.first[:first]:
+        where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
+        shown = f"{each.text[:4]}…: " if each.text and each.text[:4].isprintable() else ""
+        yield f"  {where}: {shown}{each.sentence}"
+
+
+def count_lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def parse_used(text: str) -> datetime:
@@ -183,14 +303,6 @@ def parse_used(text: str) -> datetime:
     return used
 
 
-def name_in_errors(file: str, lines: Iterator[Line]) -> Iterator[Line]:
-    """Yield the lines of a file. An error about the whole file gets the file's name."""
-    try:
-        yield from lines
-    except FileUnreadable as error:
-        raise FileUnreadable(f"{file}: {error.detail}") from None
-
-
 def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]], None]:
     """Begin a CSV file, and return a function that writes rejections into it.
 
@@ -202,10 +314,8 @@ def write_rejections(out: TextIO, files: list[str]) -> Callable[[list[Rejection]
         writer.writerows(rows)
         out.flush()
 
-    write_rows([["file", "line", "code", "reason", "text"]])
-    return lambda rejections: write_rows(
-        (files[place], line, reason.code, f"the key {reason.value}", text) for place, line, text, reason in rejections
-    )
+    write_rows([REJECTED_COLUMNS])
+    return lambda rejections: write_rows(rejected_row(each, files[each.file]) for each in rejections)
 
 
 def show_progress(files: list[BinaryIO], stack: ExitStack) -> Callable[[ImportReport], None]:

@@ -1,0 +1,51 @@
+"""The form of a file of keys."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Understood:
+    """The form of a file, as found out or told.
+
+    Attributes:
+        kind: one of FORMATS.
+        compression: `gzip`, `zip` or None.
+        encoding: e.g. `utf-8`; None for a workbook.
+        line_ends: `lf`, `crlf`, `cr`, `cr-crlf` or `mixed`; None without lines.
+        delimiter: the character between cells; None unless the kind is csv with several columns.
+        header: whether the first row, or a row below a title, is a header.
+        column: the name of the keys' column or member, or its number as text without a header; None if there is one.
+        ignored_columns: the names of the other columns, or their numbers.
+        state_columns: the names of the columns that say whether a key is used.
+        sheet: the name of the workbook's sheet.
+        title_lines: the number of lines above the header.
+    """
+
+    kind: str
+    compression: str | None = None
+    encoding: str | None = None
+    line_ends: str | None = None
+    delimiter: str | None = None
+    header: bool = False
+    column: str | None = None
+    ignored_columns: tuple[str, ...] = ()
+    state_columns: tuple[str, ...] = ()
+    sheet: str | None = None
+    title_lines: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members of a report."""
+        return {
+            "kind": self.kind,
+            "compression": self.compression,
+            "encoding": self.encoding,
+            "lineEnds": self.line_ends,
+            "delimiter": self.delimiter,
+            "header": self.header,
+            "column": self.column,
+            "ignoredColumns": list(self.ignored_columns),
+            "stateColumns": list(self.state_columns),
+            "sheet": self.sheet,
+            "titleLines": self.title_lines,
+        }

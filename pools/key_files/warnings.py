@@ -1,0 +1,586 @@
+"""Warnings about a file of keys: features that all lines share, and lines that are unlike the rest.
+
+A profile is collected while the file is read, at little cost for each line: lines are grouped by their shape (letters
+and digits are alike, other characters stay), and only some lines of each group are looked at.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from operator import contains, itemgetter
+from os.path import commonprefix
+from typing import Any, NamedTuple
+
+from pools.key_files.line_kinds import (
+    LABEL,
+    SEVERAL,
+    SPREADSHEET,
+    URL,
+    WORDS,
+    LineKind,
+    classify_line,
+    is_name,
+    is_words,
+    may_be_no_key,
+)
+from pools.key_files.look_alikes import LookAlikes, NumberedText
+
+MAX_EXAMPLES = 5
+_HEAD_LINES = 2_000  # features that all lines share are looked for in these
+_MAX_GROUPS = 2_000
+_MAX_SHAPES = 5_000
+# Of a shape with more punctuation, only the kinds of it count: texts of base64 would all have different shapes.
+_MAX_PUNCTUATION = 10
+# A share of the lines that makes a shape, a length or an alphabet usual, and the share of all usual ones from which the
+# others are odd.
+_USUAL_SHARE, _USUAL_TOTAL = 0.1, 0.9
+_MIN_LINES_FOR_ODD = 4
+_ODD_SHARE = 0.02  # of lines with letters that no others have
+_MIN_POOL_SAMPLE = 5
+_SHOWN_PREFIX = 8
+
+
+@dataclass(frozen=True)
+class FileWarning:
+    """An observation about a file that a person should look at before its keys are added.
+
+    Attributes:
+        code: e.g. `quoted`.
+        message: in plain words, with the way out.
+        is_serious: whether lines are almost certainly no keys. Such a file is refused unless warnings are accepted.
+        count: the number of lines; 0 if the warning is about the file.
+        lines: the numbers of the first of these lines, at most MAX_EXAMPLES.
+        samples: their texts.
+        file: the index of the file.
+    """
+
+    code: str
+    message: str
+    is_serious: bool = False
+    count: int = 0
+    lines: tuple[int, ...] = ()
+    samples: tuple[str, ...] = ()
+    file: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members of a report."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "serious": self.is_serious,
+            "count": self.count,
+            "lines": list(self.lines),
+            "samples": list(self.samples),
+        }
+
+
+class _GroupKey(NamedTuple):
+    """Lines of one shape and of the same kinds of characters."""
+
+    shape: str
+    has_upper: bool
+    has_lower: bool
+    has_digit: bool
+    is_ascii: bool
+
+
+@dataclass
+class _Group:
+    """The number of some lines, and the first of them."""
+
+    count: int = 0
+    examples: list[NumberedText] = field(default_factory=list)
+
+    @property
+    def is_hungry(self) -> bool:
+        return len(self.examples) < MAX_EXAMPLES
+
+
+class _Classes(dict[int, str]):
+    """A table for `str.translate`: letters become A or a, digits 9, other characters stay."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        match unicodedata.category(character):
+            case "Lu" | "Lt":
+                value = "A"
+            case "Nd":
+                value = "9"
+            case category if category[0] in "LMN":
+                value = "a"
+            case _:
+                value = character
+        self[code] = value
+        return value
+
+
+_CLASSES = _Classes()
+_ALIKE = str.maketrans("Aa9", "xxx")
+_RUNS = re.compile("x+")
+_PUNCTUATION_ONLY = {ord("x"): None}
+
+
+class FileProfile:
+    """The features of a file's keys, collected in flat memory while the file is read.
+
+    Args:
+        file: the index of the file.
+        is_text: whether each line is a key as a whole. The keys of a table may have the characters that delimit cells.
+    """
+
+    def __init__(self, file: int = 0, *, is_text: bool = True) -> None:
+        self.file, self.is_text, self.count = file, is_text, 0
+        self.look_alikes = LookAlikes()
+        self._head: list[NumberedText] = []
+        self._groups: dict[_GroupKey, _Group] = {}
+        self._other = _Group()  # lines of further shapes
+        self._other_kinds: dict[LineKind, _Group] = {}
+        self._lengths: dict[int, _Group] = {}
+        self._shapes: Counter[str] = Counter()  # with the numbers of letters and digits
+        self._firsts: Counter[str] = Counter()
+        self._lasts: Counter[str] = Counter()
+        self._prefix: str | None = None
+        self._last_text = ""
+
+    def add(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
+        """Add some keys with the numbers of their lines, in the order of the file."""
+        if not texts:
+            return
+        self.count += len(texts)
+        if len(self._head) < _HEAD_LINES:
+            self._head += map(NumberedText, numbers[:_HEAD_LINES], texts[: _HEAD_LINES - len(self._head)])
+        self._firsts.update(map(itemgetter(0), texts))
+        self._lasts.update(map(itemgetter(-1), texts))
+        self._last_text = texts[-1]
+        if self._prefix != "":
+            ends = [min(texts), max(texts)]
+            self._prefix = commonprefix(ends if self._prefix is None else [self._prefix, *ends])
+        joined = "\n".join(texts)
+        self._add_shapes(joined, texts, numbers)
+        self._add_lengths(texts, numbers)
+        self.look_alikes.add(texts, numbers, is_ascii=joined.isascii())
+
+    def _add_shapes(self, joined: str, texts: Sequence[str], numbers: Sequence[int]) -> None:
+        classes = joined.translate(_CLASSES)
+        shapes = classes.translate(_ALIKE).split("\n")
+        lines = classes.split("\n")
+        flags = [map(contains, lines, repeat(each)) if each in classes else repeat(False) for each in "Aa9"]
+        is_ascii: Iterable[bool] = repeat(True) if joined.isascii() else map(str.isascii, texts)
+        keys = list(zip(shapes, *flags, is_ascii, strict=False))
+        hungry: dict[tuple[Any, ...], _Group] = {}
+        counts = Counter(keys)
+        reduced_shapes = _reduce_shapes([shape for shape, *_ in counts])
+        for (key, count), reduced in zip(counts.items(), reduced_shapes, strict=True):
+            shape = key[0]
+            if shape in self._shapes or len(self._shapes) < _MAX_SHAPES:
+                self._shapes[shape] += count
+            group_key = _GroupKey(reduced, *key[1:])
+            group = self._groups.get(group_key)
+            if group is None and len(self._groups) < _MAX_GROUPS:
+                group = self._groups[group_key] = _Group()
+            if group is None:
+                group = hungry[key] = self._other
+            elif len(group.examples) < MAX_EXAMPLES:
+                hungry[key] = group
+            group.count += count
+        if hungry:
+            for key, number, text in zip(keys, numbers, texts, strict=True):
+                found = hungry.get(key)
+                if found is self._other:
+                    self._add_other(number, text)
+                if found is not None and found.is_hungry:
+                    found.examples.append(NumberedText(number, text))
+
+    def _add_other(self, number: int, text: str) -> None:
+        if may_be_no_key(text) and (kind := classify_line(text)):
+            group = self._other_kinds.setdefault(kind, _Group())
+            group.count += 1
+            if group.is_hungry:
+                group.examples.append(NumberedText(number, text))
+
+    def _add_lengths(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
+        lengths = list(map(len, texts))
+        hungry = {}
+        for length, count in Counter(lengths).items():
+            group = self._lengths.setdefault(length, _Group())
+            group.count += count
+            if group.is_hungry:
+                hungry[length] = group
+        if hungry:
+            for length, number, text in zip(lengths, numbers, texts, strict=True):
+                found = hungry.get(length)
+                if found is not None and found.is_hungry:
+                    found.examples.append(NumberedText(number, text))
+
+    # Judging ---------------------------------------------------------------------------------------------------------
+
+    def warnings(self, pool_sample: Sequence[str] = ()) -> list[FileWarning]:
+        """The warnings, serious ones first.
+
+        Args:
+            pool_sample: some keys that the pool already holds.
+        """
+        if not self.count:
+            return []
+        shared = list(self._shared_features())
+        by_turns = self._by_turns()
+        kinds = self._find_kinds({warning.code for warning in shared}, skip_words=by_turns is not None)
+        # A file whose lines all have a fault is looked at again without it.
+        odd = [] if any(each.is_serious for each in shared) or by_turns else list(self._odd_lines(kinds))
+        warnings = [*shared, *([by_turns] if by_turns else []), *(self._about(*item) for item in kinds.items()), *odd]
+        if pool_sample:
+            warnings += self._unlike_pool(pool_sample)
+        warnings.sort(key=lambda warning: not warning.is_serious)
+        return [replace(warning, file=self.file) for warning in warnings]
+
+    def _about(self, kind: LineKind, group: _Group) -> FileWarning:
+        return _warn(kind.code, group, kind.singular, kind.plural, kind.advice, is_serious=True)
+
+    def _about_all(self, code: str, predicate: str, advice: str = "", *, is_serious: bool = True) -> FileWarning:
+        """A warning about a feature of all lines."""
+        subject = "The only line" if self.count == 1 else f"All {self.count:,} lines"
+        return FileWarning(
+            code,
+            f"{subject} {predicate}.{' ' * bool(advice)}{advice}",
+            is_serious,
+            self.count,
+            tuple(each.number for each in self._head[:MAX_EXAMPLES]),
+            tuple(each.text for each in self._head[:MAX_EXAMPLES]),
+        )
+
+    def _shared_features(self) -> Iterator[FileWarning]:
+        """Warnings about features that all lines have in common."""
+        texts = [each.text for each in self._head]
+        begin, end = ("begins", "ends") if self.count == 1 else ("begin", "end")
+        # The last element of a list has no comma.
+        commas = {each: self._lasts[each] + (not self._last_text.endswith(each)) for each in ",;|"}
+        separator = next((each for each, count in commas.items() if count == self.count and self._lasts[each]), "")
+        if all(map(_GUARD.match, texts)):
+            yield self._about_all(
+                "quoted", f'{begin} with a guard against spreadsheets (\' or ="…")', "Export the keys without it."
+            )
+        quote = next((each for each, ends in _QUOTES.items() if self._are_quoted(each, ends, separator)), "")
+        if quote:
+            rest = f" and {end} with {_NAMES[separator]}" if separator else ""
+            is_in = "is" if self.count == 1 else "are"
+            yield self._about_all("quoted", f"{is_in} in quotes{rest}", "Remove them, or import the file as CSV.")
+        elif separator:
+            yield self._about_all(
+                "trailing_separator", f"{end} with {_NAMES[separator]}", "Remove it, or import the file as CSV."
+            )
+        if self.is_text and not separator and not quote and (separated := _find_columns(texts)):
+            yield self._about_all(
+                "columns",
+                f"have the same number of {_PLURALS[separated]}, as the rows of a table have",
+                f"Import the file as CSV, with {_PLURALS[separated]} as the delimiter.",
+            )
+        if _are_numbered(texts):
+            yield self._about_all("numbered", f"{begin} with a running number", "Remove the numbers.")
+        elif all(map(_BULLET.match, texts)):
+            yield self._about_all("bulleted", f"{begin} with a bullet", "Remove the bullets.")
+        elif self.count > 1 and (label := _LABEL_PREFIX.match(self._prefix or "")):
+            yield self._about_all(LABEL.code, f"begin with “{label[0].strip()}”", "Remove it.")
+        if self.count > 2 and (suffix := _find_word_suffix(texts)):
+            yield self._about_all(
+                "suffix", f"end with “{suffix}”", "Check that it is part of the keys.", is_serious=False
+            )
+        if _are_rounded(texts):
+            yield self._about_all(
+                "rounded",
+                "with more than 15 digits have zeros from the 16th on, as a spreadsheet writes them",
+                "Export the keys again, with their column formatted as text.",
+            )
+
+    def _are_quoted(self, quote: str, ends: str, separator: str) -> bool:
+        ended = sum(self._lasts[each] for each in {*ends, separator} - {""})
+        return self._firsts[quote] == self.count == ended and all(
+            each.text.rstrip(",;|")[-1:] in ends for each in self._head
+        )
+
+    def _by_turns(self) -> FileWarning | None:
+        """A warning about names and keys by turns, as web pages show them."""
+        if len(self._head) < 4:
+            return None
+        names = [is_name(each.text) for each in self._head]
+        for period in (2, 3):
+            shares = [sum(names[place::period]) / len(names[place::period]) for place in range(period)]
+            if max(shares) >= 0.9 and min(shares) <= 0.1:
+                of_names = [
+                    each for index, each in enumerate(self._head) if shares[index % period] >= 0.9 and names[index]
+                ]
+                break
+        else:
+            if not (of_names := self._names_between_keys()):
+                return None
+        count = len(of_names) if self.count == len(self._head) else self.count * len(of_names) // len(self._head)
+        return FileWarning(
+            "turns",
+            f"Names and keys alternate: {_lines(count)} have names, the first is line {of_names[0].number:,}. Import a "
+            "file that has the keys only, or a CSV with a column for them.",
+            True,
+            count,
+            tuple(each.number for each in of_names[:MAX_EXAMPLES]),
+            tuple(each.text for each in of_names[:MAX_EXAMPLES]),
+        )
+
+    def _names_between_keys(self) -> list[NumberedText]:
+        """Every second line, if the others have one shape and these have several and hardly a digit."""
+        if len(self._head) < 6:
+            return []
+        for first in (0, 1):
+            names, keys = self._head[first::2], self._head[1 - first :: 2]
+            shapes_of_keys = {_shape(each.text) for each in keys}
+            shapes_of_names = {_shape(each.text) for each in names}
+            if (
+                len(shapes_of_keys) == 1 < len(shapes_of_names)
+                and not shapes_of_keys & shapes_of_names
+                and all(_FEW_DIGITS.fullmatch(each.text) for each in names)
+            ):
+                return names
+        return []
+
+    def _find_kinds(self, shared: set[str], *, skip_words: bool) -> dict[LineKind, _Group]:
+        """The lines that are almost certainly no keys, by kind."""
+        usual_groups, usual_shapes = self._usual_groups(), self._usual_shapes()
+        totals: Counter[LineKind] = Counter()  # also of those that are usual in this file
+        found: dict[LineKind, _Group] = {}
+
+        def add(kind: LineKind | None, count: int, examples: Iterable[NumberedText]) -> None:
+            if kind and kind.code not in shared:
+                group = found.setdefault(kind, _Group())
+                group.count += count
+                group.examples += examples
+
+        for key, group in self._groups.items():
+            by_kind: dict[LineKind | None, list[NumberedText]] = {}
+            for each in group.examples:
+                kind = classify_line(each.text)
+                if kind:
+                    totals[kind] += max(1, group.count // len(group.examples))
+                if kind and kind.is_relative and (key.shape in usual_groups or _shape(each.text) in usual_shapes):
+                    kind = None
+                by_kind.setdefault(kind, []).append(each)
+            if len(by_kind) > 1:
+                for kind in [each for each in by_kind if each and each.is_whole_group]:
+                    by_kind.setdefault(None, []).extend(by_kind.pop(kind))
+            if group.count <= len(group.examples):
+                for kind, examples in by_kind.items():
+                    add(kind, len(examples), examples)
+            else:
+                # The other lines of the group count as most of its examples.
+                kind = max(by_kind, key=lambda each: len(by_kind[each]))
+                for other, examples in by_kind.items():
+                    if other is not kind:
+                        add(other, len(examples), examples)
+                rest = group.count - sum(len(each) for other, each in by_kind.items() if other is not kind)
+                add(kind, rest, by_kind[kind])
+        for kind, group in self._other_kinds.items():
+            totals[kind] += group.count
+            add(kind, group.count, group.examples)
+        is_uniform = 2 * sum(usual_groups.values()) >= self.count
+        for kind, group in list(found.items()):
+            is_usual = kind.is_relative and 2 * totals[kind] > self.count
+            if is_usual or (kind.is_only_odd and not is_uniform) or (kind is WORDS and skip_words):
+                del found[kind]
+            group.examples = sorted(group.examples)[:MAX_EXAMPLES]
+        return found
+
+    def _usual_groups(self) -> dict[str, int]:
+        """The reduced shapes of many lines, with their numbers. Lines of words are not counted."""
+        counts: Counter[str] = Counter()
+        for key, group in self._groups.items():
+            if not all(is_words(each.text) for each in group.examples):
+                counts[key.shape] += group.count
+        return {shape: count for shape, count in counts.items() if count > 1 and count >= _USUAL_SHARE * self.count}
+
+    def _usual_shapes(self) -> set[str]:
+        """The shapes of many lines, of any kind."""
+        return {shape for shape, count in self._shapes.items() if count > 2 and count >= 0.3 * self.count}
+
+    def _odd_lines(self, kinds: dict[LineKind, _Group]) -> Iterator[FileWarning]:
+        """Warnings about lines that may be keys, but are unlike the rest."""
+        known = {each.number for group in kinds.values() for each in group.examples}
+        shapes: dict[str, _Group] = {}
+        for key, group in self._groups.items():
+            shape = shapes.setdefault(key.shape, _Group())
+            shape.count += group.count
+            shape.examples += group.examples
+        odd = _find_odd(shapes.values(), self.count, known)
+        if odd:
+            known |= {each.number for each in odd.examples}
+            advice = "Check that they are whole keys."
+            yield _warn("odd_shape", odd, "has another form than the rest.", "have another form than the rest.", advice)
+        odd = _find_odd(self._similar_lengths(), self.count, known)
+        if odd:
+            known |= {each.number for each in odd.examples}
+            singular, plural = "is shorter or longer than the rest.", "are shorter or longer than the rest."
+            yield _warn("odd_length", odd, singular, plural, "Check that they are whole keys.")
+        for has_feature, words in _ALPHABETS:
+            with_feature = _Group()
+            for key, group in self._groups.items():
+                if has_feature(key):
+                    with_feature.count += group.count
+                    with_feature.examples += [each for each in group.examples if each.number not in known]
+            is_rare = with_feature.count <= max(1, _ODD_SHARE * self.count)
+            if is_rare and with_feature.examples and self.count >= 2 * MAX_EXAMPLES:
+                with_feature.examples = sorted(with_feature.examples)[:MAX_EXAMPLES]
+                known |= {each.number for each in with_feature.examples}
+                yield _warn(
+                    "odd_alphabet", with_feature, f"has {words}, unlike the rest.", f"have {words}, unlike the rest."
+                )
+
+    def _similar_lengths(self) -> list[_Group]:
+        """The lines by length. If there are several usual lengths, those near them are one group with them."""
+        usual = [length for length, group in self._lengths.items() if group.count >= _USUAL_SHARE * self.count]
+        if len(usual) < 2:
+            return list(self._lengths.values())
+        spread = max(usual) - min(usual)
+        near, others = _Group(), []
+        for length, group in self._lengths.items():
+            if min(usual) - spread <= length <= max(usual) + spread:
+                near.count += group.count
+            else:
+                others.append(group)
+        return [near, *others]
+
+    def _unlike_pool(self, pool_sample: Sequence[str]) -> Iterator[FileWarning]:
+        """A warning if the keys look unlike those of the pool."""
+        if len(pool_sample) < _MIN_POOL_SAMPLE:
+            return
+        differences = []
+        prefix = _PREFIX.match(commonprefix([min(pool_sample), max(pool_sample)]))
+        if prefix and not any(each.text.startswith(prefix[0]) for each in self._head):
+            differences.append(f"begin with “{prefix[0][:_SHOWN_PREFIX]}”")
+        lengths = {len(text) for text in pool_sample}
+        usual = sum(group.count for length, group in self._lengths.items() if length in lengths)
+        if len(lengths) <= 3 and usual < 0.1 * self.count:
+            differences.append(f"have {' or '.join(map(str, sorted(lengths)))} characters")
+        if differences:
+            yield FileWarning(
+                "unlike_pool",
+                f"The keys that the pool holds {' and '.join(differences)}, and the keys of this file do not. "
+                "Check that the file is meant for this pool.",
+                count=self.count,
+                lines=tuple(each.number for each in self._head[:MAX_EXAMPLES]),
+                samples=tuple(each.text for each in self._head[:MAX_EXAMPLES]),
+            )
+
+
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“”", "«": "»", "»": "«", "`": "`", "‘": "’"}
+_NAMES = {",": "a comma", ";": "a semicolon", "|": "a bar (|)"}
+_PLURALS = {",": "commas", ";": "semicolons", "|": "bars (|)"}
+_GUARD = re.compile(r"'[^']+$|=\"[^\"]*\"$")
+_BULLET = re.compile(r"[-*•·▪►>–—+]\s+\S")
+_NUMBER = re.compile(r"\W{0,2}(\d{1,7})(?:[.):\]]\s*|\s+(?:[-–—]\s+)?)\S")
+_NUMBER_WITH_MARK = re.compile(r"\W{0,2}\d{1,7}[.)\]]\s")
+_LABEL_PREFIX = re.compile(
+    r"\W{0,2}[^\W\d_][\w .#'-]{0,30}?\s*(?:[:=]\s+|[-–—=]>\s*|\s[-–—]\s+|[:=]\s*[\"'])|(?:key|code|serial)s?\s+",
+    re.IGNORECASE,
+)
+_WORD_SUFFIX = re.compile(r"\s+\W*[^\W\d_]{2,}\W*$")
+_FEW_DIGITS = re.compile(r"[^\d]{3,}\d{0,4}")
+_PREFIX = re.compile(r"\w{2,}[-_:./ ]|\w{3,}")
+_LONG_NUMBER = re.compile(r"\d{16,}")
+_ALPHABETS: tuple[tuple[Any, str], ...] = (
+    (lambda key: key.has_lower, "lower-case letters"),
+    (lambda key: key.has_upper, "capitals"),
+    (lambda key: not key.is_ascii, "letters or signs of another alphabet"),
+)
+
+
+def _shape(text: str) -> str:
+    return text.translate(_CLASSES).translate(_ALIKE)
+
+
+def _reduce_shapes(shapes: Sequence[str]) -> Iterator[str]:
+    """Shapes without the numbers of letters and digits; of one with much punctuation only the kinds of it."""
+    punctuation = "\n".join(shapes).translate(_PUNCTUATION_ONLY).split("\n")
+    for shape, signs in zip(shapes, punctuation, strict=True):
+        yield _RUNS.sub("x", shape) if len(signs) <= _MAX_PUNCTUATION else "~" + "".join(sorted(set(signs)))
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
+
+
+def _warn(
+    code: str, group: _Group, singular: str, plural: str, advice: str = "", *, is_serious: bool = False
+) -> FileWarning:
+    """A warning about some lines."""
+    first = group.examples[0].number
+    message = f"Line {first:,} {singular}" if group.count == 1 else f"{_lines(group.count)} {plural}"
+    if group.count > 1:
+        message = f"{message.removesuffix('.')}, the first is line {first:,}."
+    return FileWarning(
+        code,
+        f"{message}{' ' * bool(advice)}{advice}",
+        is_serious,
+        group.count,
+        tuple(each.number for each in group.examples),
+        tuple(each.text for each in group.examples),
+    )
+
+
+def _find_odd(groups: Iterable[_Group], count: int, known: set[int]) -> _Group | None:
+    """The lines of groups that are few, if most lines are of usual groups. None without any.
+
+    Args:
+        groups: of lines that are alike.
+        count: the number of all lines.
+        known: numbers of lines that another warning is about.
+    """
+    usual, odd = 0, _Group()
+    for group in groups:
+        if group.count > 1 and group.count >= _USUAL_SHARE * count:
+            usual += group.count
+        elif examples := [each for each in group.examples if each.number not in known]:
+            odd.count += group.count - (len(group.examples) - len(examples))
+            odd.examples += examples
+    is_clear = count >= _MIN_LINES_FOR_ODD and usual >= min(_USUAL_TOTAL * count, count - 1)
+    if not odd.examples or not is_clear:
+        return None
+    odd.examples = sorted(odd.examples)[:MAX_EXAMPLES]
+    return odd
+
+
+def _find_columns(texts: Sequence[str]) -> str:
+    """The character that all texts have equally often, as rows of a table have their delimiter; or empty."""
+    if len(texts) < 2 or {classify_line(text) for text in texts[:MAX_EXAMPLES]} <= {URL, SPREADSHEET, SEVERAL}:
+        return ""
+    for delimiter in ";|,":
+        counts = {text.count(delimiter) for text in texts}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
+    return ""
+
+
+def _are_numbered(texts: Sequence[str]) -> bool:
+    """Whether texts begin with consecutive numbers."""
+    first = _NUMBER.match(texts[0])
+    if not first:
+        return False
+    number = int(first[1])
+    # Keys may begin with any number; a mark behind it makes it a number of a list.
+    if (len(texts) == 1 or number > 1) and not _NUMBER_WITH_MARK.match(texts[0]):
+        return False
+    for expected, text in enumerate(texts, number):
+        found = _NUMBER.match(text)
+        if not found or int(found[1]) != expected:
+            return False
+    return True
+
+
+def _find_word_suffix(texts: Sequence[str]) -> str:
+    """The words that all texts end with, or empty."""
+    reversed_texts = [text[::-1] for text in texts]
+    found = _WORD_SUFFIX.search(commonprefix([min(reversed_texts), max(reversed_texts)])[::-1])
+    return found[0].strip() if found and not all(map(is_words, texts[:MAX_EXAMPLES])) else ""
+
+
+def _are_rounded(texts: Sequence[str]) -> bool:
+    """Whether all texts are numbers of more digits than a spreadsheet keeps, with zeros in place of the others."""
+    numbers = [text for text in texts if _LONG_NUMBER.fullmatch(text)]
+    return len(numbers) > 1 and len(numbers) == len(texts) and not any(text[15:].strip("0") for text in numbers)
