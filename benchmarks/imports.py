@@ -1,12 +1,13 @@
 """Measures the import of millions of keys, relative to a raw load by the database.
 
     python -m benchmarks.imports [--database postgresql|sqlite] [--keys 1000000] [--rounds 2] [--memory 5000000]
-        [--used 100000]
+        [--used 100000] [--workbook 200000]
 
 Each round loads the same number of keys (36 characters) into the same table with the same indexes, first empty and then
 filled: raw (PostgreSQL: COPY of prepared rows; SQLite: executemany), by the command, by the command with a tenth of the
 lines invalid, and by the API. Prints the medians, their ratios to the raw load or to the clean command, and the
-command's peak memory, also for more keys (`--memory`).
+command's peak memory, also for more keys (`--memory`) and for a workbook (.xlsx) with fewer (`--workbook`). A CSV file is
+imported too, for comparison.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from argparse import Namespace
 from http.client import HTTPConnection
 from pathlib import Path
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", type=int, default=0, help="keys of a second measurement of memory; 0: none")
     parser.add_argument("--used", type=int, default=0, help="used texts of deleted keys in the account (0)")
+    parser.add_argument("--workbook", type=int, default=200_000, help="rows of a workbook (.xlsx); 0: none (200000)")
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imports-") as folder, database(options.database):
@@ -57,6 +60,8 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
     files = [folder / "first.txt", folder / "second.txt"]
     for file in files:
         write_keys(file, options.keys)
+    table = folder / "table.csv"
+    write_csv(table, files[0])
     invalid = folder / "invalid.txt"
     invalid_lines = write_some_invalid(invalid, options.keys)
     seconds: dict[str, list[float]] = {}
@@ -76,9 +81,13 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
                     note(f"{name}, {where}", outcome["seconds"])
                     peak = max(peak, outcome.get("memory", 0))
             delete_all_keys()
-            outcome = load_by_command(pool, invalid, "--skip-invalid")
-            assert outcome["rejected"] == invalid_lines, (outcome, invalid_lines)
+            outcome = load_by_command(pool, invalid, "--format", "text", "--skip-invalid", "--accept-warnings")
+            assert outcome["rejected"] == invalid_lines, (outcome["reasons"], invalid_lines)
             note("command, a tenth invalid", outcome["seconds"])
+            delete_all_keys()
+            outcome = load_by_command(pool, table)
+            note("command, CSV", outcome["seconds"])
+            peak = max(peak, outcome["memory"])
             delete_all_keys()
             note("API", load_by_api(running, pool, files[0]))
     least = MIN_RATIO_TO_RAW[options.database]
@@ -92,6 +101,13 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
     rows.append(make_row("a tenth invalid: time to that of valid lines", ratio, most=1.3))
     rows.append(make_row("API: time to that of the command", taken["API"] / clean, most=1.15))
     rows.append(make_row("peak memory, MiB", peak, most=120))
+    if options.workbook:
+        workbook = folder / "workbook.xlsx"
+        write_workbook(workbook, options.workbook)
+        delete_all_keys()
+        outcome = load_by_command(pool, workbook)
+        print(f"  {'command, workbook':<32}{outcome['seconds']:>8.1f} s for {outcome['added']:,} rows", flush=True)
+        rows.append(make_row(f"peak memory for a workbook of {options.workbook:,}, MiB", outcome["memory"], most=300))
     if options.memory:
         file = folder / "many.txt"
         write_keys(file, options.memory)
@@ -115,6 +131,54 @@ def write_keys(path: Path, count: int) -> None:
     with open(path, "w") as file:
         for _ in range(count):
             file.write("-".join(f"{random.getrandbits(20):05X}" for _ in range(6)) + "X\n")
+
+
+def write_csv(path: Path, keys: Path) -> None:
+    """Write the keys of a file as CSV with a header, semicolons and two other columns."""
+    with open(keys) as lines, open(path, "w") as file:
+        file.write("Product;License Key;Expiry\n")
+        file.writelines(f"Game;{line.rstrip()};2027-01-31\n" for line in lines)
+
+
+def write_workbook(path: Path, count: int) -> None:
+    """Write random keys to a workbook with a header and two other columns, in the form in which Excel writes it."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    parts = {
+        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default '
+        'Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{types}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{types}.worksheet+xml"/>'
+        f'<Override PartName="/xl/sharedStrings.xml" ContentType="{types}.sharedStrings+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}"><Relationship Id="r1" Type="{relation}/officeDocument" '
+        'Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relation}"><sheets><sheet name="Keys" sheetId="1" '
+        'r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}"><Relationship Id="r1" '
+        f'Type="{relation}/worksheet" Target="worksheets/sheet1.xml"/><Relationship Id="r2" '
+        f'Type="{relation}/sharedStrings" Target="sharedStrings.xml"/></Relationships>',
+    }
+    texts = ["Product", "License Key", "Note", "Game", "sent"]
+    first, head = len(texts), '<?xml version="1.0" encoding="UTF-8"?>\n'
+    texts += ["-".join(f"{random.getrandbits(20):05X}" for _ in range(6)) + "X" for _ in range(count)]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, head + content)
+        with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
+            sheet.write(f'{head}<worksheet xmlns="{main}"><sheetData>'.encode())
+            for row in range(1, count + 2):
+                cells = (0, 1, 2) if row == 1 else (3, first + row - 2, 4)
+                columns = "".join(
+                    f'<c r="{letter}{row}" t="s"><v>{text}</v></c>' for letter, text in zip("ABC", cells, strict=True)
+                )
+                sheet.write(f'<row r="{row}">{columns}</row>'.encode())
+            sheet.write(b"</sheetData></worksheet>")
+        with archive.open("xl/sharedStrings.xml", "w") as strings:
+            strings.write(f'{head}<sst xmlns="{main}">'.encode())
+            strings.writelines(f"<si><t>{text}</t></si>".encode() for text in texts)
+            strings.write(b"</sst>")
 
 
 def write_some_invalid(path: Path, count: int) -> int:

@@ -68,7 +68,7 @@ class OptionsForm(forms.Form):
     encoding = forms.CharField(
         max_length=40,
         required=False,
-        widget=forms.TextInput(attrs={"list": "encodings", "placeholder": FOUND_OUT[1]}),
+        widget=forms.TextInput(attrs={"list": "encodings", "placeholder": FOUND_OUT[1], "size": 30}),
         help_text="Only UTF-8, UTF-16 and UTF-32 can be found out. Old Windows programs write windows-1252.",
     )
     delimiter = forms.ChoiceField(
@@ -273,14 +273,14 @@ class PendingImportAdmin(ReadOnlyAdmin):
                 return HttpResponseRedirect(request.path)
         if form is None and pending.has_file:
             form = OptionsForm(initial=OptionsForm.values_of(options_of(pending)))
-        titles = {"checked": "Look before you import", "done": "Imported", "failed": "Not imported"}
         question = report.get("question", {})
+        titles = {"checked": "Look before you import", "done": "Imported", "failed": "Not imported"}
         if form and question:
             del form.fields["header" if "firstRow" in question else "column"]  # the page asks for it by itself
         context = self.context_of(
             request,
             pending.policy,
-            title=titles.get(pending.state, "One moment…"),
+            title="One question first" if question else titles.get(pending.state, "One moment…"),
             upload=pending,
             report=report,
             understood=describe_understood(report["understood"]) if report.get("understood") else "",

@@ -1,6 +1,6 @@
 """Sentences about a file of keys, for the command and the console."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 KINDS = {"text": "Text", "csv": "CSV", "xlsx": "Excel workbook", "ndjson": "NDJSON", "json": "JSON list"}
@@ -16,6 +16,10 @@ def describe_understood(understood: Mapping[str, Any]) -> str:
     return " ".join(_sentences(understood))
 
 
+def _list_columns(names: Sequence[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
 def _sentences(understood: Mapping[str, Any]) -> Iterator[str]:
     kind, compression = understood["kind"], understood["compression"]
     parts = [KINDS.get(kind, kind) + (f" in a {compression} file" if compression else "")]
@@ -27,7 +31,11 @@ def _sentences(understood: Mapping[str, Any]) -> Iterator[str]:
     column = understood["column"]
     if column is not None:
         yield f"The keys are in the column {column}."
+    if sheet := understood["sheet"]:
+        yield f"The sheet is {sheet}."
     if understood["header"]:
-        yield "The first row is a header, not a key."
+        yield f"The first row{' below the title' if understood['titleLines'] else ''} is a header, not a key."
+    if states := understood["stateColumns"]:
+        yield f"Whether a key has been used is in {_list_columns(states)}."
     if ignored := understood["ignoredColumns"]:
         yield f"Ignored columns: {', '.join(ignored)}."

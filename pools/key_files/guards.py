@@ -5,8 +5,10 @@ in its header that cells are guarded, so the importer can tell a guard from a ke
 """
 
 import re
+from collections.abc import Sequence
 
 GUARDED_KEY_COLUMN = "key (guarded)"
+_TIMESTAMP_COLUMN = "created"  # guarded in each row, unless a spreadsheet has saved the file
 
 # Two runs of letters with digits, hyphens or underscores between: no number, date, time, exponent, boolean or formula
 # in any language. Anything else may be one.
@@ -29,3 +31,16 @@ def unguard_cell(text: str) -> str:
     if not _GUARDED.fullmatch(text):
         return text
     return "".join(part[1:-1].replace('""', '"') for part in re.findall(_STRING, text, re.DOTALL))
+
+
+def unguard_row(header: Sequence[str], row: list[str]) -> list[str]:
+    """The texts of a row of our export.
+
+    A row with a plain timestamp was saved by a spreadsheet, which writes plain texts: one that looks like a guard is a
+    key that begins and ends like one.
+    """
+    if _TIMESTAMP_COLUMN in header:
+        timestamp = row[index] if (index := header.index(_TIMESTAMP_COLUMN)) < len(row) else ""
+        if timestamp and not timestamp.startswith("="):
+            return row
+    return [unguard_cell(cell) for cell in row]

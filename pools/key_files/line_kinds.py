@@ -34,6 +34,7 @@ class LineKind(NamedTuple):
         advice: a sentence on the way out, or empty.
         is_relative: whether such a text may be a key if most of the file looks like that.
         is_only_odd: whether such a text may be a key also if every key of the file has another form.
+        is_whole_group: whether some keys of a form may look like that by chance, but not all of them.
     """
 
     code: str
@@ -42,6 +43,7 @@ class LineKind(NamedTuple):
     advice: str = ""
     is_relative: bool = False
     is_only_odd: bool = False
+    is_whole_group: bool = False
 
 
 _EXPORT_AGAIN = "Export the keys again, with their column formatted as text."
@@ -65,7 +67,26 @@ SEVERAL = LineKind(
 )
 EMAIL = LineKind("email", "is an email address.", "are email addresses.")
 URL = LineKind("url", "is the address of a web page.", "are addresses of web pages.", is_relative=True)
-DATE = LineKind("date", "is a date or a time.", "are dates or times.", is_relative=True)
+DATE = LineKind(
+    "mangled",
+    "is a date or a time, perhaps made of a key by a spreadsheet.",
+    "are dates or times, perhaps made of keys by a spreadsheet.",
+    _EXPORT_AGAIN,
+    is_whole_group=True,
+)
+CUT = LineKind(
+    "mangled",
+    "is hidden, cut off or empty where the key should be.",
+    "are hidden, cut off or empty where the keys should be.",
+    "Get the whole keys.",
+)
+WRONG_ENCODING = LineKind(
+    "mangled",
+    "was read in a wrong encoding before (such as Ã¼ for ü).",
+    "were read in a wrong encoding before (such as Ã¼ for ü).",
+    "Export the keys again, in UTF-8.",
+)
+MESSAGE = LineKind("words", "is a message of a program.", "are messages of a program.")
 PRICE = LineKind("price", "is a price.", "are prices.", is_relative=True)
 QUOTED = LineKind("quoted", "is in quotes.", "are in quotes.", "Remove the quotes.", is_relative=True, is_only_odd=True)
 NUMBERED = LineKind(
@@ -110,12 +131,31 @@ _DATE = re.compile(
 )
 _PRICE = re.compile(r"[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|\$|£|EUR|USD|GBP|CHF)", _IGNORE)
 _QUOTED = re.compile(r"\"[^\"]*\",?|'[^']*',?|“[^”]*”,?|„[^“”]*[“”],?|«[^»]*»,?|`[^`]*`,?")
+_GUARDED = re.compile(r"'[=+@-].*|=\"[^\"]*\"")
+_CUT = re.compile(
+    r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
+    r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
+    _IGNORE,
+)
+_WRONG_ENCODING = re.compile("[ÂÃÄÅÐÑ][€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ¡-¿]|â€")
+_MESSAGE = re.compile(
+    r"(?:curl|wget|fatal|error|warning|exception|traceback|usage|\d{3}) ?[:(\w].* .*"
+    r"|.*\b(?:not found|forbidden|unauthorized|bad gateway|gateway time-?out|server error|(?:access|permission) denied"
+    r"|no such file|could not|cannot|timed out|service unavailable|too many requests|does not exist)\b.*",
+    _IGNORE,
+)
+_PART_OF_FILE = re.compile(
+    r"(?:From|To|Cc|Bcc|Subject|Date|Sent|Received|Reply-To|Return-Path|Message-ID|MIME-Version|Content-[\w-]+): .*"
+    r"|[<>]{7} .*"
+)
 _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S.*")
 _COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
 # Any line of any kind but those that are only odd.
-_SUSPECT = re.compile(r"\s|^#|\dE[+-]\d|@.*\.[a-z]|://|^www|^[\W_]+$|^[^\W\d]+$|[€$£]|^\d|[,;|]\S{8}", _IGNORE)
+_SUSPECT = re.compile(
+    r"\s|^#|\dE[+-]\d|@.*\.[a-z]|://|^www|^[\W_]+$|^[^\W\d]+$|[€$£…]|\.\.\.$|\*{3}|^\d|[,;|]\S{8}", _IGNORE
+)
 
 
 def may_be_no_key(text: str) -> bool:
@@ -127,6 +167,8 @@ def classify_line(text: str) -> LineKind | None:
     """The kind of a line that is almost certainly no key, or None."""
     if _SPREADSHEET.fullmatch(text):
         return SPREADSHEET
+    if _CUT.fullmatch(text):
+        return CUT
     if not _LETTER.search(text):
         return NO_LETTERS
     for kind, pattern in _PATTERNS:
@@ -134,10 +176,15 @@ def classify_line(text: str) -> LineKind | None:
             return kind
     if _has_several_keys(text):
         return SEVERAL
-    return WORDS if is_words(text) else None
+    if not text.isascii() and _WRONG_ENCODING.search(text):
+        return WRONG_ENCODING
+    if is_words(text):
+        return MESSAGE if _MESSAGE.fullmatch(text) else WORDS
+    return None
 
 
 _PATTERNS = [
+    (WORDS, _PART_OF_FILE),
     (TOTAL, _TOTAL),
     (HEADER, _HEADER),
     (LABEL, _LABEL),
@@ -147,6 +194,7 @@ _PATTERNS = [
     (DATE, _DATE),
     (PRICE, _PRICE),
     (QUOTED, _QUOTED),
+    (QUOTED, _GUARDED),
     (NUMBERED, _NUMBERED),
     (COMMENT, _COMMENT),
 ]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from pools.key_files.documents import Element, find_members, read_array, read_elements, read_lines
 from pools.key_files.encodings import Encoding, decode_blocks, find_encoding
 from pools.key_files.errors import FileUnreadable, NoKeys, option
-from pools.key_files.guards import GUARDED_KEY_COLUMN, unguard_cell
+from pools.key_files.guards import GUARDED_KEY_COLUMN, unguard_row
 from pools.key_files.kinds import find_binary_error, find_markup_error, is_json
 from pools.key_files.lines import Line
 from pools.key_files.options import ReadOptions
@@ -158,7 +158,8 @@ class _Opener:
         lines = islice(chain.from_iterable(blocks), skipped, None)
         parsed = parse_rows(lines, delimiter, skipped + 1)
         if layout.header and GUARDED_KEY_COLUMN in layout.header:
-            parsed = ((number, row and list(map(unguard_cell, row))) for number, row in parsed)
+            header = layout.header
+            parsed = ((number, row and unguard_row(header, row)) for number, row in parsed)
         found = read_rows(parsed, layout, self.options, self.reader)
         return self._make(self._understand("csv", layout, delimiter), _batch(found))
 

@@ -14,7 +14,18 @@ from operator import contains, itemgetter
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
-from pools.key_files.line_kinds import LABEL, URL, WORDS, LineKind, classify_line, is_name, is_words, may_be_no_key
+from pools.key_files.line_kinds import (
+    LABEL,
+    SEVERAL,
+    SPREADSHEET,
+    URL,
+    WORDS,
+    LineKind,
+    classify_line,
+    is_name,
+    is_words,
+    may_be_no_key,
+)
 from pools.key_files.look_alikes import LookAlikes, NumberedText
 
 MAX_EXAMPLES = 5
@@ -113,10 +124,15 @@ _PUNCTUATION_ONLY = {ord("x"): None}
 
 
 class FileProfile:
-    """The features of a file's keys, collected in flat memory while the file is read."""
+    """The features of a file's keys, collected in flat memory while the file is read.
 
-    def __init__(self, file: int = 0) -> None:
-        self.file, self.count = file, 0
+    Args:
+        file: the index of the file.
+        is_text: whether each line is a key as a whole. The keys of a table may have the characters that delimit cells.
+    """
+
+    def __init__(self, file: int = 0, *, is_text: bool = True) -> None:
+        self.file, self.is_text, self.count = file, is_text, 0
         self.look_alikes = LookAlikes()
         self._head: list[NumberedText] = []
         self._groups: dict[_GroupKey, _Group] = {}
@@ -242,6 +258,10 @@ class FileProfile:
         # The last element of a list has no comma.
         commas = {each: self._lasts[each] + (not self._last_text.endswith(each)) for each in ",;|"}
         separator = next((each for each, count in commas.items() if count == self.count and self._lasts[each]), "")
+        if all(map(_GUARD.match, texts)):
+            yield self._about_all(
+                "quoted", f'{begin} with a guard against spreadsheets (\' or ="…")', "Export the keys without it."
+            )
         quote = next((each for each, ends in _QUOTES.items() if self._are_quoted(each, ends, separator)), "")
         if quote:
             rest = f" and {end} with {_NAMES[separator]}" if separator else ""
@@ -251,7 +271,7 @@ class FileProfile:
             yield self._about_all(
                 "trailing_separator", f"{end} with {_NAMES[separator]}", "Remove it, or import the file as CSV."
             )
-        if (separated := _find_columns(texts)) and not separator and not quote:
+        if self.is_text and not separator and not quote and (separated := _find_columns(texts)):
             yield self._about_all(
                 "columns",
                 f"have the same number of {_PLURALS[separated]}, as the rows of a table have",
@@ -343,6 +363,9 @@ class FileProfile:
                 if kind and kind.is_relative and (key.shape in usual_groups or _shape(each.text) in usual_shapes):
                     kind = None
                 by_kind.setdefault(kind, []).append(each)
+            if len(by_kind) > 1:
+                for kind in [each for each in by_kind if each and each.is_whole_group]:
+                    by_kind.setdefault(None, []).extend(by_kind.pop(kind))
             if group.count <= len(group.examples):
                 for kind, examples in by_kind.items():
                     add(kind, len(examples), examples)
@@ -449,6 +472,7 @@ class FileProfile:
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“”", "«": "»", "»": "«", "`": "`", "‘": "’"}
 _NAMES = {",": "a comma", ";": "a semicolon", "|": "a bar (|)"}
 _PLURALS = {",": "commas", ";": "semicolons", "|": "bars (|)"}
+_GUARD = re.compile(r"'[^']+$|=\"[^\"]*\"$")
 _BULLET = re.compile(r"[-*•·▪►>–—+]\s+\S")
 _NUMBER = re.compile(r"\W{0,2}(\d{1,7})(?:[.):\]]\s*|\s+(?:[-–—]\s+)?)\S")
 _NUMBER_WITH_MARK = re.compile(r"\W{0,2}\d{1,7}[.)\]]\s")
@@ -524,7 +548,7 @@ def _find_odd(groups: Iterable[_Group], count: int, known: set[int]) -> _Group |
 
 def _find_columns(texts: Sequence[str]) -> str:
     """The character that all texts have equally often, as rows of a table have their delimiter; or empty."""
-    if len(texts) < 2 or all(classify_line(text) is URL for text in texts[:MAX_EXAMPLES]):
+    if len(texts) < 2 or {classify_line(text) for text in texts[:MAX_EXAMPLES]} <= {URL, SPREADSHEET, SEVERAL}:
         return ""
     for delimiter in ";|,":
         counts = {text.count(delimiter) for text in texts}

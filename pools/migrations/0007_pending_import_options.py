@@ -22,4 +22,9 @@ class Migration(migrations.Migration):
             name="format",
             field=models.CharField(blank=True, max_length=8),
         ),
+        migrations.AlterField(
+            model_name="pendingimport",
+            name="problem",
+            field=models.CharField(blank=True, max_length=2000),
+        ),
     ]

@@ -59,7 +59,7 @@ class PendingImport(Resource):
     lines = models.PositiveBigIntegerField(default=0)  # read so far
     alive = models.DateTimeField(default=timezone.now)
     report = models.JSONField(default=dict)
-    problem = models.CharField(max_length=500, blank=True)
+    problem = models.CharField(max_length=2000, blank=True)
     key_import = models.ForeignKey(KeyImport, models.SET_NULL, null=True, related_name="+")
 
     class Meta:

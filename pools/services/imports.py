@@ -22,30 +22,11 @@ from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.low_stock import reset_low_alert
-from pools.services.rejections import Explainer, Rejection, SeenLines
+from pools.services.rejections import TAKEN_REASONS, Explainer, Rejection, SeenLines
 
 CHUNK_LINES = 10_000
 MAX_REPORTED_REJECTIONS = 1_000
 SHOWN_KEYS = 5  # of either end of the files
-# Faults of the text itself, or of its line; other reasons are about other keys.
-MALFORMED = frozenset(
-    {
-        Reason.RESERVED,
-        Reason.TOO_SHORT,
-        Reason.TOO_LONG,
-        Reason.BLANKS,
-        Reason.CONTROL,
-        Reason.INVISIBLE,
-        Reason.NOT_UTF8,
-        Reason.MALFORMED,
-        Reason.CELLS,
-        Reason.HEADER,
-        Reason.TOTAL,
-        Reason.USED_ROW,
-        Reason.MANGLED,
-        Reason.NOT_A_TIME,
-    }
-)
 
 
 @dataclass
@@ -146,7 +127,7 @@ class ImportReport:
     def reject(self, rejections: list[Rejection]) -> None:
         """Count rejected lines."""
         self.rejected += len(rejections)
-        self.malformed += sum(rejection.reason in MALFORMED for rejection in rejections)
+        self.malformed += sum(rejection.reason not in TAKEN_REASONS for rejection in rejections)
         self.reasons.update(rejection.reason for rejection in rejections)
         self.first += rejections[: MAX_REPORTED_REJECTIONS - len(self.first)]
 
@@ -294,7 +275,10 @@ def stage_import(
     )
     files = list(files)
     names = [getattr(file, "name", "") for file in files]
-    profiles = [FileProfile(index) for index in range(len(files))]
+    profiles = [
+        FileProfile(index, is_text=not isinstance(file, KeyFile) or file.understood.kind == "text")
+        for index, file in enumerate(files)
+    ]
     report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
     seen = SeenLines()
     explainer = Explainer(policy, audit, seen, names)

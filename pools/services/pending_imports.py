@@ -223,7 +223,7 @@ def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO, dr
 
 def _fail(pending: PendingImport, problem: str, report: dict[str, Any]) -> None:
     """Note why nothing was added. The file is kept, so that it can be checked again with other options."""
-    pending.state, pending.problem, pending.report = PendingImport.State.FAILED, problem[:500], report
+    pending.state, pending.problem, pending.report = PendingImport.State.FAILED, problem[:2000], report
     pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
     pending.save(update_fields=["state", "problem", "report", "updated"])
 

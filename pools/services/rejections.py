@@ -17,16 +17,21 @@ MAX_REMEMBERED_LINES = 4_000_000  # 12 bytes each
 _TEXTS_PER_QUERY = 500
 _DIGEST_PART = 8  # bytes of a digest that tell the keys of a file apart
 _SCAN_AT_LEAST = 20  # searching that many digests one by one is slower than a scan
-_EXPLAINED = {
-    Reason.REPEATED,
-    Reason.AVAILABLE,
-    Reason.STILL_AVAILABLE,
-    Reason.ELSEWHERE,
-    Reason.POPPED,
-    Reason.WITHDRAWN,
-    Reason.LICENSE,
-    Reason.USED,
-}
+# Another key or a license has the text, or had it. Other reasons are faults of the line.
+TAKEN_REASONS = frozenset(
+    {
+        Reason.REPEATED,
+        Reason.AVAILABLE,
+        Reason.STILL_AVAILABLE,
+        Reason.ELSEWHERE,
+        Reason.POPPED,
+        Reason.WITHDRAWN,
+        Reason.LICENSE,
+        Reason.LICENSE_ID,
+        Reason.USED,
+    }
+)
+_EXPLAINED = TAKEN_REASONS - {Reason.LICENSE_ID}
 _TOLD_EVENTS = (KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED, KeyEvent.Event.WITHDRAWN)
 
 
@@ -171,7 +176,7 @@ class Explainer:
             events = events.filter(product=self._product_id)
         found: dict[bytes, dict[str, KeyEvent]] = {}
         for event in events.order_by("created", "id"):
-            found.setdefault(bytes(event.key_digest), {})[event.event] = event
+            found.setdefault(bytes(event.key_digest or b""), {})[event.event] = event
         return found
 
 

@@ -281,7 +281,7 @@ class TestWarnings:
         text = client.get(page("pools_pendingimport_change", upload.pk)).content.decode()
 
         assert text.index("Some lines are probably no keys") < text.index('value="Import 31 keys"')
-        assert "Line 31." in text
+        assert "Line 31 is " in text
         assert "<code>Thank you for your order</code>" in text
 
     def test_serious_warnings_have_to_be_accepted(self, look, client):

@@ -16,7 +16,7 @@ from pools.key_files.guards import guard_cell, unguard_cell
 from pools.key_files.writing import EXPORT_COLUMNS
 from pools.models import KeyEvent
 from pools.services.imports import import_keys
-from pools.services.keys import pop_keys, withdraw_key
+from pools.services.keys import pop_keys, return_key, withdraw_key
 from tests.cast import add_keys, make_policy, make_product, numbered
 from tests.console import page, signed_in, staff
 
@@ -90,12 +90,11 @@ class TestColumns:
         assert first["import"] == str(report.key_import.pk)
 
     def test_the_last_pop_of_a_key_counts(self, acme, audit, run):
-        (key,) = add_keys(acme.policy, "KEY-0001")
+        add_keys(acme.policy, "KEY-0001")
         pop_keys(policy=acme.policy, count=1, audit=audit_of(audit, "Order 1"))
-        call_command("return_key", str(key.pk), "--policy", "Pooled", "--undelivered")
+        return_key(policy=acme.policy, text="KEY-0001", undelivered=True, audit=audit)
         assert shown(*rows_of(run("--policy", "Pooled")))[1] == ""
 
-        key.refresh_from_db()
         pop_keys(policy=acme.policy, count=1, audit=audit_of(audit, "Order 2"))
         assert shown(*rows_of(run("--policy", "Pooled", "--state", "popped")))[1] == "Order 2"
 

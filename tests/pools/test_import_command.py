@@ -67,7 +67,7 @@ def test_import_keys_ends_with_3_when_lines_are_rejected(pooled_policy, run, tmp
 
     assert (code, len(keys_of(pooled_policy))) == (3, added)
     assert "3 lines were rejected" in said
-    assert "1 blank lines were skipped" in said
+    assert "Blank lines that were skipped: 1.\n" in said
     assert "  a.txt:2: shor…: The key is too short (minimum is 8 characters)\n" in said
     assert "  a.txt:5: KEY-…: Same as line 1\n" in said
     assert "a.txt:6" not in said
@@ -224,7 +224,7 @@ class TestWarnings:
 
         assert (code, keys_of(pooled_policy)) == (3, [])
         assert "Serious warning: " in said
-        assert "  in line 31\n" in said
+        assert "Line 31 is " in said
 
     def test_serious_warnings_may_be_accepted(self, pooled_policy, run):
         said, code = run("a.txt", "--policy", pooled_policy.pk, "--accept-warnings")

@@ -249,13 +249,14 @@ def describe_report(
         if keys:
             yield f"{title}: {', '.join(keys)}"
     if report.trimmed:
-        yield f"{report.trimmed:,} lines had blanks around the key, which were removed."
+        yield f"{count_lines(report.trimmed)} had blanks around the key, which were removed."
     for warning in report.warnings:
-        yield f"{'Serious warning' if warning.is_serious else 'Warning'}: {warning.message}"
-        if warning.lines:
-            yield f"  in {'lines' if warning.count > 1 else 'line'} {', '.join(map(str, warning.lines))}" + (
-                f" and {warning.count - len(warning.lines):,} more" if warning.count > len(warning.lines) else ""
-            )
+        title = f"{'Serious warning' if warning.is_serious else 'Warning'}"
+        of = f" about {files[warning.file]}" if len(files) > 1 else ""
+        yield f"{title}{of}: {warning.message}"
+        if warning.count > 1:
+            more = f" and {warning.count - len(warning.lines):,} more" if warning.count > len(warning.lines) else ""
+            yield f"  Lines {', '.join(map(str, warning.lines))}{more}"
     rate = report.lines / seconds if seconds else 0
     if report.refusal:
         result = report.refusal.detail.removesuffix(".")
@@ -266,11 +267,13 @@ def describe_report(
     else:
         result = f"No key was added to the pool of {policy.name!r}"
     yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
+    if report.used and not report.refusal:
+        yield f"Of these keys, {report.used:,} count as popped, because they have been used."
     if report.blank:
-        yield f"{report.blank:,} blank lines were skipped."
+        yield f"Blank lines that were skipped: {report.blank:,}."
     if not report.rejected:
         return
-    yield f"{report.rejected:,} lines were rejected because the key:"
+    yield f"{count_lines(report.rejected)} {'was' if report.rejected == 1 else 'were'} rejected because the key:"
     for reason, count in report.reasons.most_common():
         yield f"{count:>12,}  {reason.value}"
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
@@ -278,6 +281,10 @@ def describe_report(
         where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
         shown = f"{each.text[:4]}…: " if each.text and each.text[:4].isprintable() else ""
         yield f"  {where}: {shown}{each.sentence}"
+
+
+def count_lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def parse_used(text: str) -> datetime:
