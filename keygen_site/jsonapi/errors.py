@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 DOCUMENTATION = "https://keygen.sh/docs/api"  # base of the links to explanations of errors
+# The code of a `ValidationError` for a number that its column cannot hold: 400 instead of 422, unless others hold.
+OUT_OF_RANGE = "out_of_range"
 
 
 class DomainError(Exception):

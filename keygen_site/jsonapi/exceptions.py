@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 from keygen_site.db.session_limits import is_timeout, is_unavailable
 from keygen_site.jsonapi.errors import (
     DOCUMENTATION,
+    OUT_OF_RANGE,
     BadRequest,
     Busy,
     Conflict,
@@ -123,12 +124,14 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
         prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
         for problem in problems:
             kind = str(problem.code)
+            if kind == OUT_OF_RANGE:
+                continue
             code = f"{prefix}_{_CODES.get(kind, kind)}".upper()
             message = str(problem.message)  # Django's own messages are lazy translations
             detail = message % problem.params if problem.params else message
             about = f"{DOCUMENTATION}/{resource_type}/#{anchor}"
             errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
-    return list(errors.values())
+    return list(errors.values()) or [BadRequest("integer is too large")]
 
 
 # Django's error handlers: the request reached no view, or its view failed --------------------------------------------

@@ -65,8 +65,9 @@ class VisibleRelatedField(package.ResourceRelatedField):
     """A relationship that a client may set, to a row that the bearer may see."""
 
     @property
-    def model(self) -> type[models.Model]:
-        return self.queryset.model
+    def types(self) -> tuple[str, ...]:
+        """The names of the related type in a request."""
+        return type_spellings(self.queryset.model)
 
     def find(self, uuid: UUIDType, bearer: Bearer) -> models.Model | None:
         """The row with this id if the bearer may see it."""
@@ -75,6 +76,28 @@ class VisibleRelatedField(package.ResourceRelatedField):
     @cached_property
     def _visible(self) -> CompiledQuery[Any]:
         return CompiledQuery(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), sample_uuid())
+
+
+class UnsupportedRelatedField(VisibleRelatedField):
+    """A relationship to resources that are not supported: a client may send null, and no id exists.
+
+    Args:
+        types: the names of the related type in a request.
+    """
+
+    def __init__(self, *types: str) -> None:
+        self._types = types
+        super().__init__(read_only=True, allow_null=True)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self._types
+
+    def find(self, uuid: UUIDType, bearer: Bearer) -> None:
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "UnsupportedRelatedField":
+        return type(self)(*self._types)
 
 
 class EnumField(serializers.ChoiceField):
@@ -213,8 +236,7 @@ class ResourceSerializer(package.ModelSerializer):
             if name not in writable:
                 continue
             if isinstance(each, VisibleRelatedField):
-                types = type_spellings(each.model)
-                relationships[name] = linkage(*types, required=name in required, nullable=each.allow_null)
+                relationships[name] = linkage(*each.types, required=name in required, nullable=each.allow_null)
             else:
                 attributes[name] = _schema_of(each, required=name in required)
         data = {"type": Schema(STRING, required=True, one_of=type_spellings(cls.Meta.model))}
@@ -245,11 +267,11 @@ class ResourceSerializer(package.ModelSerializer):
         if creating and "id" in data:
             found.values["id"] = data["id"]
         for name, relationship in data.get("relationships", {}).items():
-            identifier = relationship["data"]
-            row = identifier and cls._declared_fields[name].find(identifier["id"], bearer)
+            identifier, related = relationship["data"], cls._declared_fields[name]
+            row = identifier and related.find(identifier["id"], bearer)
             if identifier and row is None:
                 found.missing.append(name)
-            else:
+            elif not isinstance(related, UnsupportedRelatedField):
                 found.values[name] = row
         return found
 

@@ -50,7 +50,8 @@ class RenamedAttribute:
 
     Attributes:
         name: the earlier name.
-        now: the current name. A client of any version may send it; it then takes precedence.
+        now: the current name. A client of any version may send it. If it sends both, the earlier name takes
+            precedence, or of a boolean the later in the document.
         until: the last version with the earlier name.
         boolean_of: for an earlier boolean, the current values that true and false stand for. The response has both
             attributes then; any other earlier attribute replaces the current one.
@@ -134,9 +135,12 @@ class VersionedSerializer(ResourceSerializer):
     ) -> Values:
         gone = [f"/data/attributes/{camel(then.name)}" for then in cls.renamed_attributes if version > then.until]
         found = super().read(body, creating=creating, bearer=bearer, version=version, withheld=[*withheld, *gone])
+        sent = [snake(name) for name in body["data"].get("attributes") or ()]
         for then in cls.renamed_attributes:
             if then.name in found.values:
-                found.values.setdefault(then.now, then.read(found.values.pop(then.name)))
+                value = then.read(found.values.pop(then.name))
+                if not (then.boolean_of and then.now in sent and sent.index(then.now) > sent.index(then.name)):
+                    found.values[then.now] = value
         if creating:
             for default in cls.changed_defaults:
                 if version <= default.until:

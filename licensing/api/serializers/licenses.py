@@ -17,6 +17,7 @@ from keygen_site.jsonapi.serializers import (
     ACCOUNT_PATH,
     Getter,
     ResourceSerializer,
+    UnsupportedRelatedField,
     Values,
     VisibleRelatedField,
     to_many,
@@ -80,6 +81,7 @@ class LicenseSerializer(VersionedSerializer):
     user = VisibleRelatedField(
         queryset=User.objects.all(), allow_null=True, source="owner"
     )  # the name up to version 1.5
+    group = UnsupportedRelatedField("groups", "group")
 
     relationships = {
         "account": ACCOUNT,
@@ -123,6 +125,7 @@ class LicenseSerializer(VersionedSerializer):
             "policy",
             "owner",
             "user",
+            "group",
         ]
         on_create = [
             "name",
@@ -135,6 +138,7 @@ class LicenseSerializer(VersionedSerializer):
             "policy",
             "owner",
             "user",
+            "group",
         ]
         on_update = ["name", "expiry", "protected", "suspended", *LIMIT_FIELDS, "metadata"]
         required = ["policy"]
