@@ -61,7 +61,7 @@ def error_object(error: DomainError | type[DomainError]) -> dict[str, Any]:
 def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The response to a request that no viewset handles, in the accepted media type if that is a known one."""
     try:
-        media_type = accepted_media_type(request.headers.get("Accept", ""))
+        media_type = accepted_media_type(request.headers.get("Accept", "").strip())
     except MimeTypeInvalid:
         media_type = JSON_API
     body = orjson.dumps({"errors": [error_object(error)]})

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from keygen_site.jsonapi.errors import DOCUMENTATION, BadRequest
 from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
+from keygen_site.jsonapi.text import metadata_snake_name
 from keygen_site.jsonapi.types import BOOLEAN, camel, snake
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
@@ -178,5 +179,5 @@ def _attributes(version: str, resource_object: dict[str, Any]) -> dict[str, Any]
 
 def _restore_snake_names(value: Any) -> Any:
     if isinstance(value, dict):
-        return {snake(name): _restore_snake_names(content) for name, content in value.items()}
+        return {metadata_snake_name(name): _restore_snake_names(content) for name, content in value.items()}
     return [_restore_snake_names(item) for item in value] if isinstance(value, list) else value
