@@ -1,6 +1,7 @@
 """The base viewset of the API: finds the account, authenticates the bearer, and checks permissions."""
 
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
 
@@ -14,13 +15,13 @@ from accounts.permissions import Forbidden, require
 from accounts.rate_limits import count_request
 from accounts.roles import ALLOWED_ROLES
 from accounts.signing.algorithms import parse_accept_signature
-from keygen_site.jsonapi.errors import BadRequest, DomainError, NotFound
-from keygen_site.jsonapi.operations import Access
+from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, DomainError, NotFound, NullByte
+from keygen_site.jsonapi.operations import Access, File
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
-from keygen_site.jsonapi.text import is_one_line
-from keygen_site.jsonapi.versions import CURRENT_VERSION, LAST_WITH_ID_HEADERS, downgrade, parse_version
-from keygen_site.jsonapi.viewsets import BaseViewSet
+from keygen_site.jsonapi.text import is_one_line, snake
+from keygen_site.jsonapi.versions import CURRENT_VERSION, EDITION, LAST_WITH_ID_HEADERS, downgrade, parse_version
+from keygen_site.jsonapi.viewsets import WRITES, BaseViewSet
 
 
 class AccountInactive(DomainError):
@@ -67,9 +68,9 @@ class APIViewSet(BaseViewSet):
     # The pipeline ----------------------------------------------------------------------------------------------------
 
     def resolve_account(self, request: APIRequest) -> None:
-        request.account = request.rate_limit = None
+        request.account = request.rate_limit = request.found_token = None
         request.version = CURRENT_VERSION
-        request.found_token = None
+        request.version = parse_version(request) or CURRENT_VERSION
         request.credential = credential = self.find_credential(request)
         if credential and credential.kind == "token":
             # One statement finds the token and its account, nearly always the account of the URL.
@@ -80,13 +81,21 @@ class APIViewSet(BaseViewSet):
         request.rate_limit = count_request(request.account.pk, client_ip(request), credential_text)
 
     def resolve_version(self, request: APIRequest) -> None:
-        default = request.account.api_version if request.account else CURRENT_VERSION
-        request.version = parse_version(request.META.get("HTTP_KEYGEN_VERSION", ""), default)
+        if "HTTP_KEYGEN_VERSION" not in request.META and request.account:
+            request.version = request.account.api_version
 
     def check_headers(self, request: APIRequest) -> None:
         parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
+
+    def check_query(self, request: APIRequest) -> None:
+        super().check_query(request)
+        names = [name.partition("[")[0] for name in request.query_params] if request.META.get("QUERY_STRING") else []
+        if request.method in WRITES and not isinstance(self.operation.takes, File):
+            names += map(snake, self.document)
+        if "environment" in names:  # a client that thinks that it works in a sandbox would change real data
+            raise EnvironmentNotSupported(parameter="environment")
 
     def check_account(self, request: APIRequest) -> None:
         if not request.account.is_active and Access.INACTIVE_ACCOUNT not in self.operation.access:
@@ -104,14 +113,23 @@ class APIViewSet(BaseViewSet):
 
     def find_credential(self, request: APIRequest) -> Credential | None:
         """The credential of the request; an email and a password only for an action that takes them."""
-        credential = parse_credential(request)
-        if credential and credential.kind == "password" and Access.PASSWORD not in self.operation.access:
+        takes_password = Access.PASSWORD in self.operation.access
+        try:
+            credential = parse_credential(request)
+        except BytesInvalid:
+            if takes_password:
+                raise
+            return Credential("token", "")
+        if credential and credential.kind == "password" and not takes_password:
             return Credential("token", credential.text)
         return credential
 
     def find_account(self, token: Token | None) -> Account:
         """The account that the URL names, or the only one (contract: platform 1.2)."""
         identifier = self.kwargs.get("account") or settings.ACCOUNT
+        if "\0" in identifier:
+            self.request.version = ""
+            raise NullByte
         if not identifier:
             raise NotFound("account is required")
         if token and token.account.is_named(identifier):
@@ -164,8 +182,9 @@ class APIViewSet(BaseViewSet):
         bearer = vars(request).get("_user")  # not `request.user`, which could authenticate once more
         suffix = "-Id" if version <= LAST_WITH_ID_HEADERS else ""
         response["Cache-Control"] = "no-transform, no-store, max-age=0"
-        response["Keygen-Version"] = version
-        response["Keygen-Edition"] = "CE"
+        if version:
+            response["Keygen-Version"] = version
+        response["Keygen-Edition"] = EDITION
         response["Keygen-Revision"] = settings.REVISION
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
         if rate_limit := getattr(request, "rate_limit", None):
@@ -177,6 +196,12 @@ class APIViewSet(BaseViewSet):
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:
             response[f"Keygen-Bearer{suffix}"] = str(bearer.id)
-            if bearer.token_id:
-                response[f"Keygen-Token{suffix}"] = str(bearer.token_id)
+        if token_id := bearer.token_id if bearer else self._refused_token_id(request):
+            response[f"Keygen-Token{suffix}"] = str(token_id)
         return response
+
+    def _refused_token_id(self, request: Any) -> UUID | None:
+        """The id of a known token that does not authenticate, e.g. because it has expired."""
+        token = getattr(request, "found_token", None)
+        was_checked = "_user" in vars(request)
+        return token.pk if was_checked and token and token.account_id == request.account.pk else None

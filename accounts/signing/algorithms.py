@@ -31,7 +31,7 @@ KEY_KIND_BY_ALGORITHM = {
     "ecdsa-p256": "ecdsa",
 }
 _ACCEPT_SIGNATURE = re.compile(
-    r'\s*(?:keyid="(?P<keyid>[^"]*)"\s*,\s*)?algorithm="(?P<algorithm>[^"]*)"\s*;?\s*', re.IGNORECASE
+    r'\s*(?:(?:keyid="(?P<keyid>[^"]+)")?\s*,\s*)?algorithm="(?P<algorithm>[^"]+)"\s*;?\s*', re.IGNORECASE
 )
 
 

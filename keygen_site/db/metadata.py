@@ -18,7 +18,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,300}(?P<fraction>\.[0-9]+)?")
 # `keygen_site.jsonapi.text.metadata_name` in SQL.
 _METADATA_NAME_SQL = (
     r"""(SELECT CASE WHEN name ~ '^[A-Za-z0-9 ./:_-]*[A-Za-z0-9][A-Za-z0-9 ./:_-]*$'
-    THEN lower(left(words, 1)) || substr(words, 2) ELSE name END FROM (SELECT {0} COLLATE "C" AS name, replace(initcap("""
+    THEN lower(left(words, 1)) || substr(words, 2) ELSE name END """
+    r"""FROM (SELECT {0} COLLATE "C" AS name, replace(initcap("""
     r"""regexp_replace(regexp_replace(regexp_replace({0} COLLATE "C", '([A-Z])([A-Z][a-z])', '\1 \2', 'g'), """
     r"""'([a-z0-9])([A-Z])', '\1 \2', 'g'), '[./:_-]+', ' ', 'g')), ' ', '') AS words) AS spelled)"""
 )

@@ -73,8 +73,9 @@ class NotFound(DomainError):
 
     @classmethod
     def of(cls, noun: str, identifier: Any) -> Self:
-        """The error for a resource looked up by `identifier`, which is shown as it was sent."""
-        return cls(f"The requested {noun} '{identifier}' was not found")
+        """The error for a resource looked up by `identifier`, which is shown as it was sent unless it is blank."""
+        shown = f"{noun} '{identifier}'" if str(identifier).strip() else noun
+        return cls(f"The requested {shown} was not found")
 
 
 class Conflict(DomainError):
@@ -93,10 +94,17 @@ class NullByte(BadRequest):
 
 
 class BytesInvalid(BadRequest):
-    """The path or the query is not UTF-8 (contract: platform 2.3)."""
+    """The path, or an email in a credential, is not UTF-8 (contract: platform 2.3)."""
 
     code = "ENCODING_INVALID"
     detail = "The request could not be completed because it contains an invalid byte sequence (check encoding)"
+
+
+class ParametersInvalid(BadRequest):
+    """The query cannot be decoded, or a parameter is both a text and an object (contract: platform 2.3)."""
+
+    code = "PARAMETERS_INVALID"
+    detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
 
 
 class JSONInvalid(BadRequest):

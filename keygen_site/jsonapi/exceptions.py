@@ -30,7 +30,8 @@ from keygen_site.jsonapi.errors import (
 )
 from keygen_site.jsonapi.negotiation import JSON_API, Document, accepted_media_type
 from keygen_site.jsonapi.serializers import ResourceSerializer
-from keygen_site.jsonapi.types import camel
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.versions import set_version
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,9 @@ def endpoint_not_found(request: HttpRequest, exception: Exception | None = None)
     """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
         return defaults.page_not_found(request, exception)
-    return error_response(request, EndpointNotFound())
+    response = error_response(request, EndpointNotFound())
+    set_version(request, response)
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

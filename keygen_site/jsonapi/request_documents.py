@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keygen_site.jsonapi.errors import BadRequest, NullByte
-from keygen_site.jsonapi.text import merge_spellings
-from keygen_site.jsonapi.types import OBJECT, STRING, UUID, ValueType, camel, snake
+from keygen_site.jsonapi.text import camel, merge_spellings, snake
+from keygen_site.jsonapi.types import OBJECT, STRING, UUID, ValueType
 
 METADATA_DEPTH = 2
 _DROPPED = object()

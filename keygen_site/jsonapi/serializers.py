@@ -19,7 +19,8 @@ from rest_framework_json_api import serializers as package
 
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
 from keygen_site.jsonapi.request_documents import Schema, linkage, validate
-from keygen_site.jsonapi.types import STRING, UUID, ValueType, camel, type_of_field
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.types import STRING, UUID, ValueType, type_of_field
 
 ACCOUNT_PATH = "/v1/accounts/{}"
 

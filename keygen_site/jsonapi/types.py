@@ -13,7 +13,7 @@ from rest_framework import serializers
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi import times
 from keygen_site.jsonapi.errors import BadRequest, NullByte
-from keygen_site.jsonapi.text import camel, show_metadata, snake, timestamp
+from keygen_site.jsonapi.text import show_metadata, timestamp
 
 LARGEST_INTEGER = 2**63 - 1
 UUID_SCHEMA = {"type": "string", "format": "uuid"}
@@ -121,7 +121,9 @@ FLOAT = ValueType("float", _read_float, _unchanged, {"type": "number"})
 BOOLEAN = ValueType("boolean", _read_exactly(bool, "boolean"), _unchanged, {"type": "boolean"})
 UUID = ValueType("uuid", _read_uuid, _unchanged, UUID_SCHEMA)
 TIME = ValueType("time", _read_time, timestamp, TIME_SCHEMA)
-OBJECT = ValueType("object", _read_exactly(dict, "object"), show_metadata, {"type": "object", "additionalProperties": True})
+OBJECT = ValueType(
+    "object", _read_exactly(dict, "object"), show_metadata, {"type": "object", "additionalProperties": True}
+)
 ARRAY = ValueType("array", _read_exactly(list, "array"), _unchanged, {"type": "array"})
 
 _BY_FIELD: tuple[tuple[type[serializers.Field], ValueType], ...] = (

@@ -9,14 +9,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
 from keygen_site.jsonapi.errors import DOCUMENTATION, BadRequest
 from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
-from keygen_site.jsonapi.text import metadata_snake_name
-from keygen_site.jsonapi.types import BOOLEAN, camel, snake
+from keygen_site.jsonapi.text import camel, metadata_snake_name, snake
+from keygen_site.jsonapi.types import BOOLEAN
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
 CURRENT_VERSION = VERSIONS[-1]
+EDITION = "CE"
 
 # The last version with each difference.
 LAST_WITH_CONSTANTS = "1.1"  # a validation had `constant` instead of `code` (contract: licenses 2.4)
@@ -33,16 +38,29 @@ class VersionInvalid(BadRequest):
     about = f"{DOCUMENTATION}/versioning/"
 
 
-def parse_version(header: str, default: str) -> str:
-    """The API version that a `Keygen-Version` header names; the default when it is empty.
+def parse_version(request: HttpRequest | Request) -> str | None:
+    """The API version that the header `Keygen-Version` names; None without the header.
 
     Raises:
         VersionInvalid: there is no such version.
     """
-    version = header.strip().removeprefix("v") or default
+    header = request.META.get("HTTP_KEYGEN_VERSION")
+    if header is None:
+        return None
+    version = header.strip().removeprefix("v")
     if version not in VERSIONS:
         raise VersionInvalid
     return version
+
+
+def set_version(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set the headers about the version on a response that no viewset made."""
+    try:
+        version = parse_version(request)
+    except VersionInvalid:
+        version = None
+    response["Keygen-Version"] = version or CURRENT_VERSION
+    response["Keygen-Edition"] = EDITION
 
 
 @dataclass(frozen=True)
