@@ -11,6 +11,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -25,6 +26,12 @@ HEADERS = (
 )
 # Headers whose value is not compared, only whether the answer has them.
 PRESENCE = {"Keygen-Digest", "Digest", "Keygen-Signature", "Date", "Keygen-Date", "X-Request-Id", "X-Signature"}
+
+# The resources that this project does not have yet, by their names in paths.
+NOT_BUILT = (
+    *("machines", "components", "processes", "entitlements", "groups", "group", "webhook-endpoints", "webhook-events"),
+    *("search", "settings", "second-factors", "environments", "releases", "artifacts"),
+)
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 KINDS = (
@@ -163,10 +170,8 @@ def run_step(server: Server, step: Step, names: Names) -> dict[str, Any]:
     answer = normalize({"status": status, "headers": kept, "body": document}, names)
     for where in step.get("exact", []):
         above, _, last = where.rpartition(".")
-        try:
+        with suppress(KeyError, IndexError, TypeError, ValueError):  # the response is an error, for example
             dig(answer["body"], above)[last] = dig(document, where)
-        except (KeyError, IndexError, TypeError, ValueError):
-            pass  # an error, for example
     return answer
 
 
@@ -220,10 +225,8 @@ def unpack(document: Any, parts: list[str]) -> None:
         if len(parts) > 1:
             unpack(document[key], parts[1:])
         elif isinstance(document[key], str):
-            try:
+            with suppress(ValueError):
                 document[key] = json.loads(document[key])
-            except ValueError:
-                pass
 
 
 def open_files(value: Any) -> Any:

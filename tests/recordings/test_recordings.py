@@ -1,36 +1,19 @@
 """The server answers the recorded requests as keygen-api 1.8 did (README.md)."""
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-import orjson
 import pytest
 from django.test import Client, TestCase
 from django.test.utils import override_settings
 
 from accounts.signing import algorithms
 from tests.conftest import handler
-from tests.recordings.replay import Difference, ReplayFailed, Tally, replay, sign_in, sign_up
+from tests.recordings.compact import read, scenarios
+from tests.recordings.replay import NOT_BUILT, Difference, ReplayFailed, Tally, replay, sign_in, sign_up
 
-FOLDER = Path(os.environ.get("RECORDINGS", "../shared/recordings"))
-PATTERNS = (
-    "pools/*",
-    "licenses/*",
-    "validation/*",
-    "access/*",
-    "protocol/*",
-    *(f"events/{n}-*" for n in ("account", "me", "ping")),
-)
-SCENARIOS = {
-    f"{path.parent.name}/{path.stem}": path for pattern in PATTERNS for path in sorted(FOLDER.glob(f"{pattern}.json"))
-}
-NOT_BUILT = (
-    "machines,components,processes,entitlements,groups,group,webhook-endpoints,webhook-events,search,settings,"
-    "second-factors,environments,releases,artifacts"
-).split(",")
+SCENARIOS = scenarios([])
 
 
 class InProcess:
@@ -70,7 +53,7 @@ def quick_sign_up() -> Iterator[None]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_answers_are_the_recorded_ones(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("ERROR")  # a failure shows the traceback of an error, and no line for each request
-    server, scenario = InProcess(), orjson.loads(SCENARIOS[name].read_bytes())
+    server, scenario = InProcess(), read(SCENARIOS[name])
     names = sign_up(server)
     sign_in(server, names)
     found: list[Difference | str] = []
