@@ -310,7 +310,8 @@ class License(Resource):
         )
         if not changed:
             raise _uses_error(number, limit)
-        self.refresh_from_db(fields=["uses", "updated", "expiry"])
+        # An increment by 0 may start the duration too, but its response shows the license as it was.
+        self.refresh_from_db(fields=["uses", "updated", *(["expiry"] if number else [])])
 
     def reset_uses(self) -> None:
         self.uses = 0
