@@ -17,7 +17,7 @@ from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, mask_key
 from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.errors import BadRequest, DomainError
+from keygen_site.jsonapi.errors import BadRequest, Conflict, DomainError
 from keygen_site.models import Resource
 from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
 from licensing.models.holders import holders_of_licenses
@@ -194,12 +194,12 @@ class License(Resource):
         """Set a key that was generated from a seed, which another license may have had.
 
         Raises:
-            ValidationError: the key is taken.
+            Conflict: the key is taken.
         """
         self.key = key
         lock_key_text(self.account_id, key, for_license=True)
         if self.is_key_taken():
-            raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
+            raise Conflict
 
     def set_hashed_key(self, key: str) -> None:
         """Set a key that is shown in one response only: its hash is stored."""

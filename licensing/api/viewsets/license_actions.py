@@ -226,8 +226,10 @@ class LicenseActions(LicenseBase):
     def _check_out(self, license: License, options: CheckOutOptions) -> str:
         for name in options.includes:
             require(INCLUDES[name], self.request.user)
+        # The file shows the license as it was before the check-out (contract: licenses 7.6).
+        text = render_license_file(license, options, self.request.version)
         license.record_check_out(options.issued)
-        return render_license_file(license, options)
+        return text
 
     def read_document(self, row: License | None) -> Any:
         if row is None or self.action not in ("check_out", "check_out_file"):
