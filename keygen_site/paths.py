@@ -72,6 +72,13 @@ def decode_identifiers(request: HttpRequest, parameters: dict[str, Any], *, at_e
     return parameters
 
 
+def spans_segments(request: HttpRequest) -> bool:
+    """Whether an identifier in the matched route has a slash that was not escaped. False if this is not known."""
+    match = request.resolver_match
+    parameters = match.kwargs.values() if match and request.META.get(_IS_EXACT) else ()
+    return any("/" in text for text in parameters if isinstance(text, str))
+
+
 def quote_path(request: HttpRequest) -> str:
     """The path of a request, percent-encoded, for a link."""
     if request.META.get(_IS_EXACT):

@@ -1,6 +1,6 @@
 """The base viewset of the API: finds the account, authenticates the bearer, and checks permissions."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -64,6 +64,9 @@ def parse_reference(request: APIRequest) -> str:
 
 class APIViewSet(BaseViewSet):
     """Base of the viewsets of everything that belongs to an account."""
+
+    # The actions whose responses name relationships as the current version does, in every version.
+    with_current_relationships: ClassVar[frozenset[str]] = frozenset()
 
     # The pipeline ----------------------------------------------------------------------------------------------------
 
@@ -178,7 +181,7 @@ class APIViewSet(BaseViewSet):
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
         if version != CURRENT_VERSION and response.status_code < 300 and getattr(response, "data", None):
-            downgrade(response.data, version)
+            downgrade(response.data, version, relationships=self.action not in self.with_current_relationships)
         bearer = vars(request).get("_user")  # not `request.user`, which could authenticate once more
         suffix = "-Id" if version <= LAST_WITH_ID_HEADERS else ""
         response["Cache-Control"] = "no-transform, no-store, max-age=0"

@@ -8,7 +8,7 @@ A value that a *model* refuses is Django's own `ValidationError`, by field name,
 `/data/attributes/key`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ class DomainError(Exception):
         about: the URL of a page that explains the error, or None.
         headers: response headers that belong to the error, e.g. `Retry-After`.
         meta: further members of the document's `meta`.
+        also: further errors of the response, after this one.
         early: whether it is raised before the request reaches its resource; such a document has no `meta`.
     """
 
@@ -39,6 +40,7 @@ class DomainError(Exception):
     about: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
     meta: Mapping[str, Any] = MappingProxyType({})
+    also: "Sequence[DomainError]" = ()
     early: bool = False
 
     def __init__(

@@ -86,7 +86,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
 def _errors_of(exception: Exception, view: Any) -> list[DomainError]:
     match exception:
         case DomainError():
-            return [exception]
+            return [exception, *exception.also]
         case ValidationError():
             return validation_errors(exception, view.serializer_class)
         case Http404() | exceptions.NotFound() | exceptions.MethodNotAllowed():
@@ -130,7 +130,7 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
             code = f"{prefix}_{_CODES.get(kind, kind)}".upper()
             message = str(problem.message)  # Django's own messages are lazy translations
             detail = message % problem.params if problem.params else message
-            about = f"{DOCUMENTATION}/{resource_type}/#{anchor}"
+            about = f"{DOCUMENTATION}/{serializer.about.get(name) or f'{resource_type}/#{anchor}'}"
             errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
     return list(errors.values()) or [BadRequest("integer is too large")]
 

@@ -137,11 +137,12 @@ class ResourceSerializer(package.ModelSerializer):
 
     These options of fields have an effect: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
     `relationships` has all relationships of the response by name; `aliases` has other names of them in requests and
-    errors.
+    errors. `about` has the documentation of errors by name where it is not that of the attribute or relationship.
     """
 
     relationships: ClassVar[Mapping[str, Relationship]] = {"account": ACCOUNT}
     aliases: ClassVar[frozenset[str]] = frozenset()
+    about: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

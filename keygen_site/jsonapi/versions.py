@@ -167,11 +167,12 @@ class VersionedSerializer(ResourceSerializer):
         return found
 
 
-def downgrade(data: Any, version: str) -> None:
+def downgrade(data: Any, version: str, *, relationships: bool = True) -> None:
     """Change the data of a response in place to that of an earlier version.
 
     Args:
         data: a resource object, a list of them, or a document with one of these.
+        relationships: whether relationships get their earlier names.
     """
     data = data if isinstance(data, list) else data.get("data", data)
     for resource_object in data if isinstance(data, list) else [data]:
@@ -179,7 +180,7 @@ def downgrade(data: Any, version: str) -> None:
             resource_object["attributes"] = _attributes(version, resource_object)
             serializer = _SERIALIZERS.get(resource_object["type"])
             for then in serializer.renamed_relationships if serializer else ():
-                if version <= then.until:
+                if relationships and version <= then.until:
                     resource_object["relationships"] = then.show(resource_object["relationships"])
 
 

@@ -6,7 +6,7 @@ from accounts.api.base import APIViewSet
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
 from licensing.api.serializers.licenses import LicenseSerializer
-from licensing.api.viewsets.license_base import ANY_TEXT
+from licensing.api.viewsets.license_base import ANY_TEXT, LicenseAddressed
 from licensing.models import License
 
 
@@ -26,7 +26,7 @@ class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
     """Resources below another one, readable by staff and products."""
 
 
-class NestedLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
+class NestedLicenseViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
     """Licenses below another resource."""
 
     queryset = License.objects.with_api_fields()
