@@ -226,10 +226,11 @@ class TestFilters:
             ("expired[after]=981173106", {"owned"}),
         ],
     )
-    def test_license_filters_of_moments_include_the_shown_millisecond(self, acme, listed, bound, found):
-        License.objects.exclude(name__in=["plain", "owned"]).delete()
-        License.objects.filter(name="plain").update(expiry=datetime(2090, 2, 3, 4, 5, 6, 789_999, UTC))
-        License.objects.filter(name="owned").update(expiry=datetime(2001, 2, 3, 4, 5, 6, 789_999, UTC))
+    def test_license_filters_of_moments_include_the_shown_millisecond(self, licenses, listed, bound, found):
+        License.objects.update(expiry=None)
+        for name, year in (("plain", 2090), ("owned", 2001)):
+            moment = datetime(year, 2, 3, 4, 5, 6, 789_999, UTC)
+            License.objects.filter(pk=licenses[name].pk).update(expiry=moment)
 
         assert listed(bound) == found
 

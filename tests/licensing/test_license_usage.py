@@ -78,9 +78,9 @@ class TestUses:
             (0, 5, 4, "increment", 1, None),
             (None, None, 2**31 - 2, "increment", 1, None),
             (None, None, 1, "decrement", 2**31, BELOW_ZERO),
-            (None, None, 1, "decrement", 10**22, BELOW_ZERO),
+            (None, None, 1, "decrement", 2**64 - 1, BELOW_ZERO),
             (None, None, 1, "increment", -(2**31), BELOW_ZERO),
-            (None, 5, 1, "increment", 10**22, exceeds(5)),
+            (None, 5, 1, "increment", 2**64 - 1, exceeds(5)),
             (None, 5, 9, "increment", 0, None),
             (None, 5, 9, "decrement", 0, None),
             (None, None, 1, "decrement", 2, BELOW_ZERO),
@@ -104,7 +104,7 @@ class TestUses:
         [
             (2**31 - 1, "increment", 1),
             (0, "increment", 2**31),
-            (0, "increment", 10**22),
+            (0, "increment", 2**64 - 1),
             (0, "decrement", -(2**31)),
         ],
     )
