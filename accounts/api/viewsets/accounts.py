@@ -22,6 +22,11 @@ class OwnAccountViewSet(APIViewSet):
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
 
+    def authorize(self, row: Any = None) -> None:
+        if self.action == "destroy":
+            raise Forbidden
+        super().authorize(row)
+
     @operation("Show the account", gives=OWN, access=Access.INACTIVE_ACCOUNT)
     def retrieve(self, request: APIRequest) -> Account:
         return request.account
@@ -30,12 +35,12 @@ class OwnAccountViewSet(APIViewSet):
     def partial_update(self, request: APIRequest, document: Values) -> Account:
         """What is not in the document stays as it is."""
         AccountSerializer.update_row(request.account, document.values)
+        self.resolve_version(request)  # the new version counts from this response on
         return request.account
 
     @operation("Delete the account", gives=REFUSES, locks=False, access=Access.INACTIVE_ACCOUNT)
     def destroy(self, request: APIRequest) -> None:
         """Always refused: only the operator of the server may."""
-        raise Forbidden
 
 
 class NewAccountViewSet(APIViewSet):
