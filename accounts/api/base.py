@@ -4,6 +4,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
 from accounts.audit import AuditContext
 from accounts.authentication import client_ip
@@ -16,6 +17,7 @@ from accounts.rate_limits import count_request
 from accounts.roles import ALLOWED_ROLES
 from accounts.signing.algorithms import parse_accept_signature
 from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, DomainError, NotFound, NullByte
+from keygen_site.jsonapi.lookups import Lookup, Parent
 from keygen_site.jsonapi.operations import Access, File
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
@@ -67,6 +69,8 @@ class APIViewSet(BaseViewSet):
 
     # The actions whose responses name relationships as the current version does, in every version.
     with_current_relationships: ClassVar[frozenset[str]] = frozenset()
+    # The actions whose responses are the same in every version.
+    without_versions: ClassVar[frozenset[str]] = frozenset()
 
     # The pipeline ----------------------------------------------------------------------------------------------------
 
@@ -105,7 +109,13 @@ class APIViewSet(BaseViewSet):
             raise AccountInactive
 
     def perform_authentication(self, request: Any) -> None:
-        if request.user is None and Access.ANONYMOUS not in self.operation.access:
+        try:
+            bearer = request.user
+        except DomainError:
+            token = request.found_token
+            request.refused_token = token if token and token.account_id == request.account.pk else None
+            raise
+        if bearer is None and Access.ANONYMOUS not in self.operation.access:
             raise TokenMissing
 
     def authorize(self, row: Any = None) -> None:
@@ -180,7 +190,8 @@ class APIViewSet(BaseViewSet):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
-        if version != CURRENT_VERSION and response.status_code < 300 and getattr(response, "data", None):
+        is_old = version != CURRENT_VERSION and self.action not in self.without_versions
+        if is_old and response.status_code < 300 and getattr(response, "data", None):
             downgrade(response.data, version, relationships=self.action not in self.with_current_relationships)
         bearer = vars(request).get("_user")  # not `request.user`, which could authenticate once more
         suffix = "-Id" if version <= LAST_WITH_ID_HEADERS else ""
@@ -199,12 +210,34 @@ class APIViewSet(BaseViewSet):
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:
             response[f"Keygen-Bearer{suffix}"] = str(bearer.id)
-        if token_id := bearer.token_id if bearer else self._refused_token_id(request):
+        refused_token = getattr(request, "refused_token", None)
+        if token_id := refused_token.pk if refused_token else bearer and bearer.token_id:
             response[f"Keygen-Token{suffix}"] = str(token_id)
         return response
 
-    def _refused_token_id(self, request: Any) -> UUID | None:
-        """The id of a known token that does not authenticate, e.g. because it has expired."""
-        token = getattr(request, "found_token", None)
-        was_checked = "_user" in vars(request)
-        return token.pk if was_checked and token and token.account_id == request.account.pk else None
+
+class OwnOnly(APIViewSet):
+    """Mixin of resources below a user: other users and licenses are refused, whatever is there.
+
+    They see the user because they share a license. A product is refused a resource that it does not see
+    (contract: platform 5.5, 8.9).
+    """
+
+    def authorize(self, row: Any = None) -> None:
+        super().authorize(row)
+        if self.actor.role in ("license", "user") and self.parent_id != self.actor.id:
+            raise Forbidden
+
+    def find_row(self, *, locked: bool) -> Any:
+        self.authorize()
+        try:
+            return super().find_row(locked=locked)
+        except NotFound:
+            if self.actor.role == "product" and self._is_hidden():
+                raise Forbidden from None
+            raise
+
+    def _is_hidden(self) -> bool:
+        """Whether there is such a row below the parent."""
+        rows = self.rows(self.action, timezone.now()).filter(account=self.actor.account_id)
+        return Lookup.exists(cast(Parent, self.parent).narrow(rows, cast(UUID, self.parent_id)), self.kwargs["pk"])

@@ -132,6 +132,7 @@ class ResourceSerializer(package.ModelSerializer):
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
         required: the names that a create needs; `attributes` stands for the member itself, which may then be empty.
+        update_required: whether an update needs `attributes`; true by default.
         client_ids: whether a client may choose the id of a new row (then `values` has `id`).
         examples: values of attributes for the OpenAPI description.
 
@@ -246,9 +247,12 @@ class ResourceSerializer(package.ModelSerializer):
             data["id"] = Schema(STRING)  # its value is ignored
         elif getattr(cls.Meta, "client_ids", False):
             data["id"] = Schema(UUID)
-        needed = not creating or bool(required & {"attributes", *attributes})
+        if creating:
+            needed = bool(required & {"attributes", *attributes})
+        else:
+            needed = getattr(cls.Meta, "update_required", True)
         data["attributes"] = Schema(required=needed, members=attributes)
-        if relationships:
+        if relationships or creating:
             data["relationships"] = Schema(required=bool(required & set(relationships)), members=relationships)
         return {"data": Schema(required=True, members=data)}
 

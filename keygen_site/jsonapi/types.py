@@ -15,7 +15,7 @@ from keygen_site.jsonapi import times
 from keygen_site.jsonapi.errors import BadRequest, NullByte
 from keygen_site.jsonapi.text import show_metadata, timestamp
 
-LARGEST_INTEGER = 2**63 - 1
+LARGEST_INTEGER, LARGEST_INT32 = 2**63 - 1, 2**31 - 1
 UUID_SCHEMA = {"type": "string", "format": "uuid"}
 TIME_SCHEMA = {"type": "string", "format": "date-time"}
 
@@ -70,6 +70,12 @@ def _read_integer(value: Any, pointer: str | None) -> int:
     return value
 
 
+def _read_int32(value: Any, pointer: str | None) -> int:
+    if _read_integer(value, pointer) > LARGEST_INT32:
+        raise BadRequest("integer is too large")
+    return value
+
+
 def _read_float(value: Any, pointer: str | None) -> float:
     if type(value) not in (int, float):
         _mismatch(value, "float", pointer)
@@ -117,6 +123,7 @@ _INTEGERS = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_
 
 STRING = ValueType("string", _read_string, _unchanged, {"type": "string"})
 INTEGER = ValueType("integer", _read_integer, _unchanged, _INTEGERS)
+INT32 = ValueType("integer", _read_int32, _unchanged, _INTEGERS | {"maximum": LARGEST_INT32})
 FLOAT = ValueType("float", _read_float, _unchanged, {"type": "number"})
 BOOLEAN = ValueType("boolean", _read_exactly(bool, "boolean"), _unchanged, {"type": "boolean"})
 UUID = ValueType("uuid", _read_uuid, _unchanged, UUID_SCHEMA)

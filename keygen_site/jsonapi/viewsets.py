@@ -16,8 +16,8 @@ from rest_framework.viewsets import GenericViewSet
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_time, sample_uuid
 from keygen_site.db.session_limits import is_timeout
 from keygen_site.jsonapi import idempotency
-from keygen_site.jsonapi.errors import EndpointNotFound, NotFound, NullByte
-from keygen_site.jsonapi.lookups import Lookup, Parent, Rows
+from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
+from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
 from keygen_site.jsonapi.negotiation import Document, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
 from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed_page
@@ -228,7 +228,7 @@ class BaseViewSet(GenericViewSet[Any]):
         """
         row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())
         if row is None:
-            raise NotFound.of(self.serializer_class.Meta.model._meta.verbose_name, self.kwargs["pk"])
+            raise not_found(self.serializer_class.Meta.model, self.kwargs["pk"])
         return row
 
     def lookup(self, locked: bool) -> Lookup:

@@ -16,6 +16,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import (
     BooleanFilter,
+    EmptyFilter,
     EnumFilter,
     FilterSet,
     IdFilter,
@@ -214,13 +215,6 @@ class SelectionFilter(BooleanFilter):
         if wanted != self.opposite:
             return getattr(queryset, self.selection)()
         return queryset.exclude(pk__in=getattr(License.objects, self.selection)().values("pk"))
-
-
-class EmptyFilter(QueryFilter):
-    """Licenses with a resource that is not supported: none."""
-
-    def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.none()
 
 
 class ActivatedFilter(BooleanFilter):

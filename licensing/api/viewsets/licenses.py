@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from accounts.api.base import OwnOnly
 from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.lookups import Parent
@@ -52,13 +53,8 @@ class LicenseViewSet(
         return issue_license(audit=self.audit, **values)
 
 
-class UserLicenseViewSet(NestedLicenseViewSet):
+class UserLicenseViewSet(OwnOnly, NestedLicenseViewSet):
     """The licenses that a user owns or is attached to."""
 
     filterset_class = UserLicenseFilterSet
     parent = Parent("user", User.objects.all(), narrow=lambda licenses, user_id: licenses.for_user(user_id))
-
-    def authorize(self, row: License | None = None) -> None:
-        super().authorize(row)
-        if self.request.user.role == "license":
-            raise Forbidden

@@ -21,6 +21,10 @@ class StaffAndProductOnly(APIViewSet):
         if self.request.user.role in ("license", "user"):
             raise Forbidden
 
+    def find_row(self, *, locked: bool) -> Any:
+        self.authorize()  # 403, whether or not the row exists
+        return super().find_row(locked=locked)
+
 
 class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
     """Resources below another one, readable by staff and products."""
