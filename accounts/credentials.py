@@ -12,6 +12,7 @@ from keygen_site.jsonapi.errors import BytesInvalid, NullByte
 
 SCHEMES = ("bearer", "token", "basic", "license")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]+")
+_LIST = re.compile(r",\s+")
 _NAMED_TOKEN = re.compile(r"token=", re.IGNORECASE)
 
 
@@ -34,26 +35,34 @@ def parse_credential(request: HttpRequest | Request) -> Credential | None:
     """The credential in the header `Authorization`, or else in the query, or None.
 
     Raises:
-        BytesInvalid, NullByte: Basic encodes something that is not text.
+        BytesInvalid, NullByte: Basic encodes an email that is not text, or a NUL.
     """
-    scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
-    match scheme.lower():
+    scheme, value = _split_header(request)
+    match scheme:
         case "bearer" | "token":
-            return _credential("token", _NAMED_TOKEN.sub("", value.strip(), count=1).strip('"'))
+            # Further parameters, and a second header that a proxy has joined to the first, are ignored.
+            token = _LIST.split(value, maxsplit=1)[0]
+            return _credential("token", _NAMED_TOKEN.sub("", token, count=1).strip('"'))
         case "license":
-            return _credential("license", value.strip())
+            return _credential("license", value)
         case "basic":
             return _parse_basic(value)
     # `request.GET` would parse the query of every request.
     if "token=" in request.META.get("QUERY_STRING", "") or "auth=" in request.META.get("QUERY_STRING", ""):
-        return _parse_query(request.GET.get("token") or request.GET.get("auth") or "")
+        return _parse_query(request.GET.get("token", request.GET.get("auth", "")))
     return None
 
 
 def build_challenge(request: HttpRequest | Request) -> str:
     """The value of the header `WWW-Authenticate`: the scheme that the request used, if it is one of ours."""
-    scheme = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")[0].lower()
+    scheme, _ = _split_header(request)
     return f'{scheme.capitalize() if scheme in SCHEMES else "Bearer"} realm="keygen"'
+
+
+def _split_header(request: HttpRequest | Request) -> tuple[str, str]:
+    """The scheme in lower case, and the value, of the header `Authorization`."""
+    scheme, *value = request.META.get("HTTP_AUTHORIZATION", "").split(maxsplit=1)[:2] or [""]
+    return scheme.lower(), value[0].strip() if value else ""
 
 
 def _credential(kind: str, text: str) -> Credential | None:
@@ -67,13 +76,19 @@ def _parse_query(value: str) -> Credential | None:
     return _credential("token", value)
 
 
-def _parse_basic(value: str) -> Credential | None:
-    user, colon, password = _decode_basic(value).partition(":")
-    if user in ("token", "license") and colon:
-        return _credential(user, password)
+def _parse_basic(value: str) -> Credential:
+    """The credential in a Basic value; a token that does not exist if there is none."""
+    try:
+        user, colon, password = _decode_basic(value).partition(":")
+    except UnicodeDecodeError as error:
+        if b"@" in error.object.partition(b":")[0]:
+            raise BytesInvalid from None
+        return Credential("token", "")
+    if user in ("token", "license") and password:
+        return Credential(user, password)
     if "@" in user and colon:
         return Credential("password", user, password)
-    return _credential("token", user)
+    return Credential("token", user)
 
 
 def _decode_basic(value: str) -> str:
@@ -83,8 +98,6 @@ def _decode_basic(value: str) -> str:
         text = base64.b64decode(letters + "=" * (-len(letters) % 4)).decode()
     except binascii.Error:
         return ""
-    except UnicodeDecodeError:
-        raise BytesInvalid from None
     if "\0" in text:
         raise NullByte
     return text

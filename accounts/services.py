@@ -39,26 +39,37 @@ def create_account(
     return account, user, text
 
 
+class AdminsInvalid(Exception):
+    """Values of the admins of a new account are invalid.
+
+    Attributes:
+        errors: by the index of the admin.
+    """
+
+    def __init__(self, errors: Mapping[int, ValidationError]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
 @transaction.atomic
 def sign_up(*, admins: Iterable[Mapping[str, Any]], name: str, slug: str, **fields: Any) -> Account:
     """Create an account with its admins. They get no tokens; they sign in.
 
     Raises:
-        ValidationError: by field of the account, or for `admins`.
+        ValidationError: by field of the account.
+        AdminsInvalid: by admin, if the account is valid.
     """
     account = Account(name=name, slug=slug, **fields)
     account.validate_and_save()
     cached_private_key(account.pk, "ed25519")
-    for admin in admins:
+    errors = {}
+    for index, admin in enumerate(admins):
         try:
             User.objects.create_user(**{**admin, "role": User.Role.ADMIN}, account=account)
         except ValidationError as error:
-            problems = [
-                ValidationError(problem.message, code=f"{field}_{problem.code}", params=problem.params)
-                for field, problems in error.error_dict.items()
-                for problem in problems
-            ]
-            raise ValidationError({"admins": problems}) from None
+            errors[index] = error
+    if errors:
+        raise AdminsInvalid(errors)
     return account
 
 

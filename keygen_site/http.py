@@ -14,10 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, NullByte
+from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, NullByte, ParametersInvalid
 from keygen_site.jsonapi.exceptions import error_response
 from keygen_site.observability.request_context import HTTP_METHODS
-from keygen_site.paths import API_PREFIX, set_route_path
+from keygen_site.paths import API_PREFIX, merge_leading_slashes, set_route_path
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -27,13 +27,6 @@ class MethodInvalid(BadRequest):
 
     code = "HTTP_METHOD_INVALID"
     detail = "The HTTP method for the request is not valid"
-
-
-class ParametersInvalid(BadRequest):
-    """The query has a percent sign that begins no escape (contract: platform 2.3)."""
-
-    code = "PARAMETERS_INVALID"
-    detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
 
 
 _HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -53,12 +46,15 @@ class WellFormedRequestMiddleware:
         if "%" in query and _HALF_ENCODED.search(query):
             return error_response(request, ParametersInvalid())
         try:
-            text = (unquote_to_bytes(path) if "%" in path else path.encode()).decode() + unquote_to_bytes(
-                query
-            ).decode()
+            has_null = "\0" in unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
-            return error_response(request, BytesInvalid())
-        if "\0" in text:
+            return error_response(request, ParametersInvalid())
+        if "%" in path:
+            try:
+                unquote_to_bytes(path).decode()
+            except UnicodeDecodeError:
+                return error_response(request, BytesInvalid())
+        if has_null or ("\0" in path and not path.startswith(API_PREFIX)):
             return error_response(request, NullByte())
         request.encoding = "utf-8"  # Django would decode the query in the charset that is declared for the body
         set_route_path(request)
@@ -113,6 +109,7 @@ class APIHeadersMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        merge_leading_slashes(request)
         if not request.path_info.startswith(API_PREFIX):
             return self.get_response(request)
         meta = request.META  # `request.headers` would be built for this alone

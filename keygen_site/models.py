@@ -1,8 +1,10 @@
 """The base of all resources, and the stored responses of idempotency keys."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.utils import IntegrityError
 from django.utils import timezone
@@ -18,6 +20,9 @@ class Resource(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
     updated = UpdatedField()
+
+    # The order of a response's errors by field name; other fields come last, in the order of their checks.
+    error_order: ClassVar[Sequence[str]] = ()
 
     class Meta:
         abstract = True
@@ -61,7 +66,14 @@ class Resource(models.Model):
         # The caller has looked up the related rows, and `clean()` checks uniqueness with errors in the contract's
         # words, so the queries of Django's own checks would be redundant.
         foreign = {field.name for field in self._meta.concrete_fields if field.is_relation}
-        self.full_clean(exclude={"id", *foreign}, validate_constraints=False)
+        try:
+            self.full_clean(exclude={"id", *foreign}, validate_constraints=False)
+        except ValidationError as error:
+            raise ValidationError(self._in_order(error.error_dict)) from None
+
+    def _in_order(self, errors: dict[str, list[ValidationError]]) -> dict[str, list[ValidationError]]:
+        order = {name: index for index, name in enumerate(self.error_order)}
+        return {name: errors[name] for name in sorted(errors, key=lambda name: order.get(name, len(order)))}
 
 
 class IdempotentResponseQuerySet(models.QuerySet["IdempotentResponse"]):

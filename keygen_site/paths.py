@@ -28,10 +28,21 @@ _ESCAPE = re.compile("|".join(_ESCAPES))
 _SLASHES = re.compile("/{2,}")
 
 
+def merge_leading_slashes(request: HttpRequest) -> None:
+    """Remove repeated slashes at the beginning of an API path, e.g. after a base URL that ends with a slash."""
+    if request.path_info.startswith("//"):
+        path = "/" + request.path_info.lstrip("/")
+        if path.startswith(API_PREFIX):
+            request.path = request.path_info = path
+
+
 def set_route_path(request: HttpRequest) -> None:
     """Set the path that routes are matched against. Its bytes must be UTF-8."""
-    sent = _path_as_sent(request) if request.path_info.startswith(API_PREFIX) else None
+    if not request.path_info.startswith(API_PREFIX):
+        return
+    sent = _path_as_sent(request)
     if sent is None:
+        request.path_info = _SLASHES.sub("/", request.path_info)
         return
     request.META[_IS_EXACT] = True
     if b"%" in sent or b"//" in sent:
@@ -61,6 +72,13 @@ def decode_identifiers(request: HttpRequest, parameters: dict[str, Any], *, at_e
     return parameters
 
 
+def spans_segments(request: HttpRequest) -> bool:
+    """Whether an identifier in the matched route has a slash that was not escaped. False if this is not known."""
+    match = request.resolver_match
+    parameters = match.kwargs.values() if match and request.META.get(_IS_EXACT) else ()
+    return any("/" in text for text in parameters if isinstance(text, str))
+
+
 def quote_path(request: HttpRequest) -> str:
     """The path of a request, percent-encoded, for a link."""
     if request.META.get(_IS_EXACT):
@@ -84,6 +102,8 @@ def _path_as_sent(request: HttpRequest) -> bytes | None:
         sent = path.encode("latin-1")  # WSGI has the bytes of a request as latin-1
     except UnicodeEncodeError:
         return None
+    if sent.startswith(b"//"):
+        sent = b"/" + sent.lstrip(b"/")
     # None if a layer in front of the application has rewritten the path.
     return sent if unquote_to_bytes(sent) == request.path_info.encode() else None
 

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 from accounts.api.urls import account_urlpatterns
 from keygen_site.jsonapi.openapi import views
+from keygen_site.jsonapi.routers import SUFFIX
 from keygen_site.observability import health
 
 # Patterns are tried in order: the most frequent come first.
@@ -13,7 +14,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("pools.api.urls")),
     path("", include("licensing.api.urls")),
     path("", include("accounts.api.urls")),
-    re_path(r"^ping/?$", health.ping),
+    re_path(rf"^ping{SUFFIX}/?$", health.ping),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -6,22 +6,25 @@ from datetime import datetime, timedelta
 
 # Seconds; a year and a month on average.
 YEAR, MONTH, WEEK, DAY, HOUR, MINUTE = 31_556_952, 2_629_746, 604_800, 86_400, 3_600, 60
-# An ISO 8601 duration. Clients often leave out the leading P, and the T before the hours.
+# An ISO 8601 duration, without the leading P, which clients often leave out. Its last number may have a fraction.
+_NUMBER = r"(\d{1,9}(?:[.,]\d{1,9}(?=[YMWDHS]$))?)"
 _ISO = re.compile(
-    r"P?(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T?(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?",
+    rf"(?:{_NUMBER}Y)?(?:{_NUMBER}M)?(?:{_NUMBER}D)?(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?"
+    rf"|{_NUMBER}W",
     re.IGNORECASE | re.ASCII,
 )
-_UNITS = (YEAR, MONTH, WEEK, DAY, HOUR, MINUTE, 1)
+_UNITS = (YEAR, MONTH, DAY, HOUR, MINUTE, 1, WEEK)
 
 
 def parse_duration(text: str) -> int | None:
     """The seconds of a duration in a query, e.g. `86400`, `30d` or `P13DT59M59S`; None if it is malformed."""
     if re.fullmatch(r"\d{1,20}", text, re.ASCII):
         return int(text)
-    match = _ISO.fullmatch(text)
+    match = _ISO.fullmatch(text.removeprefix("P"))
     if match is None or not any(match.groups()):
         return None
-    return sum(int(count) * seconds for count, seconds in zip(match.groups("0"), _UNITS, strict=True))
+    numbers = (float(number.replace(",", ".")) for number in match.groups("0"))
+    return int(sum(number * seconds for number, seconds in zip(numbers, _UNITS, strict=True)))
 
 
 def add_duration(start: datetime, seconds: int) -> datetime:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from keygen_site.jsonapi import codec
 from licensing.models import License
 from licensing.signed_keys import sign
 
@@ -29,7 +30,7 @@ def render_certificate(document: dict[str, Any], license: License, *, encoding: 
         encoding: one of `ENCODINGS`.
         signature: one of `accounts.signing.algorithms.KEY_KIND_BY_ALGORITHM`.
     """
-    content = orjson.dumps(document)
+    content = codec.dumps(document)
     encoded = _base64(content) if encoding == BASE64 else _encrypt_aes_gcm(content, license.key)
     signed = sign(license.account_id, signature, f"license/{encoded}".encode())
     text = _base64(orjson.dumps({"enc": encoded, "sig": _base64(signed), "alg": f"{encoding}+{signature}"}))

@@ -37,8 +37,19 @@ class UserLimitExceeded(DomainError):
     source = {"pointer": "/data/relationships/users"}
     about = f"{DOCUMENTATION}/licenses/#licenses-object-relationships-users"
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, also: Sequence[DomainError] = ()) -> None:
         super().__init__(f"user count has exceeded maximum allowed for license ({limit})")
+        self.also = also
+
+
+class OwnerIsAttached(DomainError):
+    """The new owner of a license is one of its attached users."""
+
+    title = "Unprocessable resource"
+    detail = "already exists (user is attached through users)"
+    code = "OWNER_INVALID"
+    source = {"pointer": "/data/relationships/owner"}
+    about = f"{DOCUMENTATION}/licenses/#licenses-object-relationships-owner"
 
 
 class UserIsOwner(DomainError):
@@ -147,14 +158,14 @@ def change_owner(license: License, owner: User | None) -> None:
     """Give a license another owner, or none.
 
     Raises:
-        ValidationError: the user is attached to the license.
-        UserLimitExceeded: the license would have too many users.
+        UserLimitExceeded: the license would have too many users. Its `also` names the next error too.
+        OwnerIsAttached: the user is attached to the license.
     """
-    if owner and license.license_users.filter(user=owner).exists():
-        detail = "already exists (user is attached through users)"
-        raise ValidationError({"owner": ValidationError(detail, code="invalid")})
+    errors = [OwnerIsAttached()] if owner and license.license_users.filter(user=owner).exists() else []
     if owner and license.owner_id is None:
-        _check_user_limit(license, license.users_count + 1)
+        _check_user_limit(license, license.users_count + 1, also=errors)
+    if errors:
+        raise errors[0]
     license.owner = owner
     license.save_changes("owner")
 
@@ -189,16 +200,19 @@ def detach_users(license: License, user_ids: Sequence[UUID]) -> None:
         UserIsOwner, UserNotAttached: a user cannot be detached.
     """
     attached = set(license.license_users.values_list("user", flat=True))
+    if license.owner_id in user_ids:
+        pointer = f"/data/{user_ids.index(license.owner_id)}"
+        raise UserIsOwner(f"cannot detach user '{license.owner_id}' (user is attached through owner)", pointer=pointer)
     for index, user_id in enumerate(user_ids):
-        pointer = f"/data/{index}"
-        if user_id == license.owner_id:
-            raise UserIsOwner(f"cannot detach user '{user_id}' (user is attached through owner)", pointer=pointer)
         if user_id not in attached:
-            raise UserNotAttached(f"cannot detach user '{user_id}' (user is not attached)", pointer=pointer)
+            detail = f"cannot detach user '{user_id}' (user is not attached)"
+            raise UserNotAttached(detail, pointer=f"/data/{index}")
+    if len(set(user_ids)) < len(user_ids):
+        raise UserNotAttached("cannot detach user '' (user is not attached)", pointer="/data/")
     license.license_users.filter(user__in=user_ids).delete()
 
 
-def _check_user_limit(license: License, count: int) -> None:
+def _check_user_limit(license: License, count: int, *, also: Sequence[DomainError] = ()) -> None:
     limit = license.effective_limit("max_users")
     if limit is not None and not license.policy.allows_overage(count, limit):
-        raise UserLimitExceeded(limit)
+        raise UserLimitExceeded(limit, also=also)

@@ -24,7 +24,7 @@ ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
 SIGN_BARE_SEED = ("RSA_2048_PKCS1_SIGN", "RSA_2048_PKCS1_PSS_SIGN")
 ISSUER = "https://keygen.sh"  # clients compare it
 MAX_ENCRYPTED_LENGTH = 245  # bytes; a block of RSA with 2048 bits holds no more
-_PLACEHOLDER = re.compile(r"\{\{\s*(\w*)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}", re.ASCII)
 
 
 def signature_algorithm(scheme: str | None) -> str:
@@ -148,7 +148,7 @@ def _default_seed(license: License) -> dict[str, Any]:
 
 
 def _fill_template(template: str, license: License) -> str:
-    """The template with its placeholders replaced; an unknown one, or one without a value, becomes empty."""
+    """The template with its placeholders, in any case, replaced; one that is unknown or has no value becomes empty."""
     owner = license.owner
     values = {
         "account": license.account_id,

@@ -1,8 +1,10 @@
 """The base viewset of the API: finds the account, authenticates the bearer, and checks permissions."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
 from accounts.audit import AuditContext
 from accounts.authentication import client_ip
@@ -14,13 +16,14 @@ from accounts.permissions import Forbidden, require
 from accounts.rate_limits import count_request
 from accounts.roles import ALLOWED_ROLES
 from accounts.signing.algorithms import parse_accept_signature
-from keygen_site.jsonapi.errors import BadRequest, DomainError, NotFound
-from keygen_site.jsonapi.operations import Access
+from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, DomainError, NotFound, NullByte
+from keygen_site.jsonapi.lookups import Lookup, Parent
+from keygen_site.jsonapi.operations import Access, File
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
-from keygen_site.jsonapi.text import is_one_line
-from keygen_site.jsonapi.versions import CURRENT_VERSION, LAST_WITH_ID_HEADERS, downgrade, parse_version
-from keygen_site.jsonapi.viewsets import BaseViewSet
+from keygen_site.jsonapi.text import is_one_line, snake
+from keygen_site.jsonapi.versions import CURRENT_VERSION, EDITION, LAST_WITH_ID_HEADERS, downgrade, parse_version
+from keygen_site.jsonapi.viewsets import WRITES, BaseViewSet
 
 
 class AccountInactive(DomainError):
@@ -64,12 +67,17 @@ def parse_reference(request: APIRequest) -> str:
 class APIViewSet(BaseViewSet):
     """Base of the viewsets of everything that belongs to an account."""
 
+    # The actions whose responses name relationships as the current version does, in every version.
+    with_current_relationships: ClassVar[frozenset[str]] = frozenset()
+    # The actions whose responses are the same in every version.
+    without_versions: ClassVar[frozenset[str]] = frozenset()
+
     # The pipeline ----------------------------------------------------------------------------------------------------
 
     def resolve_account(self, request: APIRequest) -> None:
-        request.account = request.rate_limit = None
+        request.account = request.rate_limit = request.found_token = None
         request.version = CURRENT_VERSION
-        request.found_token = None
+        request.version = parse_version(request) or CURRENT_VERSION
         request.credential = credential = self.find_credential(request)
         if credential and credential.kind == "token":
             # One statement finds the token and its account, nearly always the account of the URL.
@@ -80,20 +88,34 @@ class APIViewSet(BaseViewSet):
         request.rate_limit = count_request(request.account.pk, client_ip(request), credential_text)
 
     def resolve_version(self, request: APIRequest) -> None:
-        default = request.account.api_version if request.account else CURRENT_VERSION
-        request.version = parse_version(request.META.get("HTTP_KEYGEN_VERSION", ""), default)
+        if "HTTP_KEYGEN_VERSION" not in request.META and request.account:
+            request.version = request.account.api_version
 
     def check_headers(self, request: APIRequest) -> None:
         parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
 
+    def check_query(self, request: APIRequest) -> None:
+        super().check_query(request)
+        names = [name.partition("[")[0] for name in request.query_params] if request.META.get("QUERY_STRING") else []
+        if request.method in WRITES and not isinstance(self.operation.takes, File):
+            names += map(snake, self.document)
+        if "environment" in names:  # a client that thinks that it works in a sandbox would change real data
+            raise EnvironmentNotSupported(parameter="environment")
+
     def check_account(self, request: APIRequest) -> None:
         if not request.account.is_active and Access.INACTIVE_ACCOUNT not in self.operation.access:
             raise AccountInactive
 
     def perform_authentication(self, request: Any) -> None:
-        if request.user is None and Access.ANONYMOUS not in self.operation.access:
+        try:
+            bearer = request.user
+        except DomainError:
+            token = request.found_token
+            request.refused_token = token if token and token.account_id == request.account.pk else None
+            raise
+        if bearer is None and Access.ANONYMOUS not in self.operation.access:
             raise TokenMissing
 
     def authorize(self, row: Any = None) -> None:
@@ -104,14 +126,23 @@ class APIViewSet(BaseViewSet):
 
     def find_credential(self, request: APIRequest) -> Credential | None:
         """The credential of the request; an email and a password only for an action that takes them."""
-        credential = parse_credential(request)
-        if credential and credential.kind == "password" and Access.PASSWORD not in self.operation.access:
+        takes_password = Access.PASSWORD in self.operation.access
+        try:
+            credential = parse_credential(request)
+        except BytesInvalid:
+            if takes_password:
+                raise
+            return Credential("token", "")
+        if credential and credential.kind == "password" and not takes_password:
             return Credential("token", credential.text)
         return credential
 
     def find_account(self, token: Token | None) -> Account:
         """The account that the URL names, or the only one (contract: platform 1.2)."""
         identifier = self.kwargs.get("account") or settings.ACCOUNT
+        if "\0" in identifier:
+            self.request.version = ""
+            raise NullByte
         if not identifier:
             raise NotFound("account is required")
         if token and token.account.is_named(identifier):
@@ -159,13 +190,15 @@ class APIViewSet(BaseViewSet):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
-        if version != CURRENT_VERSION and response.status_code < 300 and getattr(response, "data", None):
-            downgrade(response.data, version)
+        is_old = version != CURRENT_VERSION and self.action not in self.without_versions
+        if is_old and response.status_code < 300 and getattr(response, "data", None):
+            downgrade(response.data, version, relationships=self.action not in self.with_current_relationships)
         bearer = vars(request).get("_user")  # not `request.user`, which could authenticate once more
         suffix = "-Id" if version <= LAST_WITH_ID_HEADERS else ""
         response["Cache-Control"] = "no-transform, no-store, max-age=0"
-        response["Keygen-Version"] = version
-        response["Keygen-Edition"] = "CE"
+        if version:
+            response["Keygen-Version"] = version
+        response["Keygen-Edition"] = EDITION
         response["Keygen-Revision"] = settings.REVISION
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"
         if rate_limit := getattr(request, "rate_limit", None):
@@ -177,6 +210,34 @@ class APIViewSet(BaseViewSet):
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:
             response[f"Keygen-Bearer{suffix}"] = str(bearer.id)
-            if bearer.token_id:
-                response[f"Keygen-Token{suffix}"] = str(bearer.token_id)
+        refused_token = getattr(request, "refused_token", None)
+        if token_id := refused_token.pk if refused_token else bearer and bearer.token_id:
+            response[f"Keygen-Token{suffix}"] = str(token_id)
         return response
+
+
+class OwnOnly(APIViewSet):
+    """Mixin of resources below a user: other users and licenses are refused, whatever is there.
+
+    They see the user because they share a license. A product is refused a resource that it does not see
+    (contract: platform 5.5, 8.9).
+    """
+
+    def authorize(self, row: Any = None) -> None:
+        super().authorize(row)
+        if self.actor.role in ("license", "user") and self.parent_id != self.actor.id:
+            raise Forbidden
+
+    def find_row(self, *, locked: bool) -> Any:
+        self.authorize()
+        try:
+            return super().find_row(locked=locked)
+        except NotFound:
+            if self.actor.role == "product" and self._is_hidden():
+                raise Forbidden from None
+            raise
+
+    def _is_hidden(self) -> bool:
+        """Whether there is such a row below the parent."""
+        rows = self.rows(self.action, timezone.now()).filter(account=self.actor.account_id)
+        return Lookup.exists(cast(Parent, self.parent).narrow(rows, cast(UUID, self.parent_id)), self.kwargs["pk"])

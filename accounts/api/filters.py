@@ -9,7 +9,7 @@ from accounts.models import Token, User
 from accounts.models.tokens import content_type_of
 from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.filters import EnumFilter, FilterSet, MetadataFilter, PartsFilter, QueryFilter
+from keygen_site.jsonapi.filters import EmptyFilter, EnumFilter, FilterSet, MetadataFilter, PartsFilter, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.operations import Parameter, choice
 
@@ -32,8 +32,10 @@ class BearerFilter(PartsFilter):
         )
 
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
+        if not self.parts.keys() & {part.partition("]")[0] for part in given}:
+            return queryset.none()
         if name := given.get("type"):
-            model = models_by_type().get(name)
+            model = models_by_type().get(name.lower())
             queryset = queryset.filter(bearer_type=content_type_of(model)) if model else queryset.none()
         if identifier := given.get("id"):
             uuid = parse_uuid(identifier)
@@ -68,12 +70,16 @@ class StatusFilter(EnumFilter):
 
 
 class RolesFilter(QueryFilter):
-    """Users of some roles; without a value, of the role `user`."""
+    """Users of some roles; without the parameter, of the role `user`. A value that is not a list does not filter."""
 
     schema = {"type": "array", "items": choice(*User.Role.values)}
 
     def filter(self, queryset: Rows, value: str) -> Rows:
-        return queryset.filter(role__in=list_values(self.parent.data, "roles") or [User.Role.USER])
+        query = self.parent.data
+        if not any(name == "roles" or name.startswith("roles[") for name in query):
+            return queryset.filter(role=User.Role.USER)
+        roles = [role.replace("_", "-") for role in query.getlist("roles[]") if role]
+        return queryset.filter(role__in=roles) if roles else queryset
 
     def describe(self, name: str) -> dict[str, Parameter]:
         return {f"{name}[]": Parameter(self.extra["help_text"], self.schema)}
@@ -87,6 +93,7 @@ class UserFilterSet(FilterSet):
 
     status = StatusFilter("active", "inactive", "banned", help_text="Only users of this status.")
     roles = RolesFilter(help_text="Users of these roles; by default, of the role `user`.")
+    group = EmptyFilter(help_text="Only users of this group: none, as groups are not supported.")
     metadata = MetadataFilter(help_text=METADATA_FILTER_HELP)
 
     applies_by_default = True

@@ -6,7 +6,7 @@ from accounts.api.viewsets.accounts import NewAccountViewSet, OwnAccountViewSet
 from accounts.api.viewsets.me import MeViewSet
 from accounts.api.viewsets.tokens import TokenViewSet
 from accounts.api.viewsets.users import PasswordViewSet, UserTokenViewSet, UserViewSet
-from keygen_site.jsonapi.routers import NamedRouter, Router
+from keygen_site.jsonapi.routers import SUFFIX, NamedRouter, Router
 
 
 class TokenRouter(Router):
@@ -28,8 +28,8 @@ urlpatterns = [
     *token_router.urls,
     *user_router.urls,
     *router.urls,
-    re_path(r"^me/?$", MeViewSet.as_view({"get": "me"})),
-    re_path(r"^profile/?$", MeViewSet.as_view({"get": "profile"})),
+    re_path(rf"^me{SUFFIX}/?$", MeViewSet.as_view({"get": "me"})),
+    re_path(rf"^profile{SUFFIX}/?$", MeViewSet.as_view({"get": "profile"})),
 ]
 
 # The accounts themselves; the URLs above lie below one.
@@ -37,6 +37,6 @@ _own_account = OwnAccountViewSet.as_view(
     {"get": "retrieve", "patch": "partial_update", "put": "partial_update", "delete": "destroy"}
 )
 account_urlpatterns = [
-    re_path(r"^accounts/?$", NewAccountViewSet.as_view({"post": "create"})),
-    re_path(r"^accounts/(?P<account>[^/]+)/?$", _own_account),
+    re_path(rf"^accounts{SUFFIX}/?$", NewAccountViewSet.as_view({"post": "create"})),
+    re_path(rf"^accounts/(?P<account>[^/]+?){SUFFIX}/?$", _own_account),
 ]

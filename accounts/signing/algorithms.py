@@ -31,7 +31,7 @@ KEY_KIND_BY_ALGORITHM = {
     "ecdsa-p256": "ecdsa",
 }
 _ACCEPT_SIGNATURE = re.compile(
-    r'\s*(?:keyid="(?P<keyid>[^"]*)"\s*,\s*)?algorithm="(?P<algorithm>[^"]*)"\s*;?\s*', re.IGNORECASE
+    r'\s*(?:(?:keyid="(?P<keyid>[^"]+)")?\s*,\s*)?algorithm="(?P<algorithm>[^"]+)"\s*;?\s*', re.IGNORECASE
 )
 
 
@@ -97,7 +97,7 @@ def parse_accept_signature(header: str | None, keyid: str) -> str:
     Raises:
         SignatureNotAccepted: the header is malformed, or names an unknown algorithm or key.
     """
-    if not header:
+    if not header or not header.strip():
         return "ed25519"
     match = _ACCEPT_SIGNATURE.fullmatch(header)
     if match is None:

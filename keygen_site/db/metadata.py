@@ -1,19 +1,28 @@
 """Limits of `metadata`, a client's own data of a resource, and its filter."""
 
 import re
-from itertools import product
 from typing import Any
 
-import orjson
 from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Func, QuerySet
 from django.utils.datastructures import MultiValueDict
 
-from keygen_site.jsonapi.text import camel, snake
+from keygen_site.jsonapi import codec
+from keygen_site.jsonapi.text import metadata_name, snake
 
 MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_METADATA_KEYS = 16_384, 4, 64
 _PARAMETER = re.compile(r"metadata(?P<names>(?:\[[^\[\]]+\])+)(?P<list>\[\])?")
 _NAME = re.compile(r"\[([^\[\]]+)\]")
+_WORDS = {"true": True, "false": False, "null": None}
+_NUMBER = re.compile(r"-?[0-9]{1,300}(?P<fraction>\.[0-9]+)?")
+# `keygen_site.jsonapi.text.metadata_name` in SQL.
+_METADATA_NAME_SQL = (
+    r"""(SELECT CASE WHEN name ~ '^[A-Za-z0-9 ./:_-]*[A-Za-z0-9][A-Za-z0-9 ./:_-]*$'
+    THEN lower(left(words, 1)) || substr(words, 2) ELSE name END """
+    r"""FROM (SELECT {0} COLLATE "C" AS name, replace(initcap("""
+    r"""regexp_replace(regexp_replace(regexp_replace({0} COLLATE "C", '([A-Z])([A-Z][a-z])', '\1 \2', 'g'), """
+    r"""'([a-z0-9])([A-Z])', '\1 \2', 'g'), '[./:_-]+', ' ', 'g')), ' ', '') AS words) AS spelled)"""
+)
 # The description of the filter in the OpenAPI document.
 METADATA_FILTER_HELP = (
     "Only those with these values: `metadata[key]=value`. Nested texts: `metadata[owner][first_name]=Ann`, inner names "
@@ -28,7 +37,7 @@ def validate_metadata(metadata: Any) -> None:
         ValidationError: with the code `too_long`, for the first limit exceeded.
     """
     depth, keys = _measure(metadata)
-    if len(orjson.dumps(metadata)) > MAX_METADATA_BYTES:
+    if len(codec.dumps(metadata)) > MAX_METADATA_BYTES:
         raise ValidationError(f"too large (exceeded limit of {MAX_METADATA_BYTES} bytes)", code="too_long")
     if depth > MAX_METADATA_DEPTH:
         raise ValidationError(f"too many items (exceeded limit of {MAX_METADATA_DEPTH} items)", code="too_long")
@@ -49,7 +58,7 @@ def filter_metadata(queryset: QuerySet, query: MultiValueDict[str, str]) -> Quer
     """The rows whose metadata has every value that a query asks for (contract: licenses 5.2).
 
     `metadata[key]=value` compares a value with a text, and with the number, boolean or null that it spells. The key
-    matches by its name as it was sent, and as the response shows it. `metadata[key][inner_key]=text` and
+    matches in every spelling. `metadata[key][inner_key]=text` and
     `metadata[key][]=text`, an array that contains all the texts, compare texts only, and inner names are in snake case.
     A malformed parameter matches nothing; `metadata=text`, `metadata[]=text` and a blank value do not filter.
     """
@@ -64,11 +73,11 @@ def filter_metadata(queryset: QuerySet, query: MultiValueDict[str, str]) -> Quer
         texts = query.getlist(parameter)
         if not inner and not match["list"]:
             if texts[-1]:
-                queryset = queryset.filter(_Holds([_spellings(first)], _parse_scalars(texts[-1])))
+                queryset = queryset.filter(_Holds([first], _parse_scalars(texts[-1])))
             continue
         if len(inner) >= MAX_METADATA_DEPTH or any(snake(name) != name for name in inner):
             return queryset.none()
-        names = [_spellings(first), *({name, camel(name)} for name in inner)]
+        names = [first, *inner]
         if match["list"]:
             queryset = queryset.filter(_HoldsAll(names, sorted(set(texts))))
         else:
@@ -76,60 +85,59 @@ def filter_metadata(queryset: QuerySet, query: MultiValueDict[str, str]) -> Quer
     return queryset
 
 
-def _spellings(name: str) -> set[str]:
-    """A name as it was sent, in snake case, and in the camel case of responses."""
-    return {name, snake(name), camel(snake(name))}
-
-
 def _parse_scalars(text: str) -> list[Any]:
     """A text, and the number, boolean or null that it spells."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return [text]
-    return [text] if isinstance(value, dict | list | str) else [text, value]
+    if text in _WORDS:
+        return [text, _WORDS[text]]
+    if match := _NUMBER.fullmatch(text):
+        return [text, float(text) if match["fraction"] else int(text)]
+    return [text]
 
 
 class _Holds(Func):
-    """Whether `metadata` has one of several scalars at a path.
+    """Whether `metadata` has one of several scalars at a path. Names match in every spelling, see `metadata_name`.
 
     Args:
-        names: the possible names at each level of the path.
+        names: the path.
         values: the scalars.
     """
 
     output_field = BooleanField()
 
-    def __init__(self, names: list[set[str]], values: list[Any]) -> None:
+    def __init__(self, names: list[str], values: list[Any]) -> None:
         super().__init__(F("metadata"))
-        self.names, self.values = [sorted(level) for level in names], values
+        self.names, self.values = [metadata_name(name) for name in names], values
 
     def as_sql(self, compiler: Any, connection: Any, *_: Any, **__: Any) -> tuple[str, tuple[Any, ...]]:
-        column, params = compiler.compile(self.source_expressions[0])
-        if connection.vendor == "postgresql":
-            documents = [orjson.dumps(document).decode() for document in self._build_documents()]
-            return f"({' OR '.join([f'{column} @> %s::jsonb'] * len(documents))})", (*params, *documents)
+        is_postgresql = connection.vendor == "postgresql"
+        source, params = compiler.compile(self.source_expressions[0])
+        tables, conditions, values = [], [], list(params)
         # A table of members for each level, not a JSON path, in which `0` and `"` would not be names.
-        source, tables, conditions, values = column, [], [], list(params)
-        for number, level in enumerate(self.names):
-            tables.append(f"json_each({source}) AS level_{number}")
-            conditions.append(f"level_{number}.key IN ({', '.join(['%s'] * len(level))})")
-            values += level
-            container = f"level_{number}.value"
-            source = f"CASE level_{number}.type WHEN 'object' THEN {container} ELSE '{{}}' END"
-        condition, more = self._build_condition(f"level_{len(self.names) - 1}")
+        for number, name in enumerate(self.names):
+            level = f"level_{number}"
+            if is_postgresql:
+                members = f"CASE jsonb_typeof({source}) WHEN 'object' THEN {source} ELSE '{{}}' END"
+                tables.append(f"jsonb_each({members}) AS {level}")
+                conditions.append(f"{_METADATA_NAME_SQL.format(f'{level}.key')} = %s")
+                source = f"{level}.value"
+            else:
+                tables.append(f"json_each({source}) AS {level}")
+                conditions.append(f"metadata_name({level}.key) = %s")  # see `keygen_site.db.sqlite`
+                source = f"CASE {level}.type WHEN 'object' THEN {level}.value ELSE '{{}}' END"
+            values.append(name)
+        condition, more = (self._condition_on_postgresql if is_postgresql else self._condition_on_sqlite)(level)
         where = " AND ".join([*conditions, condition])
         return f"EXISTS (SELECT 1 FROM {', '.join(tables)} WHERE {where})", (*values, *more)
 
-    def _build_documents(self) -> list[dict[str, Any]]:
-        """Documents. `metadata` must contain one of them."""
-        return [_nest(path, value) for path in product(*self.names) for value in self.values]
+    def _condition_on_postgresql(self, member: str) -> tuple[str, list[Any]]:
+        """The condition on the last member of the path, and its parameters."""
+        places = ", ".join(["%s::jsonb"] * len(self.values))
+        return f"{member}.value IN ({places})", [codec.dumps(value).decode() for value in self.values]
 
-    def _build_condition(self, member: str) -> tuple[str, list[Any]]:
-        """The condition on the last member of the path, for SQLite, and its parameters."""
+    def _condition_on_sqlite(self, member: str) -> tuple[str, list[Any]]:
         # Types are compared too: `true` is not 1, and a text is not the number that it spells.
         texts = [value for value in self.values if isinstance(value, str)]
-        others = [orjson.dumps(value).decode() for value in self.values if not isinstance(value, str)]
+        others = [codec.dumps(value).decode() for value in self.values if not isinstance(value, str)]
         conditions = [f"{member}.type = 'text' AND {member}.atom = %s" for _ in texts]
         for value in others:
             kinds = {"true": "'true'", "false": "'false'", "null": "'null'"}.get(value, "'integer', 'real'")
@@ -140,18 +148,12 @@ class _Holds(Func):
 class _HoldsAll(_Holds):
     """Whether `metadata` has an array with all of several texts at a path."""
 
-    def _build_documents(self) -> list[dict[str, Any]]:
-        return [_nest(path, self.values) for path in product(*self.names)]
+    def _condition_on_postgresql(self, member: str) -> tuple[str, list[Any]]:
+        contains = f"jsonb_typeof({member}.value) = 'array' AND {member}.value @> %s::jsonb"
+        return contains, [codec.dumps(self.values).decode()]
 
-    def _build_condition(self, member: str) -> tuple[str, list[Any]]:
+    def _condition_on_sqlite(self, member: str) -> tuple[str, list[Any]]:
         items = f"json_each(CASE {member}.type WHEN 'array' THEN {member}.value ELSE '[]' END)"
         texts = ", ".join(["%s"] * len(self.values))
         distinct = f"SELECT COUNT(DISTINCT atom) FROM {items} WHERE type = 'text' AND atom IN ({texts})"
         return f"({distinct}) = {len(self.values)}", list(self.values)
-
-
-def _nest(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A document that has a value at a path."""
-    for name in reversed(path):
-        value = {name: value}
-    return value

@@ -8,11 +8,13 @@ A value that a *model* refuses is Django's own `ValidationError`, by field name,
 `/data/attributes/key`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
 DOCUMENTATION = "https://keygen.sh/docs/api"  # base of the links to explanations of errors
+# The code of a `ValidationError` for a number that its column cannot hold: 400 instead of 422, unless others hold.
+OUT_OF_RANGE = "out_of_range"
 
 
 class DomainError(Exception):
@@ -26,6 +28,7 @@ class DomainError(Exception):
         about: the URL of a page that explains the error, or None.
         headers: response headers that belong to the error, e.g. `Retry-After`.
         meta: further members of the document's `meta`.
+        also: further errors of the response, after this one.
         early: whether it is raised before the request reaches its resource; such a document has no `meta`.
     """
 
@@ -37,6 +40,7 @@ class DomainError(Exception):
     about: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
     meta: Mapping[str, Any] = MappingProxyType({})
+    also: "Sequence[DomainError]" = ()
     early: bool = False
 
     def __init__(
@@ -71,8 +75,9 @@ class NotFound(DomainError):
 
     @classmethod
     def of(cls, noun: str, identifier: Any) -> Self:
-        """The error for a resource looked up by `identifier`, which is shown as it was sent."""
-        return cls(f"The requested {noun} '{identifier}' was not found")
+        """The error for a resource looked up by `identifier`, which is shown as it was sent unless it is blank."""
+        shown = f"{noun} '{identifier}'" if str(identifier).strip() else noun
+        return cls(f"The requested {shown} was not found")
 
 
 class Conflict(DomainError):
@@ -91,10 +96,17 @@ class NullByte(BadRequest):
 
 
 class BytesInvalid(BadRequest):
-    """The path or the query is not UTF-8 (contract: platform 2.3)."""
+    """The path, or an email in a credential, is not UTF-8 (contract: platform 2.3)."""
 
     code = "ENCODING_INVALID"
     detail = "The request could not be completed because it contains an invalid byte sequence (check encoding)"
+
+
+class ParametersInvalid(BadRequest):
+    """The query cannot be decoded, or a parameter is both a text and an object (contract: platform 2.3)."""
+
+    code = "PARAMETERS_INVALID"
+    detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
 
 
 class JSONInvalid(BadRequest):

@@ -17,6 +17,7 @@ from rest_framework.views import set_rollback
 from keygen_site.db.session_limits import is_timeout, is_unavailable
 from keygen_site.jsonapi.errors import (
     DOCUMENTATION,
+    OUT_OF_RANGE,
     BadRequest,
     Busy,
     Conflict,
@@ -29,7 +30,8 @@ from keygen_site.jsonapi.errors import (
 )
 from keygen_site.jsonapi.negotiation import JSON_API, Document, accepted_media_type
 from keygen_site.jsonapi.serializers import ResourceSerializer
-from keygen_site.jsonapi.types import camel
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.versions import set_version
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def error_object(error: DomainError | type[DomainError]) -> dict[str, Any]:
 def error_response(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The response to a request that no viewset handles, in the accepted media type if that is a known one."""
     try:
-        media_type = accepted_media_type(request.headers.get("Accept", ""))
+        media_type = accepted_media_type(request.headers.get("Accept", "").strip())
     except MimeTypeInvalid:
         media_type = JSON_API
     body = orjson.dumps({"errors": [error_object(error)]})
@@ -84,7 +86,7 @@ def exception_handler(exception: Exception, context: Mapping[str, Any]) -> Respo
 def _errors_of(exception: Exception, view: Any) -> list[DomainError]:
     match exception:
         case DomainError():
-            return [exception]
+            return [exception, *exception.also]
         case ValidationError():
             return validation_errors(exception, view.serializer_class)
         case Http404() | exceptions.NotFound() | exceptions.MethodNotAllowed():
@@ -123,12 +125,14 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
         prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
         for problem in problems:
             kind = str(problem.code)
+            if kind == OUT_OF_RANGE:
+                continue
             code = f"{prefix}_{_CODES.get(kind, kind)}".upper()
             message = str(problem.message)  # Django's own messages are lazy translations
             detail = message % problem.params if problem.params else message
-            about = f"{DOCUMENTATION}/{resource_type}/#{anchor}"
+            about = f"{DOCUMENTATION}/{serializer.about.get(name) or f'{resource_type}/#{anchor}'}"
             errors.setdefault((code, pointer), Unprocessable(detail, code=code, pointer=pointer, about=about))
-    return list(errors.values())
+    return list(errors.values()) or [BadRequest("integer is too large")]
 
 
 # Django's error handlers: the request reached no view, or its view failed --------------------------------------------
@@ -138,7 +142,9 @@ def endpoint_not_found(request: HttpRequest, exception: Exception | None = None)
     """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
         return defaults.page_not_found(request, exception)
-    return error_response(request, EndpointNotFound())
+    response = error_response(request, EndpointNotFound())
+    set_version(request, response)
+    return response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

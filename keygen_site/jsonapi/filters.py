@@ -37,7 +37,7 @@ class FilterBackend(filters.DjangoFilterBackend):
 
 
 class QueryFilter(filters.CharFilter):
-    """Base of filters: a blank value does not filter.
+    """Base of filters: a blank value does not filter. Blanks around a value are part of it.
 
     Args:
         field_name: the field to compare with; the filter's name by default.
@@ -48,10 +48,10 @@ class QueryFilter(filters.CharFilter):
     style = ""
 
     def __init__(self, field_name: str | None = None, help_text: str = "", **options: Any) -> None:
-        super().__init__(field_name, help_text=help_text, **options)
+        super().__init__(field_name, help_text=help_text, strip=False, **options)
 
     def filter(self, queryset: Rows, value: str) -> Rows:
-        return self.narrow(queryset, value) if value else queryset
+        return self.narrow(queryset, value) if value.strip() else queryset
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         """The rows that match a value that is not blank."""
@@ -82,6 +82,13 @@ class BooleanFilter(QueryFilter):
         return queryset.filter(**{self.field_name: wanted})
 
 
+class EmptyFilter(QueryFilter):
+    """Rows with a resource that is not supported: none."""
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        return queryset.none()
+
+
 class EnumFilter(QueryFilter):
     """Rows whose field is one of a few values."""
 
@@ -91,7 +98,7 @@ class EnumFilter(QueryFilter):
 
 
 class PartsFilter(QueryFilter, ABC):
-    """A filter whose parameters have a part in brackets: `expires[within]=30d`.
+    """A filter whose parameters have a part in brackets: `expires[within]=30d`. Without a part it does not filter.
 
     Args:
         parts: the description of each part that is documented.
@@ -103,7 +110,8 @@ class PartsFilter(QueryFilter, ABC):
 
     def filter(self, queryset: Rows, value: str) -> Rows:
         prefix, query = f"{self.name}[", self.parent.data
-        given = {key[len(prefix) : -1]: text for key, text in query.items() if key.startswith(prefix) and text}
+        given = {key[len(prefix) : -1]: text for key, text in query.items() if key.startswith(prefix) and text.strip()}
+        given.pop("", None)
         return self.narrow_by(queryset, given) if given else queryset
 
     @abstractmethod

@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from django.db import IntegrityError, OperationalError, transaction
 from rest_framework.response import Response
 
 from keygen_site.db.fields import digest
+from keygen_site.jsonapi import codec
 from keygen_site.jsonapi.errors import BadRequest, DomainError
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
@@ -111,7 +111,7 @@ def run_once(
             stored.status = response.status_code
             stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
             document = response.data if isinstance(response.data, Document) else {"data": response.data}
-            stored.body = orjson.dumps(document) if response.data is not None else b""
+            stored.body = codec.dumps(document) if response.data is not None else b""
             stored.save(update_fields=["status", "headers", "body"])
     except IntegrityError:
         if is_first:
@@ -145,7 +145,7 @@ def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
         document: replaces the document of a request whose body is not one.
     """
     if document is None:
-        document = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS) if request.method != "DELETE" else b""
+        document = codec.dumps(request.data, sort_keys=True) if request.method != "DELETE" else b""
     reference = request.META.get("HTTP_KEYGEN_REFERENCE", "")
     return digest("\n".join([request.method or "", normalize_url(request), reference, document.decode()]))
 
@@ -162,5 +162,5 @@ def replay(stored: IdempotentResponse, fingerprint: bytes) -> Response:
     if stored.voided:
         raise IdempotentResponseVoid
     body = bytes(stored.body)
-    data = Document(orjson.loads(body)) if body else None
+    data = Document(codec.loads(body)) if body else None
     return Response(data, status=stored.status, headers={**stored.headers, "Idempotency-Replayed": "true"})

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Model
+
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_text, sample_uuid_text
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import NotFound
@@ -44,6 +46,13 @@ class Lookup:
             return self._build(bearer, *values, identifier).first()
         return self._by_text.first(*values, identifier, bearer=bearer)
 
+    @staticmethod
+    def exists(rows: Rows, identifier: str) -> bool:
+        """Whether an identifier names one of these rows."""
+        if hasattr(rows, "by_identifier"):
+            return bool(rows.by_identifier(identifier).exists())
+        return bool(rows.filter(pk=parse_uuid(identifier)).exists())
+
     def _build(self, bearer: Bearer, *values: Any) -> Rows:
         *values, identifier = values  # type: ignore[assignment]
         rows = self._visible(bearer, *values)
@@ -52,6 +61,13 @@ class Lookup:
         else:
             rows = rows.filter(pk=parse_uuid(identifier))
         return rows.select_for_update(of=("self",)) if self._locked else rows
+
+
+def not_found(model: type[Model], identifier: str) -> NotFound:
+    """The error for a row that an identifier in a URL does not name."""
+    if getattr(model.JSONAPIMeta, "identifiers_in_lower_case", False):  # type: ignore[attr-defined]
+        identifier = identifier.lower()
+    return NotFound.of(str(model._meta.verbose_name), identifier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +96,5 @@ class Parent:
         """
         row = self._lookup.find(identifier, bearer)
         if row is None:
-            raise NotFound.of(self.rows.model._meta.verbose_name, identifier)
+            raise not_found(self.rows.model, identifier)
         return row

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
-import orjson
 from django.http import HttpRequest, UnreadablePostError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -12,6 +11,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework_json_api.renderers import JSONRenderer as PackageRenderer
 
+from keygen_site.jsonapi import codec
 from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
 
 JSON_API = "application/vnd.api+json"
@@ -21,10 +21,11 @@ ACCEPTED = {
     JSON_API: JSON_API,
     "application/vnd.keygen+json": JSON_API,
     "application/octet-stream": JSON_API,
-    "application/*": JSON_API,
     "*/*": JSON_API,
     "*": JSON_API,
     JSON: JSON,
+    "application/*": JSON,
+    "text/*": JSON,
 }
 # Media types in Content-Type that are read as JSON (contract: platform 2.2). `curl -d` sends that of a form by default.
 JSON_TYPES = {
@@ -32,10 +33,13 @@ JSON_TYPES = {
     "application/vnd.api+json",
     "application/vnd.keygen+json",
     "application/json",
+    "application/problem+json",
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "text/plain",
 }
+# Suffixes of a path, which decide where Accept does not.
+SUFFIXES = {"json": JSON, "jsonapi": JSON_API}
 # The longest real document, a license with all its metadata, has some 35,000 bytes.
 MAX_DOCUMENT_BYTES = 1 << 20
 _MEDIA_TYPE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+", re.ASCII)
@@ -77,7 +81,7 @@ class JSONAPIRenderer(PackageRenderer):
     ) -> bytes:
         if renderer_context is not None and renderer_context["response"].status_code == 204:
             return b""
-        return orjson.dumps(data if isinstance(data, Document) else {"data": data})
+        return codec.dumps(data if isinstance(data, Document) else {"data": data})
 
 
 class JSONRenderer(JSONAPIRenderer):
@@ -96,12 +100,11 @@ class ContentNegotiation(BaseContentNegotiation):
     def select_renderer(
         self, request: Any, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        if format_suffix:
-            for renderer in renderers:
-                if renderer.format == format_suffix:
-                    return renderer, renderer.media_type
+        accept = request.META.get("HTTP_ACCEPT", "").strip()
+        if format_suffix and format_suffix not in SUFFIXES:
+            request.version = ""
             raise MimeTypeInvalid
-        media_type = accepted_media_type(request.META.get("HTTP_ACCEPT", ""))
+        media_type = SUFFIXES[format_suffix] if format_suffix and accept in ("", "*/*") else accepted_media_type(accept)
         renderer = next(renderer for renderer in renderers if renderer.media_type == media_type)
         return renderer, media_type
 
@@ -112,7 +115,7 @@ def accepted_media_type(accept: str) -> str:
     Raises:
         MimeTypeInvalid: the header names no known media type.
     """
-    if not accept.strip() or accept == "*/*":
+    if not accept or accept == "*/*":
         return JSON_API
     if accept in ACCEPTED:
         return ACCEPTED[accept]
@@ -137,7 +140,7 @@ def accepted_media_type(accept: str) -> str:
 
 
 class DocumentParser(BaseParser):
-    """Reads a body as strict JSON: no comments, invalid escapes, lone surrogates or infinite numbers."""
+    """Reads a body as JSON."""
 
     media_type = "*/*"
 
@@ -148,12 +151,9 @@ class DocumentParser(BaseParser):
             body = _read(stream)
         except UnreadablePostError:
             raise JSONInvalid from None  # the client has closed the connection and never reads the response
-        if not body.strip():
+        if not body:
             return {}
-        try:
-            value = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise JSONInvalid from None
+        value = codec.loads(body)
         return value if isinstance(value, dict) else {"data": value}
 
 
@@ -183,7 +183,7 @@ def select_parser(content_type: str | None, parsers: Sequence[BaseParser]) -> Ba
     Raises:
         MimeTypeInvalid: the header is not a media type.
     """
-    name = (content_type or "").partition(";")[0].strip().lower()
+    name = re.split("[;,]", content_type or "", maxsplit=1)[0].strip().lower()
     if name in JSON_TYPES:
         return parsers[0]
     if not _MEDIA_TYPE.fullmatch(name):

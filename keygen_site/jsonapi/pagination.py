@@ -12,19 +12,19 @@ equivalent.
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import orjson
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.errors import BadRequest
+from keygen_site.jsonapi.errors import BadRequest, ParametersInvalid
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.paths import quote_path
@@ -58,11 +58,13 @@ class Pagination(BasePagination):
         if not pages:
             self.links = None
             return self.first(queryset, limit_of(query))
-        if not pages.keys() <= {"page[number]", "page[size]", "page[cursor]"} and not _is_bad_size(pages):
-            raise BadRequest("page must be an object containing a cursor or number and optional size", parameter="page")
-        if "page[number]" in pages and "page[cursor]" not in pages:
+        if "page" not in pages and "page[cursor]" in pages:
+            return self._after_cursor(queryset, pages["page[cursor]"], descending)
+        if "page" not in pages and "page[number]" in pages:
             return self._numbered(queryset)
-        return self._after_cursor(queryset, pages.get("page[cursor]", ""), descending)
+        if all(name.startswith("page[size]") for name in pages):
+            return self._after_cursor(queryset, "", descending)
+        raise BadRequest("page must be an object containing a cursor or number and optional size", parameter="page")
 
     def first(self, queryset: QuerySet[Any], limit: int) -> list[Any]:
         """The first rows of a queryset that is ordered and starts at the page. Override it for a faster query."""
@@ -72,7 +74,7 @@ class Pagination(BasePagination):
         query = self.request.query_params
         if any(name.startswith("page[size]") for name in query):
             return _number(query, "page[size]", "page size", DEFAULT_SIZE, MAX_SIZE)
-        return limit_of(query)
+        return _number(query, "limit", "page size", DEFAULT_SIZE, MAX_SIZE, shown="page[size]")
 
     def _numbered(self, queryset: QuerySet[Any]) -> list[Any]:
         number = _number(self.request.query_params, "page[number]", "page number", 1, None)
@@ -100,7 +102,8 @@ class Pagination(BasePagination):
         if cursor:
             uuid = parse_uuid(cursor)
             if uuid is None:
-                raise BadRequest(f'page cursor must be a valid UUID (got "{cursor}")', parameter="page[cursor]")
+                shown = orjson.dumps(cursor).decode()
+                raise BadRequest(f"page cursor must be a valid UUID (got {shown})", parameter="page[cursor]")
             queryset = _after(queryset, uuid, "lt" if descending else "gt")
         rows = self.first(queryset, size + 1)
         if len(rows) > size:
@@ -171,28 +174,50 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     )
 
 
-def _is_bad_size(pages: Iterable[str]) -> bool:
-    """Whether the query has an array instead of a number, e.g. `page[size][]=1`, which has an error of its own."""
-    return any(re.match(r"page\[(size|number)\]\[", name) for name in pages)
+def refuse_mixed_page(query: QueryDict) -> None:
+    """Refuse a `page` that is an object and an array or, before that, a text.
+
+    Raises:
+        ParametersInvalid: it is. An object before a text is a `page` of the wrong type, see `Pagination`.
+    """
+    kind = ""
+    for name in query:
+        if name == "page":
+            kind = name
+        elif name.startswith("page["):
+            found = "array" if name.startswith("page[]") else "object"
+            if kind not in ("", found):
+                raise ParametersInvalid
+            kind = found
 
 
 def _order(query: QueryDict) -> str:
     order = query.get("order", "desc").lower()
-    if order not in ("asc", "desc"):
+    if order not in ("asc", "desc") or any(name.startswith("order[") for name in query):
         raise BadRequest("order is invalid", parameter="order")
     return order
 
 
-def _number(query: QueryDict, parameter: str, name: str, default: int, maximum: int | None) -> int:
-    """A number of the query within 1..maximum; an array, and a text that is not a number, count as 0."""
+def _number(
+    query: QueryDict, parameter: str, name: str, default: int, maximum: int | None, shown: str | None = None
+) -> int:
+    """A number of the query within 1..maximum: the digits that a text begins with.
+
+    An array, and a text that begins with none, count as 0.
+
+    Args:
+        shown: the parameter that an error names, if it is another one.
+    """
     if any(other.startswith(f"{parameter}[") for other in query):
         number = 0
     elif parameter not in query:
         return default
     else:
-        text = str(query[parameter]).strip()
-        number = int(text) if re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII) else 0
+        match = re.match(r"\s*([+-]?\d{1,4000})", str(query[parameter]), re.ASCII)
+        number = int(match[1]) if match else 0
     if number < 1 or (maximum and number > maximum):
         # Page numbers have no upper bound here; the wording is the contract's.
-        raise BadRequest(f"{name} must be a number between 1 and {MAX_SIZE} (got {number})", parameter=parameter)
+        raise BadRequest(
+            f"{name} must be a number between 1 and {MAX_SIZE} (got {number})", parameter=shown or parameter
+        )
     return number

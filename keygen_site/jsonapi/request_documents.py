@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keygen_site.jsonapi.errors import BadRequest, NullByte
-from keygen_site.jsonapi.types import OBJECT, STRING, UUID, ValueType, camel, snake
+from keygen_site.jsonapi.text import camel, merge_spellings, snake
+from keygen_site.jsonapi.types import OBJECT, STRING, UUID, ValueType
 
 METADATA_DEPTH = 2
 _DROPPED = object()
@@ -88,7 +89,10 @@ def _with_snake_names(value: Any, schema: Schema) -> Any:
         return [_with_snake_names(item, schema.items) for item in value]
     if schema.members is None or not isinstance(value, dict):
         return value
-    named = {snake(name): content for name, content in value.items()}
+    named: dict[str, Any] = {}
+    for name, content in value.items():
+        if name not in named:  # of several spellings, snake_case comes last
+            named[snake(name)] = content
     return {
         name: _with_snake_names(content, schema.members[name]) if name in schema.members else content
         for name, content in named.items()
@@ -135,6 +139,7 @@ def _read(value: Any, schema: Schema, pointer: str) -> Any:
         raise BadRequest("cannot be blank", pointer=pointer)
     if isinstance(value, dict):
         _refuse_deep_nesting(value, pointer, 0)
+        value = merge_spellings(value)
     if schema.one_of and value not in schema.one_of:
         raise BadRequest("is invalid", pointer=pointer)
     return value

@@ -13,9 +13,10 @@ class APIRequest(Request):
         account: the account that the URL names; None for a sign-up.
         user: the bearer, or None in an anonymous action.
         auth: the token, or the user who signed in by password, or None.
-        version: the API version of the response.
+        version: the API version of the response; empty if the URL is malformed, so that the response has none.
         credential: the credential that was sent, or None.
         found_token: the token of that credential, before it is checked.
+        refused_token: that token, if it does not authenticate.
         rate_limit: the state of the tightest rate limit; None without limits.
         authorized: whether permissions have been checked.
     """
@@ -28,5 +29,6 @@ class APIRequest(Request):
         version: str
         credential: Any
         found_token: Any
+        refused_token: Any
         rate_limit: Any
         authorized: bool

@@ -5,6 +5,9 @@ from typing import ClassVar
 
 from rest_framework.routers import DynamicRoute, Route, SimpleRouter
 
+# The media type of the response, e.g. `.json`. An unknown one is refused.
+SUFFIX = r"(?:\.(?P<format>[^/.]+))?"
+
 
 class Router(SimpleRouter):
     """Routes of a viewset: PUT equals PATCH; a trailing slash and a suffix with the media type are ignored.
@@ -24,7 +27,7 @@ class Router(SimpleRouter):
 
     def __init__(self) -> None:
         super().__init__()
-        end = r"(?:\.(?P<format>jsonapi|json))?/?$"
+        end = SUFFIX + "/?$"
         name, nested = "{basename}-", "{basename}-{url_name}"
         collection, member = r"^{prefix}", r"^{prefix}/{lookup}"
         self.routes = [

@@ -19,7 +19,8 @@ from rest_framework_json_api import serializers as package
 
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
 from keygen_site.jsonapi.request_documents import Schema, linkage, validate
-from keygen_site.jsonapi.types import STRING, UUID, ValueType, camel, type_of_field
+from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.types import STRING, UUID, ValueType, type_of_field
 
 ACCOUNT_PATH = "/v1/accounts/{}"
 
@@ -65,8 +66,9 @@ class VisibleRelatedField(package.ResourceRelatedField):
     """A relationship that a client may set, to a row that the bearer may see."""
 
     @property
-    def model(self) -> type[models.Model]:
-        return self.queryset.model
+    def types(self) -> tuple[str, ...]:
+        """The names of the related type in a request."""
+        return type_spellings(self.queryset.model)
 
     def find(self, uuid: UUIDType, bearer: Bearer) -> models.Model | None:
         """The row with this id if the bearer may see it."""
@@ -75,6 +77,28 @@ class VisibleRelatedField(package.ResourceRelatedField):
     @cached_property
     def _visible(self) -> CompiledQuery[Any]:
         return CompiledQuery(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), sample_uuid())
+
+
+class UnsupportedRelatedField(VisibleRelatedField):
+    """A relationship to resources that are not supported: a client may send null, and no id exists.
+
+    Args:
+        types: the names of the related type in a request.
+    """
+
+    def __init__(self, *types: str) -> None:
+        self._types = types
+        super().__init__(read_only=True, allow_null=True)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        return self._types
+
+    def find(self, uuid: UUIDType, bearer: Bearer) -> None:
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "UnsupportedRelatedField":
+        return type(self)(*self._types)
 
 
 class EnumField(serializers.ChoiceField):
@@ -108,16 +132,18 @@ class ResourceSerializer(package.ModelSerializer):
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
         required: the names that a create needs; `attributes` stands for the member itself, which may then be empty.
+        update_required: whether an update needs `attributes`; true by default.
         client_ids: whether a client may choose the id of a new row (then `values` has `id`).
         examples: values of attributes for the OpenAPI description.
 
     These options of fields have an effect: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
     `relationships` has all relationships of the response by name; `aliases` has other names of them in requests and
-    errors.
+    errors. `about` has the documentation of errors by name where it is not that of the attribute or relationship.
     """
 
     relationships: ClassVar[Mapping[str, Relationship]] = {"account": ACCOUNT}
     aliases: ClassVar[frozenset[str]] = frozenset()
+    about: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -213,8 +239,7 @@ class ResourceSerializer(package.ModelSerializer):
             if name not in writable:
                 continue
             if isinstance(each, VisibleRelatedField):
-                types = type_spellings(each.model)
-                relationships[name] = linkage(*types, required=name in required, nullable=each.allow_null)
+                relationships[name] = linkage(*each.types, required=name in required, nullable=each.allow_null)
             else:
                 attributes[name] = _schema_of(each, required=name in required)
         data = {"type": Schema(STRING, required=True, one_of=type_spellings(cls.Meta.model))}
@@ -222,9 +247,12 @@ class ResourceSerializer(package.ModelSerializer):
             data["id"] = Schema(STRING)  # its value is ignored
         elif getattr(cls.Meta, "client_ids", False):
             data["id"] = Schema(UUID)
-        needed = not creating or bool(required & {"attributes", *attributes})
+        if creating:
+            needed = bool(required & {"attributes", *attributes})
+        else:
+            needed = getattr(cls.Meta, "update_required", True)
         data["attributes"] = Schema(required=needed, members=attributes)
-        if relationships:
+        if relationships or creating:
             data["relationships"] = Schema(required=bool(required & set(relationships)), members=relationships)
         return {"data": Schema(required=True, members=data)}
 
@@ -245,11 +273,11 @@ class ResourceSerializer(package.ModelSerializer):
         if creating and "id" in data:
             found.values["id"] = data["id"]
         for name, relationship in data.get("relationships", {}).items():
-            identifier = relationship["data"]
-            row = identifier and cls._declared_fields[name].find(identifier["id"], bearer)
+            identifier, related = relationship["data"], cls._declared_fields[name]
+            row = identifier and related.find(identifier["id"], bearer)
             if identifier and row is None:
                 found.missing.append(name)
-            else:
+            elif not isinstance(related, UnsupportedRelatedField):
                 found.values[name] = row
         return found
 

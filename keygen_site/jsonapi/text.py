@@ -1,9 +1,14 @@
 """Member names and timestamps of JSON:API documents. Plain Python: models and services use it too."""
 
 import re
+from collections import Counter
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
+# Between words of a member name: `userID`, `HTTPServer`, `line2Name`.
+_WORD_STARTS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
+_METADATA_NAME = re.compile(r"(?=[^A-Za-z0-9]*[A-Za-z0-9])[A-Za-z0-9 ./:_-]+")
 _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -15,8 +20,7 @@ def is_one_line(text: str) -> bool:
 @lru_cache(maxsize=2048)
 def snake(name: str) -> str:
     """`usePool`, `use-pool` and `Use Pool` are all `use_pool`."""
-    words = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return re.sub(r"[\W_]+", "_", words).strip("_").lower()
+    return re.sub(r"[\W_]+", "_", _WORD_STARTS.sub("_", name)).strip("_").lower()
 
 
 @lru_cache(maxsize=2048)
@@ -24,6 +28,41 @@ def camel(name: str) -> str:
     """`use_pool` is `usePool`."""
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+@lru_cache(maxsize=2048)
+def metadata_name(name: str) -> str:
+    """A name in metadata as responses show it: `userID`, `user-id` and `User Id` are all `userId`.
+
+    A name with letters beyond ASCII or with symbols stays as it was sent: it would lose them.
+    """
+    return camel(snake(name)) if _METADATA_NAME.fullmatch(name) else name
+
+
+@lru_cache(maxsize=2048)
+def metadata_snake_name(name: str) -> str:
+    """The same in snake_case: `user_id`."""
+    return snake(name) if _METADATA_NAME.fullmatch(name) else name
+
+
+def show_metadata(value: Any) -> Any:
+    """Metadata with its names as responses show them. Names that would become the same one stay as they were sent."""
+    if isinstance(value, dict):
+        names = {name: metadata_name(name) for name in value}
+        if len(set(names.values())) < len(names):
+            shared = [name for name, count in Counter(names.values()).items() if count > 1]
+            names = {name: name if shown in shared else shown for name, shown in names.items()}
+        return {names[name]: show_metadata(content) for name, content in value.items()}
+    return [show_metadata(item) for item in value] if isinstance(value, list) else value
+
+
+def merge_spellings(value: Any) -> Any:
+    """Metadata without those members that a later one repeats in camelCase or snake_case: `userId` and `user_id`."""
+    if isinstance(value, dict):
+        spelled = [name for name in value if name in (snake(name), camel(snake(name)))]
+        repeated = set(spelled) - set({snake(name): name for name in spelled}.values())
+        return {name: merge_spellings(item) for name, item in value.items() if name not in repeated}
+    return [merge_spellings(item) for item in value] if isinstance(value, list) else value
 
 
 def timestamp(time: datetime | None) -> str | None:

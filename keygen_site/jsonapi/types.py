@@ -5,17 +5,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
-from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
 from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi import times
 from keygen_site.jsonapi.errors import BadRequest, NullByte
-from keygen_site.jsonapi.text import camel, snake, timestamp
+from keygen_site.jsonapi.text import show_metadata, timestamp
 
-LARGEST_INTEGER = 2**63 - 1
+LARGEST_INTEGER, LARGEST_INT32 = 2**63 - 1, 2**31 - 1
 UUID_SCHEMA = {"type": "string", "format": "uuid"}
 TIME_SCHEMA = {"type": "string", "format": "date-time"}
 
@@ -65,11 +65,14 @@ def _read_string(value: Any, pointer: str | None) -> str:
 
 
 def _read_integer(value: Any, pointer: str | None) -> int:
-    # The parser reads an integer beyond 64 bits as a float.
-    if type(value) in (int, float) and abs(value) > LARGEST_INTEGER:
-        raise BadRequest("integer is too large", pointer=pointer)
     if type(value) is not int:
         _mismatch(value, "integer", pointer)
+    return value
+
+
+def _read_int32(value: Any, pointer: str | None) -> int:
+    if _read_integer(value, pointer) > LARGEST_INT32:
+        raise BadRequest("integer is too large")
     return value
 
 
@@ -87,30 +90,27 @@ def _read_uuid(value: Any, pointer: str | None) -> Any:
 
 
 def parse_time(value: Any, pointer: str | None = None) -> datetime:
-    """A timestamp: ISO 8601, in UTC unless it has an offset, or seconds since 1970 (contract: licenses 0.2).
+    """A timestamp: seconds since 1970, or a text that `times.parse` reads (contract: licenses 0.2).
 
     Raises:
         BadRequest: the value is not a timestamp.
     """
-    if type(value) not in (str, int, float):
-        _mismatch(value, "time", pointer)
     try:
-        if type(value) is not str or value.strip().isdecimal():
-            return datetime.fromtimestamp(float(value), UTC)
-        time = parse_datetime(value) or datetime.combine(parse_date(value), datetime.min.time())  # type: ignore[arg-type]
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError, TypeError):
-        raise BadRequest("failed to coerce string to time", pointer=pointer) from None
+        if type(value) is str:
+            return times.parse(value)
+        if type(value) is int and value >= 0:
+            return times.of_seconds(value)
+    except (ValueError, OverflowError, OSError):
+        pass
+    received = "hash" if isinstance(value, dict) else _JSON_NAMES.get(type(value), "null")
+    raise BadRequest(f"failed to coerce {received} to time", pointer=pointer)
+
+
+def _read_time(value: Any, pointer: str | None) -> datetime | None:
+    return None if isinstance(value, str) and not value.strip() else parse_time(value, pointer)
 
 
 # Writing -------------------------------------------------------------------------------------------------------------
-
-
-def _camelize(value: Any) -> Any:
-    """Metadata with its snake_case names in camelCase; other names stay as they were sent."""
-    if isinstance(value, dict):
-        return {camel(name) if snake(name) == name else name: _camelize(content) for name, content in value.items()}
-    return [_camelize(item) for item in value] if isinstance(value, list) else value
 
 
 def _unchanged(value: Any) -> Any:
@@ -123,11 +123,14 @@ _INTEGERS = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_
 
 STRING = ValueType("string", _read_string, _unchanged, {"type": "string"})
 INTEGER = ValueType("integer", _read_integer, _unchanged, _INTEGERS)
+INT32 = ValueType("integer", _read_int32, _unchanged, _INTEGERS | {"maximum": LARGEST_INT32})
 FLOAT = ValueType("float", _read_float, _unchanged, {"type": "number"})
 BOOLEAN = ValueType("boolean", _read_exactly(bool, "boolean"), _unchanged, {"type": "boolean"})
 UUID = ValueType("uuid", _read_uuid, _unchanged, UUID_SCHEMA)
-TIME = ValueType("time", parse_time, timestamp, TIME_SCHEMA)
-OBJECT = ValueType("object", _read_exactly(dict, "object"), _camelize, {"type": "object", "additionalProperties": True})
+TIME = ValueType("time", _read_time, timestamp, TIME_SCHEMA)
+OBJECT = ValueType(
+    "object", _read_exactly(dict, "object"), show_metadata, {"type": "object", "additionalProperties": True}
+)
 ARRAY = ValueType("array", _read_exactly(list, "array"), _unchanged, {"type": "array"})
 
 _BY_FIELD: tuple[tuple[type[serializers.Field], ValueType], ...] = (

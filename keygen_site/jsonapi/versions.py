@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
 from keygen_site.jsonapi.errors import DOCUMENTATION, BadRequest
 from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
-from keygen_site.jsonapi.types import BOOLEAN, camel, snake
+from keygen_site.jsonapi.text import camel, metadata_snake_name, snake
+from keygen_site.jsonapi.types import BOOLEAN
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
 CURRENT_VERSION = VERSIONS[-1]
+EDITION = "CE"
 
 # The last version with each difference.
 LAST_WITH_CONSTANTS = "1.1"  # a validation had `constant` instead of `code` (contract: licenses 2.4)
@@ -32,16 +38,29 @@ class VersionInvalid(BadRequest):
     about = f"{DOCUMENTATION}/versioning/"
 
 
-def parse_version(header: str, default: str) -> str:
-    """The API version that a `Keygen-Version` header names; the default when it is empty.
+def parse_version(request: HttpRequest | Request) -> str | None:
+    """The API version that the header `Keygen-Version` names; None without the header.
 
     Raises:
         VersionInvalid: there is no such version.
     """
-    version = header.strip().removeprefix("v") or default
+    header = request.META.get("HTTP_KEYGEN_VERSION")
+    if header is None:
+        return None
+    version = header.strip().removeprefix("v")
     if version not in VERSIONS:
         raise VersionInvalid
     return version
+
+
+def set_version(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Set the headers about the version on a response that no viewset made."""
+    try:
+        version = parse_version(request)
+    except VersionInvalid:
+        version = None
+    response["Keygen-Version"] = version or CURRENT_VERSION
+    response["Keygen-Edition"] = EDITION
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,8 @@ class RenamedAttribute:
 
     Attributes:
         name: the earlier name.
-        now: the current name. A client of any version may send it; it then takes precedence.
+        now: the current name. A client of any version may send it. If it sends both, the earlier name takes
+            precedence, or of a boolean the later in the document.
         until: the last version with the earlier name.
         boolean_of: for an earlier boolean, the current values that true and false stand for. The response has both
             attributes then; any other earlier attribute replaces the current one.
@@ -134,9 +154,12 @@ class VersionedSerializer(ResourceSerializer):
     ) -> Values:
         gone = [f"/data/attributes/{camel(then.name)}" for then in cls.renamed_attributes if version > then.until]
         found = super().read(body, creating=creating, bearer=bearer, version=version, withheld=[*withheld, *gone])
+        sent = [snake(name) for name in body["data"].get("attributes") or ()]
         for then in cls.renamed_attributes:
             if then.name in found.values:
-                found.values.setdefault(then.now, then.read(found.values.pop(then.name)))
+                value = then.read(found.values.pop(then.name))
+                if not (then.boolean_of and then.now in sent and sent.index(then.now) > sent.index(then.name)):
+                    found.values[then.now] = value
         if creating:
             for default in cls.changed_defaults:
                 if version <= default.until:
@@ -144,11 +167,12 @@ class VersionedSerializer(ResourceSerializer):
         return found
 
 
-def downgrade(data: Any, version: str) -> None:
+def downgrade(data: Any, version: str, *, relationships: bool = True) -> None:
     """Change the data of a response in place to that of an earlier version.
 
     Args:
         data: a resource object, a list of them, or a document with one of these.
+        relationships: whether relationships get their earlier names.
     """
     data = data if isinstance(data, list) else data.get("data", data)
     for resource_object in data if isinstance(data, list) else [data]:
@@ -156,7 +180,7 @@ def downgrade(data: Any, version: str) -> None:
             resource_object["attributes"] = _attributes(version, resource_object)
             serializer = _SERIALIZERS.get(resource_object["type"])
             for then in serializer.renamed_relationships if serializer else ():
-                if version <= then.until:
+                if relationships and version <= then.until:
                     resource_object["relationships"] = then.show(resource_object["relationships"])
 
 
@@ -174,5 +198,5 @@ def _attributes(version: str, resource_object: dict[str, Any]) -> dict[str, Any]
 
 def _restore_snake_names(value: Any) -> Any:
     if isinstance(value, dict):
-        return {snake(name): _restore_snake_names(content) for name, content in value.items()}
+        return {metadata_snake_name(name): _restore_snake_names(content) for name, content in value.items()}
     return [_restore_snake_names(item) for item in value] if isinstance(value, list) else value

@@ -16,11 +16,11 @@ from rest_framework.viewsets import GenericViewSet
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_time, sample_uuid
 from keygen_site.db.session_limits import is_timeout
 from keygen_site.jsonapi import idempotency
-from keygen_site.jsonapi.errors import EndpointNotFound, NotFound
-from keygen_site.jsonapi.lookups import Lookup, Parent, Rows
+from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
+from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
 from keygen_site.jsonapi.negotiation import Document, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
-from keygen_site.jsonapi.pagination import limit_of, newest_first
+from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed_page
 from keygen_site.jsonapi.request_documents import validate
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
@@ -70,8 +70,10 @@ class BaseViewSet(GenericViewSet[Any]):
         self.resolve_account(request)  # 404, 429
         self.resolve_version(request)  # 400
         self.check_headers(request)  # 400
+        self.check_query(request)  # 400
         self.check_account(request)  # 403
         self.perform_authentication(request)  # 401
+        self.check_identifiers()  # 400
         self.resolve_parent(request)  # 404
         if not self.detail and not self.operation.document_first:
             self.authorize()  # 403
@@ -101,6 +103,16 @@ class BaseViewSet(GenericViewSet[Any]):
 
     def check_headers(self, request: APIRequest) -> None:
         """Refuse unsupported headers."""
+
+    def check_query(self, request: APIRequest) -> None:
+        """Refuse a query whose parameters contradict each other."""
+        if request.META.get("QUERY_STRING"):
+            refuse_mixed_page(request.query_params)
+
+    def check_identifiers(self) -> None:
+        """Refuse NULs in the URL, which no identifier has."""
+        if any(isinstance(value, str) and "\0" in value for value in self.kwargs.values()):
+            raise NullByte
 
     def check_account(self, request: APIRequest) -> None:
         """Refuse requests of an inactive account."""
@@ -216,7 +228,7 @@ class BaseViewSet(GenericViewSet[Any]):
         """
         row = self.lookup(locked).find(self.kwargs["pk"], self.request.user, self.parent_id, timezone.now())
         if row is None:
-            raise NotFound.of(self.serializer_class.Meta.model._meta.verbose_name, self.kwargs["pk"])
+            raise not_found(self.serializer_class.Meta.model, self.kwargs["pk"])
         return row
 
     def lookup(self, locked: bool) -> Lookup:

@@ -13,7 +13,8 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from keygen_site.jsonapi.exceptions import endpoint_not_found
+from keygen_site.jsonapi.exceptions import endpoint_not_found, error_response
+from keygen_site.jsonapi.versions import VersionInvalid, parse_version, set_version
 from keygen_site.observability import metrics
 
 
@@ -28,15 +29,24 @@ def require_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
 
 
 @require_read
-def ping(request: HttpRequest, account: str | None = None) -> HttpResponseBase:
+def ping(request: HttpRequest, account: str | None = None, format: str | None = None) -> HttpResponseBase:
     """200 while the server responds. The account is ignored."""
-    return HttpResponse(" ", content_type="text/plain; charset=utf-8")
+    try:
+        parse_version(request)
+    except VersionInvalid as error:
+        return error_response(request, error)
+    response = HttpResponse(" ", content_type="text/plain; charset=utf-8")
+    set_version(request, response)
+    return response
 
 
 @require_read
 def health(request: HttpRequest) -> HttpResponseBase:
     """204 while the server can work, for which it needs the database; else 503."""
-    return HttpResponse(status=204 if is_database_writable() else 503)
+    response = HttpResponse(status=204 if is_database_writable() else 503)
+    del response["Content-Type"]
+    set_version(request, response)
+    return response
 
 
 def is_database_writable() -> bool:

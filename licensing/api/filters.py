@@ -16,6 +16,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import (
     BooleanFilter,
+    EmptyFilter,
     EnumFilter,
     FilterSet,
     IdFilter,
@@ -77,39 +78,58 @@ class ExpiryFilter(PartsFilter):
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
         now = timezone.now()
         part = _first(self.PARTS, given)
+        if self.past:
+            queryset = queryset.filter(expiry__lt=now)
         if part in ("within", "in"):
             duration = _parse_timedelta(given[part])
             if duration is None:
                 return queryset.none()
             start, end = (_shift(now, -duration), now) if self.past else (now, _shift(now, duration))
             return queryset.filter(expiry__gte=start, expiry__lte=end)
+        if part == "on":
+            day = _parse_day(given[part])
+            if day is None:
+                return queryset.none()
+            return queryset.filter(expiry__gte=day, expiry__lt=_shift(day, timedelta(days=1)))
         timestamp = _parse_timestamp(given[part]) if part else None
         if timestamp is None:
             return queryset.none()
-        if part == "on":
-            day = timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
-            return queryset.filter(expiry__gte=day, expiry__lt=_shift(day, timedelta(days=1)))
-        queryset = queryset.filter(expiry__lt=now) if self.past else queryset.filter(expiry__gte=now)
-        return queryset.filter(expiry__lt=timestamp) if part == "before" else queryset.filter(expiry__gt=timestamp)
+        if not self.past:
+            queryset = queryset.filter(expiry__gte=now)
+        # The bounds are inclusive, and responses show milliseconds.
+        timestamp = timestamp.replace(microsecond=timestamp.microsecond // 1000 * 1000)
+        if part == "before":
+            return queryset.filter(expiry__lt=_shift(timestamp, timedelta(milliseconds=1)))
+        return queryset.filter(expiry__gte=timestamp)
 
 
 class ExpiredFilter(ExpiryFilter):
-    """Licenses that expired at some time; as a boolean, licenses that have expired, or have not."""
+    """Licenses that expired at some time; as a boolean, licenses that have expired, or have not.
+
+    An unknown part, and `expired[]`, count as true.
+    """
 
     past = True
 
     def filter(self, queryset: Rows, value: str) -> Rows:
-        if value:
+        if not value.strip() and self.parent.data.get("expired[]", "").strip():
+            value = "true"
+        if value.strip():
             expired = Q(expiry__isnull=False, expiry__lt=timezone.now())
             queryset = queryset.filter(expired) if parse_boolean(value) else queryset.exclude(expired)
         return super().filter(queryset, value)
+
+    def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
+        if _first(self.PARTS, given) is None:
+            return queryset.filter(expiry__lt=timezone.now())
+        return super().narrow_by(queryset, given)
 
     def describe(self, name: str) -> dict[str, Parameter]:
         return {name: Parameter(self.extra["help_text"], BOOLEAN)} | super().describe(name)
 
 
 class ActivityFilter(PartsFilter):
-    """Licenses by their last activity. Of several parts the first in `PARTS` counts."""
+    """Licenses by their last activity, without those of banned owners. Of several parts the first in `PARTS` counts."""
 
     PARTS = ("inside", "outside", "before", "after")
 
@@ -123,6 +143,7 @@ class ActivityFilter(PartsFilter):
             timestamp = _parse_timestamp(given[part])
         if timestamp is None:
             return queryset.none()
+        queryset = queryset.filter(owner__banned=None)
         if part in ("inside", "after"):
             return queryset.active_since(timestamp)
         return queryset.inactive_since(timestamp)
@@ -141,10 +162,23 @@ def _parse_timedelta(text: str) -> timedelta | None:
 
 
 def _parse_timestamp(text: str) -> datetime | None:
+    # The plus sign of an offset that is not escaped arrives as a space.
+    text = re.sub(r"(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$", r"\1+\2", text)
     try:
         return parse_time(text)
     except BadRequest:
         return None
+
+
+def _parse_day(text: str) -> datetime | None:
+    """The start of a day in UTC. Eight digits are a date, not seconds."""
+    text = text.strip()
+    if re.fullmatch(r"\d{8}", text, re.ASCII):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    elif match := re.fullmatch(r"(\d\d?)\.(\d\d?)\.(\d{4})", text, re.ASCII):
+        text = f"{match[3]}-{match[2]:0>2}-{match[1]:0>2}"
+    timestamp = _parse_timestamp(text)
+    return timestamp and timestamp.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _shift(timestamp: datetime, duration: timedelta) -> datetime:
@@ -183,13 +217,6 @@ class SelectionFilter(BooleanFilter):
         return queryset.exclude(pk__in=getattr(License.objects, self.selection)().values("pk"))
 
 
-class EmptyFilter(QueryFilter):
-    """Licenses with a resource that is not supported: none."""
-
-    def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.none()
-
-
 class ActivatedFilter(BooleanFilter):
     """Licenses with machines: none, as machines are not supported."""
 
@@ -198,13 +225,17 @@ class ActivatedFilter(BooleanFilter):
 
 
 class ActivationsFilter(PartsFilter):
-    """Licenses by the number of their machines, which is 0. Of several parts the first in `COMPARISONS` counts."""
+    """Licenses by the number of their machines, which is 0. Of several parts the first in `COMPARISONS` counts.
+
+    A text counts as the number that it begins with, or as 0.
+    """
 
     def narrow_by(self, queryset: Rows, given: dict[str, str]) -> Rows:
         part = _first(COMPARISONS, given)
-        number = given[part] if part else ""
-        fits = part and re.fullmatch(r"-?\d{1,18}", number, re.ASCII) and COMPARISONS[part](0, int(number))
-        return queryset if fits else queryset.none()
+        if part is None:
+            return queryset.none()
+        match = re.match(r"\s*([+-]?\d{1,18})", given[part], re.ASCII)
+        return queryset if COMPARISONS[part](0, int(match[1]) if match else 0) else queryset.none()
 
 
 # Filter sets ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Licenses, and the users attached to them."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, mask_key
 from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import BadRequest, Conflict, DomainError
 from keygen_site.models import Resource
 from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
 from licensing.key_texts import hidden_character_error
@@ -27,6 +28,7 @@ from licensing.models.products import RESERVED_IDENTIFIERS, Product
 
 MIN_LICENSE_KEY_LENGTH, MAX_LICENSE_KEY_LENGTH = 6, 16_384
 MAX_USES = 2**31 - 1
+LIMITS = ("max_machines", "max_cores", "max_memory", "max_disk", "max_uses", "max_processes", "max_users")
 VALIDATION_RECORD_INTERVAL = timedelta(seconds=1)
 CHECK_IN_INTERVALS = {"day": DAY, "week": WEEK, "month": MONTH, "year": YEAR}  # seconds
 
@@ -48,6 +50,12 @@ class NoDuration(DomainError):
 class NoExpiry(DomainError):
     detail = "cannot be renewed because it does not have an expiry"
     source = {"pointer": "/data/attributes/expiry"}
+
+
+class UsesOutOfRange(BadRequest):
+    """The uses would exceed the number that the column can hold. Only a license without a limit comes so far."""
+
+    detail = "integer is too large"
 
 
 class CheckInNotRequired(DomainError):
@@ -86,6 +94,8 @@ class License(Resource):
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
+    error_order = ("key", "name", *LIMITS)
+
     attached_count: int | None = None  # the number of attached users, set by `with_api_fields()`
     has_client_id = False  # whether a client chose the id, which may therefore be taken
     revealed: str | None = None  # the key of which only the hash is stored, when it has just been generated
@@ -118,6 +128,10 @@ class License(Resource):
         if self._state.adding and self.key:
             lock_key_text(self.account_id, self.key, for_license=True)
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        unset = (name for name in LIMITS if getattr(self, name) == 0)  # no limit of its own, whatever the bound
+        super().clean_fields({*(exclude or ()), *unset})
+
     def clean(self) -> None:
         """The rules of a license (contract: licenses 3.6).
 
@@ -129,7 +143,9 @@ class License(Resource):
                 errors["id"] = ValidationError("must not conflict with another license", code="conflict")
             if self.key and (key_errors := self._key_errors()):
                 errors["key"] = key_errors
-        if self.policy_id and (detail := max_machines_error(self.max_machines, floating=self.policy.floating)):
+        # A limit of 0 is no limit of its own (contract: licenses 3.7).
+        limit = self.max_machines or None
+        if self.policy_id and (detail := max_machines_error(limit, floating=self.policy.floating)):
             errors["max_machines"] = ValidationError(detail, code="invalid")
         if errors:
             raise ValidationError(errors)
@@ -182,12 +198,12 @@ class License(Resource):
         """Set a key that was generated from a seed, which another license may have had.
 
         Raises:
-            ValidationError: the key is taken.
+            Conflict: the key is taken.
         """
         self.key = key
         lock_key_text(self.account_id, key, for_license=True)
         if self.is_key_taken():
-            raise ValidationError({"key": ValidationError("has already been taken", code="taken")})
+            raise Conflict
 
     def set_hashed_key(self, key: str) -> None:
         """Set a key that is shown in one response only: its hash is stored."""
@@ -272,22 +288,34 @@ class License(Resource):
         self.last_check_out = now
 
     @transaction.atomic
-    def add_uses(self, number: int) -> None:
+    def add_uses(self, number: int, *, is_use: bool = True) -> None:
         """Add to the uses, or subtract with a negative number.
 
-        A single UPDATE with a condition: concurrent calls lose no use and exceed no limit.
+        A single UPDATE with a condition: concurrent calls lose no use and exceed no limit. To add 0 is always possible,
+        also above a limit that was lowered.
+
+        Args:
+            is_use: whether this starts a duration that counts from the first use.
 
         Raises:
             ValidationError: the uses would exceed the limit, or be negative.
+            UsesOutOfRange: there is no limit, but the column cannot hold the number.
         """
         now = timezone.now()
         limit = self.effective_limit("max_uses")
         max_uses = MAX_USES if limit is None else limit
-        fits = Q(uses__gte=-number) if number < 0 else Q(uses__lte=max_uses - number)
-        values = self._expiry_update("FROM_FIRST_USE", now) if number > 0 else {}
-        if not License.objects.filter(fits, pk=self.pk).update(uses=F("uses") + number, updated=now, **values):
-            raise ValidationError({"uses": _uses_error(number, limit)})
-        self.refresh_from_db(fields=["uses", "updated", "expiry"])
+        fits = Q()
+        if number:
+            fits = Q(uses__gte=-number) if number < 0 else Q(uses__lte=max_uses - number)
+        values = self._expiry_update("FROM_FIRST_USE", now) if is_use else {}
+        # A number beyond MAX_USES cannot fit, and the database could not compare with it.
+        changed = abs(number) <= MAX_USES and License.objects.filter(fits, pk=self.pk).update(
+            uses=F("uses") + number, updated=now, **values
+        )
+        if not changed:
+            raise _uses_error(number, limit)
+        # An increment by 0 may start the duration too, but its response shows the license as it was.
+        self.refresh_from_db(fields=["uses", "updated", *(["expiry"] if number else [])])
 
     def reset_uses(self) -> None:
         self.uses = 0
@@ -369,12 +397,13 @@ class License(Resource):
         return "ACTIVE"
 
 
-def _uses_error(number: int, limit: int | None) -> ValidationError:
+def _uses_error(number: int, limit: int | None) -> ValidationError | UsesOutOfRange:
     if number < 0:
-        return ValidationError("must be greater than or equal to 0", code="invalid")
+        return ValidationError({"uses": ValidationError("must be greater than or equal to 0", code="invalid")})
     if limit is None:
-        return ValidationError(f"must be less than or equal to {MAX_USES}", code="invalid")
-    return ValidationError(f"usage exceeds maximum allowed for license ({limit})", code="limit_exceeded")
+        return UsesOutOfRange()
+    detail = f"usage exceeds maximum allowed for license ({limit})"
+    return ValidationError({"uses": ValidationError(detail, code="limit_exceeded")})
 
 
 class LicenseUser(Resource):

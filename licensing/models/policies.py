@@ -1,6 +1,7 @@
 """Policies and their queryset."""
 
 import math
+from collections.abc import Collection
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
@@ -11,7 +12,7 @@ from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.fields import AtLeast, AtMost, ShortTextField
 from keygen_site.db.metadata import validate_metadata
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import OUT_OF_RANGE, DomainError
 from keygen_site.models import Resource
 from licensing.durations import DAY, MINUTE
 from licensing.models.products import Product
@@ -173,7 +174,7 @@ class Policy(Resource):
     require_version_scope = models.BooleanField(default=False)
     require_check_in = models.BooleanField(default=False)
     check_in_interval = ShortTextField(max_length=255, null=True, blank=True)
-    check_in_interval_count = limit_field(AtLeast(-(2**31)))  # bounded by `clean()` where check-ins are required
+    check_in_interval_count = limit_field(AtLeast(-(2**31)))  # checked by `clean()`
     heartbeat_duration = limit_field(POSITIVE, AtLeast(MINUTE, f"must be greater than or equal to {MINUTE} (1 minute)"))
     heartbeat_cull_strategy = enum_field(
         "heartbeat cull strategy", "DEACTIVATE_DEAD", "KEEP_DEAD", default="DEACTIVATE_DEAD"
@@ -188,6 +189,38 @@ class Policy(Resource):
     # refill.
     low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
     low_stock_alerted = models.DateTimeField(null=True, editable=False)
+
+    error_order = (
+        "name",
+        "duration",
+        "heartbeat_duration",
+        "max_machines",
+        "max_cores",
+        "max_memory",
+        "max_disk",
+        "max_uses",
+        "check_in_interval",
+        "check_in_interval_count",
+        "scheme",
+        "machine_uniqueness_strategy",
+        "machine_matching_strategy",
+        "component_uniqueness_strategy",
+        "component_matching_strategy",
+        "expiration_strategy",
+        "expiration_basis",
+        "renewal_basis",
+        "metadata",
+        "authentication_strategy",
+        "heartbeat_cull_strategy",
+        "heartbeat_resurrection_strategy",
+        "heartbeat_basis",
+        "transfer_strategy",
+        "machine_leasing_strategy",
+        "process_leasing_strategy",
+        "max_processes",
+        "max_users",
+        "overage_strategy",
+    )  # then the rules of pools, see `_in_order`
 
     objects = PolicyQuerySet.as_manager()
 
@@ -212,6 +245,11 @@ class Policy(Resource):
         # `clean()` may set it: a policy that no longer floats is for one machine.
         super().save_changes(*names, "max_machines")
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        # `clean()` checks the number of check-ins, and the scheme of an encrypted policy, by rules of their own.
+        own = {"check_in_interval_count"} | ({"scheme"} if self.encrypted else set())
+        super().clean_fields({*(exclude or ()), *own})
+
     def clean(self) -> None:
         """Set defaults that depend on other values, then check that the terms fit together (contract: keys 7.3)."""
         self._set_defaults()
@@ -220,13 +258,7 @@ class Policy(Resource):
         def refuse(name: str, detail: str, code: str) -> None:
             errors.setdefault(name, []).append(ValidationError(detail, code=code))
 
-        if self.use_pool and self.encrypted:
-            refuse("encrypted", "cannot be encrypted and use a pool", "not_supported")
-        if self.use_pool and self.scheme:
-            refuse("scheme", "cannot use a scheme and use a pool", "not_supported")
-        if self.scheme == "LEGACY_ENCRYPT" and not self.encrypted:
-            refuse("scheme", "must be encrypted when using LEGACY_ENCRYPT scheme", "invalid")
-        if self.encrypted and self.scheme in SCHEMES[1:]:
+        if self.encrypted and self.scheme != "LEGACY_ENCRYPT":
             detail = "unsupported encryption scheme (scheme must be LEGACY_ENCRYPT for legacy encrypted policies)"
             refuse("scheme", detail, "not_allowed")
         if error := max_machines_error(self.max_machines, floating=self.floating):
@@ -236,6 +268,8 @@ class Policy(Resource):
                 refuse("check_in_interval", "must be one of: day, week, month, year", "not_allowed")
             if not 1 <= (self.check_in_interval_count or 0) <= 365:
                 refuse("check_in_interval_count", "must be a number between 1 and 365 inclusive", "not_allowed")
+        elif not -(2**31) <= (self.check_in_interval_count or 0) < 2**31:
+            refuse("check_in_interval_count", "integer is too large", OUT_OF_RANGE)
         if self.heartbeat_resurrection_strategy == "ALWAYS_REVIVE" and self.heartbeat_cull_strategy != "KEEP_DEAD":
             detail = (
                 "incompatible heartbeat cull strategy (must be KEEP_DEAD when resurrection strategy is ALWAYS_REVIVE)"
@@ -244,8 +278,20 @@ class Policy(Resource):
         if reason := self._overage_error():
             detail = f"incompatible overage strategy (cannot use {self.overage_strategy} {reason})"
             refuse("overage_strategy", detail, "not_allowed")
+        if self.use_pool and self.encrypted:
+            refuse("encrypted", "cannot be encrypted and use a pool", "not_supported")
+        if self.use_pool and self.scheme:
+            refuse("scheme", "cannot use a scheme and use a pool", "not_supported")
+        if self.scheme == "LEGACY_ENCRYPT" and not self.encrypted:
+            refuse("scheme", "must be encrypted when using LEGACY_ENCRYPT scheme", "invalid")
         if errors:
             raise ValidationError(errors)
+
+    def _in_order(self, errors: dict[str, list[ValidationError]]) -> dict[str, list[ValidationError]]:
+        errors = super()._in_order(errors)
+        if "scheme" in errors and errors["scheme"][0].code in ("not_supported", "invalid"):
+            errors["scheme"] = errors.pop("scheme")  # it is a known scheme, but does not fit the pool or the encryption
+        return errors
 
     def allows_overage(self, count: int, limit: int) -> bool:
         """Whether a count is within a limit plus the overage that the strategy allows."""

@@ -1,6 +1,7 @@
 """Products and their queryset."""
 
 import re
+from collections.abc import Collection
 from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,10 +19,10 @@ from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 
-MAX_PLATFORMS, MAX_PLATFORM_LENGTH = 100, 255
+MAX_PLATFORMS, MAX_PLATFORM_LENGTH, MAX_URL_LENGTH = 100, 255, 255
 RESERVED_IDENTIFIERS = ("action", "actions")  # segments of the API's URLs
 _HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
+_UNENCODED = re.compile(r"[^\x21-\x7e]")  # blanks, control characters and letters beyond ASCII
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -74,10 +75,12 @@ class Product(Resource):
         blank=True,
         error_messages={"invalid_choice": "unsupported distribution strategy"},
     )
-    url = ShortTextField(max_length=255, null=True, blank=True)
+    url = ShortTextField(max_length=MAX_URL_LENGTH, null=True, blank=True)
     platforms = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
+
+    error_order = ("code", "name", "url", "distribution_strategy", "metadata")
 
     objects = ProductQuerySet.as_manager()
 
@@ -94,6 +97,9 @@ class Product(Resource):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        super().clean_fields({*(exclude or ()), "url"})  # `clean()` checks its length, after its form
 
     def clean(self) -> None:
         """The rules of a product (contract: keys 8.1)."""
@@ -116,12 +122,19 @@ class Product(Resource):
     def _url_errors(self) -> list[ValidationError]:
         if not self.url:
             return []
+        errors = self._url_form_errors(self.url)
+        if len(self.url) > MAX_URL_LENGTH:
+            errors.append(ValidationError(f"is too long (maximum is {MAX_URL_LENGTH} characters)", code="too_long"))
+        return errors
+
+    @staticmethod
+    def _url_form_errors(url: str) -> list[ValidationError]:
         try:
-            parts = urlsplit(self.url)
+            parts = urlsplit(url)
             host, _ = parts.hostname or "", parts.port  # a port beyond 65535 is a ValueError
         except ValueError:
             return [ValidationError("must be a valid URL", code="invalid")]
-        if _BLANK.search(self.url):  # `urlsplit` drops line breaks without an error
+        if _UNENCODED.search(url):  # `urlsplit` drops line breaks without an error
             return [ValidationError("must be a valid URL", code="invalid")]
         errors = []
         if parts.scheme not in ("http", "https"):

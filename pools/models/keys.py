@@ -226,10 +226,12 @@ class Key(Resource):
         def refuse(name: str, detail: str, kind: str) -> None:
             problems.setdefault(name, []).append(ValidationError(detail, code=kind))
 
-        taken = self.account.keys.with_key(self.key).exclude(pk=self.pk).exists()
+        other = self.account.keys.with_key(self.key).exclude(pk=self.pk).first()
         conflict = self._conflict_with_licenses()
-        # Queried last: a concurrent deletion moves the text from the keys or licenses to the used texts.
-        if taken or UsedText.objects.with_text(self.account_id, self.key).exists():
+        is_waiting = other is not None and other.state == self.State.AVAILABLE
+        # A license is named instead of the popped key that it has. The used texts are queried last: a concurrent
+        # deletion moves the text from the keys or licenses to them.
+        if is_waiting or conflict is None and (other or UsedText.objects.with_text(self.account_id, self.key).exists()):
             refuse("key", "has already been taken", "taken")
         if self.key in RESERVED_KEYS:
             refuse("key", "is reserved", "not_allowed")

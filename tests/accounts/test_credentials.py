@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Token
+from accounts.password_reset import make_reset_token
 from tests.accounts.documents import basic
 from tests.cast import make_license, make_policy, token_of
 from tests.conftest import API
@@ -83,7 +84,7 @@ class TestToken:
 
 
 class TestRefusal:
-    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", 'Bearer ""', "Digest abc", "Basic", basic("", "")])
+    @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", 'Bearer ""', "Digest abc", "License"])
     def test_refusal_without_a_credential(self, acme, header):
         assert_refused(API().get("keys", Authorization=header), UNAUTHORIZED, MISSING)
 
@@ -95,6 +96,15 @@ class TestRefusal:
             basic("nonsense"),
             basic("joe", "secret"),
             basic("token", "nonsense"),
+            basic("license", ""),
+            basic("", ""),
+            basic("", "secret"),
+            "Basic",
+            "Basic x",
+            "Basic !!!!",
+            "Basic admin-0123456789abcdef0123456789abcdefv3",
+            "Basic /////w==",
+            "Bearer \u00fcn\u00ef",
         ],
     )
     def test_refusal_of_an_unknown_token(self, acme, header):
@@ -150,33 +160,70 @@ class TestRefusal:
         assert response["WWW-Authenticate"] == f'{scheme} realm="keygen"'
 
     @pytest.mark.parametrize(
-        ("raw", "reason"), [(b"caf\xe9:", "an invalid byte sequence"), (b"a\0b:", "an unexpected null byte")]
+        ("method", "path", "raw", "reason"),
+        [
+            ("get", "keys", b"a\0b:", "an unexpected null byte"),
+            ("post", "tokens", b"caf\xe9@acme.test:x", "an invalid byte sequence"),
+        ],
     )
-    def test_refusal_of_basic_that_is_no_text(self, acme, raw, reason):
+    def test_refusal_of_basic_that_is_no_text(self, acme, method, path, raw, reason):
         header = "Basic " + base64.b64encode(raw).decode()
 
         error = bad_request(
             f"The request could not be completed because it contains {reason} (check encoding)", code="ENCODING_INVALID"
         )
-        assert_refused(API().get("keys", Authorization=header), BAD, error)
+        assert_refused(API().request(method.upper(), path, Authorization=header), BAD, error)
 
-    @pytest.mark.parametrize("path", ["passwords", "users", "users/{joe}/actions/reset-password"])
-    def test_refusal_of_a_bad_credential_where_none_is_needed(self, acme, joe, path):
-        response = API("wrong").post(path.format(joe=joe.pk), {})
+    def test_refusal_of_an_email_that_is_no_text_where_no_email_is_taken(self, acme):
+        header = "Basic " + base64.b64encode(b"caf\xe9@acme.test:x").decode()
 
-        assert_refused(response, UNAUTHORIZED, INVALID)
+        assert_refused(API().get("keys", Authorization=header), UNAUTHORIZED, INVALID)
+
+    def test_refusal_of_a_bad_credential_where_none_is_needed(self, acme):
+        assert_refused(API("wrong").post("users", {}), UNAUTHORIZED, INVALID)
+
+    def test_a_forgotten_password_is_asked_for_with_any_credential(self, api, acme, joe):
+        _, expired = Token.generate(joe, expiry=timezone.now() - timedelta(seconds=1))
+        document = {"meta": {"email": joe.email}}
+        reset = {"meta": {"passwordResetToken": make_reset_token(joe), "newPassword": "another password"}}
+
+        for client in (API("wrong"), API(expired), api(joe)):
+            response = client.post("passwords", document)
+
+            assert response.status_code == 204
+            assert not {"Keygen-Bearer", "Keygen-Token"} & response.headers.keys()
+        assert API(expired).post(f"users/{joe.pk}/actions/reset-password", reset).status_code == 200
+
+    @pytest.mark.parametrize("version", ["1.8", "1.3"])
+    def test_refusal_names_a_token_that_is_known(self, acme, joe, version):
+        policy = make_policy(acme.product, "By key", authentication_strategy="LICENSE")
+        license = make_license(policy, "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3")
+        header = "Keygen-Token-Id" if version == "1.3" else "Keygen-Token"
+        expired, of_license, of_banned = (
+            Token.generate(joe, expiry=timezone.now() - timedelta(seconds=1)),
+            Token.generate(license),
+            Token.generate(joe),
+        )
+
+        assert API(expired[1]).get("me", Keygen_Version=version)[header] == str(expired[0].pk)
+        assert API(of_license[1]).get("me", Keygen_Version=version)[header] == str(of_license[0].pk)
+        joe.ban()
+        assert API(of_banned[1]).get("me", Keygen_Version=version)[header] == str(of_banned[0].pk)
+        assert header not in API("wrong").get("me", Keygen_Version=version)
 
 
 class TestOrder:
-    def test_an_unknown_account_comes_first(self, acme):
-        response = API("wrong", account="nowhere").get("keys", Keygen_Version="9")
-
-        assert_refused(response, NOT_FOUND, not_found("account", "nowhere"))
-
-    def test_order_then_the_version(self, acme):
-        response = API("wrong").get("keys", Keygen_Version="9.9")
+    @pytest.mark.parametrize("version", ["9.9", "", " "])
+    def test_the_version_comes_first(self, acme, version):
+        response = API("wrong", account="nowhere").get("keys", Keygen_Version=version)
 
         assert response.json()["errors"][0]["code"] == "INVALID_API_VERSION"
+        assert not {"Keygen-Account", "Keygen-Signature"} & response.headers.keys()
+
+    def test_order_then_an_unknown_account(self, acme):
+        response = API("wrong", account="nowhere").get("keys", Keygen_Environment="sandbox")
+
+        assert_refused(response, NOT_FOUND, not_found("account", "nowhere"))
 
     def test_order_then_whether_the_account_is_active(self, acme):
         acme.account.status = "PAUSED"

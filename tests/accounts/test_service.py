@@ -29,6 +29,7 @@ def test_health_is_bad_without_a_database():
 
 @pytest.mark.parametrize("path", ["/v1/ping", "/v1/health"])
 def test_nothing_is_asked_of_who_asks(db, path):
-    response = API().get(path, Authorization="Bearer nonsense", Accept="text/html", Keygen_Version="9")
+    response = API().get(path, Authorization="Bearer nonsense", Accept="text/html", Keygen_Version="1.3")
 
     assert response.status_code in (200, 204)
+    assert response["Keygen-Version"] == "1.3"

@@ -206,7 +206,7 @@ class TestOfABearer:
     @pytest.mark.parametrize(
         ("document", "error"),
         [
-            (token_document(("users", uuid4())), bad_request("unpermitted parameter", "/data/relationships")),
+            (token_document(("users", uuid4())), bad_request("unpermitted parameter", "/data/relationships/bearer")),
             (token_document(token="x"), bad_request("unpermitted parameter", "/data/attributes/token")),
             (token_document(maxActivations=1), bad_request("unpermitted parameter", "/data/attributes/maxActivations")),
             (

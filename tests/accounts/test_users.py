@@ -119,7 +119,12 @@ class TestList:
         ("query", "expected"),
         [
             ("roles[]=admin", {"admin", "another admin"}),
-            ("roles=read-only", {"read-only"}),
+            ("roles[]=read_only", {"read-only"}),
+            ("roles[]=user", {"user", "mate", "eve", "max"}),
+            ("group=2f9d2b1c-7f3e-4f65-9a53-6a1a6d2f0b11", set()),
+            ("group=", {"user", "mate", "eve", "max"}),
+            ("metadata[crm-id]=7", {"mate"}),
+            ("metadata[city]=", {"user", "mate", "eve", "max"}),
             ("roles[]=developer&roles[]=sales-agent", {"developer", "another developer", "sales-agent"}),
             ("roles[]=emperor", set()),
             ("status=banned", {"eve"}),

@@ -7,7 +7,7 @@ from accounts.models import Token
 from keygen_site.jsonapi.openapi.schemas import LINK, object_schema
 from keygen_site.jsonapi.request_documents import Members, Schema, linkage
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, ResourceSerializer
-from keygen_site.jsonapi.types import INTEGER, STRING, TIME, UUID_SCHEMA
+from keygen_site.jsonapi.types import INT32, STRING, TIME, UUID_SCHEMA
 
 ONLY_FOR_LICENSES = ("maxActivations", "activations", "maxDeactivations", "deactivations")
 
@@ -76,14 +76,13 @@ def _document(*relationships: tuple[str, Schema], **attributes: Schema) -> Membe
     attributes |= {"name": Schema(STRING, nullable=True), "expiry": Schema(TIME, nullable=True)}
     members = {"type": Schema(STRING, required=True, one_of=("tokens", "token"))}
     members["attributes"] = Schema(members=attributes)
-    if relationships:
-        members["relationships"] = Schema(members=dict(relationships))
-    return {"data": Schema(members=members), "meta": Schema(members={"otp": Schema(STRING)})}
+    members["relationships"] = Schema(members=dict(relationships))
+    return {"data": Schema(members=members), "meta": Schema(members={"otp": Schema(STRING, required=True)})}
 
 
 SIGN_IN = _document(("bearer", linkage(*models_by_type(), required=False)))
 BEARER_TOKEN = _document()
-LICENSE_TOKEN = _document(max_activations=Schema(INTEGER), max_deactivations=Schema(INTEGER))
+LICENSE_TOKEN = _document(max_activations=Schema(INT32), max_deactivations=Schema(INT32))
 
 
 def parse_token(document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:

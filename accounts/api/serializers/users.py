@@ -5,7 +5,14 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.models import User
-from keygen_site.jsonapi.serializers import ACCOUNT, EnumField, ResourceSerializer, to_many, to_one
+from keygen_site.jsonapi.serializers import (
+    ACCOUNT,
+    EnumField,
+    ResourceSerializer,
+    UnsupportedRelatedField,
+    to_many,
+    to_one,
+)
 
 
 class UserSerializer(ResourceSerializer):
@@ -14,6 +21,7 @@ class UserSerializer(ResourceSerializer):
     full_name = serializers.CharField(read_only=True, allow_null=True)
     password = serializers.CharField(write_only=True, allow_null=True)
     role = EnumField(User.Role.values)
+    group = UnsupportedRelatedField("groups", "group")
 
     relationships = {
         "account": ACCOUNT,
@@ -38,9 +46,11 @@ class UserSerializer(ResourceSerializer):
             "metadata",
             "created",
             "updated",
+            "group",
         ]
-        on_create = ["first_name", "last_name", "email", "password", "role", "metadata"]
-        on_update = on_create
+        on_update = ["first_name", "last_name", "email", "password", "role", "metadata"]
+        on_create = [*on_update, "group"]
+        update_required = False
         required = ["email"]
         examples = {"first_name": "Ann", "last_name": "Example", "full_name": "Ann Example", "email": "ann@acme.test"}
 

@@ -6,14 +6,16 @@ from django.conf import settings
 
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.accounts import NEW_ACCOUNT, AccountSerializer, parse_new_account
+from accounts.api.serializers.users import UserSerializer
 from accounts.models import Account
 from accounts.permissions import Forbidden
-from accounts.services import propose_name, sign_up
-from keygen_site.jsonapi.errors import EndpointNotFound
+from accounts.services import AdminsInvalid, propose_name, sign_up
+from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError, EndpointNotFound
+from keygen_site.jsonapi.exceptions import validation_errors
 from keygen_site.jsonapi.operations import OWN, REFUSES, RESOURCE, Access, Gives, operation
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
-from keygen_site.jsonapi.versions import CURRENT_VERSION
+from keygen_site.jsonapi.versions import CURRENT_VERSION, parse_version
 
 
 class OwnAccountViewSet(APIViewSet):
@@ -21,6 +23,17 @@ class OwnAccountViewSet(APIViewSet):
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
+
+    def authorize(self, row: Any = None) -> None:
+        if self.action == "destroy":
+            raise Forbidden
+        super().authorize(row)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.action == "partial_update" and response.status_code == 200 and not parse_version(request):
+            response["Keygen-Version"] = request.account.api_version  # which this request may have changed
+        return response
 
     @operation("Show the account", gives=OWN, access=Access.INACTIVE_ACCOUNT)
     def retrieve(self, request: APIRequest) -> Account:
@@ -35,7 +48,6 @@ class OwnAccountViewSet(APIViewSet):
     @operation("Delete the account", gives=REFUSES, locks=False, access=Access.INACTIVE_ACCOUNT)
     def destroy(self, request: APIRequest) -> None:
         """Always refused: only the operator of the server may."""
-        raise Forbidden
 
 
 class NewAccountViewSet(APIViewSet):
@@ -49,6 +61,7 @@ class NewAccountViewSet(APIViewSet):
             raise EndpointNotFound
         request.account = request.credential = None
         request.version = CURRENT_VERSION
+        request.version = parse_version(request) or CURRENT_VERSION
 
     def check_headers(self, request: APIRequest) -> None:
         """There is no account yet that could sign the response."""
@@ -69,4 +82,22 @@ class NewAccountViewSet(APIViewSet):
         fields, admins = parse_new_account(document)
         name, slug = propose_name(admins[-1]["email"])
         defaults = {"name": fields.get("slug", name), "slug": slug, "api_version": request.version}
-        return sign_up(admins=admins, **(defaults | fields))
+        try:
+            return sign_up(admins=admins, **(defaults | fields))
+        except AdminsInvalid as refused:
+            first, *others = _admin_errors(refused)
+            first.also = others
+            raise first from None
+
+
+def _admin_errors(refused: AdminsInvalid) -> list[DomainError]:
+    """The errors of all admins, each at the admin's own values (contract: platform 4.3)."""
+    found = []
+    for index, error in refused.errors.items():
+        for problem in validation_errors(error, UserSerializer):
+            pointer = (problem.source or {})["pointer"]
+            problem.source = {"pointer": pointer.replace("/data", f"/data/relationships/admins/data/{index}", 1)}
+            problem.code = f"ADMINS_{problem.code}"
+            problem.about = f"{DOCUMENTATION}/accounts/#accounts-object-relationships-admins"
+            found.append(problem)
+    return found

@@ -24,6 +24,7 @@ class MeViewSet(APIViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    without_versions = frozenset({"profile"})
 
     def authorize(self, row: Any = None) -> None:
         """Require the permission to read the bearer's own type, rather than `user.read`."""

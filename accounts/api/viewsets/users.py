@@ -6,12 +6,13 @@ from typing import Any
 
 from rest_framework.decorators import action
 
-from accounts.api.base import APIViewSet
+from accounts.api.base import APIViewSet, OwnOnly
 from accounts.api.filters import UserFilterSet
 from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.authentication import client_ip
+from accounts.credentials import Credential
 from accounts.models import User
 from accounts.models.tokens import content_type_of
 from accounts.password_reset import is_valid_reset_token, may_reset, request_password_reset
@@ -19,8 +20,7 @@ from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, require_chang
 from accounts.rate_limits import PASSWORD_CHANGES
 from accounts.roles import ADMINISTRATORS
 from accounts.services import change_user, changed_fields, update_password
-from keygen_site.jsonapi.errors import NotFound
-from keygen_site.jsonapi.lookups import Parent, Rows
+from keygen_site.jsonapi.lookups import Parent, Rows, not_found
 from keygen_site.jsonapi.operations import OWN, RESOURCE, Access, Gives, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
@@ -45,6 +45,10 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     def rows(cls, action: str, now: datetime) -> Rows:
         return User.objects.with_activity(now)
 
+    def find_credential(self, request: APIRequest) -> Credential | None:
+        # The token in the mail authorizes, whatever credential the client still sends.
+        return None if self.action == "reset_password" else super().find_credential(request)
+
     def find_row(self, *, locked: bool) -> User:
         if self.action != "reset_password":
             return super().find_row(locked=locked)
@@ -53,7 +57,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         PASSWORD_CHANGES.hit(self.request.account.pk, client_ip(self.request), identifier.lower())
         user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()
         if user is None:
-            raise NotFound.of("user", identifier)
+            raise not_found(User, identifier)
         return user
 
     def withheld(self) -> Iterable[str]:
@@ -65,10 +69,11 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             "password": changing and role not in MAY_SET_PASSWORD,
             "metadata": changing and role not in MAY_SET_METADATA,
         }
-        return [f"/data/attributes/{name}" for name, refused in withheld.items() if refused]
+        pointers = [f"/data/attributes/{name}" for name, refused in withheld.items() if refused]
+        return pointers if role else [*pointers, "/data/relationships/group"]
 
     def authorize(self, row: User | None = None) -> None:
-        if self.action == "reset_password":  # the token in the mail authorizes
+        if self.action == "reset_password":
             self.request.authorized = True
             return
         super().authorize(row)
@@ -175,7 +180,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         """By the token in the mail."""
         passwords = document["meta"]
         if not is_valid_reset_token(passwords["password_reset_token"], user):
-            raise NotFound.of("user", self.kwargs["pk"])  # does not reveal whether the user exists
+            raise not_found(User, self.kwargs["pk"])  # does not reveal whether the user exists
         if not may_reset(user):
             raise Forbidden(NO_CREDENTIAL)
         change_user(user, {"password": passwords["new_password"]})
@@ -187,6 +192,9 @@ class PasswordViewSet(APIViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+
+    def find_credential(self, request: APIRequest) -> None:
+        """None: a client whose token has expired sends it along."""
 
     def authorize(self, row: Any = None) -> None:
         self.request.authorized = True  # for everyone: the response reveals nothing
@@ -210,7 +218,7 @@ class PasswordViewSet(APIViewSet):
         )
 
 
-class UserTokenViewSet(BearerTokenViewSet):
+class UserTokenViewSet(OwnOnly, BearerTokenViewSet):
     """The tokens of a user."""
 
     parent = Parent(

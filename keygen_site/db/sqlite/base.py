@@ -10,15 +10,19 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
+from keygen_site.jsonapi.text import metadata_name
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that is not usable once its file was replaced."""
+    """A connection that is not usable once its file was replaced. It has the SQL function `metadata_name`."""
 
     _file: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self._file = self._identity()  # before it is opened, so that the next request notices a file replaced meanwhile
-        return super().get_new_connection(conn_params)
+        connection = super().get_new_connection(conn_params)
+        connection.create_function("metadata_name", 1, metadata_name, deterministic=True)
+        return connection
 
     def is_usable(self) -> bool:
         return self._identity() == self._file

@@ -1,7 +1,8 @@
 """Check-out: its options and the license file (contract: licenses 7.6)."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -11,12 +12,12 @@ from accounts.models import User
 from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from keygen_site.jsonapi import types
 from keygen_site.jsonapi.errors import BadRequest
-from keygen_site.jsonapi.filters import parse_boolean
 from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH
 from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.versions import CURRENT_VERSION, downgrade
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
@@ -26,7 +27,8 @@ from licensing.models import License
 from licensing.signed_keys import signature_algorithm
 
 MIN_TTL = 3600  # seconds
-# The resources that a file may include, and the permission that each needs. Groups and entitlements are not supported.
+# The resources that a file may include, and the permission that each needs. Groups, entitlements and environments are
+# not supported: there are none to include.
 INCLUDES = {
     "entitlements": "license.read",
     "product": "product.read",
@@ -34,15 +36,43 @@ INCLUDES = {
     "group": "license.read",
     "owner": "user.read",
     "users": "user.read",
+    "environment": "license.read",
 }
+# The texts in a query that mean true for `encrypt`; any other text is false.
+TRUE_TEXTS = frozenset({"1", "t", "T", "true", "TRUE", "y", "Y", "yes", "YES"})
+
+
+def _read_ttl(value: Any, pointer: str | None = None, parameter: str | None = None) -> int | None:
+    """A number of seconds: a text counts as the number that it begins with, a blank one as null."""
+    match value:
+        case bool() | list() | dict():
+            name = {bool: "boolean", list: "array", dict: "hash"}[type(value)]
+            raise BadRequest(f"failed to coerce {name} to integer", pointer=pointer, parameter=parameter)
+        case str():
+            number = re.match(r"\s*([+-]?\d+)", value, re.ASCII)
+            return (int(number[1]) if number else 0) if value.strip() else None
+    return int(value)
+
+
+def _read_includes(value: Any, pointer: str | None) -> list[str]:
+    """The names in an array, without nulls. Other scalars become texts that are no names."""
+    names = types.ARRAY.read(value, pointer)
+    for index, name in enumerate(names):
+        if isinstance(name, list | dict):
+            raise BadRequest("unpermitted type (expected array of scalar types)", pointer=f"{pointer}/{index}")
+    return [str(name) for name in names if name is not None]
+
+
+_TTL = replace(types.INTEGER, read=_read_ttl)
+_INCLUDES = replace(types.ARRAY, read=_read_includes)
 
 CHECK_OUT: Members = {
     "meta": Schema(
         members={
             "encrypt": Schema(types.BOOLEAN),
             "algorithm": Schema(types.STRING, nullable=True, blank=True),
-            "ttl": Schema(types.INTEGER, nullable=True),
-            "include": Schema(types.ARRAY, blank=True, items=Schema(types.STRING, required=True, blank=True)),
+            "ttl": Schema(_TTL, nullable=True),
+            "include": Schema(_INCLUDES, blank=True),
         }
     )
 }
@@ -123,6 +153,9 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
     Raises:
         BadRequest: the first option that is invalid.
     """
+    includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
+    if not set(includes) <= set(INCLUDES):
+        raise IncludeInvalid
     ttl = given.get("ttl", MONTH)
     if ttl is not None and ttl < MIN_TTL:
         raise TTLInvalid
@@ -130,11 +163,9 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
         expiry = None if ttl is None else add_duration(now, ttl)
     except OverflowError:
         raise TTLInvalid("is too far in the future") from None
-    includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
-    if not set(includes) <= set(INCLUDES):
-        raise IncludeInvalid
     encoding, signature = AES_256_GCM if given.get("encrypt") else BASE64, signature_algorithm(license.policy.scheme)
-    if algorithm := given.get("algorithm"):
+    algorithm = given.get("algorithm") or ""
+    if algorithm.strip():
         encoding, _, signature = algorithm.partition("+")
     if encoding not in ENCODINGS:
         raise AlgorithmInvalid("invalid encoding algorithm")
@@ -147,41 +178,43 @@ def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
     """The options in the query, by name.
 
     Raises:
-        BadRequest: `ttl` is not a number.
+        BadRequest: `ttl` is an array or an object.
     """
     given: dict[str, Any] = {}
     if "encrypt" in query:
-        given["encrypt"] = bool(query["encrypt"]) and parse_boolean(query["encrypt"])
+        given["encrypt"] = query["encrypt"] in TRUE_TEXTS
     if "algorithm" in query:
         given["algorithm"] = query["algorithm"]
     if "ttl" in query:
-        given["ttl"] = _parse_ttl(query["ttl"])
+        given["ttl"] = _read_ttl(query["ttl"])
+    for name in query:
+        if name.startswith("ttl["):
+            _read_ttl([] if name == "ttl[]" else {}, parameter="ttl")
     if query.get("include"):
         given["include"] = query["include"].split(",")
     return given
 
 
-def _parse_ttl(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise BadRequest("type mismatch (received string expected integer)", parameter="ttl") from None
-
-
-def render_license_file(license: License, options: CheckOutOptions) -> str:
-    """The text of a license file."""
+def render_license_file(license: License, options: CheckOutOptions, version: str) -> str:
+    """The text of a license file in the form of an API version."""
+    data = LicenseSerializer.resource_object(license)
     document: dict[str, Any] = {
-        "data": LicenseSerializer.resource_object(license),
+        "data": data,
         "meta": {"issued": timestamp(options.issued), "expiry": timestamp(options.expiry), "ttl": options.ttl},
     }
-    included = [
-        shown for name in INCLUDES if name in options.includes for shown in _included(license, name, options.issued)
-    ]
+    included: dict[str, dict[str, Any]] = {}  # by id: the owner is one of the users too
+    for name in options.includes:
+        resources = _included(license, name, options.issued)
+        if name in ("users", "entitlements"):
+            linkage = [{"type": shown["type"], "id": shown["id"]} for shown in resources]
+            data["relationships"][name] |= {"data": linkage}
+        for shown in resources:
+            included.setdefault(shown["id"], shown)
     if included:
-        # The owner is one of the users too; each resource is included once.
-        document["included"] = list({shown["id"]: shown for shown in included}.values())
+        document["included"] = list(included.values())
+    if version != CURRENT_VERSION:
+        downgrade(data, version)
+        downgrade(list(included.values()), version)
     return render_certificate(document, license, encoding=options.encoding, signature=options.signature)
 
 
@@ -195,8 +228,10 @@ def _included(license: License, name: str, now: datetime) -> list[dict[str, Any]
             owners = User.objects.with_activity(now).filter(pk=license.owner_id)
             return [UserSerializer.resource_object(owner) for owner in owners]
         case "users":
-            users = license.all_users().with_activity(now)
-            return [UserSerializer.resource_object(user) for user in users]
+            # The user who was attached last comes first, the owner at the end.
+            attached = User.objects.with_activity(now).filter(license_users__license=license)
+            users = attached.order_by("-license_users__id")
+            return [UserSerializer.resource_object(user) for user in users] + _included(license, "owner", now)
     return []
 
 

@@ -17,6 +17,7 @@ from keygen_site.jsonapi.serializers import (
     ACCOUNT_PATH,
     Getter,
     ResourceSerializer,
+    UnsupportedRelatedField,
     Values,
     VisibleRelatedField,
     to_many,
@@ -80,6 +81,7 @@ class LicenseSerializer(VersionedSerializer):
     user = VisibleRelatedField(
         queryset=User.objects.all(), allow_null=True, source="owner"
     )  # the name up to version 1.5
+    group = UnsupportedRelatedField("groups", "group")
 
     relationships = {
         "account": ACCOUNT,
@@ -93,6 +95,7 @@ class LicenseSerializer(VersionedSerializer):
         "entitlements": to_many(),
     }
     aliases = frozenset({"user"})
+    about = {"user": "licenses/#licenses-object-relationships-owner"}
     renamed_relationships = (RenamedRelationship("user", now="owner", until=LAST_WITH_USER),)
 
     class Meta:
@@ -123,6 +126,7 @@ class LicenseSerializer(VersionedSerializer):
             "policy",
             "owner",
             "user",
+            "group",
         ]
         on_create = [
             "name",
@@ -135,6 +139,7 @@ class LicenseSerializer(VersionedSerializer):
             "policy",
             "owner",
             "user",
+            "group",
         ]
         on_update = ["name", "expiry", "protected", "suspended", *LIMIT_FIELDS, "metadata"]
         required = ["policy"]
@@ -176,17 +181,33 @@ class LicenseSerializer(VersionedSerializer):
     def read(
         cls, body: dict[str, Any], *, creating: bool, bearer: Any, version: str, withheld: Iterable[str] = ()
     ) -> Values:
-        found = super().read(body, creating=creating, bearer=bearer, version=version, withheld=withheld)
-        if "user" in found.values:
-            found.values.setdefault("owner", found.values.pop("user"))
-        owner = "user" if version <= LAST_WITH_USER else "owner"
-        found.missing = [owner if name in ("owner", "user") else name for name in found.missing]
+        found = super().read(_with_owner(body), creating=creating, bearer=bearer, version=version, withheld=withheld)
+        owner = owner_name(version)
+        order = ["policy", "owner", "group"]
+        found.missing = [owner if name == "owner" else name for name in sorted(found.missing, key=order.index)]
         return found
+
+
+def owner_name(version: str) -> str:
+    """The name of the owner in the errors of an API version."""
+    return "user" if version <= LAST_WITH_USER else "owner"
+
+
+def _with_owner(body: Any) -> Any:
+    """A document with `owner` in place of `user`, so that its errors are those of `owner` in every version."""
+    data = body.get("data") if isinstance(body, dict) else None
+    relationships = data.get("relationships") if isinstance(data, dict) else None
+    if not isinstance(relationships, dict) or "user" not in relationships:
+        return body
+    named = {name: value for name, value in relationships.items() if name != "user"}
+    named.setdefault("owner", relationships["user"])
+    return body | {"data": data | {"relationships": named}}
 
 
 class LicenseUserSerializer(ResourceSerializer):
     """The attachment of a user to a license (contract: licenses 8.5)."""
 
+    about = {"user": "licenses/#licenses-object-relationships-user"}
     relationships = {
         "account": ACCOUNT,
         "license": to_one("licenses", "license_id", direct=True),

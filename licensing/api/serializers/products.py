@@ -51,10 +51,15 @@ class ProductSerializer(ResourceSerializer):
     @cache
     def schema(cls, creating: bool) -> dict[str, Schema]:
         data = super().schema(creating)["data"]
+        members = dict(data.members or {})
+        # A code cannot be unset: null counts as absent (contract: keys 8.1).
+        attributes = members["attributes"].members or {}
+        code = replace(attributes["code"], nullable=False)
+        members["attributes"] = replace(members["attributes"], members={**attributes, "code": code})
         if creating:
             # No relationship can be set, but some clients always send the member, even if empty.
-            data = replace(data, members={**(data.members or {}), "relationships": Schema(members={})})
-        return {"data": data}
+            members["relationships"] = Schema(members={})
+        return {"data": replace(data, members=members)}
 
     @classmethod
     def create_row(cls, values: dict[str, Any]) -> Product:

@@ -32,7 +32,7 @@ from licensing.api.serializers.check_out import (
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.models import License
-from licensing.models.licenses import MAX_USES
+from licensing.models.licenses import UsesOutOfRange
 from licensing.rate_limits import KEY_GUESSES
 from licensing.services import validate_license
 from licensing.validation import NOT_FOUND, Verdict, find_license
@@ -171,12 +171,11 @@ class LicenseActions(LicenseBase):
         locks=False,
     )
     def increment_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
-        number = _parse_number(document, "increment")
+        number = document.get("meta", {}).get("increment", 1)
         if number < 0:
             # A bearer who may only add uses must not subtract them.
             require("license.usage.decrement", request.user)
-        license.add_uses(number)
-        return license
+        return _add_uses(license, number, pointer="/meta/increment")
 
     @action(detail=True, methods=["post"], url_path="actions/decrement-usage")
     @operation(
@@ -187,8 +186,8 @@ class LicenseActions(LicenseBase):
         locks=False,
     )
     def decrement_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
-        license.add_uses(-_parse_number(document, "decrement"))
-        return license
+        number = document.get("meta", {}).get("decrement", 1)
+        return _add_uses(license, -number, pointer="/meta/decrement", is_use=False)
 
     @action(detail=True, methods=["post"], url_path="actions/reset-usage")
     @operation("Set the uses of a license to 0", permission="license.usage.reset", locks=True, gives=LicenseSerializer)
@@ -227,8 +226,10 @@ class LicenseActions(LicenseBase):
     def _check_out(self, license: License, options: CheckOutOptions) -> str:
         for name in options.includes:
             require(INCLUDES[name], self.request.user)
+        # The file shows the license as it was before the check-out (contract: licenses 7.6).
+        text = render_license_file(license, options, self.request.version)
         license.record_check_out(options.issued)
-        return render_license_file(license, options)
+        return text
 
     def read_document(self, row: License | None) -> Any:
         if row is None or self.action not in ("check_out", "check_out_file"):
@@ -239,11 +240,12 @@ class LicenseActions(LicenseBase):
         return parse_check_out(given, row, timezone.now())
 
 
-def _parse_number(document: dict[str, Any], name: str) -> int:
-    number = document.get("meta", {}).get(name, 1)
-    if abs(number) > MAX_USES:
-        raise BadRequest("integer is too large", pointer=f"/meta/{name}")
-    return number
+def _add_uses(license: License, number: int, *, pointer: str, is_use: bool = True) -> License:
+    try:
+        license.add_uses(number, is_use=is_use)
+    except UsesOutOfRange as error:
+        raise BadRequest(error.detail, pointer=pointer) from None
+    return license
 
 
 class LicenseFile(HttpResponse):

@@ -1,7 +1,14 @@
 """The base of the viewset of licenses: look-up and permissions of users."""
 
+from typing import Any, cast
+
+from rest_framework.response import Response
+
 from accounts.api.base import APIViewSet
+from accounts.errors import Unauthorized
 from accounts.permissions import Forbidden
+from keygen_site.jsonapi.errors import EndpointNotFound, NotFound
+from keygen_site.paths import spans_segments
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.models import License
 
@@ -15,7 +22,24 @@ UNLESS_LICENSE_IS_PROTECTED = frozenset({"check_in", "check_out", "check_out_fil
 FOR_ATTACHED = frozenset({"check_out", "check_out_file"})
 
 
-class LicenseBase(APIViewSet):
+class LicenseAddressed(APIViewSet):
+    """Base of the viewsets whose URLs name a license by its id or its key.
+
+    A key may have slashes, even unescaped ones. If no license has such a key, the URL is one that does not exist, such
+    as `/licenses/:id/nothing`.
+    """
+
+    def handle_exception(self, exc: Exception) -> Response:
+        request = self.request
+        if isinstance(exc, NotFound | Unauthorized) and spans_segments(request._request):
+            # As for any unknown URL, the response says nothing about the account and the bearer, and is not signed.
+            request.account = cast(Any, request._request).account = None
+            vars(request).pop("_user", None)
+            exc = EndpointNotFound()
+        return super().handle_exception(exc)
+
+
+class LicenseBase(LicenseAddressed):
     """Base of the viewset of licenses and of its mixins."""
 
     queryset = License.objects.with_api_fields()

@@ -9,7 +9,6 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.decorators import action
 
-from accounts.api.base import APIViewSet
 from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
@@ -17,18 +16,17 @@ from accounts.models import User
 from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
 from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
-from keygen_site.jsonapi.errors import BadRequest, EndpointNotFound, NotFound
+from keygen_site.jsonapi.errors import BadRequest, NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import REFUSES, Gives, operation
 from keygen_site.jsonapi.request_documents import Members, Schema, identifier
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.types import ARRAY
-from keygen_site.jsonapi.versions import LAST_WITH_USER
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
-from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer
+from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer, owner_name
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.api.viewsets.license_base import LicenseBase
+from licensing.api.viewsets.license_base import LicenseAddressed, LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
 from licensing.models import License, Policy, Product
 from licensing.models.holders import holders_of_licenses
@@ -47,6 +45,9 @@ _USERS: Members = {"data": Schema(ARRAY, required=True, blank=True, items=identi
 
 class LicenseRelationships(LicenseBase):
     """Mixin of the viewset of licenses: the resources that a license is related to."""
+
+    # These show `owner` in every version (contract: licenses 2.4).
+    with_current_relationships = frozenset({"change_owner", "change_policy"})
 
     @action(detail=True)
     @operation("Show the product of a license", permission="product.read", gives=ProductSerializer)
@@ -109,7 +110,7 @@ class LicenseRelationships(LicenseBase):
         deprecated=True,
     )
     def former_owner(self, request: APIRequest, license: License) -> User | None:
-        """Up to version 1.5."""
+        """As `owner`, which is the name since version 1.6."""
         return _find_owner(license)
 
     @former_owner.mapping.put
@@ -123,21 +124,16 @@ class LicenseRelationships(LicenseBase):
         deprecated=True,
     )
     def change_former_owner(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
-        """Up to version 1.5."""
-        return self._change_owner(license, document)
+        """As `owner`, which is the name since version 1.6."""
+        return self._change_owner(license, document, name=owner_name(request.version))
 
-    def _change_owner(self, license: License, document: dict[str, Any]) -> License:
+    def _change_owner(self, license: License, document: dict[str, Any], name: str = "owner") -> License:
         linked = document["data"]
         owner = linked and LicenseSerializer.find_related("owner", linked["id"], self.request.user)
         if linked and owner is None:
-            raise _must_exist_error("owner")
+            raise _must_exist_error(name)
         change_owner(license, owner)
         return license
-
-    def find_row(self, *, locked: bool) -> License:
-        if self.action in ("former_owner", "change_former_owner") and self.request.version > LAST_WITH_USER:
-            raise EndpointNotFound
-        return super().find_row(locked=locked)
 
     # Relationships that are not supported ----------------------------------------------------------------------------
 
@@ -184,7 +180,7 @@ def _must_exist_error(name: str) -> ValidationError:
     return ValidationError({name: ValidationError("must exist", code="not_found")})
 
 
-class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
+class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
     """The users of a license: its owner and the attached ones."""
 
     queryset = User.objects.all()
@@ -247,7 +243,7 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, APIViewSet):
         return license
 
 
-class LicenseTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
+class LicenseTokenViewSet(LicenseAddressed, StaffAndProductOnly, BearerTokenViewSet):
     """The tokens of a license."""
 
     parent = Parent(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from accounts.api.base import OwnOnly
 from accounts.models import User
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.lookups import Parent
@@ -17,7 +18,7 @@ from licensing.api.viewsets.nested import NestedLicenseViewSet
 from licensing.models import License
 from licensing.services import issue_license
 
-# The roles that may choose the id and these attributes of a new license (contract: licenses 3.2).
+# The roles that may choose the group, the id and these attributes of a new license (contract: licenses 3.2).
 MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
 MANAGER_ATTRIBUTES = ("protected", "expiry", "suspended", *LIMIT_FIELDS)
 
@@ -31,7 +32,8 @@ class LicenseViewSet(
 
     def withheld(self) -> Iterable[str]:
         if self.action == "create" and self.request.user.role not in MANAGER_ROLES:
-            return ["/data/id", *(f"/data/attributes/{camel(name)}" for name in MANAGER_ATTRIBUTES)]
+            attributes = (f"/data/attributes/{camel(name)}" for name in MANAGER_ATTRIBUTES)
+            return ["/data/id", *attributes, "/data/relationships/group"]
         return ()
 
     def check_relationships(self, document: Values) -> None:
@@ -43,7 +45,7 @@ class LicenseViewSet(
         if "policy" in missing:
             if bearer.role == "product":
                 raise Forbidden
-            missing.append("product")  # it comes with the policy (contract: licenses 3.6)
+            missing.insert(missing.index("policy") + 1, "product")  # it comes with the policy (contract: licenses 3.6)
         if missing:
             self.serializer_class.refuse_missing(missing, self.defaults() | values)
 
@@ -51,13 +53,8 @@ class LicenseViewSet(
         return issue_license(audit=self.audit, **values)
 
 
-class UserLicenseViewSet(NestedLicenseViewSet):
+class UserLicenseViewSet(OwnOnly, NestedLicenseViewSet):
     """The licenses that a user owns or is attached to."""
 
     filterset_class = UserLicenseFilterSet
     parent = Parent("user", User.objects.all(), narrow=lambda licenses, user_id: licenses.for_user(user_id))
-
-    def authorize(self, row: License | None = None) -> None:
-        super().authorize(row)
-        if self.request.user.role == "license":
-            raise Forbidden

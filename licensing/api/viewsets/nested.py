@@ -6,7 +6,7 @@ from accounts.api.base import APIViewSet
 from accounts.permissions import Forbidden
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
 from licensing.api.serializers.licenses import LicenseSerializer
-from licensing.api.viewsets.license_base import ANY_TEXT
+from licensing.api.viewsets.license_base import ANY_TEXT, LicenseAddressed
 from licensing.models import License
 
 
@@ -21,12 +21,16 @@ class StaffAndProductOnly(APIViewSet):
         if self.request.user.role in ("license", "user"):
             raise Forbidden
 
+    def find_row(self, *, locked: bool) -> Any:
+        self.authorize()  # 403, whether or not the row exists
+        return super().find_row(locked=locked)
+
 
 class NestedViewSet(StaffAndProductOnly, RetrieveMixin, ListMixin):
     """Resources below another one, readable by staff and products."""
 
 
-class NestedLicenseViewSet(RetrieveMixin, ListMixin, APIViewSet):
+class NestedLicenseViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
     """Licenses below another resource."""
 
     queryset = License.objects.with_api_fields()

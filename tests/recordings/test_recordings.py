@@ -1,0 +1,69 @@
+"""The server answers the recorded requests as keygen-api 1.8 did (README.md)."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from django.test import Client, TestCase
+from django.test.utils import override_settings
+
+from accounts.signing import algorithms
+from tests.conftest import handler
+from tests.recordings.compact import read, scenarios
+from tests.recordings.replay import NOT_BUILT, Difference, ReplayFailed, Tally, replay, sign_in, sign_up
+
+SCENARIOS = scenarios([])
+
+
+class InProcess:
+    """The server, in this process. Requests have the WSGI environment that `keygen_site.wsgi_bridge` builds."""
+
+    host = "testserver"
+
+    def call(
+        self, method: str, path: str, headers: Mapping[str, str | None], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        client = Client(raise_request_exception=False)
+        client.handler = handler()
+        sent = {name: value for name, value in headers.items() if value is not None}
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            sent["Content-Length"] = str(len(body or b""))
+        target, _, query = path.partition("?")
+        environ = {
+            "PATH_INFO": unquote_to_bytes(target).decode("latin-1"),
+            "QUERY_STRING": query,
+            "RAW_URI": path,
+        }
+        # What a response leaves for the time after its commit happens too, though the test never commits.
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            response = client.generic(method, "/", body or b"", content_type="", headers=sent, **environ)
+        return response.status_code, response.headers, response.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_sign_up() -> Iterator[None]:
+    """Allow sign-up, and generate the keys of accounts once: RSA keys take longer than most scenarios."""
+    with pytest.MonkeyPatch.context() as patch, override_settings(SIGN_UP=True):
+        patch.setattr(algorithms, "generate_private_key", cache(algorithms.generate_private_key))
+        yield
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_answers_are_the_recorded_ones(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("ERROR")  # a failure shows the traceback of an error, and no line for each request
+    server, scenario = InProcess(), read(SCENARIOS[name])
+    names = sign_up(server)
+    sign_in(server, names)
+    found: list[Difference | str] = []
+
+    with override_settings(ACCOUNT=names["account"] if scenario.get("single") else ""):
+        try:
+            for difference in replay(server, scenario, names, NOT_BUILT, Tally()):
+                found.append(difference)
+        except ReplayFailed as error:
+            found.append(f"stopped: {error}")
+
+    if found:
+        pytest.fail("\n".join([f"{name}: {len(found)} steps differ.", *map(str, found)]), pytrace=False)
