@@ -138,7 +138,8 @@ def steps_to_replay(scenario: dict[str, Any], without: Collection[str]) -> Itera
 
 def run_step(server: Server, step: Step, names: Names) -> dict[str, Any]:
     """Send the request of a step, save what it names, and return the answer in the form of the recordings."""
-    time.sleep(step.get("wait", 0))
+    if "wait" in step:
+        time.sleep(step["wait"])
     method, path = fill(step["do"], names).split(" ", 1)
     path = path[1:] if path.startswith("//") else f"/v1/accounts/{names['account']}{path}"
     headers = {"Accept": JSON_API}

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client, TestCase
 from django.test.utils import override_settings
 
-from accounts.signing import algorithms
+from accounts.signing import algorithms, key_cache
 from tests.conftest import handler
 from tests.recordings.compact import read, scenarios
 from tests.recordings.replay import NOT_BUILT, Difference, ReplayFailed, Tally, replay, sign_in, sign_up
@@ -44,9 +44,12 @@ class InProcess:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_sign_up() -> Iterator[None]:
-    """Allow sign-up, and generate the keys of accounts once: RSA keys take longer than most scenarios."""
+    """Allow sign-up. Generate and load the keys of accounts once: RSA keys take longer than most scenarios."""
     with pytest.MonkeyPatch.context() as patch, override_settings(SIGN_UP=True):
+        load = cache(algorithms.load_private_key)
         patch.setattr(algorithms, "generate_private_key", cache(algorithms.generate_private_key))
+        patch.setattr(algorithms, "load_private_key", load)
+        patch.setattr(key_cache, "load_private_key", load)
         yield
 
 
