@@ -5,6 +5,7 @@
 
 import pytest
 
+from tests.recordings.__main__ import main
 from tests.recordings.compact import read, scenarios
 from tests.recordings.replay import NOT_BUILT, differences, reduce_to, steps_to_replay
 
@@ -33,3 +34,11 @@ def test_only_steps_with_a_reason_have_an_answer_of_ours() -> None:
     ]
 
     assert wrong == []
+
+
+def test_the_reasons_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("sys.argv", ["recordings", "reasons"])
+
+    assert main() == 0
+
+    assert "A key that was handed out never enters a pool again\n    422: pools/" in capsys.readouterr().out
