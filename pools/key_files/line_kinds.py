@@ -82,8 +82,8 @@ CUT = LineKind(
 )
 WRONG_ENCODING = LineKind(
     "mangled",
-    "was read in a wrong encoding before (such as Ã¼ for ü).",
-    "were read in a wrong encoding before (such as Ã¼ for ü).",
+    "was read in a wrong encoding before, with Ã¼ for ü.",
+    "were read in a wrong encoding before, with Ã¼ for ü.",
     "Export the keys again, in UTF-8.",
 )
 MESSAGE = LineKind("words", "is a message of a program.", "are messages of a program.")

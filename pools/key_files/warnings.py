@@ -290,7 +290,7 @@ class FileProfile:
         if _are_rounded(texts):
             yield self._about_all(
                 "rounded",
-                "with more than 15 digits have zeros from the 16th on, as a spreadsheet writes them",
+                "are long numbers with zeros from the 16th digit on, as a spreadsheet rounds them",
                 "Export the keys again, with their column formatted as text.",
             )
 
@@ -318,8 +318,8 @@ class FileProfile:
         count = len(of_names) if self.count == len(self._head) else self.count * len(of_names) // len(self._head)
         return FileWarning(
             "turns",
-            f"Names and keys alternate: {_lines(count)} have names, the first is line {of_names[0].number:,}. Import a "
-            "file that has the keys only, or a CSV with a column for them.",
+            f"Names and keys alternate: {_lines(count)} have names (the first is line {of_names[0].number:,}). "
+            "Import a file of the keys only, or a CSV with a column for them.",
             True,
             count,
             tuple(each.number for each in of_names[:MAX_EXAMPLES]),
@@ -411,13 +411,13 @@ class FileProfile:
         odd = _find_odd(shapes.values(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
-            advice = "Check that they are whole keys."
+            advice = "Check that nothing is missing."
             yield _warn("odd_shape", odd, "has another form than the rest.", "have another form than the rest.", advice)
         odd = _find_odd(self._similar_lengths(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
             singular, plural = "is shorter or longer than the rest.", "are shorter or longer than the rest."
-            yield _warn("odd_length", odd, singular, plural, "Check that they are whole keys.")
+            yield _warn("odd_length", odd, singular, plural, "Check that nothing is missing.")
         for has_feature, words in _ALPHABETS:
             with_feature = _Group()
             for key, group in self._groups.items():
@@ -513,7 +513,7 @@ def _warn(
     first = group.examples[0].number
     message = f"Line {first:,} {singular}" if group.count == 1 else f"{_lines(group.count)} {plural}"
     if group.count > 1:
-        message = f"{message.removesuffix('.')}, the first is line {first:,}."
+        message = f"{message.removesuffix('.')} (the first is line {first:,})."
     return FileWarning(
         code,
         f"{message}{' ' * bool(advice)}{advice}",
