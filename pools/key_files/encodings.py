@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from pools.key_files.errors import FileUnreadable, option
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES, HEAD_BYTES = 1 << 18, 1 << 16
 _UNICODE = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 _SINGLE_BYTE = (
     *("us-ascii", *(f"windows-{number}" for number in range(1250, 1259))),
@@ -48,7 +48,7 @@ def find_encoding(head: bytes, told: str | None = None, declared: str = "") -> E
     """The encoding of a file.
 
     Args:
-        head: the first kilobytes.
+        head: the first HEAD_BYTES.
         told: by the user.
         declared: by the client that sent the file, a hint. A byte order mark precedes it.
 
@@ -135,7 +135,7 @@ def _with_byte_order(name: str) -> str:
 
 def _is_utf8(head: bytes) -> bool:
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        codecs.getincrementaldecoder("utf-8")().decode(head, len(head) < HEAD_BYTES)
     except UnicodeDecodeError:
         return False
     return True

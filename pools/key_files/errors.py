@@ -71,7 +71,7 @@ class HeaderAmbiguous(ColumnAmbiguous):
     def __init__(self, detail: str, candidates: Sequence[Candidate], first_row: Sequence[str]) -> None:
         super().__init__(detail, candidates)
         self.first_row = tuple(escape_text(cell[:_SHOWN_CHARACTERS]) for cell in first_row[:_SHOWN_CELLS])
-        self.meta |= {"firstRow": list(self.first_row)}
+        self.meta = {**self.meta, "firstRow": list(self.first_row)}
 
 
 class NoKeys(DomainError):

@@ -80,7 +80,7 @@ WEAK_KEY_NAMES = _names("""
 """)
 # Of other columns, which only a header has.
 OTHER_NAMES = _names("""
-    id, no, nr, number, Nummer, numéro, número, numero, nummer, numer, #, n°, value,
+    id, no, nr, number, Nummer, numéro, número, numero, nummer, numer, n°, value,
     pos, position, index, row, line, item, sku, ean, upc, gtin, isbn, article, product, products,
     product name, product id, product code, title, name, game, app, software, edition, version, platform, region,
     country, language, currency, price, amount, cost, msrp, quantity, qty, count, total, date, time, created,

@@ -256,16 +256,18 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
         is_header = options.header is None and any(
             may_be_header(cell, list(_cells(below, index))) for index, cell in enumerate(first)
         )
-        names, shown = (first, below) if is_header else ((), rows)
+        names, sampled = (first, below) if is_header else ([], rows)
         raise ColumnAmbiguous(
             f"The file has {len(used)} columns, and it is not certain which one has the keys. Say which: "
             f"{option('column', '2')}" + _say_text(options),
-            make_candidates(used, names, lambda index: _cells(shown, index)),
+            make_candidates(used, names, lambda index: _cells(sampled, index)),
         )
     cell = first[key] if key < len(first) else ""
     if options.header is None and may_be_header(cell, list(_cells(below, key))):
         if len(first) > 1 and has_known_name(first, below):
-            return Layout(Columns(tuple(first[:width]), width, key), tuple(first[:width]), number + 1, width)
+            header = first[:width]
+            columns = find_columns(header, options, lambda index: _cells(below, index))
+            return Layout(columns, tuple(header), number + 1, width)
         raise HeaderAmbiguous(
             f"The first row, {cell.strip()[:100]!r}, may be a header or a key. Say which: `--header` or `--no-header` "
             "(command), `?header` or `?no-header` (API), or the field Header (console)",

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, cast
 
+from pools.key_files.encodings import HEAD_BYTES
 from pools.key_files.errors import FileTooLarge, FileUnreadable
 from pools.key_files.kinds import find_archive_error
 
-HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 18
 # A larger file that unpacks to more than this many times its size is no list of keys.
 _MAX_RATIO, _UNSUSPICIOUS_BYTES = 200, 1 << 27
