@@ -277,6 +277,12 @@ class FileProfile:
                 f"have the same number of {_PLURALS[separated]}, as the rows of a table have",
                 f"Import the file as CSV, with {_PLURALS[separated]} as the delimiter.",
             )
+        elif self.is_text and self.count > 1 and all(map(_WIDE_BLANK.search, texts)):
+            yield self._about_all(
+                "columns",
+                "have several blanks in a row, as columns of fixed width have",
+                "Save the table as CSV, and import that.",
+            )
         if _are_numbered(texts):
             yield self._about_all("numbered", f"{begin} with a running number", "Remove the numbers.")
         elif all(map(_BULLET.match, texts)):
@@ -487,6 +493,7 @@ _LABEL_PREFIX = re.compile(
 _WORD_SUFFIX = re.compile(r"\s+\W*[^\W\d_]{2,}\W*$")
 _FEW_DIGITS = re.compile(r"[^\d]{3,}\d{0,4}")
 _PREFIX = re.compile(r"\w{2,}[-_:./ ]|\w{3,}")
+_WIDE_BLANK = re.compile(r"\S\s{2,}\S")
 _LONG_NUMBER = re.compile(r"\d{16,}")
 _ALPHABETS: tuple[tuple[Any, str], ...] = (
     (lambda key: key.has_lower, "lower-case letters"),
