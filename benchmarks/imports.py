@@ -6,8 +6,8 @@
 Each round loads the same number of keys (36 characters) into the same table with the same indexes, first empty and then
 filled: raw (PostgreSQL: COPY of prepared rows; SQLite: executemany), by the command, by the command with a tenth of the
 lines invalid, and by the API. Prints the medians, their ratios to the raw load or to the clean command, and the
-command's peak memory, also for more keys (`--memory`) and for a workbook (.xlsx) with fewer (`--workbook`). A CSV file is
-imported too, for comparison.
+command's peak memory, also for more keys (`--memory`) and for a workbook (.xlsx) with fewer (`--workbook`). A CSV file
+is imported too, for comparison.
 """
 
 import argparse

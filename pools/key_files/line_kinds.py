@@ -82,8 +82,8 @@ CUT = LineKind(
 )
 WRONG_ENCODING = LineKind(
     "mangled",
-    "was read in a wrong encoding before (such as Ã¼ for ü).",
-    "were read in a wrong encoding before (such as Ã¼ for ü).",
+    "was read in a wrong encoding before, with Ã¼ for ü.",
+    "were read in a wrong encoding before, with Ã¼ for ü.",
     "Export the keys again, in UTF-8.",
 )
 MESSAGE = LineKind("words", "is a message of a program.", "are messages of a program.")
@@ -139,7 +139,7 @@ _CUT = re.compile(
 )
 _WRONG_ENCODING = re.compile("[ÂÃÄÅÐÑ][€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ¡-¿]|â€")
 _MESSAGE = re.compile(
-    r"(?:curl|wget|fatal|error|warning|exception|traceback|usage|\d{3}) ?[:(\w].* .*"
+    r"(?:curl|wget|fatal|error|warning|exception|traceback|usage) ?[:(\w].* .*"
     r"|.*\b(?:not found|forbidden|unauthorized|bad gateway|gateway time-?out|server error|(?:access|permission) denied"
     r"|no such file|could not|cannot|timed out|service unavailable|too many requests|does not exist)\b.*",
     _IGNORE,
@@ -149,7 +149,7 @@ _PART_OF_FILE = re.compile(
     r"|[<>]{7} .*"
 )
 _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S.*")
-_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]]*\]|<!--.*")
+_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]\d]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
 # Any line of any kind but those that are only odd.
@@ -203,6 +203,8 @@ _PATTERNS = [
 def is_words(text: str) -> bool:
     """Whether a text looks like a title or a sentence: at least two words, most of them of letters only."""
     tokens = text.split()
+    if len(tokens) > 2 and text.isupper() and len(set(map(len, tokens))) == 1:
+        return False  # groups of a key
     words = [token for token in tokens if _WORD.fullmatch(token)]
     parts_of_keys = sum(len(token) >= 6 and any(map(str.isdigit, token)) for token in tokens if not _NAME.match(token))
     return (

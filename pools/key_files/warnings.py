@@ -290,7 +290,7 @@ class FileProfile:
         if _are_rounded(texts):
             yield self._about_all(
                 "rounded",
-                "with more than 15 digits have zeros from the 16th on, as a spreadsheet writes them",
+                "are long numbers with zeros from the 16th digit on, as a spreadsheet rounds them",
                 "Export the keys again, with their column formatted as text.",
             )
 
@@ -307,10 +307,11 @@ class FileProfile:
         names = [is_name(each.text) for each in self._head]
         for period in (2, 3):
             shares = [sum(names[place::period]) / len(names[place::period]) for place in range(period)]
-            if max(shares) >= 0.9 and min(shares) <= 0.1:
-                of_names = [
-                    each for index, each in enumerate(self._head) if shares[index % period] >= 0.9 and names[index]
-                ]
+            if max(shares) < 0.9 or min(shares) > 0.1:
+                continue
+            of_names = [each for index, each in enumerate(self._head) if shares[index % period] >= 0.9 and names[index]]
+            of_keys = [each for index, each in enumerate(self._head) if shares[index % period] <= 0.1]
+            if not {_shape(each.text) for each in of_names} & {_shape(each.text) for each in of_keys}:
                 break
         else:
             if not (of_names := self._names_between_keys()):
@@ -318,8 +319,8 @@ class FileProfile:
         count = len(of_names) if self.count == len(self._head) else self.count * len(of_names) // len(self._head)
         return FileWarning(
             "turns",
-            f"Names and keys alternate: {_lines(count)} have names, the first is line {of_names[0].number:,}. Import a "
-            "file that has the keys only, or a CSV with a column for them.",
+            f"Names and keys alternate: {_lines(count)} have names (the first is line {of_names[0].number:,}). "
+            "Import a file of the keys only, or a CSV with a column for them.",
             True,
             count,
             tuple(each.number for each in of_names[:MAX_EXAMPLES]),
@@ -338,6 +339,7 @@ class FileProfile:
                 len(shapes_of_keys) == 1 < len(shapes_of_names)
                 and not shapes_of_keys & shapes_of_names
                 and all(_FEW_DIGITS.fullmatch(each.text) for each in names)
+                and not any(_FEW_DIGITS.fullmatch(each.text) for each in keys)
             ):
                 return names
         return []
@@ -382,7 +384,9 @@ class FileProfile:
             add(kind, group.count, group.examples)
         is_uniform = 2 * sum(usual_groups.values()) >= self.count
         for kind, group in list(found.items()):
-            is_usual = kind.is_relative and 2 * totals[kind] > self.count
+            # Some files have keys and addresses at which keys are redeemed.
+            most = 1 if kind is URL and self.count < 10 else self.count // (10 if kind is URL else 2)
+            is_usual = kind.is_relative and (totals[kind] > most or totals[kind] == self.count)
             if is_usual or (kind.is_only_odd and not is_uniform) or (kind is WORDS and skip_words):
                 del found[kind]
             group.examples = sorted(group.examples)[:MAX_EXAMPLES]
@@ -411,13 +415,13 @@ class FileProfile:
         odd = _find_odd(shapes.values(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
-            advice = "Check that they are whole keys."
+            advice = "Check that nothing is missing."
             yield _warn("odd_shape", odd, "has another form than the rest.", "have another form than the rest.", advice)
         odd = _find_odd(self._similar_lengths(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
             singular, plural = "is shorter or longer than the rest.", "are shorter or longer than the rest."
-            yield _warn("odd_length", odd, singular, plural, "Check that they are whole keys.")
+            yield _warn("odd_length", odd, singular, plural, "Check that nothing is missing.")
         for has_feature, words in _ALPHABETS:
             with_feature = _Group()
             for key, group in self._groups.items():
@@ -513,7 +517,7 @@ def _warn(
     first = group.examples[0].number
     message = f"Line {first:,} {singular}" if group.count == 1 else f"{_lines(group.count)} {plural}"
     if group.count > 1:
-        message = f"{message.removesuffix('.')}, the first is line {first:,}."
+        message = f"{message.removesuffix('.')} (the first is line {first:,})."
     return FileWarning(
         code,
         f"{message}{' ' * bool(advice)}{advice}",
@@ -583,4 +587,6 @@ def _find_word_suffix(texts: Sequence[str]) -> str:
 def _are_rounded(texts: Sequence[str]) -> bool:
     """Whether all texts are numbers of more digits than a spreadsheet keeps, with zeros in place of the others."""
     numbers = [text for text in texts if _LONG_NUMBER.fullmatch(text)]
-    return len(numbers) > 1 and len(numbers) == len(texts) and not any(text[15:].strip("0") for text in numbers)
+    zeros = sum(len(text) - 15 for text in numbers)
+    # A few numbers may have some zeros by chance.
+    return len(numbers) == len(texts) and zeros >= 6 and not any(text[15:].strip("0") for text in numbers)

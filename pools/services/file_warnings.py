@@ -65,14 +65,15 @@ def _find_look_alikes(key_import: KeyImport, profile: FileProfile, seen: SeenLin
     if not found:
         return None
     number = min(found)
-    each, other = found[number]
-    subject = f"Line {number:,} looks" if len(found) == 1 else f"{len(found):,} lines look"
-    first = "" if len(found) == 1 else f", the first is line {number:,}"
+    _, other = found[number]
+    if len(found) == 1:
+        message = f"Line {number:,} looks like another key, {other}"
+    else:
+        message = f"{len(found):,} lines look like other keys (the first is line {number:,}, like {other})"
     shown = [found[each][0] for each in sorted(found)[:MAX_EXAMPLES]]
     return FileWarning(
         "look_alike",
-        f"{subject} like another key ({other}){first}: only the form of a dash or a letter differs, or a character "
-        "that cannot be seen.",
+        f"{message}: only the form of a dash or a letter differs, or a character that cannot be seen.",
         count=len(found),
         lines=tuple(each.number for each in shown),
         samples=tuple(each.text for each in shown),
