@@ -180,10 +180,11 @@ def _has_twice(text: str, name: str | None) -> bool:
 
 
 def _reject(number: int, value: Any, text: str, reader: KeyReader) -> Line:
+    shown = json.dumps(value, ensure_ascii=False) if "\n" in text else text
     if text and _SURROGATE.search(text):
         reason = Reason.TOO_LONG if OVERLONG_LINE in text else Reason.NOT_UTF8
         return Line(number, reader.show(text), reason)
-    return Line(number, reader.show(text or json.dumps(value, ensure_ascii=False)), Reason.MALFORMED)
+    return Line(number, reader.show(shown), Reason.MALFORMED)
 
 
 def _to_text(value: Any) -> str:

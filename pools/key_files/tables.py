@@ -22,9 +22,8 @@ _HEADER_ROWS, _COMPARED_ROWS = 20, 300
 _SHARE_OF_CSV, _SHARE_OF_TEXT = 0.5, 0.9
 _NAMES = {character: name for name, character in DELIMITERS.items()}
 
-# Texts that may be no keys: without digits, numbers, or with a word for a total.
-_ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|.{0,6}(tot|sum|ges|anz|raz|łąc|ито|все|cou|num)", re.IGNORECASE)
-
+# Texts that may be no keys: without digits, a number, or a word before a blank or a colon, as in `Total: 20`.
+_ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|[^\W\d_]+[\s:=,]")
 _RULE = re.compile(r"[|+:\- ]*-{3,}[|+:\- ]*")  # of a table that is drawn with characters
 
 Row = tuple[int, list[str] | None]
