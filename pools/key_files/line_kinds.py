@@ -66,6 +66,13 @@ SEVERAL = LineKind(
     "Put each key on a line of its own.",
 )
 EMAIL = LineKind("email", "is an email address.", "are email addresses.")
+BESIDE_EMAIL = LineKind(
+    "email",
+    "has an email address beside the key.",
+    "have an email address beside the key.",
+    "Import a CSV with a column for the keys.",
+)
+USED = LineKind("used", "says that its key is used.", "say that their keys are used.", "Remove the used keys.")
 URL = LineKind("url", "is the address of a web page.", "are addresses of web pages.", is_relative=True)
 DATE = LineKind(
     "mangled",
@@ -130,10 +137,21 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)\d\d(?: +\d\d:\d\d.*)?"
 )
 _PRICE = re.compile(r"[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|\$|£|EUR|USD|GBP|CHF)", _IGNORE)
+_BESIDE_EMAIL = re.compile(rf"{_EMAIL.pattern}[\s,;:|]+\S{{8,}}.*|\S.*\S{{8,}}[\s,;:|]+{_EMAIL.pattern}", _IGNORE)
+_USED = re.compile(
+    r"\S.{3,}?(?:\s+[-–—,;:|=/]*\s*[(\[]?|[(\[,;|]\s*)(?:already |schon |bereits )?"
+    r"(?:used|sold|redeemed|taken|assigned|given away|claimed|expired|revoked|invalid|benutzt|verwendet|verkauft"
+    r"|vergeben|eingelöst|abgelaufen|ungültig|utilisée?|vendue?|usad[ao]|vendid[ao]|usat[ao]|vendut[ao]|gebruikt|verkocht)"
+    r"[)\].!]*(?:\s+(?:on|by|at|to|for|am|an|von|le|el|il)\b.*)?|~~.{8,}~~|(?:x|✓|✔|✗|✘|☑|☒|✅|❌)\s+\S{6,}",
+    _IGNORE,
+)
+_NAMED_VALUE = re.compile(r"[a-z][\w.-]*\s*=\s*[^=\s].*", _IGNORE)
+_NAME_OF_KEY = re.compile(r"[^=]*(?:key|code|serial|licen[sc]e|voucher)[^=]*=", _IGNORE)
 _QUOTED = re.compile(r"\"[^\"]*\",?|'[^']*',?|“[^”]*”,?|„[^“”]*[“”],?|«[^»]*»,?|`[^`]*`,?")
 _GUARDED = re.compile(r"'[=+@-].*|=\"[^\"]*\"")
 _CUT = re.compile(
-    r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
+    r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|(x)\2{2,}(?:[-_ .]\2{2,})+[-_ .]\S+"
+    r"|\S+?[-_ .](x)\3{2,}(?:[-_ .]\3{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
     r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
     _IGNORE,
 )
@@ -174,6 +192,10 @@ def classify_line(text: str) -> LineKind | None:
     for kind, pattern in _PATTERNS:
         if pattern.fullmatch(text):
             return kind
+    if "@" in text and _BESIDE_EMAIL.fullmatch(text):
+        return BESIDE_EMAIL
+    if _NAMED_VALUE.fullmatch(text) and _NAME_OF_KEY.match(text):
+        return LABEL
     if _has_several_keys(text):
         return SEVERAL
     if not text.isascii() and _WRONG_ENCODING.search(text):
@@ -190,6 +212,7 @@ _PATTERNS = [
     (LABEL, _LABEL),
     (MARKUP, _MARKUP),
     (EMAIL, _EMAIL),
+    (USED, _USED),
     (URL, _URL),
     (DATE, _DATE),
     (PRICE, _PRICE),

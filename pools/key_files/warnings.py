@@ -215,6 +215,12 @@ class FileProfile:
                 f"have the same number of {PLURALS[separated]}, as the rows of a table have",
                 f"Import the file as CSV, with {PLURALS[separated]} as the delimiter.",
             )
+        elif self.is_text and self.count > 1 and all(map(_WIDE_BLANK.search, texts)):
+            yield self._about_all(
+                "columns",
+                "have several blanks in a row, as columns of fixed width have",
+                "Save the table as CSV, and import that.",
+            )
         if are_numbered(texts):
             yield self._about_all("numbered", f"{begin} with a running number", "Remove the numbers.")
         elif all(map(BULLET.match, texts)):
@@ -385,6 +391,7 @@ class FileProfile:
 
 
 _PREFIX = re.compile(r"\w{2,}[-_:./ ]|\w{3,}")
+_WIDE_BLANK = re.compile(r"\S\s{2,}\S")
 _ALPHABETS: tuple[tuple[Any, str], ...] = (
     (lambda key: key.has_lower, "lower-case letters"),
     (lambda key: key.has_upper, "capitals"),
