@@ -90,10 +90,43 @@ def test_console_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_
     expect(page.get_by_role("heading", name="Imported")).to_be_visible()
     lines = download.value.path().read_text().splitlines()
     assert lines[1:] == [
-        "32,The key is in the file twice,KEY-0001",
-        "33,The key is too short (minimum is 8 characters),x",
+        "32,repeated,Same as line 2,KEY-0001",
+        "33,too_short,The key is too short (minimum is 8 characters),x",
     ]
     assert Key.objects.count() == 30
+
+
+def test_console_asks_for_the_column_and_checks_again(page, visit, operator, acme, tmp_path):
+    file = tmp_path / "keys.csv"
+    file.write_text("Game,Note\n" + "".join(f"Game,{key}\n" for key in numbered(10)) + "Game, KEY-0011\n")
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
+    page.set_input_files("input[type=file]", file)
+    button(page, "Look at it").click()
+
+    page.get_by_label("Note column 2").check()
+    button(page, "Check again").click()
+    expect(page.get_by_text("The key begins or ends with a blank").first).to_be_visible()
+    page.get_by_text("Read the file in another way").click()
+    page.get_by_label("Remove blanks around each key").check()
+    button(page, "Check again").click()
+    button(page, "Import 11 keys").click()
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    assert acme.policy.pool.available().count() == 11
+
+
+def test_console_imports_doubtful_lines_when_they_are_confirmed(page, visit, operator, acme):
+    visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
+    page.get_by_label("Paste keys").fill("\n".join([*numbered(20), "Thank you for your order"]))
+    button(page, "Look at it").click()
+
+    button(page, "Import 21 keys").click()
+    expect(page.get_by_role("heading", name="Look before you import")).to_be_visible()
+    page.get_by_label("I have looked at the warnings").check()
+    button(page, "Import 21 keys").click()
+
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    assert acme.policy.pool.available().count() == 21
 
 
 def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, monkeypatch):
