@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileUnreadable, option
 from pools.key_files.key_texts import escape_text
 from pools.key_files.names import (
+    CUSTOMER_NAMES,
     KEY_NAMES,
     OWN_KEY_NAMES,
     OWN_OTHER_NAMES,
@@ -86,8 +87,17 @@ def find_columns(
         key = find_told(options.column, names, samples, noun)
     else:
         key = _find_known(names, folded, samples, noun)
-    states = tuple((index, name) for index, name in enumerate(folded) if index != key and name in STATE_NAMES)
+    states = tuple(
+        (index, name)
+        for index, name in enumerate(folded)
+        if index != key and (name in STATE_NAMES or (name in CUSTOMER_NAMES and _has_gaps(samples(index))))
+    )
     return Columns(tuple(names), len(names), key, () if options.used_rows is UsedRows.IGNORE else states)
+
+
+def _has_gaps(cells: Iterator[str]) -> bool:
+    """Whether some cells are empty and others are not."""
+    return len({not cell.strip() for cell in cells}) == 2
 
 
 def find_told(column: str, names: Sequence[str], samples: Callable[[int], Iterator[str]], noun: str = "column") -> int:

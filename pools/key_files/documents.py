@@ -29,7 +29,7 @@ class Element(NamedTuple):
     Attributes:
         number: of the line, or of the element in the array, from 1.
         value: MALFORMED if it is not JSON, BLANK for a blank line.
-        text: of the line; empty in an array.
+        text: of the line, or of the element.
     """
 
     number: int
@@ -86,7 +86,7 @@ def read_array(blocks: Iterable[str]) -> Iterator[Element]:
             buffer, position = buffer[position:] + more, 0
             continue
         number += 1
-        yield Element(number, value)
+        yield Element(number, value, buffer[position:end])
         position, expected = end, ","
 
 
@@ -132,7 +132,7 @@ def find_members(elements: Sequence[Element], options: ReadOptions) -> Columns:
     names = [name for name in names if name in first or not has_key_name([name]) or options.column is not None]
 
     def samples(index: int) -> Iterator[str]:
-        return (_to_text(each[names[index]]) for each in objects if names[index] in each)
+        return (_to_text(each.get(names[index])) for each in objects)
 
     return find_columns(names, options, samples, "member")
 
@@ -152,7 +152,7 @@ def read_elements(
             continue
         members = value if isinstance(value, dict) else {}
         found = members.get(key) if key is not None else None
-        if not isinstance(found, str) or is_blank(found):
+        if not isinstance(found, str) or is_blank(found) or _has_twice(text, key):
             yield _reject(number, value, text, reader)
             continue
         if options.used_rows is not UsedRows.IGNORE and not members.keys() <= seen:
@@ -171,11 +171,20 @@ def read_elements(
             yield reader.read(number, found, popped=popped, is_used=True)
 
 
+def _has_twice(text: str, name: str | None) -> bool:
+    """Whether an object has a member twice."""
+    if name is None or text.count(f'"{name}"') < 2:
+        return False
+    pairs: list[tuple[str, Any]] = json.loads(text, object_pairs_hook=list)
+    return sum(member == name for member, _ in pairs) > 1
+
+
 def _reject(number: int, value: Any, text: str, reader: KeyReader) -> Line:
+    shown = json.dumps(value, ensure_ascii=False) if "\n" in text else text
     if text and _SURROGATE.search(text):
         reason = Reason.TOO_LONG if OVERLONG_LINE in text else Reason.NOT_UTF8
         return Line(number, reader.show(text), reason)
-    return Line(number, reader.show(text or json.dumps(value, ensure_ascii=False)), Reason.MALFORMED)
+    return Line(number, reader.show(shown), Reason.MALFORMED)
 
 
 def _to_text(value: Any) -> str:

@@ -8,7 +8,7 @@ from pools.key_files.names import KEY_NAMES, OTHER_NAMES, STATE_NAMES, WEAK_KEY_
 _ALL_NAMES = KEY_NAMES | WEAK_KEY_NAMES | OTHER_NAMES | STATE_NAMES
 _COMPARED = 200
 _WORDS_AND_NUMBER = re.compile(r"[^\W\d](?:[^\W\d]|[ _.#-])*\d{1,4}[.:)]?")
-_WITHOUT_DIGITS = re.compile(r"[^\d]{1,63}")
+_WITHOUT_DIGITS = re.compile(r"[^\d\[\]{}<>=;,|\\]{1,63}")
 _RUN = re.compile(r"X+")
 
 

@@ -66,6 +66,13 @@ SEVERAL = LineKind(
     "Put each key on a line of its own.",
 )
 EMAIL = LineKind("email", "is an email address.", "are email addresses.")
+BESIDE_EMAIL = LineKind(
+    "email",
+    "has an email address beside the key.",
+    "have an email address beside the key.",
+    "Import a CSV with a column for the keys.",
+)
+USED = LineKind("used", "says that its key is used.", "say that their keys are used.", "Remove the used keys.")
 URL = LineKind("url", "is the address of a web page.", "are addresses of web pages.", is_relative=True)
 DATE = LineKind(
     "mangled",
@@ -130,16 +137,27 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)\d\d(?: +\d\d:\d\d.*)?"
 )
 _PRICE = re.compile(r"[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|\$|£|EUR|USD|GBP|CHF)", _IGNORE)
+_BESIDE_EMAIL = re.compile(rf"{_EMAIL.pattern}[\s,;:|]+\S{{8,}}.*|\S.*\S{{8,}}[\s,;:|]+{_EMAIL.pattern}", _IGNORE)
+_USED = re.compile(
+    r"\S.{3,}?(?:\s+[-–—,;:|=/]*\s*[(\[]?|[(\[,;|]\s*)(?:already |schon |bereits )?"
+    r"(?:used|sold|redeemed|taken|assigned|given away|claimed|expired|revoked|invalid|benutzt|verwendet|verkauft"
+    r"|vergeben|eingelöst|abgelaufen|ungültig|utilisée?|vendue?|usad[ao]|vendid[ao]|usat[ao]|vendut[ao]|gebruikt|verkocht)"
+    r"[)\].!]*(?:\s+(?:on|by|at|to|for|am|an|von|le|el|il)\b.*)?|~~.{8,}~~|(?:x|✓|✔|✗|✘|☑|☒|✅|❌)\s+\S{6,}",
+    _IGNORE,
+)
+_NAMED_VALUE = re.compile(r"[a-z][\w.-]*\s*=\s*[^=\s].*", _IGNORE)
+_NAME_OF_KEY = re.compile(r"[^=]*(?:key|code|serial|licen[sc]e|voucher)[^=]*=", _IGNORE)
 _QUOTED = re.compile(r"\"[^\"]*\",?|'[^']*',?|“[^”]*”,?|„[^“”]*[“”],?|«[^»]*»,?|`[^`]*`,?")
 _GUARDED = re.compile(r"'[=+@-].*|=\"[^\"]*\"")
 _CUT = re.compile(
-    r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
+    r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|(x)\2{2,}(?:[-_ .]\2{2,})+[-_ .]\S+"
+    r"|\S+?[-_ .](x)\3{2,}(?:[-_ .]\3{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
     r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
     _IGNORE,
 )
 _WRONG_ENCODING = re.compile("[ÂÃÄÅÐÑ][€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ¡-¿]|â€")
 _MESSAGE = re.compile(
-    r"(?:curl|wget|fatal|error|warning|exception|traceback|usage|\d{3}) ?[:(\w].* .*"
+    r"(?:curl|wget|fatal|error|warning|exception|traceback|usage) ?[:(\w].* .*"
     r"|.*\b(?:not found|forbidden|unauthorized|bad gateway|gateway time-?out|server error|(?:access|permission) denied"
     r"|no such file|could not|cannot|timed out|service unavailable|too many requests|does not exist)\b.*",
     _IGNORE,
@@ -149,7 +167,7 @@ _PART_OF_FILE = re.compile(
     r"|[<>]{7} .*"
 )
 _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S.*")
-_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]]*\]|<!--.*")
+_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]\d]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
 # Any line of any kind but those that are only odd.
@@ -174,6 +192,10 @@ def classify_line(text: str) -> LineKind | None:
     for kind, pattern in _PATTERNS:
         if pattern.fullmatch(text):
             return kind
+    if "@" in text and _BESIDE_EMAIL.fullmatch(text):
+        return BESIDE_EMAIL
+    if _NAMED_VALUE.fullmatch(text) and _NAME_OF_KEY.match(text):
+        return LABEL
     if _has_several_keys(text):
         return SEVERAL
     if not text.isascii() and _WRONG_ENCODING.search(text):
@@ -190,6 +212,7 @@ _PATTERNS = [
     (LABEL, _LABEL),
     (MARKUP, _MARKUP),
     (EMAIL, _EMAIL),
+    (USED, _USED),
     (URL, _URL),
     (DATE, _DATE),
     (PRICE, _PRICE),
@@ -203,6 +226,8 @@ _PATTERNS = [
 def is_words(text: str) -> bool:
     """Whether a text looks like a title or a sentence: at least two words, most of them of letters only."""
     tokens = text.split()
+    if len(tokens) > 2 and text.isupper() and len(set(map(len, tokens))) == 1:
+        return False  # groups of a key
     words = [token for token in tokens if _WORD.fullmatch(token)]
     parts_of_keys = sum(len(token) >= 6 and any(map(str.isdigit, token)) for token in tokens if not _NAME.match(token))
     return (

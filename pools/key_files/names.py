@@ -158,6 +158,19 @@ STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES
 # Of our own exports: the key, beside these columns. Its license is not a key.
 OWN_KEY_NAMES, OWN_OTHER_NAMES = ("key", "keyguarded"), frozenset(("created", "popped", "withdrawn"))
 
+# Of a customer or an order. Where only some rows have one, their keys were sold.
+CUSTOMER_NAMES = _names("""
+    customer, customer name, customer id, customer email, client, client name, buyer, buyer name, buyer email, owner,
+    owner name, user, user name, username, recipient, email, e-mail, mail, order, order id, order number, order no,
+    order date, invoice, invoice number, first name, last name, Kunde, Kunden, Kundenname, Kundennummer, Kunden-Nr,
+    Käufer, Empfänger, Besitzer, Benutzer, Bestellung, Bestellnummer, Bestell-Nr, Auftrag, Auftragsnummer, Rechnung,
+    Rechnungsnummer, Vorname, Nachname, acheteur, destinataire, commande, numéro de commande, facture, cliente,
+    comprador, destinatario, pedido, número de pedido, factura, correo electrónico, acquirente, ordine, numero ordine,
+    fattura, fatura, encomenda, klant, koper, ontvanger, bestelling, bestelnummer, factuur, klient, kupujący, odbiorca,
+    zamówienie, numer zamówienia, faktura, kund, köpare, asiakas, zákazník, objednávka, ügyfél, rendelés, müşteri,
+    sipariş, клиент, покупатель, заказ,
+""")
+
 _NO = _names("""
     no, n, false, f, 0, 00, none, null, nil, nan, n/a, na, never, not, not used, unused, off, nein, falsch, nie, keine,
     non, faux, jamais, falso, não, nunca, nee, niet, geen, onwaar, fałsz, brak, ne, nej, nei, ei, nem, nu, hayır,

@@ -22,9 +22,8 @@ _HEADER_ROWS, _COMPARED_ROWS = 20, 300
 _SHARE_OF_CSV, _SHARE_OF_TEXT = 0.5, 0.9
 _NAMES = {character: name for name, character in DELIMITERS.items()}
 
-# Texts that may be no keys: without digits, numbers, or with a word for a total.
-_ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|.{0,6}(tot|sum|ges|anz|raz|łąc|ито|все|cou|num)", re.IGNORECASE)
-
+# Texts that may be no keys: without digits, a number, or a word before a blank or a colon, as in `Total: 20`.
+_ODD = re.compile(r"\D*$|[\d.,' (]+($|[^\W\d_]| )|\s|[^\W\d_]+[\s:=,]")
 _RULE = re.compile(r"[|+:\- ]*-{3,}[|+:\- ]*")  # of a table that is drawn with characters
 
 Row = tuple[int, list[str] | None]
@@ -36,7 +35,8 @@ class Layout(NamedTuple):
     Attributes:
         header: the cells of the header, or None without one.
         first: the number of the first line or row below the header, or 1 without one.
-        width: the number of cells of a row; further cells are empty.
+        width: the number of cells of a row. Further cells must be empty.
+        cells: the number of cells of most rows, with empty ones at their end.
         title_lines: the number of lines above the header that are not blank.
     """
 
@@ -44,6 +44,7 @@ class Layout(NamedTuple):
     header: tuple[str, ...] | None
     first: int
     width: int
+    cells: int
     title_lines: int = 0
 
 
@@ -150,9 +151,6 @@ def _find_delimiter_below(filled: Sequence[str], shares: dict[str, float]) -> st
     others = len(filled) - 1
     for delimiter, share in shares.items():
         if others and share * len(filled) >= _SHARE_OF_TEXT * others:
-            rows = [row or [] for _, row in parse_rows(filled[1:], delimiter)]
-            if not any(cell.strip() for row in rows for cell in row[1:]):
-                return delimiter
             raise FileUnreadable(
                 f"The header has one cell, {filled[0].strip()!r}, but the lines below it have a "
                 f"{_NAMES[delimiter]} each. If it separates cells, say so: {option('delimiter', _NAMES[delimiter])}. "
@@ -198,7 +196,7 @@ def find_layout(rows: Sequence[Row], options: ReadOptions, noun: str = "column")
     """
     filled = [(number, row) for number, row in rows if row and not all(map(is_blank, row))]
     if not filled:
-        return Layout(Columns((), 1, 0), None, 1, 1)
+        return Layout(Columns((), 1, 0), None, 1, 1, 1)
     at = None if options.header is False else _find_header(filled, options)
     if at is None:
         return _find_layout_without_header(filled, options)
@@ -206,7 +204,7 @@ def find_layout(rows: Sequence[Row], options: ReadOptions, noun: str = "column")
     width = 1 + max(index for index, cell in enumerate(header) if not is_blank(cell))
     below = [row for _, row in filled[at + 1 :]]
     columns = find_columns(header[:width], options, lambda index: _cells(below, index), noun)
-    return Layout(columns, tuple(header[:width]), number + 1, width, at)
+    return Layout(columns, tuple(header[:width]), number + 1, width, _count_cells(below or [header]), at)
 
 
 def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) -> int | None:
@@ -237,7 +235,7 @@ def _is_title(row: Sequence[str], header: Sequence[str], below: Sequence[Sequenc
 def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) -> Layout:
     number, first = filled[0]
     rows = [row for _, row in filled]
-    count = Counter(map(len, rows)).most_common(1)[0][0]
+    count = _count_cells(rows)
     used = [index for index in range(count) if any(not is_blank(cell) for cell in _cells(rows, index, count))]
     width = max(used, default=0) + 1
     below = rows[1 : 1 + _COMPARED_ROWS]
@@ -267,14 +265,19 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
         if len(first) > 1 and has_known_name(first, below):
             header = first[:width]
             columns = find_columns(header, options, lambda index: _cells(below, index))
-            return Layout(columns, tuple(header), number + 1, width)
+            return Layout(columns, tuple(header), number + 1, width, count)
         raise HeaderAmbiguous(
             f"The first row, {cell.strip()[:100]!r}, may be a header or a key. Say which: `--header` or `--no-header` "
             "(command), `?header` or `?no-header` (API), or the field Header (console)",
             make_candidates([key], first, lambda index: _cells(below, index)),
             first,
         )
-    return Layout(Columns((), width, key), None, 1, width)
+    return Layout(Columns((), width, key), None, 1, width, count)
+
+
+def _count_cells(rows: Sequence[Sequence[str]]) -> int:
+    """The number of cells that most rows have."""
+    return Counter(map(len, rows)).most_common(1)[0][0]
 
 
 def _say_text(options: ReadOptions) -> str:
@@ -298,7 +301,9 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
             yield Line(number, "", Reason.MALFORMED)
             continue
         text = row[key] if key < len(row) else ""
-        if len(row) != width and (len(row) < width or not all(map(is_blank, row[width:]))):
+        if len(row) != width and not (
+            len(row) > width and (width > 1 or len(row) == layout.cells) and all(map(is_blank, row[width:]))
+        ):
             yield Line(number, "") if all(map(is_blank, row)) else _reject_row(number, row, text, width)
         elif (not text or _ODD.match(text) or isinstance(text, MangledCell)) and (
             odd := _find_odd(number, row, text, layout, options.header is not False)

@@ -42,7 +42,7 @@ class KeyReader:
 
     def read(self, number: int, text: str, popped: str = "", is_used: bool = False) -> Line:
         """The line of a text, with the reason if it cannot be a key."""
-        if is_blank(text) or text == _EMPTY_CELL:
+        if not text or (text[0] in _PADDING and is_blank(text)) or text == _EMPTY_CELL:
             return Line(number, "")
         if self.trim and (trimmed := text.strip(_PADDING)) != text:
             self.trimmed += 1

@@ -5,35 +5,43 @@ and digits are alike, other characters stay), and only some lines of each group 
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import repeat
 from operator import contains, itemgetter
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
+from pools.key_files.file_warnings import MAX_EXAMPLES, FileWarning, Group, say_lines, warn_of
 from pools.key_files.line_kinds import (
     LABEL,
-    SEVERAL,
-    SPREADSHEET,
     URL,
     WORDS,
     LineKind,
     classify_line,
-    is_name,
     is_words,
     may_be_no_key,
 )
 from pools.key_files.look_alikes import LookAlikes, NumberedText
+from pools.key_files.shapes import ALIKE, CLASSES, reduce_shapes, shape
+from pools.key_files.shared_features import (
+    BULLET,
+    GUARD,
+    LABEL_PREFIX,
+    NAMES,
+    PLURALS,
+    QUOTES,
+    are_numbered,
+    are_rounded,
+    find_columns,
+    find_names_by_turns,
+    find_word_suffix,
+)
 
-MAX_EXAMPLES = 5
 _HEAD_LINES = 2_000  # features that all lines share are looked for in these
 _MAX_GROUPS = 2_000
 _MAX_SHAPES = 5_000
-# Of a shape with more punctuation, only the kinds of it count: texts of base64 would all have different shapes.
-_MAX_PUNCTUATION = 10
 # A share of the lines that makes a shape, a length or an alphabet usual, and the share of all usual ones from which the
 # others are odd.
 _USUAL_SHARE, _USUAL_TOTAL = 0.1, 0.9
@@ -41,40 +49,6 @@ _MIN_LINES_FOR_ODD = 4
 _ODD_SHARE = 0.02  # of lines with letters that no others have
 _MIN_POOL_SAMPLE = 5
 _SHOWN_PREFIX = 8
-
-
-@dataclass(frozen=True)
-class FileWarning:
-    """An observation about a file that a person should look at before its keys are added.
-
-    Attributes:
-        code: e.g. `quoted`.
-        message: in plain words, with the way out.
-        is_serious: whether lines are almost certainly no keys. Such a file is refused unless warnings are accepted.
-        count: the number of lines; 0 if the warning is about the file.
-        lines: the numbers of the first of these lines, at most MAX_EXAMPLES.
-        samples: their texts.
-        file: the index of the file.
-    """
-
-    code: str
-    message: str
-    is_serious: bool = False
-    count: int = 0
-    lines: tuple[int, ...] = ()
-    samples: tuple[str, ...] = ()
-    file: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """The members of a report."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "serious": self.is_serious,
-            "count": self.count,
-            "lines": list(self.lines),
-            "samples": list(self.samples),
-        }
 
 
 class _GroupKey(NamedTuple):
@@ -85,42 +59,6 @@ class _GroupKey(NamedTuple):
     has_lower: bool
     has_digit: bool
     is_ascii: bool
-
-
-@dataclass
-class _Group:
-    """The number of some lines, and the first of them."""
-
-    count: int = 0
-    examples: list[NumberedText] = field(default_factory=list)
-
-    @property
-    def is_hungry(self) -> bool:
-        return len(self.examples) < MAX_EXAMPLES
-
-
-class _Classes(dict[int, str]):
-    """A table for `str.translate`: letters become A or a, digits 9, other characters stay."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        match unicodedata.category(character):
-            case "Lu" | "Lt":
-                value = "A"
-            case "Nd":
-                value = "9"
-            case category if category[0] in "LMN":
-                value = "a"
-            case _:
-                value = character
-        self[code] = value
-        return value
-
-
-_CLASSES = _Classes()
-_ALIKE = str.maketrans("Aa9", "xxx")
-_RUNS = re.compile("x+")
-_PUNCTUATION_ONLY = {ord("x"): None}
 
 
 class FileProfile:
@@ -135,10 +73,10 @@ class FileProfile:
         self.file, self.is_text, self.count = file, is_text, 0
         self.look_alikes = LookAlikes()
         self._head: list[NumberedText] = []
-        self._groups: dict[_GroupKey, _Group] = {}
-        self._other = _Group()  # lines of further shapes
-        self._other_kinds: dict[LineKind, _Group] = {}
-        self._lengths: dict[int, _Group] = {}
+        self._groups: dict[_GroupKey, Group] = {}
+        self._other = Group()  # lines of further shapes
+        self._other_kinds: dict[LineKind, Group] = {}
+        self._lengths: dict[int, Group] = {}
         self._shapes: Counter[str] = Counter()  # with the numbers of letters and digits
         self._firsts: Counter[str] = Counter()
         self._lasts: Counter[str] = Counter()
@@ -164,15 +102,15 @@ class FileProfile:
         self.look_alikes.add(texts, numbers, is_ascii=joined.isascii())
 
     def _add_shapes(self, joined: str, texts: Sequence[str], numbers: Sequence[int]) -> None:
-        classes = joined.translate(_CLASSES)
-        shapes = classes.translate(_ALIKE).split("\n")
+        classes = joined.translate(CLASSES)
+        shapes = classes.translate(ALIKE).split("\n")
         lines = classes.split("\n")
         flags = [map(contains, lines, repeat(each)) if each in classes else repeat(False) for each in "Aa9"]
         is_ascii: Iterable[bool] = repeat(True) if joined.isascii() else map(str.isascii, texts)
         keys = list(zip(shapes, *flags, is_ascii, strict=False))
-        hungry: dict[tuple[Any, ...], _Group] = {}
+        hungry: dict[tuple[Any, ...], Group] = {}
         counts = Counter(keys)
-        reduced_shapes = _reduce_shapes([shape for shape, *_ in counts])
+        reduced_shapes = reduce_shapes([shape for shape, *_ in counts])
         for (key, count), reduced in zip(counts.items(), reduced_shapes, strict=True):
             shape = key[0]
             if shape in self._shapes or len(self._shapes) < _MAX_SHAPES:
@@ -180,7 +118,7 @@ class FileProfile:
             group_key = _GroupKey(reduced, *key[1:])
             group = self._groups.get(group_key)
             if group is None and len(self._groups) < _MAX_GROUPS:
-                group = self._groups[group_key] = _Group()
+                group = self._groups[group_key] = Group()
             if group is None:
                 group = hungry[key] = self._other
             elif len(group.examples) < MAX_EXAMPLES:
@@ -196,7 +134,7 @@ class FileProfile:
 
     def _add_other(self, number: int, text: str) -> None:
         if may_be_no_key(text) and (kind := classify_line(text)):
-            group = self._other_kinds.setdefault(kind, _Group())
+            group = self._other_kinds.setdefault(kind, Group())
             group.count += 1
             if group.is_hungry:
                 group.examples.append(NumberedText(number, text))
@@ -205,7 +143,7 @@ class FileProfile:
         lengths = list(map(len, texts))
         hungry = {}
         for length, count in Counter(lengths).items():
-            group = self._lengths.setdefault(length, _Group())
+            group = self._lengths.setdefault(length, Group())
             group.count += count
             if group.is_hungry:
                 hungry[length] = group
@@ -236,8 +174,8 @@ class FileProfile:
         warnings.sort(key=lambda warning: not warning.is_serious)
         return [replace(warning, file=self.file) for warning in warnings]
 
-    def _about(self, kind: LineKind, group: _Group) -> FileWarning:
-        return _warn(kind.code, group, kind.singular, kind.plural, kind.advice, is_serious=True)
+    def _about(self, kind: LineKind, group: Group) -> FileWarning:
+        return warn_of(kind.code, group, kind.singular, kind.plural, kind.advice, is_serious=True)
 
     def _about_all(self, code: str, predicate: str, advice: str = "", *, is_serious: bool = True) -> FileWarning:
         """A warning about a feature of all lines."""
@@ -258,36 +196,42 @@ class FileProfile:
         # The last element of a list has no comma.
         commas = {each: self._lasts[each] + (not self._last_text.endswith(each)) for each in ",;|"}
         separator = next((each for each, count in commas.items() if count == self.count and self._lasts[each]), "")
-        if all(map(_GUARD.match, texts)):
+        if all(map(GUARD.match, texts)):
             yield self._about_all(
                 "quoted", f'{begin} with a guard against spreadsheets (\' or ="…")', "Export the keys without it."
             )
-        quote = next((each for each, ends in _QUOTES.items() if self._are_quoted(each, ends, separator)), "")
+        quote = next((each for each, ends in QUOTES.items() if self._are_quoted(each, ends, separator)), "")
         if quote:
-            rest = f" and {end} with {_NAMES[separator]}" if separator else ""
+            rest = f" and {end} with {NAMES[separator]}" if separator else ""
             is_in = "is" if self.count == 1 else "are"
             yield self._about_all("quoted", f"{is_in} in quotes{rest}", "Remove them, or import the file as CSV.")
         elif separator:
             yield self._about_all(
-                "trailing_separator", f"{end} with {_NAMES[separator]}", "Remove it, or import the file as CSV."
+                "trailing_separator", f"{end} with {NAMES[separator]}", "Remove it, or import the file as CSV."
             )
-        if self.is_text and not separator and not quote and (separated := _find_columns(texts)):
+        if self.is_text and not separator and not quote and (separated := find_columns(texts)):
             yield self._about_all(
                 "columns",
-                f"have the same number of {_PLURALS[separated]}, as the rows of a table have",
-                f"Import the file as CSV, with {_PLURALS[separated]} as the delimiter.",
+                f"have the same number of {PLURALS[separated]}, as the rows of a table have",
+                f"Import the file as CSV, with {PLURALS[separated]} as the delimiter.",
             )
-        if _are_numbered(texts):
+        elif self.is_text and self.count > 1 and all(map(_WIDE_BLANK.search, texts)):
+            yield self._about_all(
+                "columns",
+                "have several blanks in a row, as columns of fixed width have",
+                "Save the table as CSV, and import that.",
+            )
+        if are_numbered(texts):
             yield self._about_all("numbered", f"{begin} with a running number", "Remove the numbers.")
-        elif all(map(_BULLET.match, texts)):
+        elif all(map(BULLET.match, texts)):
             yield self._about_all("bulleted", f"{begin} with a bullet", "Remove the bullets.")
-        elif self.count > 1 and (label := _LABEL_PREFIX.match(self._prefix or "")):
+        elif self.count > 1 and (label := LABEL_PREFIX.match(self._prefix or "")):
             yield self._about_all(LABEL.code, f"begin with “{label[0].strip()}”", "Remove it.")
-        if self.count > 2 and (suffix := _find_word_suffix(texts)):
+        if self.count > 2 and (suffix := find_word_suffix(texts)):
             yield self._about_all(
                 "suffix", f"end with “{suffix}”", "Check that it is part of the keys.", is_serious=False
             )
-        if _are_rounded(texts):
+        if are_rounded(texts):
             yield self._about_all(
                 "rounded",
                 "are long numbers with zeros from the 16th digit on, as a spreadsheet rounds them",
@@ -302,23 +246,12 @@ class FileProfile:
 
     def _by_turns(self) -> FileWarning | None:
         """A warning about names and keys by turns, as web pages show them."""
-        if len(self._head) < 4:
+        if not (of_names := find_names_by_turns(self._head)):
             return None
-        names = [is_name(each.text) for each in self._head]
-        for period in (2, 3):
-            shares = [sum(names[place::period]) / len(names[place::period]) for place in range(period)]
-            if max(shares) >= 0.9 and min(shares) <= 0.1:
-                of_names = [
-                    each for index, each in enumerate(self._head) if shares[index % period] >= 0.9 and names[index]
-                ]
-                break
-        else:
-            if not (of_names := self._names_between_keys()):
-                return None
         count = len(of_names) if self.count == len(self._head) else self.count * len(of_names) // len(self._head)
         return FileWarning(
             "turns",
-            f"Names and keys alternate: {_lines(count)} have names (the first is line {of_names[0].number:,}). "
+            f"Names and keys alternate: {say_lines(count)} have names (the first is line {of_names[0].number:,}). "
             "Import a file of the keys only, or a CSV with a column for them.",
             True,
             count,
@@ -326,31 +259,15 @@ class FileProfile:
             tuple(each.text for each in of_names[:MAX_EXAMPLES]),
         )
 
-    def _names_between_keys(self) -> list[NumberedText]:
-        """Every second line, if the others have one shape and these have several and hardly a digit."""
-        if len(self._head) < 6:
-            return []
-        for first in (0, 1):
-            names, keys = self._head[first::2], self._head[1 - first :: 2]
-            shapes_of_keys = {_shape(each.text) for each in keys}
-            shapes_of_names = {_shape(each.text) for each in names}
-            if (
-                len(shapes_of_keys) == 1 < len(shapes_of_names)
-                and not shapes_of_keys & shapes_of_names
-                and all(_FEW_DIGITS.fullmatch(each.text) for each in names)
-            ):
-                return names
-        return []
-
-    def _find_kinds(self, shared: set[str], *, skip_words: bool) -> dict[LineKind, _Group]:
+    def _find_kinds(self, shared: set[str], *, skip_words: bool) -> dict[LineKind, Group]:
         """The lines that are almost certainly no keys, by kind."""
         usual_groups, usual_shapes = self._usual_groups(), self._usual_shapes()
         totals: Counter[LineKind] = Counter()  # also of those that are usual in this file
-        found: dict[LineKind, _Group] = {}
+        found: dict[LineKind, Group] = {}
 
         def add(kind: LineKind | None, count: int, examples: Iterable[NumberedText]) -> None:
             if kind and kind.code not in shared:
-                group = found.setdefault(kind, _Group())
+                group = found.setdefault(kind, Group())
                 group.count += count
                 group.examples += examples
 
@@ -360,7 +277,7 @@ class FileProfile:
                 kind = classify_line(each.text)
                 if kind:
                     totals[kind] += max(1, group.count // len(group.examples))
-                if kind and kind.is_relative and (key.shape in usual_groups or _shape(each.text) in usual_shapes):
+                if kind and kind.is_relative and (key.shape in usual_groups or shape(each.text) in usual_shapes):
                     kind = None
                 by_kind.setdefault(kind, []).append(each)
             if len(by_kind) > 1:
@@ -382,7 +299,9 @@ class FileProfile:
             add(kind, group.count, group.examples)
         is_uniform = 2 * sum(usual_groups.values()) >= self.count
         for kind, group in list(found.items()):
-            is_usual = kind.is_relative and 2 * totals[kind] > self.count
+            # Some files have keys and addresses at which keys are redeemed.
+            most = 1 if kind is URL and self.count < 10 else self.count // (10 if kind is URL else 2)
+            is_usual = kind.is_relative and (totals[kind] > most or totals[kind] == self.count)
             if is_usual or (kind.is_only_odd and not is_uniform) or (kind is WORDS and skip_words):
                 del found[kind]
             group.examples = sorted(group.examples)[:MAX_EXAMPLES]
@@ -400,26 +319,28 @@ class FileProfile:
         """The shapes of many lines, of any kind."""
         return {shape for shape, count in self._shapes.items() if count > 2 and count >= 0.3 * self.count}
 
-    def _odd_lines(self, kinds: dict[LineKind, _Group]) -> Iterator[FileWarning]:
+    def _odd_lines(self, kinds: dict[LineKind, Group]) -> Iterator[FileWarning]:
         """Warnings about lines that may be keys, but are unlike the rest."""
         known = {each.number for group in kinds.values() for each in group.examples}
-        shapes: dict[str, _Group] = {}
+        shapes: dict[str, Group] = {}
         for key, group in self._groups.items():
-            shape = shapes.setdefault(key.shape, _Group())
+            shape = shapes.setdefault(key.shape, Group())
             shape.count += group.count
             shape.examples += group.examples
         odd = _find_odd(shapes.values(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
             advice = "Check that nothing is missing."
-            yield _warn("odd_shape", odd, "has another form than the rest.", "have another form than the rest.", advice)
+            yield warn_of(
+                "odd_shape", odd, "has another form than the rest.", "have another form than the rest.", advice
+            )
         odd = _find_odd(self._similar_lengths(), self.count, known)
         if odd:
             known |= {each.number for each in odd.examples}
             singular, plural = "is shorter or longer than the rest.", "are shorter or longer than the rest."
-            yield _warn("odd_length", odd, singular, plural, "Check that nothing is missing.")
+            yield warn_of("odd_length", odd, singular, plural, "Check that nothing is missing.")
         for has_feature, words in _ALPHABETS:
-            with_feature = _Group()
+            with_feature = Group()
             for key, group in self._groups.items():
                 if has_feature(key):
                     with_feature.count += group.count
@@ -428,17 +349,17 @@ class FileProfile:
             if is_rare and with_feature.examples and self.count >= 2 * MAX_EXAMPLES:
                 with_feature.examples = sorted(with_feature.examples)[:MAX_EXAMPLES]
                 known |= {each.number for each in with_feature.examples}
-                yield _warn(
+                yield warn_of(
                     "odd_alphabet", with_feature, f"has {words}, unlike the rest.", f"have {words}, unlike the rest."
                 )
 
-    def _similar_lengths(self) -> list[_Group]:
+    def _similar_lengths(self) -> list[Group]:
         """The lines by length. If there are several usual lengths, those near them are one group with them."""
         usual = [length for length, group in self._lengths.items() if group.count >= _USUAL_SHARE * self.count]
         if len(usual) < 2:
             return list(self._lengths.values())
         spread = max(usual) - min(usual)
-        near, others = _Group(), []
+        near, others = Group(), []
         for length, group in self._lengths.items():
             if min(usual) - spread <= length <= max(usual) + spread:
                 near.count += group.count
@@ -469,21 +390,8 @@ class FileProfile:
             )
 
 
-_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“”", "«": "»", "»": "«", "`": "`", "‘": "’"}
-_NAMES = {",": "a comma", ";": "a semicolon", "|": "a bar (|)"}
-_PLURALS = {",": "commas", ";": "semicolons", "|": "bars (|)"}
-_GUARD = re.compile(r"'[^']+$|=\"[^\"]*\"$")
-_BULLET = re.compile(r"[-*•·▪►>–—+]\s+\S")
-_NUMBER = re.compile(r"\W{0,2}(\d{1,7})(?:[.):\]]\s*|\s+(?:[-–—]\s+)?)\S")
-_NUMBER_WITH_MARK = re.compile(r"\W{0,2}\d{1,7}[.)\]]\s")
-_LABEL_PREFIX = re.compile(
-    r"\W{0,2}[^\W\d_][\w .#'-]{0,30}?\s*(?:[:=]\s+|[-–—=]>\s*|\s[-–—]\s+|[:=]\s*[\"'])|(?:key|code|serial)s?\s+",
-    re.IGNORECASE,
-)
-_WORD_SUFFIX = re.compile(r"\s+\W*[^\W\d_]{2,}\W*$")
-_FEW_DIGITS = re.compile(r"[^\d]{3,}\d{0,4}")
 _PREFIX = re.compile(r"\w{2,}[-_:./ ]|\w{3,}")
-_LONG_NUMBER = re.compile(r"\d{16,}")
+_WIDE_BLANK = re.compile(r"\S\s{2,}\S")
 _ALPHABETS: tuple[tuple[Any, str], ...] = (
     (lambda key: key.has_lower, "lower-case letters"),
     (lambda key: key.has_upper, "capitals"),
@@ -491,40 +399,7 @@ _ALPHABETS: tuple[tuple[Any, str], ...] = (
 )
 
 
-def _shape(text: str) -> str:
-    return text.translate(_CLASSES).translate(_ALIKE)
-
-
-def _reduce_shapes(shapes: Sequence[str]) -> Iterator[str]:
-    """Shapes without the numbers of letters and digits; of one with much punctuation only the kinds of it."""
-    punctuation = "\n".join(shapes).translate(_PUNCTUATION_ONLY).split("\n")
-    for shape, signs in zip(shapes, punctuation, strict=True):
-        yield _RUNS.sub("x", shape) if len(signs) <= _MAX_PUNCTUATION else "~" + "".join(sorted(set(signs)))
-
-
-def _lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
-
-
-def _warn(
-    code: str, group: _Group, singular: str, plural: str, advice: str = "", *, is_serious: bool = False
-) -> FileWarning:
-    """A warning about some lines."""
-    first = group.examples[0].number
-    message = f"Line {first:,} {singular}" if group.count == 1 else f"{_lines(group.count)} {plural}"
-    if group.count > 1:
-        message = f"{message.removesuffix('.')} (the first is line {first:,})."
-    return FileWarning(
-        code,
-        f"{message}{' ' * bool(advice)}{advice}",
-        is_serious,
-        group.count,
-        tuple(each.number for each in group.examples),
-        tuple(each.text for each in group.examples),
-    )
-
-
-def _find_odd(groups: Iterable[_Group], count: int, known: set[int]) -> _Group | None:
+def _find_odd(groups: Iterable[Group], count: int, known: set[int]) -> Group | None:
     """The lines of groups that are few, if most lines are of usual groups. None without any.
 
     Args:
@@ -532,7 +407,7 @@ def _find_odd(groups: Iterable[_Group], count: int, known: set[int]) -> _Group |
         count: the number of all lines.
         known: numbers of lines that another warning is about.
     """
-    usual, odd = 0, _Group()
+    usual, odd = 0, Group()
     for group in groups:
         if group.count > 1 and group.count >= _USUAL_SHARE * count:
             usual += group.count
@@ -544,43 +419,3 @@ def _find_odd(groups: Iterable[_Group], count: int, known: set[int]) -> _Group |
         return None
     odd.examples = sorted(odd.examples)[:MAX_EXAMPLES]
     return odd
-
-
-def _find_columns(texts: Sequence[str]) -> str:
-    """The character that all texts have equally often, as rows of a table have their delimiter; or empty."""
-    if len(texts) < 2 or {classify_line(text) for text in texts[:MAX_EXAMPLES]} <= {URL, SPREADSHEET, SEVERAL}:
-        return ""
-    for delimiter in ";|,":
-        counts = {text.count(delimiter) for text in texts}
-        if len(counts) == 1 and counts != {0}:
-            return delimiter
-    return ""
-
-
-def _are_numbered(texts: Sequence[str]) -> bool:
-    """Whether texts begin with consecutive numbers."""
-    first = _NUMBER.match(texts[0])
-    if not first:
-        return False
-    number = int(first[1])
-    # Keys may begin with any number; a mark behind it makes it a number of a list.
-    if (len(texts) == 1 or number > 1) and not _NUMBER_WITH_MARK.match(texts[0]):
-        return False
-    for expected, text in enumerate(texts, number):
-        found = _NUMBER.match(text)
-        if not found or int(found[1]) != expected:
-            return False
-    return True
-
-
-def _find_word_suffix(texts: Sequence[str]) -> str:
-    """The words that all texts end with, or empty."""
-    reversed_texts = [text[::-1] for text in texts]
-    found = _WORD_SUFFIX.search(commonprefix([min(reversed_texts), max(reversed_texts)])[::-1])
-    return found[0].strip() if found and not all(map(is_words, texts[:MAX_EXAMPLES])) else ""
-
-
-def _are_rounded(texts: Sequence[str]) -> bool:
-    """Whether all texts are numbers of more digits than a spreadsheet keeps, with zeros in place of the others."""
-    numbers = [text for text in texts if _LONG_NUMBER.fullmatch(text)]
-    return len(numbers) > 1 and len(numbers) == len(texts) and not any(text[15:].strip("0") for text in numbers)

@@ -9,7 +9,7 @@ from pools.key_files.warnings import FileProfile
 
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 # Good files whose lines differ so much that some are odd.
-MIXED = {"mixed sizes", "eight digits", "short hexadecimal"}
+MIXED = {"groups of letters", "mixed sizes", "eight digits", "short hexadecimal"}
 CHUNK = 7  # so that few lines are several chunks
 
 
@@ -98,6 +98,13 @@ GOOD = {
     ],
     "addresses": [f"https://shop.example/redeem?code={each}" for each in steam(40)],
     "addresses of several hosts": [f"https://{each[:3].lower()}.example/{each}" for each in steam(40)],
+    "one address": ["https://shop.example/redeem?code=7KQ2M"],
+    "addresses and keys": [f"https://shop.example/redeem?code={each}" for each in steam(20)] + steam(20, 5),
+    "a few keys of groups": ["U3VYU FHW8L", "C29KH XMTKT", "E6E8J GWEXZ", "TH2DC XHNCX"],
+    "keys of letters by turns": ["MBBXGECJGE", "ATJXYZTXCAB", "WWLDUCTLKK", "AAJXYZTXCABD", "MBAXGECJGE", "TJXYZTXCA"],
+    "numbers that end with zero": ["3444518446879700", "6407105044013110", "1407105044013110"],
+    "groups of letters": ["THHC NFNX DDND LFTY", *steam(5)],
+    "in brackets": [f"[{each[:5]}{each[6:10]}]" for each in steam(20)] + steam(20, 5),
     "mixed sizes": [text[: 8 + index % 20] for index, text in enumerate(steam(100, groups=6))],
     "lower case": [each.lower() for each in steam(50)],
     "mixed case": [

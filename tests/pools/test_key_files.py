@@ -229,6 +229,11 @@ class TestCSV:
         assert keys(data) == ["KEY-0001;", "KEY-0002;"]
         assert keys(data, delimiter="semicolon") == ["KEY-0001", "KEY-0002"]
 
+    def test_single_row_with_a_delimiter_more_is_uncertain(self):
+        assert read("key\nKEY-0001\nKEY-0002,\n")[1] == (3, "KEY-0002", Reason.CELLS)
+        with pytest.raises(FileUnreadable, match="The header has one cell, 'key'"):
+            read("key\nKEY-0001,\nKEY-0002,\n")
+
     def test_keys_with_a_delimiter_are_text_if_told(self):
         data = "AB|CD-0001\nEF|GH-0002\n"
 
@@ -301,6 +306,13 @@ class TestDocuments:
     def test_object_without_keys_is_refused(self, data):
         with pytest.raises(FileUnreadable, match=r"This is JSON\."):
             read(data)
+
+    def test_member_that_is_there_twice_is_malformed(self):
+        text = '{"key": "KEY-0001", "key": "KEY-0002"}'
+
+        assert read(f"{text}\n") == [(1, text, Reason.MALFORMED)]
+        assert read(f"[{text}]") == [(1, text, Reason.MALFORMED)]
+        assert read(json.dumps({"key": "KEY-0001", "note": '"key": "key"'}) + "\n") == [(1, "KEY-0001")]
 
     def test_member_is_asked(self):
         with pytest.raises(ColumnAmbiguous) as asked:
@@ -404,7 +416,7 @@ class TestUsedRows:
         *(("used", each) for each in ("yes", "1", "x", "Ja", "TRUE", "2024-01-01", "26.11.2024", "Ann", "oui")),
         *(("verkauft", each) for each in ("ja", "Meier", "x")),
         *(("status", each) for each in ("sold", "verkauft", "eingelöst", "redeemed", "???")),
-        *(("available", each) for each in ("no", "", "0", "nein")),
+        *(("available", each) for each in ("no", "0", "nein", "-")),
         *(("popped", each) for each in ("2024-01-01T00:00:00Z", "nonsense")),
         *(("assigned to", each) for each in ("Ann", "ann@example.test")),
     ]
@@ -414,7 +426,7 @@ class TestUsedRows:
             (name, value) for name, value in self.FREE if read(f"key,{name}\nKEY-0001,{value}\n") != [(2, "KEY-0001")]
         ]
 
-        assert wrong == [("available", "")] * (("available", "") in wrong)
+        assert wrong == []
 
     def test_used_rows_are_rejected(self):
         rejected = [(2, "KEY-0001", Reason.USED_ROW)]
@@ -434,6 +446,13 @@ class TestUsedRows:
             ("KEY-0002", True, ""),
             ("KEY-0003", False, ""),
         ]
+
+    @pytest.mark.parametrize("name", ["customer", "Kunde", "Order No.", "E-Mail", "Acheteur"])
+    def test_row_with_a_customer_is_used_where_others_have_none(self, name):
+        some, all = f"key;{name}\nKEY-0001;A1\nKEY-0002;\n", f"key;{name}\nKEY-0001;A1\nKEY-0002;A2\n"
+
+        assert read(some) == [(2, "KEY-0001", Reason.USED_ROW), (3, "KEY-0002")]
+        assert read(all) == [(2, "KEY-0001"), (3, "KEY-0002")]
 
     def test_state_columns_are_ignored_if_told(self):
         file = opened("key,sold\nKEY-0001,yes\n", used_rows=UsedRows.IGNORE)
