@@ -134,7 +134,7 @@ class TestOthers:
     def test_others_pops_do_not_wait_for_keys_that_are_being_marked(self, pooled_policy, audit):
         add_keys(pooled_policy, *numbered(2))
 
-        with Holder(lambda: Key.objects.filter(key="KEY-0001").disclose()):
+        with Holder(lambda: Key.objects.filter(key="KEY-0001").disclose("exported", audit)):
             assert pooled_policy.pool.pop(audit).key == "KEY-0002"
 
 
