@@ -1,11 +1,12 @@
 """Compares the answers of a running server with the recorded ones.
 
     python -m tests.recordings check --base-url http://127.0.0.1:8000 [FOLDER/SCENARIO ...]
+    python -m tests.recordings reasons    # lists why this project answers otherwise on purpose, and what
 
 The server must run with SIGN_UP=true, because each scenario starts with an account of its own. Scenarios for a server
 with a single account (ACCOUNT) need --account and --sign-in of an empty one.
 
-Ends with 0 if nothing differs, with 1 if something does.
+`check` ends with 0 if nothing differs, with 1 if something does.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from tests.recordings.compact import read, scenarios
-from tests.recordings.replay import ReplayFailed, Tally, replay, sign_in, sign_up
+from tests.recordings.replay import NOT_BUILT, ReplayFailed, Tally, replay, sign_in, sign_up, steps_to_replay
 
 
 class RunningServer:
@@ -74,11 +75,27 @@ def check(args: argparse.Namespace) -> int:
     return 1 if tally.different or stopped else 0
 
 
+def print_reasons() -> None:
+    """Print each reason of a deliberate difference, with the steps that have it and the status of our answer."""
+    steps: dict[str, dict[int, list[str]]] = {}
+    for name, path in scenarios([]).items():
+        for number, step in steps_to_replay(read(path), NOT_BUILT):
+            if step.get("differs"):
+                by_status = steps.setdefault(step["differs"], {})
+                by_status.setdefault(step["ours"]["status"], []).append(f"{name} {number}")
+    for reason, by_status in sorted(steps.items()):
+        print(reason)
+        for status, places in sorted(by_status.items()):
+            print(f"    {status}: {', '.join(places)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.recordings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command = parser.add_subparsers(required=True).add_parser("check", help="compare the answers of a running server")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("reasons", help="list the reasons of deliberate differences")
+    command = commands.add_parser("check", help="compare the answers of a running server")
     command.add_argument("scenarios", nargs="*", metavar="FOLDER/SCENARIO", help="also a folder or a path of files")
     command.add_argument("--base-url", required=True)
     command.add_argument("--account", help="an empty account to use instead of new ones, on a server with ACCOUNT")
@@ -92,6 +109,9 @@ def main() -> int:
     )
     command.add_argument("--quiet", action="store_true", help="only the numbers")
     args = parser.parse_args()
+    if args.command == "reasons":
+        print_reasons()
+        return 0
     if args.account and not args.sign_in:
         parser.error("--account needs --sign-in")
     return check(args)

@@ -151,8 +151,9 @@ def _merge(pattern: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _changes(pattern: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     """The members that `_merge` needs to turn the pattern into the value."""
     changes: dict[str, Any] = {}
-    for name, item in value.items():
-        before = pattern.get(name)
+    names = [name for name in pattern if name in value] + [name for name in value if name not in pattern]
+    for name in names:
+        item, before = value[name], pattern.get(name)
         if name not in pattern:
             changes[name] = item
         elif isinstance(before, dict) and isinstance(item, dict):
