@@ -19,8 +19,6 @@ WITHOUT_LOCK = {
 }
 # Writes below the URL of a row that lock that row.
 LOCK_PARENT = {"LicenseUserViewSet.attach", "LicenseUserViewSet.detach"}
-# Actions that only earlier versions of the API have.
-FORMER = {"LicenseViewSet.change_former_owner": "1.5"}
 
 
 def name_of(endpoint):
@@ -61,9 +59,8 @@ def test_every_write_that_locks_waits_for_the_row_and_sees_its_deletion(api):
         else:
             row = own.rows["license" if name in LOCK_PARENT else kind_of(endpoint, "id")]
         path, document, media_type = request_of(endpoint, company.account.slug, own)
-        headers = {"Keygen_Version": FORMER[name]} if name in FORMER else {}
 
-        request = partial(speaker.request, endpoint.method, path, document, media_type, **headers)
+        request = partial(speaker.request, endpoint.method, path, document, media_type)
         waited, response = run_while_held(row.delete, request)
 
         asked.add(name)

@@ -75,7 +75,7 @@ class TestUpdate:
     @pytest.mark.parametrize(
         ("name", "shown"),
         [
-            ("code", None),
+            ("code", WIRE["code"]),
             ("distributionStrategy", None),
             ("url", None),
             ("platforms", None),

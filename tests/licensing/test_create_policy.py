@@ -207,7 +207,6 @@ class TestDocument:
             ({"metadata": "x"}, "type mismatch (received string expected object)", "metadata"),
             ({"concurrent": True}, "unpermitted parameter", "concurrent"),
             ({"created": None}, "unpermitted parameter", "created"),
-            ({"maxDisk": LARGEST_BIG + 1}, "integer is too large", "maxDisk"),
         ],
     )
     def test_policy_document_is_refused_for_an_attribute(self, create, attributes, detail, pointer):
@@ -242,6 +241,7 @@ class TestValues:
                 for name, (_, _, most) in NUMBERS.items()
                 if most == LARGEST
             ),
+            *((name, 2**64 - 1, f"must be less than or equal to {most}") for name, (_, _, most) in NUMBERS.items()),
             ("duration", 0, "must be greater than 0"),
             ("duration", -1, "must be greater than 0"),
             ("heartbeatDuration", 0, "must be greater than 0"),
@@ -261,6 +261,74 @@ class TestValues:
             refusal("overageStrategy", "unsupported overage strategy", "OVERAGE_STRATEGY_NOT_ALLOWED"),
         )
         assert Policy.objects.count() == 2
+
+    def test_policy_values_are_told_in_one_order(self, create):
+        numbers = dict.fromkeys(("maxMachines", "maxCores", "maxMemory", "maxDisk", "maxUses"), -1)
+        numbers |= dict.fromkeys(("duration", "heartbeatDuration", "maxProcesses", "maxUsers"), -1)
+        check_in = {"requireCheckIn": True, "checkInInterval": "x", "checkInIntervalCount": 2**31}
+        everything = dict.fromkeys(sorted(ENUMS), "X") | {"name": "x" * 256} | numbers | check_in
+        everything |= {"metadata": {"x": "x" * 20_000}, "usePool": True, "encrypted": True}
+        ordered = [
+            "name",
+            "duration",
+            "heartbeatDuration",
+            "maxMachines",
+            "maxCores",
+            "maxMemory",
+            "maxDisk",
+            "maxUses",
+            "checkInInterval",
+            "checkInIntervalCount",
+            "scheme",
+            "scheme",
+            "machineUniquenessStrategy",
+            "machineMatchingStrategy",
+            "componentUniquenessStrategy",
+            "componentMatchingStrategy",
+            "expirationStrategy",
+            "expirationBasis",
+            "renewalBasis",
+            "metadata",
+            "authenticationStrategy",
+            "heartbeatCullStrategy",
+            "heartbeatResurrectionStrategy",
+            "heartbeatBasis",
+            "transferStrategy",
+            "machineLeasingStrategy",
+            "processLeasingStrategy",
+            "maxProcesses",
+            "maxUsers",
+            "overageStrategy",
+            "encrypted",
+        ]
+
+        errors = create(**everything).json()["errors"]
+
+        assert [error["source"]["pointer"].rpartition("/")[2] for error in errors] == ordered
+
+    @each_row(
+        ("attributes", "codes"),
+        [
+            (
+                {"usePool": True, "scheme": "ED25519_SIGN", "overageStrategy": "X"},
+                ["OVERAGE_STRATEGY_NOT_ALLOWED", "SCHEME_NOT_SUPPORTED"],
+            ),
+            ({"usePool": True, "encrypted": True}, ["ENCRYPTED_NOT_SUPPORTED", "SCHEME_NOT_SUPPORTED"]),
+            ({"usePool": True, "scheme": "LEGACY_ENCRYPT"}, ["SCHEME_NOT_SUPPORTED", "SCHEME_INVALID"]),
+            ({"usePool": True, "scheme": "X"}, ["SCHEME_NOT_ALLOWED", "SCHEME_NOT_SUPPORTED"]),
+            ({"encrypted": True, "scheme": "X"}, ["SCHEME_NOT_ALLOWED"]),
+            (
+                {"usePool": True, "encrypted": True, "scheme": "ED25519_SIGN"},
+                ["SCHEME_NOT_ALLOWED", "SCHEME_NOT_SUPPORTED", "ENCRYPTED_NOT_SUPPORTED"],
+            ),
+        ],
+    )
+    def test_policy_values_that_do_not_fit_a_pool_are_told_last(self, create, attributes, codes):
+        assert [error["code"] for error in create(**attributes).json()["errors"]] == codes
+
+    @each_row("count", [2**31, -(2**31) - 1, 2**64 - 1])
+    def test_policy_values_fit_their_column_even_if_nothing_reads_them(self, create, count):
+        assert_refused(create(checkInIntervalCount=count), BAD, bad_request("integer is too large"))
 
 
 class TestProduct:

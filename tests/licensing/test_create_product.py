@@ -167,8 +167,24 @@ class TestCreate:
             ),
             (
                 {"name": LONG, "code": "action"},
-                [("name", TOO_LONG, "NAME_TOO_LONG"), ("code", "is reserved", "CODE_NOT_ALLOWED")],
+                [("code", "is reserved", "CODE_NOT_ALLOWED"), ("name", TOO_LONG, "NAME_TOO_LONG")],
             ),
+            (
+                {"url": f"ftp://localhost/{LONG}", "distributionStrategy": "FREE", "name": LONG},
+                [
+                    ("name", TOO_LONG, "NAME_TOO_LONG"),
+                    ("url", PROTOCOL, "URL_PROTOCOL_INVALID"),
+                    ("url", HOST, "URL_HOST_INVALID"),
+                    ("url", TOO_LONG, "URL_TOO_LONG"),
+                    (
+                        "distributionStrategy",
+                        "unsupported distribution strategy",
+                        "DISTRIBUTION_STRATEGY_NOT_ALLOWED",
+                    ),
+                ],
+            ),
+            ({"url": "https://bücher.example"}, [("url", "must be a valid URL", "URL_INVALID")]),
+            ({"url": "https://example.com/größe"}, [("url", "must be a valid URL", "URL_INVALID")]),
         ],
     )
     def test_creating_a_product_refuses_a_value(self, acme, api, attributes, errors):

@@ -19,6 +19,9 @@ EMPTY = unprocessable("licenses", "pool is empty", "POLICY_POOL_EMPTY", POLICY)
 GENERATED = re.compile(r"[0-9A-F]{6}(-[0-9A-F]{6}){4}-V3")
 
 
+GROUP = "/data/relationships/group"
+
+
 def license_document(policy, attributes=None, owner=None, **members):
     relationships = {"policy": {"data": {"type": "policies", "id": str(getattr(policy, "pk", policy))}}}
     if owner:
@@ -195,6 +198,48 @@ def test_durations_go_by_the_calendar(start, seconds, end):
     moment = datetime.fromisoformat(start).replace(tzinfo=UTC)
 
     assert add_duration(moment, seconds) == datetime.fromisoformat(end).replace(tzinfo=UTC)
+
+
+def test_a_license_may_be_in_no_group_only(acme, api):
+    speaker, wrong = api(acme.admin), []
+    linked = {"type": "groups", "id": str(uuid4())}
+    for group, status, code, pointer in [
+        ({"data": None}, 201, None, None),
+        (None, 201, None, None),
+        ({"data": linked}, 422, "GROUP_NOT_FOUND", GROUP),
+        ({"data": linked | {"type": "group"}}, 422, "GROUP_NOT_FOUND", GROUP),
+        ({"data": linked | {"type": "users"}}, 400, None, f"{GROUP}/data/type"),
+        ({"data": linked | {"id": "x"}}, 400, None, f"{GROUP}/data/id"),
+        ({}, 400, None, f"{GROUP}/data"),
+    ]:
+        document = license_document(acme.unpooled)
+        document["data"]["relationships"]["group"] = group
+        response = speaker.post("licenses", document)
+        error = response.json().get("errors", [{}])[0]
+        if (response.status_code, error.get("code"), error.get("source", {}).get("pointer")) != (status, code, pointer):
+            wrong.append((group, response.json()))
+    assert wrong == []
+
+
+def test_a_license_of_relationships_that_do_not_exist_names_all_of_them(acme, api):
+    relationships = {
+        name: {"data": {"type": type, "id": str(uuid4())}}
+        for name, type in (("group", "groups"), ("owner", "users"), ("policy", "policies"))
+    }
+
+    response = api(acme.admin).post("licenses", {"data": {"type": "licenses", "relationships": relationships}})
+
+    codes = ["POLICY_NOT_FOUND", "PRODUCT_NOT_FOUND", "OWNER_NOT_FOUND", "GROUP_NOT_FOUND"]
+    assert [error["code"] for error in response.json()["errors"]] == codes
+
+
+def test_a_license_with_several_wrong_values_names_them_in_one_order(acme, api):
+    limits = ["maxMachines", "maxCores", "maxMemory", "maxDisk", "maxUses", "maxProcesses", "maxUsers"]
+    values = dict.fromkeys(sorted(limits), -1) | {"name": "x" * 1025, "key": "short"}
+
+    errors = api(acme.admin).post("licenses", license_document(acme.unpooled, values)).json()["errors"]
+
+    assert [error["source"]["pointer"].rpartition("/")[2] for error in errors] == ["key", "name", *limits]
 
 
 class TestChosenIds:

@@ -5,11 +5,13 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
 from keygen_site.observability.log_formatters import LineFormatter
 from licensing.models import License
 from tests.cast import make_license
 from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_found
+from tests.licensing.documents import UNKNOWN
 from tests.licensing.licenses import license_object
 from tests.tables import each_row
 
@@ -88,6 +90,39 @@ class TestKeys:
         make_license(rival.unpooled, "LICENSE-KEY")
 
         assert_refused(api(acme.admin).get("licenses/LICENSE-KEY"), NOT_FOUND, not_found("license", "LICENSE-KEY"))
+
+
+class TestUnknown:
+    def ask(self, acme, method, path):
+        client = Client(headers={"Authorization": f"Bearer {acme.admin_token}"} if acme else {})
+        return client.generic(method, f"/v1/accounts/acme/{path}", RAW_URI=f"/v1/accounts/acme/{path}")
+
+    def test_unknown_addresses_below_a_license_are_not_the_license(self, acme):
+        license, wrong = make_license(acme.unpooled, "LICENSE-KEY"), []
+        below = ("account", "policies", "relationships/owner", "owner/x", "actions/unknown", "actions", "nothing/users")
+        for below_license in below:
+            for identifier in (license.pk, license.key, UNKNOWN):
+                path = f"licenses/{identifier}/{below_license}"
+                for who, prefix in ((acme, ""), (None, ""), (acme, f"policies/{acme.unpooled.pk}/")):
+                    response = self.ask(who, "GET", prefix + path)
+                    headers = {
+                        "Keygen-Account",
+                        "Keygen-Bearer",
+                        "Keygen-Token",
+                        "Keygen-Signature",
+                        "WWW-Authenticate",
+                    }
+                    if response.json() != {"errors": [ENDPOINT_NOT_FOUND]} or headers & set(response.headers):
+                        wrong.append((prefix, path, who is None, response.json()))
+        assert wrong == []
+
+    def test_unknown_addresses_are_told_from_keys_with_slashes(self, acme):
+        license = make_license(acme.unpooled, "a/nothing")
+
+        for path in ("licenses/a%2Fnothing", "licenses/a/nothing"):
+            assert self.ask(acme, "GET", path).json()["data"]["id"] == str(license.pk)
+        response = self.ask(acme, "GET", "licenses/b%2Fnothing")
+        assert_refused(response, NOT_FOUND, not_found("license", "b/nothing"))
 
 
 class TestIds:

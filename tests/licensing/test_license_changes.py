@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.models import Token
+from keygen_site.jsonapi.text import snake
 from licensing.models import License, LicenseUser, PoolEmpty
 from licensing.services import issue_license
 from tests.cast import add_keys, make_license, make_policy, token_of
@@ -132,13 +133,13 @@ class TestUpdate:
             ("maxUses", 2**31, "must be less than or equal to 2147483647", "MAX_USES_INVALID"),
             ("maxUsers", -1, "must be greater than or equal to 0", "MAX_USERS_INVALID"),
             ("maxProcesses", -1, "must be greater than or equal to 0", "MAX_PROCESSES_INVALID"),
-            ("maxCores", 0, "must be greater than or equal to 1", "MAX_CORES_INVALID"),
-            ("maxMemory", 0, "must be greater than or equal to 1", "MAX_MEMORY_INVALID"),
-            ("maxDisk", 0, "must be greater than or equal to 1", "MAX_DISK_INVALID"),
+            ("maxCores", -1, "must be greater than or equal to 1", "MAX_CORES_INVALID"),
+            ("maxMemory", -1, "must be greater than or equal to 1", "MAX_MEMORY_INVALID"),
+            ("maxDisk", -1, "must be greater than or equal to 1", "MAX_DISK_INVALID"),
             (
                 "maxMachines",
-                0,
-                "must be greater than or equal to 1 for floating policy",
+                -1,
+                "must be greater than or equal to 0",
                 "MAX_MACHINES_INVALID",
             ),
             ("metadata", {"a": "x" * 16_384}, "too large (exceeded limit of 16384 bytes)", "METADATA_TOO_LONG"),
@@ -148,6 +149,16 @@ class TestUpdate:
         error = unprocessable("licenses", detail, code, f"/data/attributes/{name}")
 
         assert_refused(patch(**{name: value}), UNPROCESSABLE, error)
+
+    @each_row("name", LIMITS)
+    @each_row("floating", [True, False])
+    def test_update_of_a_license_takes_0_for_no_limit_of_its_own(self, acme, api, name, floating):
+        license = make_license(make_policy(acme.product, floating=floating, max_machines=1))
+
+        response = api(acme.admin).patch(f"licenses/{license.pk}", change(**{name: 0}))
+
+        shown = response.json()["data"]["attributes"][name]
+        assert (response.status_code, shown) == (200, getattr(license.policy, snake(name)))
 
 
 class TestDelete:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from keygen_site.jsonapi.versions import VERSIONS
 from licensing.durations import MONTH, add_duration
 from licensing.models import License
 from tests.cast import make_license, make_policy
@@ -197,6 +198,67 @@ class TestIncludes:
         users = opened(acme.account, certificate)[0]["included"]
         assert [user["attributes"]["email"] for user in users] == ["owner@acme.test"]
 
+    def test_includes_of_users_are_linked_the_last_attached_first(self, acme, license, check_out):
+        first, last = (acme.user(email=f"{name}@acme.test") for name in ("first", "last"))
+        for user in (last, first, last):  # attached again, so the id does not decide
+            license.license_users.filter(user=user).delete()
+            license.license_users.create(account=acme.account, user=user)
+        order = [last.pk, first.pk, license.owner_id]
+
+        certificate = check_out(include=["owner", "users", "entitlements", "environment"]).json()
+        content, _ = opened(acme.account, certificate["data"]["attributes"]["certificate"])
+
+        relationships = content["data"]["relationships"]
+        assert relationships["users"]["data"] == [{"type": "users", "id": str(pk)} for pk in order]
+        assert relationships["entitlements"]["data"] == []
+        assert [each["id"] for each in content["included"]] == [str(pk) for pk in (order[2], *order[:2])]
+
+    def test_includes_are_in_the_version_of_the_request(self, acme, api, license):
+        license.metadata = {"customer": {"first_name": "Ann"}}
+        license.save()
+        path, wrong = f"licenses/{license.pk}/actions/check-out?include=policy", []
+        for version in VERSIONS:
+            speaker = api(acme.admin)
+            content, _ = opened(acme.account, speaker.get(path, Keygen_Version=version).content.decode())
+            for written, address in ((content["data"], ""), (content["included"][0], "/policy")):
+                answer = speaker.get(f"licenses/{license.pk}{address}", Keygen_Version=version).json()["data"]
+                if written["attributes"].keys() != answer["attributes"].keys():
+                    wrong.append((version, written["type"], "attributes"))
+                if written["attributes"]["metadata"] != answer["attributes"]["metadata"]:
+                    wrong.append((version, written["type"], "metadata"))
+                if written["relationships"] != answer["relationships"]:
+                    wrong.append((version, written["type"], "relationships"))
+        assert wrong == []
+
+    @each_row(
+        ("query", "meta", "ttl"),
+        [
+            ("", {"ttl": "86400"}, 86_400),
+            ("", {"ttl": "86400.0"}, 86_400),
+            ("", {"ttl": 86_400.0}, 86_400),
+            ("", {"ttl": ""}, None),
+            ("?ttl=7200.0", {}, 7_200),
+            ("?ttl=", {}, None),
+            ("?ttl=1", {"ttl": 7_200}, 7_200),
+        ],
+    )
+    def test_includes_and_a_time_are_read_leniently(self, check_out, query, meta, ttl):
+        attributes = check_out(query, include=[None, "user", "environment"], **meta).json()["data"]["attributes"]
+
+        assert (attributes["ttl"], attributes["includes"]) == (ttl, ["owner", "environment"])
+
+    @each_row(
+        ("query", "meta", "algorithm"),
+        [
+            *((f"?encrypt={text}", {}, "aes-256-gcm+ed25519") for text in ("1", "t", "T", "true", "TRUE", "y", "YES")),
+            *((f"?encrypt={text}", {}, "base64+ed25519") for text in ("", "0", "x", "on", "True", "no", "2")),
+            ("?encrypt=1", {"algorithm": "  "}, "aes-256-gcm+ed25519"),
+            ("?encrypt=1", {"encrypt": False}, "base64+ed25519"),
+        ],
+    )
+    def test_includes_and_the_encryption_too(self, check_out, query, meta, algorithm):
+        assert check_out(query, **meta).json()["data"]["attributes"]["algorithm"] == algorithm
+
     def test_includes_may_call_the_owner_user(self, check_out):
         assert check_out("?include=user").json()["data"]["attributes"]["includes"] == ["owner"]
 
@@ -234,10 +296,25 @@ class TestShape:
                 {"ttl": 2**60},
                 bad_request("is too far in the future", parameter="ttl", code="CHECKOUT_TTL_INVALID"),
             ),
-            ("?ttl=x", {}, bad_request("type mismatch (received string expected integer)", parameter="ttl")),
-            ("", {"ttl": "3600"}, bad_request("type mismatch (received string expected integer)", "/meta/ttl")),
+            ("?ttl=x", {}, TTL),
+            ("?ttl=1.5", {}, TTL),
+            ("?ttl[]=3600", {}, bad_request("failed to coerce array to integer", parameter="ttl")),
+            ("?ttl[a]=3600", {}, bad_request("failed to coerce hash to integer", parameter="ttl")),
+            ("", {"ttl": "x"}, TTL),
+            ("", {"ttl": 1.5}, TTL),
+            ("", {"ttl": True}, bad_request("failed to coerce boolean to integer", "/meta/ttl")),
+            ("", {"ttl": [3600]}, bad_request("failed to coerce array to integer", "/meta/ttl")),
+            ("", {"ttl": {"a": 1}}, bad_request("failed to coerce hash to integer", "/meta/ttl")),
+            ("?ttl=1&include=x&algorithm=x", {}, INCLUDES),
+            ("?ttl=1&algorithm=x", {}, TTL),
+            ("", {"include": [1]}, INCLUDES),
+            (
+                "",
+                {"include": ["product", ["policy"]]},
+                bad_request("unpermitted type (expected array of scalar types)", "/meta/include/1"),
+            ),
             ("", {"include": ["machines"]}, INCLUDES),
-            ("?include=environment", {}, INCLUDES),
+            ("?include=environments", {}, INCLUDES),
             ("", {"algorithm": "rot13+ed25519"}, ENCODING),
             ("", {"algorithm": "base64"}, SIGNING),
             ("?algorithm=base64%2Bmd5", {}, SIGNING),

@@ -1,12 +1,13 @@
 """Lists of licenses and their filters (contract: licenses 5)."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
 
 from licensing.durations import parse_duration
+from licensing.models import License
 from tests.cast import make_license, make_policy
 from tests.errors import FORBIDDEN, UNAUTHORIZED, assert_refused, forbidden, not_found, unauthorized
 from tests.licensing.documents import UNKNOWN, ids
@@ -131,7 +132,19 @@ class TestFilters:
             ("activations[gte]=0", ALL),
             ("activations[lt]=1", ALL),
             ("activations[lte]=-1", set()),
-            ("activations[eq]=x", set()),
+            ("activations[eq]=x", ALL),
+            ("activations[eq]=0.9", ALL),
+            ("activations[gt]=x", set()),
+            ("activations[]=1", ALL),
+            ("activity[]=P1D", ALL),
+            ("expires[]=3d", ALL),
+            ("expired[]=1", {"expired", "long expired"}),
+            ("expired[unknown]=1", {"expired", "long expired"}),
+            ("expired=%20", ALL),
+            ("status=%20", ALL),
+            ("status=%20ACTIVE", set()),
+            ("policy={other}%20", set()),
+            ("suspended=%20false", {"suspended"}),
             ("activations[ne]=0", set()),
             ("activations=0", ALL),
             ("status=suspended", {"suspended"}),
@@ -176,9 +189,12 @@ class TestFilters:
             ("expires", "around", 20, set()),
             ("expires", "within", "soon", set()),
             ("expires", "before", "soon", set()),
-            ("activity", "inside", "60d", ALL - {"silent", "checked in"}),
+            ("expired", "on", 20, set()),
+            ("expires", "within", "48h", set()),
+            ("expires", "within", "p1m", set()),
+            ("activity", "inside", "60d", ALL - {"silent", "checked in", "banned"}),
             ("activity", "outside", "60d", {"silent", "checked in"}),
-            ("activity", "after", -20, ALL - {"silent", "heard", "checked in"}),
+            ("activity", "after", -20, ALL - {"silent", "heard", "checked in", "banned"}),
             ("activity", "before", -20, {"silent", "heard", "checked in"}),
             ("activity", "inside", "x", set()),
             ("activity", "during", "60d", set()),
@@ -191,6 +207,32 @@ class TestFilters:
 
     def test_license_filters_of_moments_that_have_several_parts_look_at_the_first(self, listed):
         assert listed(f"expires[after]={days(10)}&expires[within]=P1W") == {"expiring"}
+
+    @each_row(
+        ("bound", "found"),
+        [
+            ("expires[before]=2090-02-03T04:05:06.789Z", {"plain"}),
+            ("expires[before]=2090-02-03T04:05:06.788Z", set()),
+            ("expires[after]=2090-02-03T04:05:06.789Z", {"plain"}),
+            ("expires[after]=2090-02-03T04:05:06.790Z", set()),
+            ("expires[before]=2090-02-03T06:05:06.789 02:00", {"plain"}),
+            ("expires[on]=20900203", {"plain"}),
+            ("expires[on]=3.2.2090", {"plain"}),
+            ("expires[on]=2090-02-03T23:59:59Z", {"plain"}),
+            ("expires[on]=2090-02-04", set()),
+            ("expired[before]=2001-02-03T04:05:06.789Z", {"owned"}),
+            ("expired[after]=2001-02-03T04:05:06.789Z", {"owned"}),
+            ("expired[before]=981173106", set()),
+            ("expired[after]=981173106", {"owned"}),
+        ],
+    )
+    def test_license_filters_of_moments_include_the_shown_millisecond(self, licenses, listed, bound, found):
+        License.objects.update(expiry=None)
+        for name, year in (("plain", 2090), ("owned", 2001)):
+            moment = datetime(year, 2, 3, 4, 5, 6, 789_999, UTC)
+            License.objects.filter(pk=licenses[name].pk).update(expiry=moment)
+
+        assert listed(bound) == found
 
     @pytest.mark.parametrize("name", ["expires", "expired", "activity"])
     def test_license_filters_of_moments_without_parts_do_not_filter(self, listed, name):
@@ -205,14 +247,20 @@ class TestFilters:
         ("30d", 30 * 86_400),
         ("P2W", 14 * 86_400),
         ("P13DT59M59S", 13 * 86_400 + 59 * 60 + 59),
-        ("pt1h", 3_600),
+        ("t1h", 3_600),
+        ("1.5d", 129_600),
+        ("PT1.5H", 5_400),
         ("1y", 31_556_952),
         ("P1M", 2_629_746),
         ("P", None),
         ("", None),
         ("soon", None),
         ("-1", None),
-        ("1.5d", None),
+        ("pt1h", None),
+        ("1h", None),
+        ("PT", None),
+        ("1.5y2d", None),
+        ("1w2d", None),
         ("٣", None),
     ],
 )

@@ -5,13 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from keygen_site.jsonapi.versions import VERSIONS
 from licensing.durations import MONTH, add_duration
 from tests.cast import add_keys, make_license, make_policy
 from tests.errors import (
     BAD,
-    ENDPOINT_NOT_FOUND,
     FORBIDDEN,
-    NOT_FOUND,
     UNPROCESSABLE,
     assert_refused,
     bad_request,
@@ -22,6 +21,11 @@ from tests.licensing.documents import UNKNOWN, policy_object, product_object
 from tests.licensing.licenses import license_object, linkage
 
 OWNER, USER = "/data/relationships/owner", "/data/relationships/user"
+# An earlier version names the owner its user, except in the link.
+USER_IS_MISSING = unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER) | {
+    "code": "USER_NOT_FOUND",
+    "source": {"pointer": USER},
+}
 
 
 @pytest.fixture
@@ -277,17 +281,52 @@ class TestTheOwnerOfEarlierVersions:
         shown_user = api(acme.admin).get(f"licenses/{license.pk}/user", Keygen_Version="1.5")
         assert shown_user.json()["data"]["id"] == str(ann.pk)
 
-    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
-    def test_the_owner_of_earlier_versions_has_no_address_later(self, acme, api, license, method):
-        response = api(acme.admin).request(method, f"licenses/{license.pk}/user", linkage("users", None))
+    def test_the_owner_of_earlier_versions_has_its_address_in_every_version(self, acme, api, license):
+        ann = acme.user(email="ann@acme.test")
+        speaker, wrong = api(acme.admin), []
+        for version in VERSIONS:
+            for method in ("PUT", "PATCH"):
+                given = speaker.request(
+                    method, f"licenses/{license.pk}/user", linkage("users", ann), Keygen_Version=version
+                )
+                shown = speaker.get(f"licenses/{license.pk}/user", Keygen_Version=version)
+                missed = speaker.request(
+                    method, f"licenses/{license.pk}/user", linkage("users", UNKNOWN), Keygen_Version=version
+                )
+                name = "user" if version <= "1.5" else "owner"
+                answers = (
+                    given.json()["data"]["relationships"][name]["data"]["id"],
+                    shown.json()["data"]["id"],
+                    missed.json()["errors"][0]["code"],
+                )
+                if answers != (str(ann.pk), str(ann.pk), f"{name.upper()}_NOT_FOUND"):
+                    wrong.append((version, method, answers))
+        assert wrong == []
 
-        assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
+    def test_the_owner_of_earlier_versions_is_the_owner_where_owner_and_policy_are_changed(self, acme, api, license):
+        wrong = []
+        for version in VERSIONS:
+            for path, row in (("owner", linkage("users", acme.admin)), ("policy", linkage("policies", license.policy))):
+                response = api(acme.admin).put(f"licenses/{license.pk}/{path}", row, Keygen_Version=version)
+                if "owner" not in response.json()["data"]["relationships"]:
+                    wrong.append((version, path))
+        assert wrong == []
+
+    @pytest.mark.parametrize("version", ["1.0", "1.5", "1.8"])
+    def test_the_owner_of_earlier_versions_is_read_as_the_owner(self, acme, api, version):
+        relationships = {"policy": linkage("policies", acme.unpooled), "user": {"data": {"type": "users", "id": "x"}}}
+        document = {"data": {"type": "licenses", "relationships": relationships}}
+
+        response = api(acme.admin).post("licenses", document, Keygen_Version=version)
+
+        detail = "type mismatch (received string expected UUID string)"
+        assert_refused(response, BAD, bad_request(detail, f"{OWNER}/data/id"))
 
     @pytest.mark.parametrize(
         ("version", "name", "error"),
         [
-            ("1.5", "user", unprocessable("licenses", "must exist", "USER_NOT_FOUND", USER)),
-            ("1.5", "owner", unprocessable("licenses", "must exist", "USER_NOT_FOUND", USER)),
+            ("1.5", "user", USER_IS_MISSING),
+            ("1.5", "owner", USER_IS_MISSING),
             ("1.8", "user", unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)),
             ("1.8", "owner", unprocessable("licenses", "must exist", "OWNER_NOT_FOUND", OWNER)),
         ],

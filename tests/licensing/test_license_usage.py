@@ -15,7 +15,6 @@ from tests.races import race, results_of
 
 USES = "/data/attributes/uses"
 BELOW_ZERO = unprocessable("licenses", "must be greater than or equal to 0", "USES_INVALID", USES)
-BEYOND_ALL = unprocessable("licenses", "must be less than or equal to 2147483647", "USES_INVALID", USES)
 
 
 def exceeds(limit):
@@ -78,7 +77,12 @@ class TestUses:
             (4, 5, 4, "increment", 1, exceeds(4)),
             (0, 5, 4, "increment", 1, None),
             (None, None, 2**31 - 2, "increment", 1, None),
-            (None, None, 2**31 - 1, "increment", 1, BEYOND_ALL),
+            (None, None, 1, "decrement", 2**31, BELOW_ZERO),
+            (None, None, 1, "decrement", 2**64 - 1, BELOW_ZERO),
+            (None, None, 1, "increment", -(2**31), BELOW_ZERO),
+            (None, 5, 1, "increment", 2**64 - 1, exceeds(5)),
+            (None, 5, 9, "increment", 0, None),
+            (None, 5, 9, "decrement", 0, None),
             (None, None, 1, "decrement", 2, BELOW_ZERO),
             (None, None, 1, "increment", -2, BELOW_ZERO),
             (None, 5, 9, "decrement", 1, None),
@@ -95,12 +99,37 @@ class TestUses:
         else:
             assert (response.status_code, license.uses) == (200, uses + (number if action == "increment" else -number))
 
+    @pytest.mark.parametrize(
+        ("uses", "action", "number"),
+        [
+            (2**31 - 1, "increment", 1),
+            (0, "increment", 2**31),
+            (0, "increment", 2**64 - 1),
+            (0, "decrement", -(2**31)),
+        ],
+    )
+    def test_uses_without_a_limit_fit_the_column(self, acme, use, uses, action, number):
+        license = make_license(acme.unpooled, uses=uses)
+
+        assert_refused(use(license, action, number), BAD, bad_request("integer is too large", f"/meta/{action}"))
+        assert license.uses == uses
+
+    @pytest.mark.parametrize(
+        ("action", "number", "starts"),
+        [("increment", 1, True), ("increment", 0, True), ("decrement", 0, False), ("decrement", -1, False)],
+    )
+    def test_uses_start_the_duration_when_they_are_counted(self, acme, use, action, number, starts):
+        license = make_license(make_policy(acme.product, duration=86_400, expiration_basis="FROM_FIRST_USE"))
+
+        assert use(license, action, number).status_code == 200
+
+        license.refresh_from_db()
+        assert (license.expiry is not None) == starts
+
     @pytest.mark.parametrize("action", ["increment", "decrement"])
     @pytest.mark.parametrize(
         ("number", "detail"),
         [
-            (2**31, "integer is too large"),
-            (2**63, "integer is too large"),
             ("1", "type mismatch (received string expected integer)"),
             (1.5, "type mismatch (received float expected integer)"),
         ],

@@ -80,6 +80,43 @@ class TestUsers:
         assert (response.status_code, response.content) == (204, b"")
         assert [each.user for each in license.license_users.all()] == people[2:]
 
+    def test_license_users_that_are_too_many_are_told_before_the_owner_that_is_one_of_them(
+        self, acme, api, license, people
+    ):
+        for user in people:
+            license.license_users.create(account=acme.account, user=user)
+        license.max_users = 3
+        license.save()
+
+        response = api(acme.admin).put(f"licenses/{license.pk}/owner", linkage("users", people[0]))
+
+        codes = [error["code"] for error in response.json()["errors"]]
+        assert (response.status_code, codes) == (422, ["USER_LIMIT_EXCEEDED", "OWNER_INVALID"])
+
+    @each_row(
+        ("names", "status", "pointer", "who"),
+        [
+            ("eve ann", 403, "/data/1", "ann"),
+            ("bob eve", 422, "/data/1", "eve"),
+            ("bob bob", 422, "/data/", None),
+            ("bob bob eve", 422, "/data/2", "eve"),
+        ],
+    )
+    def test_license_users_are_detached_after_all_were_looked_at(
+        self, acme, api, license, people, names, status, pointer, who
+    ):
+        users = dict(zip(("ann", "bob", "eve"), people, strict=True))
+        license.owner = users["ann"]
+        license.save()
+        license.license_users.create(account=acme.account, user=users["bob"])
+
+        response = self.detach(api, acme.admin, license, *(users[name] for name in names.split()))
+
+        error = response.json()["errors"][0]
+        assert (response.status_code, error["source"]) == (status, {"pointer": pointer})
+        assert f"'{users[who].pk if who else ''}'" in error["detail"]
+        assert license.license_users.count() == 1
+
     @pytest.mark.parametrize(
         ("names", "detail", "code"),
         [
@@ -99,7 +136,7 @@ class TestUsers:
 
         response = self.attach(api, acme.admin, license, *(users[name] for name in names.split()))
 
-        assert_refused(response, UNPROCESSABLE, unprocessable("license-users", detail, code, USER))
+        assert_refused(response, UNPROCESSABLE, unprocessable("licenses", detail, code, USER))
         assert [each.user for each in license.license_users.all()] == [bob]
 
     @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from tests.races import race
 from tests.tables import each_row
 
 KEY = "/data/attributes/key"
+CONFLICT = 409
+CONFLICTING = {"title": "Conflict", "detail": "The request could not be completed because of a conflict"}
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
 SIGNED = [
     "RSA_2048_PKCS1_SIGN",
@@ -148,7 +150,8 @@ class TestSeeds:
     def test_seeds_have_names_filled_in(self, acme, issue):
         owner = acme.user()
         names = ["account", "product", "policy", "user", "email", "created", "expiry", "duration", "id", "nonsense"]
-        seed = "|".join(f"{{{{{name}}}}}" for name in names) + "|{{ ID }}|{id}"
+        others = ["{id}", "{{ id }}", "{{}}", "{{id-x}}", "{{éd}}", "{{id}"]  # no names
+        seed = "|".join([f"{{{{{name}}}}}" for name in names] + ["{{ID}}", *others])
 
         issue("ED25519_SIGN", {"key": seed}, owner=owner, duration=86_400)
 
@@ -166,7 +169,7 @@ class TestSeeds:
             str(license.pk),
             "",
             str(license.pk),
-            "{id}",
+            *others,
         ]
 
     def test_seeds_are_filled_in_only_where_there_is_a_scheme(self, acme, api):
@@ -236,7 +239,7 @@ class TestKeys:
         first, second = (api(acme.admin).post("licenses", document) for _ in range(2))
 
         assert first.status_code == 201
-        assert_refused(second, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
+        assert_refused(second, CONFLICT, CONFLICTING)
 
     @pytest.mark.django_db(transaction=True)
     def test_signed_keys_that_come_out_the_same_at_once_are_taken_by_one(self, acme, api):
@@ -248,9 +251,9 @@ class TestKeys:
         assert {response.status_code for response in race(4, lambda: speaker.post("licenses", document))} == {201}
         responses = race(4, lambda: speaker.post("licenses", same))
 
-        assert sorted(response.status_code for response in responses) == [201, 422, 422, 422]
-        refused = next(response for response in responses if response.status_code == 422)
-        assert_refused(refused, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
+        assert sorted(response.status_code for response in responses) == [201, 409, 409, 409]
+        refused = next(response for response in responses if response.status_code == 409)
+        assert_refused(refused, CONFLICT, CONFLICTING)
         assert SigningKey.objects.filter(account=acme.account, kind="ecdsa").count() == 1
 
     def test_signed_keys_that_wait_in_a_pool_are_taken(self, acme, api, audit):
@@ -262,7 +265,7 @@ class TestKeys:
 
         response = api(acme.admin).post("licenses", license_document(policy, {"key": "the same"}))
 
-        assert_refused(response, UNPROCESSABLE, unprocessable("licenses", "has already been taken", "KEY_TAKEN", KEY))
+        assert_refused(response, CONFLICT, CONFLICTING)
 
     @pytest.mark.parametrize("scheme", ["ED25519_SIGN", "ECDSA_P256_SIGN", "RSA_2048_PKCS1_SIGN_V2"])
     def test_signed_keys_of_another_account_are_not_genuine(self, acme, rival, issue, audit, scheme):

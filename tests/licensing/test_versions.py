@@ -74,10 +74,23 @@ class TestNames:
 
         assert response.json()["data"]["attributes"][name] == shown
 
-    def test_names_of_today_count_where_both_are_sent(self, create):
-        response = create("1.0", leasingStrategy="PER_LICENSE", processLeasingStrategy="PER_USER")
+    @each_row(("name", "is_first"), [(name, is_first) for name in NAMES for is_first in (True, False)])
+    def test_earlier_names_count_where_both_are_sent(self, create, name, is_first):
+        new, until, _, value = NAMES[name]
+        if name == "concurrent":  # here the later one counts
+            attributes = (
+                {"concurrent": True, new: "NO_OVERAGE"} if is_first else {new: "NO_OVERAGE", "concurrent": True}
+            )
+            expected = not is_first
+        else:
+            other = "PER_LICENSE" if name == "leasingStrategy" else "UNIQUE_PER_ACCOUNT"
+            other = "MATCH_MOST" if name == "fingerprintMatchingStrategy" else other
+            attributes = {name: other, new: value} if is_first else {new: value, name: other}
+            expected = other
 
-        assert response.json()["data"]["attributes"]["leasingStrategy"] == "PER_USER"
+        response = create(until, **attributes)
+
+        assert response.json()["data"]["attributes"][name] == expected
 
     @pytest.mark.parametrize(
         ("attributes", "detail", "pointer"),
