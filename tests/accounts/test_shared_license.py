@@ -19,7 +19,8 @@ def olga(acme):
 def mate(acme, olga):
     """A user who is attached to a license of Olga's."""
     mate = acme.user(email="mate@acme.test")
-    license = make_license(acme.unpooled, "SHARED-KEY", owner=olga)
+    policy = make_policy(acme.product, "Shared", authentication_strategy="MIXED")
+    license = make_license(policy, "SHARED-KEY", owner=olga)
     attach_users(license, [mate])
     return mate
 
@@ -37,8 +38,8 @@ def below(olga, *names):
 def test_a_mate_and_a_license_are_refused_whatever_is_there(api, acme, olga, mate):
     Token.generate(olga)
 
+    assert api(mate).get(f"users/{olga.pk}").status_code == 200
     for asking in (mate, olga.owned_licenses.get()):
-        assert api(asking).get(f"users/{olga.pk}").status_code == 200
         for path in below(olga, "tokens", "licenses"):
             assert_refused(api(asking).get(path), FORBIDDEN, forbidden())
 
