@@ -158,7 +158,7 @@ class TestNumbered:
         links = api(acme.admin).get("keys?page[number]=1").json()["links"]
 
         assert links["meta"] == {"pages": 0, "count": 0}
-        assert links["last"] == links["first"]
+        assert links["last"] == links["first"].replace("%5D=1&", "%5D=0&", 1)
 
     def test_numbered_page_keeps_other_parameters_but_credentials(self, reader, acme):
         response = reader.get(f"keys?policy={acme.policy.pk}&auth=a&token=b&page[number]=1&page[size]=5")
