@@ -46,7 +46,7 @@ class TestPage:
             code="PARAMETERS_INVALID",
         )
         for path in ("keys", "me"):
-            assert_refused(reader.get(f"{path}?{query}"), 400, error)
+            assert_refused(reader.get(f"{path}?{query}"), 400, error, early=True)
 
     @pytest.mark.parametrize("query", ["page[number]=1", "page[cursor]="])
     def test_page_ignores_further_members(self, reader, query):

@@ -104,13 +104,17 @@ class APIViewSet(BaseViewSet):
         parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
+        self._refuse_environment(request)
 
-    def check_query(self, request: APIRequest) -> None:
-        super().check_query(request)
+    def _refuse_environment(self, request: APIRequest) -> None:
+        """Refuse an environment in the query or in the document.
+
+        A client that thinks that it works in a sandbox would change real data.
+        """
         names = [name.partition("[")[0] for name in request.query_params] if request.META.get("QUERY_STRING") else []
         if request.method in WRITES and not isinstance(self.operation.takes, File):
             names += map(snake, self.document)
-        if "environment" in names:  # a client that thinks that it works in a sandbox would change real data
+        if "environment" in names:
             raise EnvironmentNotSupported(parameter="environment")
 
     def check_account(self, request: APIRequest) -> None:

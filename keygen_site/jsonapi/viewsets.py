@@ -67,10 +67,10 @@ class BaseViewSet(GenericViewSet[Any]):
         self.check_route()  # 404
         self.negotiate(request)  # 400 MIME_TYPE_INVALID
         self.read_body(request)  # 400 JSON_INVALID, 413
+        self.check_query(request)  # 400 PARAMETERS_INVALID
         self.resolve_account(request)  # 404, 429
         self.resolve_version(request)  # 400
         self.check_headers(request)  # 400
-        self.check_query(request)  # 400
         self.check_account(request)  # 403
         self.perform_authentication(request)  # 401
         self.check_identifiers()  # 400
