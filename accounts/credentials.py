@@ -70,8 +70,8 @@ def _credential(kind: str, text: str) -> Credential | None:
 
 
 def _parse_query(value: str) -> Credential | None:
-    kind, colon, text = value.partition(":")
-    if colon and kind in ("token", "license"):
+    kind, _, text = value.partition(":")
+    if kind in ("token", "license"):
         return _credential(kind, text)
     return _credential("token", value)
 

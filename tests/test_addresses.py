@@ -5,8 +5,12 @@ from uuid import UUID
 import pytest
 
 from accounts.models import Account
+from keygen_site.jsonapi.openapi.routes import list_endpoints
+from keygen_site.jsonapi.operations import File
 from tests.cast import add_keys
 from tests.errors import DOCS, assert_refused, not_found, unauthorized
+from tests.tenant_rows import Belongings, request_of
+from tests.test_bodies import WRITES, contents
 
 CANCELED = {
     "title": "Account does not have an active subscription",
@@ -23,7 +27,10 @@ class TestAccount:
     def test_account_in_the_url_is_not_found(self, api, acme, name):
         response = api(acme.admin, name).get("keys")
 
-        assert_refused(response, 404, not_found("account", name.replace("%20", " ")))
+        error = not_found("account", name)
+        if name == "%20":
+            error["detail"] = "The requested account was not found"
+        assert_refused(response, 404, error)
 
     def test_account_in_the_url_has_to_be_named(self, api, acme):
         error = {"title": "Not found", "detail": "account is required", "code": "NOT_FOUND"}
@@ -76,7 +83,7 @@ class TestTheOnlyAccount:
 
 
 class TestVersion:
-    @pytest.mark.parametrize(("asked", "answered"), [("1.0", "1.0"), ("v1.7", "1.7"), ("1.8", "1.8"), ("", "1.8")])
+    @pytest.mark.parametrize(("asked", "answered"), [("1.0", "1.0"), ("v1.7", "1.7"), ("1.8", "1.8"), (" 1.3 ", "1.3")])
     def test_version_is_the_one_asked_for(self, api, acme, asked, answered):
         assert api(acme.admin).get("keys", Keygen_Version=asked)["Keygen-Version"] == answered
 
@@ -87,7 +94,7 @@ class TestVersion:
         assert api(acme.admin).get("keys")["Keygen-Version"] == "1.5"
         assert api(acme.admin).get("keys", Keygen_Version="1.6")["Keygen-Version"] == "1.6"
 
-    @pytest.mark.parametrize("version", ["2.0", "1.9", "1", "latest", "v"])
+    @pytest.mark.parametrize("version", ["2.0", "1.9", "1", "latest", "v", "", "  "])
     def test_version_that_does_not_exist_is_refused(self, api, acme, version):
         error = {
             "title": "Bad request",
@@ -98,10 +105,16 @@ class TestVersion:
 
         response = api(acme.admin).get("keys", Keygen_Version=version)
 
-        if version == "v":  # nothing but the letter: nothing asked for
-            assert response.status_code == 200
-        else:
-            assert_refused(response, 400, error)
+        assert_refused(response, 400, error)
+
+    @pytest.mark.parametrize(
+        "path", ["nothing", "/v1", "/v1/nothing", "/v2/keys", "/nothing.json", "ping", "/v1/health"]
+    )
+    @pytest.mark.parametrize(("asked", "answered"), [({}, "1.8"), ({"Keygen_Version": "1.3"}, "1.3")])
+    def test_version_is_named_where_no_viewset_answers(self, api, acme, path, asked, answered):
+        response = api(acme.admin).get(path, **asked)
+
+        assert (response["Keygen-Version"], response["Keygen-Edition"]) == (answered, "CE")
 
 
 def test_an_environment_is_not_supported(api, acme):
@@ -113,6 +126,41 @@ def test_an_environment_is_not_supported(api, acme):
     }
 
     assert_refused(api(acme.admin).get("keys", Keygen_Environment="test"), 400, error)
+
+
+def test_an_environment_is_refused_everywhere_before_anything_happens(api, acme):
+    """A client that thinks that it works in a sandbox does not change real data."""
+    error = {
+        "title": "Bad request",
+        "detail": "is unsupported",
+        "code": "ENVIRONMENT_NOT_SUPPORTED",
+        "source": {"parameter": "environment"},
+    }
+    own = Belongings(acme.account, acme.product, "acme")
+    speaker, before = api(acme.admin), contents()
+
+    wrong = []
+    for endpoint in list_endpoints():
+        if not endpoint.action or endpoint.path == "/v1/accounts":
+            continue
+        path, document, media_type = request_of(endpoint, "acme", own)
+        answers = [
+            speaker.request(endpoint.method, f"{path}?{query}", document, media_type)
+            for query in ("environment=sandbox", "environment", "environment[id]=x")
+        ]
+        if endpoint.method in WRITES and not isinstance(endpoint.operation.takes, File):
+            answers += [
+                speaker.request(endpoint.method, path, {name: "sandbox", **(document or {})})
+                for name in ("environment", "Environment")
+            ]
+        wrong += [
+            (endpoint.method, endpoint.path, answer.status_code)
+            for answer in answers
+            if answer.status_code != 400 or answer.json()["errors"] != [error]
+        ]
+
+    assert not wrong
+    assert contents() == before
 
 
 class TestHeaders:

@@ -1,11 +1,15 @@
 """Media types: Accept, Content-Type, and bodies (contract: platform 2)."""
 
+import json
+
 import pytest
+from django.test import Client
 
 from pools.models import Key
 from tests.cast import add_keys, numbered
 from tests.conftest import JSON_API
-from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request
+from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request, not_found, unprocessable
+from tests.licensing.documents import policy_document, product_document
 from tests.pools.documents import key_document
 from tests.tables import each_row
 
@@ -21,6 +25,10 @@ NULL_BYTE = bad_request(
     "The request could not be completed because it contains an unexpected null byte (check encoding)",
     code="ENCODING_INVALID",
 )
+PARAMETERS = bad_request(
+    "The request could not be completed because it contains invalid query parameters (check encoding)",
+    code="PARAMETERS_INVALID",
+)
 BYTES = bad_request(
     "The request could not be completed because it contains an invalid byte sequence (check encoding)",
     code="ENCODING_INVALID",
@@ -34,7 +42,8 @@ class TestAccept:
             ("", JSON_API),
             ("*/*", JSON_API),
             ("*", JSON_API),
-            ("application/*", JSON_API),
+            ("application/*", JSON),
+            ("text/*", JSON),
             ("application/vnd.api+json", JSON_API),
             ("application/vnd.keygen+json", JSON_API),
             ("application/octet-stream", JSON_API),
@@ -70,8 +79,30 @@ class TestAccept:
         assert response["Content-Type"] == f"{JSON_API}; charset=utf-8"
 
     @pytest.mark.parametrize(("suffix", "media_type"), [(".json", JSON), (".jsonapi", JSON_API)])
-    def test_accept_header_may_be_said_by_the_address(self, api, acme, suffix, media_type):
-        assert api(acme.admin).get(f"keys{suffix}")["Content-Type"] == f"{media_type}; charset=utf-8"
+    @pytest.mark.parametrize("accept", ["", "*/*"])
+    def test_suffix_of_the_address_counts_where_accept_does_not(self, api, acme, suffix, media_type, accept):
+        for path in ("keys", "me", f"tokens/{acme.admin.tokens.get().pk}", f"/v1/accounts/{acme.account.pk}"):
+            response = api(acme.admin).get(f"{path}{suffix}", Accept=accept)
+
+            assert (response.status_code, response["Content-Type"]) == (200, f"{media_type}; charset=utf-8")
+
+    @pytest.mark.parametrize("suffix", [".json", ".jsonapi"])
+    @pytest.mark.parametrize("accept", [JSON, JSON_API])
+    def test_suffix_of_the_address_does_not_count_against_accept(self, api, acme, suffix, accept):
+        assert api(acme.admin).get(f"keys{suffix}", Accept=accept)["Content-Type"] == f"{accept}; charset=utf-8"
+
+    @pytest.mark.parametrize("suffix", [".xml", ".html", ".JSON", ".x"])
+    def test_suffix_of_the_address_is_a_known_one(self, api, acme, suffix):
+        for path in ("keys", "me", f"tokens/{acme.admin.tokens.get().pk}", f"policies/{acme.policy.pk}/pool"):
+            response = api(acme.admin).get(path + suffix)
+
+            assert_refused(response, 400, MIME_TYPE, early=True)
+            assert "Keygen-Version" not in response
+
+    def test_suffix_of_an_email_is_part_of_it(self, api, acme):
+        assert_refused(
+            api(acme.admin).get(f"users/{acme.admin.pk}.json"), 404, not_found("user", f"{acme.admin.pk}.json")
+        )
 
     def test_accept_header_holds_for_errors_too(self, api, acme):
         for path in ("keys/nothing", "nothing"):
@@ -139,7 +170,6 @@ class TestBody:
         ("body", "detail", "pointer"),
         [
             (b"", "is missing", "/data"),
-            (b"  \n", "is missing", "/data"),
             (b"{}", "is missing", "/data"),
             (b'{"data": null}', "cannot be null", "/data"),
             (b"null", "cannot be null", "/data"),
@@ -179,14 +209,80 @@ class TestBody:
         assert api(acme.admin).post("keys", document).status_code == 201
 
 
+class TestJSON:
+    @pytest.mark.parametrize("character", [*map(chr, range(1, 32)), "\x7f", "\u2028"])
+    def test_a_string_may_have_unescaped_control_characters(self, api, acme, character):
+        body = f'{{"data":{{"type":"products","attributes":{{"name":"a{character}b \\" c"}}}}}}'.encode()
+
+        response = api(acme.admin).post("products", body)
+
+        assert response.json()["data"]["attributes"]["name"] == f'a{character}b " c'
+
+    @pytest.mark.parametrize(
+        "text", ['"a\0b"', '"a\\\nb"', '"a', '"\\x"', '"\\ud800"', "NaN", "1e400", "01", "/**/1", "9" * 400]
+    )
+    def test_all_else_is_strict(self, api, acme, text):
+        body = f'{{"data":{{"type":"products","attributes":{{"name":{text}}}}}}}'.encode()
+
+        assert_refused(api(acme.admin).post("products", body), 400, INVALID_JSON, early=True)
+
+    @pytest.mark.parametrize("number", [2**31, 2**63, 2**64, 10**30])
+    def test_an_integer_of_any_size_is_compared_with_its_limit(self, api, acme, number):
+        document = json.dumps(policy_document(acme.product, maxUses=number)).encode()
+
+        error = unprocessable(
+            "policies", "must be less than or equal to 2147483647", "MAX_USES_INVALID", "/data/attributes/maxUses"
+        )
+        assert_refused(api(acme.admin).post("policies", document), 422, error)
+
+    @pytest.mark.parametrize("names", [("distributionStrategy", "distribution_strategy"), ("Name", "name")])
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_of_two_spellings_that_in_snake_case_gives_way(self, api, acme, names, first):
+        ordered = names if first == 0 else names[::-1]
+        values = {names[0]: "OPEN", names[1]: "CLOSED"}
+        document = product_document(**{"code": "x"}, **{name: values[name] for name in ordered})
+
+        shown = api(acme.admin).post("products", document).json()["data"]["attributes"]
+
+        assert "OPEN" in (shown["distributionStrategy"], shown["name"])
+
+
 class TestAddress:
-    @pytest.mark.parametrize("path", ["keys?policy=%ff", "keys/%ff", "%c3%28"])
+    @pytest.mark.parametrize("path", ["keys?policy=%ff", "keys?%ff=1", "keys?a=%E2%82", "keys?a=%", "nothing?a=%zz"])
+    def test_query_that_cannot_be_decoded_is_refused(self, api, acme, path):
+        assert_refused(api(acme.admin).get(path), 400, PARAMETERS, early=True)
+
+    @pytest.mark.parametrize("path", ["keys/%ff", "%c3%28"])
     def test_url_of_invalid_bytes_is_refused(self, api, acme, path):
         assert_refused(api(acme.admin).get(path), 400, BYTES, early=True)
 
-    @pytest.mark.parametrize("path", ["keys?policy=%00", "keys/%00"])
+    @pytest.mark.parametrize("path", ["keys?policy=%00", "/%00", "/v1/accounts/a%00b/keys"])
     def test_url_with_a_nul_is_refused(self, api, acme, path):
-        assert_refused(api(acme.admin).get(path), 400, NULL_BYTE, early=True)
+        assert_refused(api(acme.admin).get(path), 400, NULL_BYTE, early="accounts" not in path)
+
+    @pytest.mark.parametrize("path", ["keys/%00", "users/a%00b", "licenses/%00", "products/%00/tokens"])
+    def test_identifier_with_a_nul_is_refused_to_a_bearer(self, api, acme, path):
+        response = api(acme.admin).get(path)
+
+        assert_refused(response, 400, NULL_BYTE)
+        assert {"Keygen-Bearer", "Keygen-Signature"} <= response.headers.keys()
+
+    @pytest.mark.parametrize(("path", "noun"), [("products/%20", "product"), ("keys/%20%20", "key")])
+    def test_identifier_that_is_blank_is_not_named(self, api, acme, path, noun):
+        error = {"title": "Not found", "detail": f"The requested {noun} was not found", "code": "NOT_FOUND"}
+
+        assert_refused(api(acme.admin).get(path), 404, error)
+
+    @pytest.mark.parametrize(
+        "path", ["//v1/accounts/acme/keys", "/v1//accounts/acme//keys//", "///v1/accounts/acme/keys"]
+    )
+    def test_doubled_slashes_count_as_one(self, api, acme, path):
+        target = {"PATH_INFO": path, "RAW_URI": path}
+
+        for environ in ({"PATH_INFO": path}, target):
+            response = Client().get("/", headers={"Authorization": f"Bearer {acme.admin_token}"}, **environ)
+
+            assert (response.status_code, response.json()) == (200, {"data": []})
 
     @pytest.mark.parametrize(
         ("method", "path"),

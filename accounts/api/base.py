@@ -22,7 +22,14 @@ from keygen_site.jsonapi.operations import Access, File
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
 from keygen_site.jsonapi.text import is_one_line, snake
-from keygen_site.jsonapi.versions import CURRENT_VERSION, EDITION, LAST_WITH_ID_HEADERS, downgrade, parse_version
+from keygen_site.jsonapi.versions import (
+    CURRENT_VERSION,
+    EDITION,
+    LAST_WITH_ID_HEADERS,
+    downgrade,
+    parse_version,
+    set_version,
+)
 from keygen_site.jsonapi.viewsets import WRITES, BaseViewSet
 
 
@@ -76,7 +83,9 @@ class APIViewSet(BaseViewSet):
 
     def resolve_account(self, request: APIRequest) -> None:
         request.account = request.rate_limit = request.found_token = None
-        request.version = CURRENT_VERSION
+        if "\0" in self.kwargs.get("account", ""):
+            raise NullByte
+        request.version = CURRENT_VERSION  # of the refusal of an unknown version
         request.version = parse_version(request) or CURRENT_VERSION
         request.credential = credential = self.find_credential(request)
         if credential and credential.kind == "token":
@@ -95,13 +104,17 @@ class APIViewSet(BaseViewSet):
         parse_accept_signature(request.META.get("HTTP_KEYGEN_ACCEPT_SIGNATURE"), str(request.account.pk))
         if "HTTP_KEYGEN_ENVIRONMENT" in request.META:
             raise EnvironmentNotSupported(header="Keygen-Environment")
+        self._refuse_environment(request)
 
-    def check_query(self, request: APIRequest) -> None:
-        super().check_query(request)
+    def _refuse_environment(self, request: APIRequest) -> None:
+        """Refuse an environment in the query or in the document.
+
+        A client that thinks that it works in a sandbox would change real data.
+        """
         names = [name.partition("[")[0] for name in request.query_params] if request.META.get("QUERY_STRING") else []
         if request.method in WRITES and not isinstance(self.operation.takes, File):
             names += map(snake, self.document)
-        if "environment" in names:  # a client that thinks that it works in a sandbox would change real data
+        if "environment" in names:
             raise EnvironmentNotSupported(parameter="environment")
 
     def check_account(self, request: APIRequest) -> None:
@@ -140,9 +153,6 @@ class APIViewSet(BaseViewSet):
     def find_account(self, token: Token | None) -> Account:
         """The account that the URL names, or the only one (contract: platform 1.2)."""
         identifier = self.kwargs.get("account") or settings.ACCOUNT
-        if "\0" in identifier:
-            self.request.version = ""
-            raise NullByte
         if not identifier:
             raise NotFound("account is required")
         if token and token.account.is_named(identifier):
@@ -189,15 +199,19 @@ class APIViewSet(BaseViewSet):
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
-        account, version = getattr(request, "account", None), getattr(request, "version", CURRENT_VERSION)
+        account, version = getattr(request, "account", None), getattr(request, "version", None)
+        if version is None:  # refused before the version was looked at
+            version = CURRENT_VERSION
+            if response.status_code == 404:
+                set_version(request, response)
+        else:
+            response["Keygen-Version"] = version
         is_old = version != CURRENT_VERSION and self.action not in self.without_versions
         if is_old and response.status_code < 300 and getattr(response, "data", None):
             downgrade(response.data, version, relationships=self.action not in self.with_current_relationships)
         bearer = vars(request).get("_user")  # not `request.user`, which could authenticate once more
         suffix = "-Id" if version <= LAST_WITH_ID_HEADERS else ""
         response["Cache-Control"] = "no-transform, no-store, max-age=0"
-        if version:
-            response["Keygen-Version"] = version
         response["Keygen-Edition"] = EDITION
         response["Keygen-Revision"] = settings.REVISION
         response["Keygen-Mode"] = "singleplayer" if settings.ACCOUNT else "multiplayer"

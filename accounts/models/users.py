@@ -85,9 +85,14 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
         """Create a user of `fields["account"]`. Without a password the user cannot sign in."""
         return self._create(email, password, fields)
 
-    def _create(self, email: str, password: str | None, fields: dict[str, Any]) -> "User":
+    def new_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A user who is not saved."""
         user: User = self.model(email=email, **fields)
         user.set_password(password)
+        return user
+
+    def _create(self, email: str, password: str | None, fields: dict[str, Any]) -> "User":
+        user = self.new_user(email, password, **fields)
         user.validate_and_save()
         return user
 

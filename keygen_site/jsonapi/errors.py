@@ -107,6 +107,7 @@ class ParametersInvalid(BadRequest):
 
     code = "PARAMETERS_INVALID"
     detail = "The request could not be completed because it contains invalid query parameters (check encoding)"
+    early = True
 
 
 class JSONInvalid(BadRequest):

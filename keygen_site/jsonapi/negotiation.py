@@ -102,7 +102,6 @@ class ContentNegotiation(BaseContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         accept = request.META.get("HTTP_ACCEPT", "").strip()
         if format_suffix and format_suffix not in SUFFIXES:
-            request.version = ""
             raise MimeTypeInvalid
         media_type = SUFFIXES[format_suffix] if format_suffix and accept in ("", "*/*") else accepted_media_type(accept)
         renderer = next(renderer for renderer in renderers if renderer.media_type == media_type)

@@ -12,6 +12,7 @@ equivalent.
 """
 
 import re
+from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -91,7 +92,7 @@ class Pagination(BasePagination):
             "prev": link(number - 1) if 1 < number <= pages else None,
             "next": link(number + 1) if number < pages else None,
             "first": link(1),
-            "last": link(max(pages, 1)),
+            "last": link(pages),
             "meta": {"pages": pages, "count": count},
         }
         return list(queryset[offset : offset + size]) if offset < min(count, MAX_OFFSET) else []
@@ -174,21 +175,25 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     )
 
 
-def refuse_mixed_page(query: QueryDict) -> None:
-    """Refuse a `page` that is an object and an array or, before that, a text.
+def refuse_mixed(query: QueryDict, names: Container[str]) -> None:
+    """Refuse a parameter that is an object and an array or, before that, a text: `page=2&page[number]=1`.
+
+    A text that comes last replaces the others.
+
+    Args:
+        names: the parameters that are looked at.
 
     Raises:
-        ParametersInvalid: it is. An object before a text is a `page` of the wrong type, see `Pagination`.
+        ParametersInvalid: one of them is.
     """
-    kind = ""
-    for name in query:
-        if name == "page":
-            kind = name
-        elif name.startswith("page["):
-            found = "array" if name.startswith("page[]") else "object"
-            if kind not in ("", found):
+    kinds: dict[str, str] = {}
+    for parameter in query:
+        name, bracket, rest = parameter.partition("[")
+        if name in names:
+            kind = "text" if not bracket else "array" if rest.startswith("]") else "object"
+            if kind not in ("text", kinds.get(name, kind)):
                 raise ParametersInvalid
-            kind = found
+            kinds[name] = kind
 
 
 def _order(query: QueryDict) -> str:

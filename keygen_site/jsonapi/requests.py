@@ -13,7 +13,7 @@ class APIRequest(Request):
         account: the account that the URL names; None for a sign-up.
         user: the bearer, or None in an anonymous action.
         auth: the token, or the user who signed in by password, or None.
-        version: the API version of the response; empty if the URL is malformed, so that the response has none.
+        version: the API version of the response. A request that is refused before has none.
         credential: the credential that was sent, or None.
         found_token: the token of that credential, before it is checked.
         refused_token: that token, if it does not authenticate.

@@ -282,9 +282,14 @@ class ResourceSerializer(package.ModelSerializer):
         return found
 
     @classmethod
+    def new_row(cls, values: dict[str, Any]) -> Any:
+        """A new row with these values, which is not saved."""
+        return cls.Meta.model(**values)
+
+    @classmethod
     def create_row(cls, values: dict[str, Any]) -> Any:
         """Save a new row with these values."""
-        row = cls.Meta.model(**values)
+        row = cls.new_row(values)
         row.validate_and_save()
         return row
 
@@ -306,7 +311,7 @@ class ResourceSerializer(package.ModelSerializer):
         """
         errors = {name: [ValidationError("must exist", code="not_found")] for name in missing}
         try:
-            cls.Meta.model(**values).check_rules()
+            cls.new_row(values).check_rules()
         except ValidationError as error:
             for name, more in error.error_dict.items():
                 errors.setdefault(name, []).extend(more)

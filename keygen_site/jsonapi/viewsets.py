@@ -20,7 +20,7 @@ from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
 from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
 from keygen_site.jsonapi.negotiation import Document, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
-from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed_page
+from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed
 from keygen_site.jsonapi.request_documents import validate
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
@@ -67,10 +67,10 @@ class BaseViewSet(GenericViewSet[Any]):
         self.check_route()  # 404
         self.negotiate(request)  # 400 MIME_TYPE_INVALID
         self.read_body(request)  # 400 JSON_INVALID, 413
+        self.check_query(request)  # 400 PARAMETERS_INVALID
         self.resolve_account(request)  # 404, 429
         self.resolve_version(request)  # 400
         self.check_headers(request)  # 400
-        self.check_query(request)  # 400
         self.check_account(request)  # 403
         self.perform_authentication(request)  # 401
         self.check_identifiers()  # 400
@@ -107,7 +107,8 @@ class BaseViewSet(GenericViewSet[Any]):
     def check_query(self, request: APIRequest) -> None:
         """Refuse a query whose parameters contradict each other."""
         if request.META.get("QUERY_STRING"):
-            refuse_mixed_page(request.query_params)
+            filters = getattr(self, "filterset_class", None)
+            refuse_mixed(request.query_params, {"page", *(filters.base_filters if filters else ())})
 
     def check_identifiers(self) -> None:
         """Refuse NULs in the URL, which no identifier has."""

@@ -187,3 +187,62 @@ class TestSignUp:
         response = getattr(api(), method)(f"users/{joe.pk}")
 
         assert_refused(response, UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
+
+
+class TestEmail:
+    def test_email_may_be_international(self, acme, api):
+        emails = [
+            "ünï@example.com",
+            "olga@exämple.com",
+            "a@-example.com",
+            "a@example.c",
+            "a@127.0.0.1",
+            '"q"@example.com',
+        ]
+        emails += ["plus+tag@example.com", "a'b@sub.example.co.uk"]
+
+        refused = [
+            email
+            for email in emails
+            if api(acme.admin).post("users", user_document(email=f" {email}\n")).status_code != 201
+        ]
+
+        assert not refused
+        assert set(emails) <= set(User.objects.values_list("email", flat=True))
+
+    def test_email_has_one_host_with_a_dot(self, acme, api):
+        emails = ["olga", "olga@", "@example.com", "olga@localhost", "a@example..com", "a@.com", "a@example.com."]
+        emails += ["a@@example.com", "a@b@example.com", "a,b@example.com", "<a@example.com>", "Olga <a@example.com>"]
+        emails += [
+            "o a@example.com",
+            "a@exa mple.com",
+            "a\t@example.com",
+            "a@example.com\nb@example.com",
+            "a\x01@b.com",
+        ]
+
+        answers = {
+            email: api(acme.admin).post("users", user_document(email=email)).json().get("errors", [{}])[0].get("code")
+            for email in emails
+        }
+
+        assert {email: code for email, code in answers.items() if code != "EMAIL_INVALID"} == {}
+
+
+@pytest.mark.parametrize("relationships", [{}, {"group": {"data": None}}])
+def test_a_user_may_have_no_group(acme, api, relationships):
+    document = user_document(email="new@acme.test")
+    document["data"]["relationships"] = relationships
+
+    assert api(acme.admin).post("users", document).status_code == 201
+
+
+def test_a_group_is_not_found(acme, api):
+    document = user_document(email="new@acme.test")
+    group = {"data": {"type": "groups", "id": str(acme.admin.pk)}}
+    document["data"]["relationships"] = {"group": group}
+
+    response = api(acme.admin).post("users", document)
+
+    assert response.status_code == 422
+    assert [error["code"] for error in response.json()["errors"]] == ["GROUP_NOT_FOUND"]

@@ -19,7 +19,6 @@ KEYS = [
     "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3",
     "key/eyJhIjoxfQ==.c2lnbmF0dXJl_-==",
     "a/b/c/d",
-    "/leading",
     "dots.in.it",
     "ends.json",
     "blank in it",

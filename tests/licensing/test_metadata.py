@@ -30,7 +30,7 @@ def create(request, acme, api):
         ({}, {}),
         ({"externalId": 1}, {"externalId": 1}),
         ({"external_id": 1}, {"externalId": 1}),
-        ({"fooBAR": 1, "aB2c": 2}, {"fooBAR": 1, "aB2c": 2}),
+        ({"fooBAR": 1, "aB2c": 2}, {"fooBar": 1, "aB2c": 2}),
         ({"snake_case": {"inner_name": 1}}, {"snakeCase": {"innerName": 1}}),
         ({"camelCase": {"innerName": [1, "two", None]}}, {"camelCase": {"innerName": [1, "two", None]}}),
         ({"values": [1.5, True, None, "text", "ünï"]}, {"values": [1.5, True, None, "text", "ünï"]}),
@@ -46,7 +46,7 @@ def test_metadata_comes_back(create, api, acme, sent, shown):
 
 
 def test_sent_back_as_it_was_shown_stays_the_same(create, api, acme):
-    first = create({"fooBAR": {"innerName": 1}, "externalId": [2]}).json()["data"]
+    first = create({"fooBar": {"innerName": 1}, "externalId": [2]}).json()["data"]
 
     changes = document(create.path, {"metadata": first["attributes"]["metadata"]})
     second = api(acme.admin).patch(f"{create.path}/{first['id']}", changes).json()["data"]

@@ -55,5 +55,5 @@ class UserSerializer(ResourceSerializer):
         examples = {"first_name": "Ann", "last_name": "Example", "full_name": "Ann Example", "email": "ann@acme.test"}
 
     @classmethod
-    def create_row(cls, values: dict[str, Any]) -> User:
-        return User.objects.create_user(**values)
+    def new_row(cls, values: dict[str, Any]) -> User:
+        return User.objects.new_user(**values)

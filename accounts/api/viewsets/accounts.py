@@ -60,7 +60,6 @@ class NewAccountViewSet(APIViewSet):
         if settings.ACCOUNT or not settings.SIGN_UP:
             raise EndpointNotFound
         request.account = request.credential = None
-        request.version = CURRENT_VERSION
         request.version = parse_version(request) or CURRENT_VERSION
 
     def check_headers(self, request: APIRequest) -> None:

@@ -91,6 +91,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         access=Access.ANONYMOUS,
     )
     def create(self, request: APIRequest, document: Values) -> User:
+        self.check_relationships(document)
         return self.create_row(document.values)
 
     @operation(

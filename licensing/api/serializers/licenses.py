@@ -197,7 +197,7 @@ def _with_owner(body: Any) -> Any:
     """A document with `owner` in place of `user`, so that its errors are those of `owner` in every version."""
     data = body.get("data") if isinstance(body, dict) else None
     relationships = data.get("relationships") if isinstance(data, dict) else None
-    if not isinstance(relationships, dict) or "user" not in relationships:
+    if not isinstance(data, dict) or not isinstance(relationships, dict) or "user" not in relationships:
         return body
     named = {name: value for name, value in relationships.items() if name != "user"}
     named.setdefault("owner", relationships["user"])
