@@ -4,7 +4,7 @@
     python -m tests.recordings reasons    # lists why this project answers otherwise on purpose, and what
 
 The server must run with SIGN_UP=true, because each scenario starts with an account of its own. Scenarios for a server
-with a single account (ACCOUNT) need --account and --sign-in of an empty one.
+with a single account (ACCOUNT) need --account and --sign-in of an empty one, created by sign-up.
 
 `check` ends with 0 if nothing differs, with 1 if something does.
 """
