@@ -97,5 +97,5 @@ def _find_names_between_keys(head: Sequence[NumberedText]) -> list[NumberedText]
             and all(_FEW_DIGITS.fullmatch(each.text) for each in names)
             and not any(_FEW_DIGITS.fullmatch(each.text) for each in keys)
         ):
-            return names
+            return list(names)
     return []
