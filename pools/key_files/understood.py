@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pools.key_files.key_texts import escape_text
+
 
 @dataclass(frozen=True, kw_only=True)
 class Understood:
@@ -35,7 +37,7 @@ class Understood:
     title_lines: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The members of a report."""
+        """The members of a report. Names are escaped: a cell may have characters that no database stores."""
         return {
             "kind": self.kind,
             "compression": self.compression,
@@ -43,9 +45,9 @@ class Understood:
             "lineEnds": self.line_ends,
             "delimiter": self.delimiter,
             "header": self.header,
-            "column": self.column,
-            "ignoredColumns": list(self.ignored_columns),
-            "stateColumns": list(self.state_columns),
-            "sheet": self.sheet,
+            "column": None if self.column is None else escape_text(self.column),
+            "ignoredColumns": [escape_text(name) for name in self.ignored_columns],
+            "stateColumns": [escape_text(name) for name in self.state_columns],
+            "sheet": None if self.sheet is None else escape_text(self.sheet),
             "titleLines": self.title_lines,
         }

@@ -392,3 +392,29 @@ def remembering(started):
 def wait_for(threads):
     while threads:
         threads.pop().join(timeout=60)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"key,No\x00te\nKEY-0001,a\x00\nKEY-0002,b\n",
+        b"Prod\x00uct,Note\nGa\x00me,KEY-0001\nGame,KEY-0002\n",
+        b"Prod\x00uct,No\x07te\nGame,KEY\x00-0001\nGame,KEY\x00-0002\n",
+        b"key;sta\x00tus;status\nKEY-0001;x\x00;so\x00ld\nKEY-0002;;sold\n",
+        b'{"key": "KEY-0001", "no\\u0000te": "\\ud800"}\n{"key": "KEY-0002\\u0000"}\n',
+        b'["KEY-0001\\u0000", "KEY-0002\\ud800", "KEY-0003"]',
+        b"KEY-0001\nKEY-0002\nThank you\x00 for your order\n",
+        b"\x00\x00\x00\x00\nKEY-0001\n",
+        b"key,No\xffte\nKEY-0001,a\xff\nKEY-0002,b\n",
+        b"Prod\xffuct,Note\nGa\xffme,KEY-0001\nGame,KEY-0002\n",
+        "key\u202e,No\u202ete\nKEY-0001,a\u202e\nKEY-0002,b\n".encode(),
+    ],
+)
+def test_characters_that_no_database_stores_are_escaped_in_reports(acme, client, data):
+    file = SimpleUploadedFile("keys.txt", data)
+    client.post(page("pools_pendingimport_import", acme.policy.pk), {"file": file})
+
+    upload = PendingImport.objects.get()
+    assert upload.state in ("checked", "failed")
+    assert "Something went wrong" not in upload.problem
+    assert client.get(page("pools_pendingimport_change", upload.pk)).status_code == 200

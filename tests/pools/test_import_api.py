@@ -3,7 +3,10 @@
 import csv
 import gzip
 import io
+import json
+import re
 import zipfile
+from itertools import product
 
 import pytest
 
@@ -267,6 +270,32 @@ class TestReading:
         assert response.status_code == status, response.json()
         pool = acme.policy.pool
         assert (pool.available().count(), pool.filter(popped__isnull=False).count()) == (available, popped)
+
+
+class TestHostileCells:
+    """Characters that no database stores and no JSON has: in headers, in keys and in other cells."""
+
+    HOSTILE = [b"\x00", b"\xff", b"\xed\xa0\x80", b"\x1b[2J", "\u202e".encode()]
+    BODIES = [
+        b"key,No@te\nKEY-0001,a@\nKEY-0002,b\n",
+        b"key@,Note\nKEY-0001,a\nKEY-0002@,b\n",
+        b"Prod@uct,Note\nGa@me,KEY-0001\nGame,KEY-0002\n",
+        b"key;sta@tus;status\nKEY-0001;x@;so@ld\nKEY-0002;;sold@\n",
+        b'{"key": "KEY-0001", "no@te": "@"}\n{"key": "KEY-0002@"}\n',
+        b'["KEY-0001@", "KEY-0002", "KEY-0003"]',
+        b"KEY-0001\nKEY-0002\nThank you@ for your order\n",
+    ]
+
+    @pytest.mark.parametrize("query", ["?dry-run", "?skip-invalid&accept-warnings&no-header&column=1"])
+    def test_hostile_cells_are_answered(self, acme, api, path, query):
+        admin, wrong = api(acme.admin), []
+        for body, hostile in product(self.BODIES, self.HOSTILE):
+            response = send(admin, path, body.replace(b"@", hostile), query=query)
+            shown = json.dumps(response.json(), ensure_ascii=False)
+            if response.status_code not in (200, 409, UNPROCESSABLE) or re.search(r"[\ud800-\udfff]|\\u00[01]", shown):
+                wrong.append((body, hostile, shown))
+
+        assert wrong == []
 
 
 class TestWarnings:
