@@ -70,7 +70,7 @@ def test_creating_a_key_refuses_invalid_input(api, acme, audit, text, errors):
     response = api(acme.admin).post("keys", key_document(acme.policy, text))
 
     assert_refused(response, 422, *errors)
-    assert Key.objects.count() == 2
+    assert Key.objects.count() == 3
 
 
 @pytest.mark.parametrize("spell", [str, lambda uuid: uuid.hex, lambda uuid: str(uuid).upper()])
