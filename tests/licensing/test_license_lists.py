@@ -300,7 +300,7 @@ class TestOfAUser:
         path = "users/ann@acme.test/licenses"
 
         assert listed("", people["ann"], path) == {"owned", "shared"}
-        assert listed("", people["bob"], path) == {"shared"}
+        assert_refused(api(people["bob"]).get(path), FORBIDDEN, forbidden())  # shares one of them
         assert_refused(api(acme.user()).get(path), 404, not_found("user", "ann@acme.test"))
         assert_refused(api(licenses["owned"]).get(path), FORBIDDEN, forbidden())
 

@@ -2,6 +2,7 @@ from uuid import uuid4
 
 import pytest
 
+from licensing.services import issue_license
 from pools.models import Key
 from tests.cast import add_keys, make_license, make_policy
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission, unauthorized, unprocessable
@@ -56,18 +57,20 @@ def test_creating_a_key_keeps_the_text_as_it_is(api, acme, text):
         ("action", [RESERVED, TOO_SHORT]),
         ("actions", [RESERVED, TOO_SHORT]),
         ("LICENSE-KEY", [LICENSE_KEY]),
+        ("issued-earlier", [LICENSE_KEY]),
         ("popped-earlier", [TAKEN]),
     ],
 )
 def test_creating_a_key_refuses_invalid_input(api, acme, audit, text, errors):
-    add_keys(acme.policy, "popped-earlier", "KEY-0001")
+    add_keys(acme.policy, "popped-earlier", "issued-earlier", "KEY-0001")
     acme.policy.pool.pop(audit)
+    issue_license(policy=acme.policy, audit=audit)
     make_license(acme.unpooled, "LICENSE-KEY")
 
     response = api(acme.admin).post("keys", key_document(acme.policy, text))
 
     assert_refused(response, 422, *errors)
-    assert Key.objects.count() == 2
+    assert Key.objects.count() == 3
 
 
 @pytest.mark.parametrize("spell", [str, lambda uuid: uuid.hex, lambda uuid: str(uuid).upper()])
