@@ -1,15 +1,19 @@
-"""Excel workbooks (.xlsx), read by python-calamine."""
+"""Excel workbooks (.xlsx), read by python-calamine.
+
+It is imported where it is needed, because it takes memory that the import of any other file does without.
+"""
 
 import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple, cast
-
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 from pools.key_files.errors import FileUnreadable
 from pools.key_files.headers import has_key_name
 from pools.key_files.workbook_parts import check_workbook, name_cell
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
 
 _MAX_EXACT = 10**15  # a spreadsheet keeps fifteen digits of a number
 _ROWS_LOOKED_AT = 20
@@ -42,6 +46,8 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     Raises:
         FileUnreadable: the workbook is damaged, too large or protected by a password, or has several such sheets.
     """
+    from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
     errors = check_workbook(file)
     file.seek(0)
     with _reading():
@@ -65,11 +71,11 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     return Sheet(sheet.name, _rows(sheet, errors))
 
 
-def _first_rows(sheet: CalamineSheet) -> list[list[str]]:
+def _first_rows(sheet: "CalamineSheet") -> list[list[str]]:
     return [list(map(_to_text, row)) for row in sheet.to_python(nrows=_ROWS_LOOKED_AT)]
 
 
-def _rows(sheet: CalamineSheet, errors: dict[str, str]) -> Iterator[tuple[int, list[str]]]:
+def _rows(sheet: "CalamineSheet", errors: dict[str, str]) -> Iterator[tuple[int, list[str]]]:
     # The rows begin with the first one, but the cells with the first column that is not empty.
     before = [""] * sheet.start[1] if sheet.start else []
     for number, row in enumerate(sheet.iter_rows(), 1):
@@ -100,6 +106,8 @@ def _to_text(value: Any) -> str:
 @contextmanager
 def _reading() -> Iterator[None]:
     """Turn errors of python-calamine into FileUnreadable."""
+    from python_calamine import CalamineError
+
     try:
         yield
     except BaseException as error:
