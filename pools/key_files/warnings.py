@@ -40,6 +40,7 @@ from pools.key_files.shared_features import (
 )
 
 _HEAD_LINES = 2_000  # features that all lines share are looked for in these
+_LINES_AT_ONCE = 2_000  # few, because each takes memory while it is looked at
 _MAX_GROUPS = 2_000
 _MAX_SHAPES = 5_000
 # A share of the lines that makes a shape, a length or an alphabet usual, and the share of all usual ones from which the
@@ -85,8 +86,11 @@ class FileProfile:
 
     def add(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
         """Add some keys with the numbers of their lines, in the order of the file."""
-        if not texts:
-            return
+        for start in range(0, len(texts), _LINES_AT_ONCE):
+            end = start + _LINES_AT_ONCE
+            self._add(texts[start:end], numbers[start:end])
+
+    def _add(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
         self.count += len(texts)
         if len(self._head) < _HEAD_LINES:
             self._head += map(NumberedText, numbers[:_HEAD_LINES], texts[: _HEAD_LINES - len(self._head)])

@@ -370,6 +370,7 @@ def _read_chunks(
                         chunk.used += time is not None
             profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
             has_keys = has_keys or bool(chunk.rows or chunk.rejections)
+            chunk_lines.clear()  # before the next ones are read
             yield chunk
         if not has_keys:
             raise NoKeys

@@ -13,7 +13,7 @@ from pools.key_files import Reason, defuse_formula
 from pools.models import Key, KeyEvent
 
 REJECTED_COLUMNS = ("file", "line", "code", "reason", "text")
-MAX_REMEMBERED_LINES = 400_000  # 12 bytes each
+MAX_REMEMBERED_LINES = 200_000  # 12 bytes each
 _TEXTS_PER_QUERY = 500
 _DIGEST_PART = 8  # bytes of a digest that tell the keys of a file apart
 _SCAN_AT_LEAST = 20  # searching that many digests one by one is slower than a scan
