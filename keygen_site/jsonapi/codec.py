@@ -30,8 +30,12 @@ def loads(body: bytes) -> Any:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise JSONInvalid from None
-    # Python's own parser accepts more than JSON, but this is JSON already.
-    return json.loads(body) if _LONG_NUMBER.search(body) else value
+    if not _LONG_NUMBER.search(body):
+        return value
+    try:
+        return json.loads(body)  # accepts more than JSON, but this is JSON already
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python reads
+        raise JSONInvalid from None
 
 
 def dumps(value: Any, *, sort_keys: bool = False) -> bytes:

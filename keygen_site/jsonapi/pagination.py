@@ -11,7 +11,6 @@ clients may choose is ordered by `-created`, then `-id`. A queryset with an orde
 equivalent.
 """
 
-import re
 from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +27,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest, ParametersInvalid
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.text import leading_integer
 from keygen_site.paths import quote_path
 
 DEFAULT_SIZE = 10
@@ -218,8 +218,7 @@ def _number(
     elif parameter not in query:
         return default
     else:
-        match = re.match(r"\s*([+-]?\d{1,4000})", str(query[parameter]), re.ASCII)
-        number = int(match[1]) if match else 0
+        number = leading_integer(str(query[parameter]))
     if number < 1 or (maximum and number > maximum):
         # Page numbers have no upper bound here; the wording is the contract's.
         raise BadRequest(

@@ -9,12 +9,20 @@ from typing import Any
 # Between words of a member name: `userID`, `HTTPServer`, `line2Name`.
 _WORD_STARTS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
 _METADATA_NAME = re.compile(r"(?=[^A-Za-z0-9]*[A-Za-z0-9])[A-Za-z0-9 ./:_-]+")
+# Python refuses to convert more than 4,300 digits.
+_LEADING_INTEGER = re.compile(r"\s*([+-]?\d{1,4000})", re.ASCII)
 _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def is_one_line(text: str) -> bool:
     """Whether a text has neither control characters and line separators nor surrogates. Any space is permitted."""
     return not _NOT_ONE_LINE.search(text)
+
+
+def leading_integer(text: str) -> int:
+    """The integer that a text in a query begins with; 0 without one."""
+    match = _LEADING_INTEGER.match(text)
+    return int(match[1]) if match else 0
 
 
 @lru_cache(maxsize=2048)

@@ -27,6 +27,7 @@ from keygen_site.jsonapi.filters import (
 )
 from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
+from keygen_site.jsonapi.text import leading_integer
 from keygen_site.jsonapi.types import parse_time
 from licensing.durations import parse_duration
 from licensing.models import License, LicenseUser, Policy
@@ -234,8 +235,7 @@ class ActivationsFilter(PartsFilter):
         part = _first(COMPARISONS, given)
         if part is None:
             return queryset.none()
-        match = re.match(r"\s*([+-]?\d{1,18})", given[part], re.ASCII)
-        return queryset if COMPARISONS[part](0, int(match[1]) if match else 0) else queryset.none()
+        return queryset if COMPARISONS[part](0, leading_integer(given[part])) else queryset.none()
 
 
 # Filter sets ----------------------------------------------------------------------------------------------------------

@@ -71,7 +71,6 @@ class TestGenerate:
                 "unpermitted parameter",
                 "/data/attributes/permissions",
             ),
-            ({"data": {"type": "tokens", "relationships": {}}}, "unpermitted parameter", "/data/relationships"),
         ],
     )
     def test_generating_a_token_refuses_a_wrong_document(self, acme, admin, document, detail, pointer):

@@ -38,11 +38,11 @@ class TestRetrieve:
     def test_showing_a_key_takes_an_id_in_any_spelling(self, api, acme, key, spell):
         assert api(acme.admin).get(f"keys/{spell(key.pk)}").status_code == 200
 
-    @pytest.mark.parametrize("identifier", ["6e936a61-94ad-44d1-88ac-88da9f10eca7", "KEY-0001", "1", "%20", "ключ"])
+    @pytest.mark.parametrize("identifier", ["6e936a61-94ad-44d1-88ac-88da9f10eca7", "KEY-0001", "1", "ключ"])
     def test_showing_a_key_does_not_find(self, api, acme, key, identifier):
         response = api(acme.admin).get(f"keys/{identifier}")
 
-        assert_refused(response, 404, not_found("key", identifier.replace("%20", " ")))
+        assert_refused(response, 404, not_found("key", identifier))
 
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only", "product"])
     def test_showing_a_key_is_for_permitted_roles(self, api, acme, key, role):

@@ -113,7 +113,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(
         pool=POOLS,
-        texts=st.lists(TEXTS, max_size=5),
+        texts=st.lists(TEXTS, min_size=1, max_size=5),
         skip_invalid=st.booleans(),
         dry_run=st.booleans(),
         is_used=st.booleans(),

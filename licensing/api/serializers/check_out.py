@@ -1,6 +1,5 @@
 """Check-out: its options and the license file (contract: licenses 7.6)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +15,7 @@ from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH
-from keygen_site.jsonapi.text import timestamp
+from keygen_site.jsonapi.text import leading_integer, timestamp
 from keygen_site.jsonapi.versions import CURRENT_VERSION, downgrade
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
@@ -49,8 +48,7 @@ def _read_ttl(value: Any, pointer: str | None = None, parameter: str | None = No
             name = {bool: "boolean", list: "array", dict: "hash"}[type(value)]
             raise BadRequest(f"failed to coerce {name} to integer", pointer=pointer, parameter=parameter)
         case str():
-            number = re.match(r"\s*([+-]?\d+)", value, re.ASCII)
-            return (int(number[1]) if number else 0) if value.strip() else None
+            return leading_integer(value) if value.strip() else None
     return int(value)
 
 
