@@ -7,7 +7,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
 from django.conf import settings
-from django.http import StreamingHttpResponse
+from django.http import QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.http import parse_header_parameters
@@ -159,7 +159,7 @@ class TransferMixin(APIViewSet):
         refused: `COLUMN_AMBIGUOUS` has the candidates in `meta`, `IMPORT_WARNINGS` and `IMPORT_REJECTED` the report.
         The status is 409 (`ALREADY_IMPORTED`) if all keys are in the pool by an earlier import."""
         media_type, charset = declared_type_of(request)
-        query = request.query_params
+        query = self.checked_query(request)
         options = read_options_of(query)
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
         accept_warnings, used = boolean_of(query, "accept-warnings"), used_time_of(query)
@@ -219,7 +219,7 @@ class TransferMixin(APIViewSet):
     def export_keys(self, request: APIRequest) -> HttpResponseBase:
         """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
         their texts stay blocked when they are deleted."""
-        query = request.query_params
+        query = self.checked_query(request)
         format = one_of(query, "format", WRITTEN_FORMATS)
         for_spreadsheet = boolean_of(query, "for-spreadsheet")
         if for_spreadsheet and format != "csv":
@@ -242,6 +242,21 @@ class TransferMixin(APIViewSet):
             serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
             content_type=f"{MEDIA_TYPES_BY_FORMAT[format]}; charset=utf-8",
         )
+
+    def checked_query(self, request: APIRequest) -> QueryDict:
+        """The query. A misspelled `dry-run` must not import, nor a misspelled `used` make used keys available.
+
+        Raises:
+            BadRequest: a parameter is unknown, or is there twice.
+        """
+        query: QueryDict = request.query_params
+        known = self.operation.parameters.keys()
+        for name, values in query.lists():
+            if name not in known and name not in ("auth", "token"):  # credentials
+                raise BadRequest(f"is unknown (the parameters are {', '.join(sorted(known))})", parameter=name)
+            if len(values) > 1:
+                raise BadRequest("is there twice", parameter=name)
+        return query
 
 
 def declared_type_of(request: APIRequest) -> tuple[str, str]:

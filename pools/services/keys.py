@@ -55,6 +55,12 @@ class KeyHeldByLicense(KeyIssued):
     detail = "is held by a license"
 
 
+class LicenseGone(KeyIssued):
+    """The license that the key was issued with has another key by now, or is deleted."""
+
+    detail = "was issued with a license that no longer has it: replace the key that the license has now"
+
+
 class KeyDisclosed(KeyRefused):
     """A person has seen the key: it was popped or revealed in the console, or exported."""
 
@@ -224,21 +230,26 @@ def replace_key(*, policy: Policy, text: str, audit: AuditContext, reason: str =
     none, for the reference of the old key's pop.
 
     Raises:
-        KeyNotFound, KeyNotPopped, KeyWithdrawn: the key is not popped.
+        KeyNotFound, KeyNotPopped: the key is not popped.
+        KeyWithdrawn: it was withdrawn, and no license has it.
+        LicenseGone: it was issued with a license that no longer has it, so no one waits for another key.
         PoolEmpty: there is no other key; nothing is changed.
     """
     key = lock_key(policy, text)
-    if key.withdrawn:
+    license = _lock_license(key)
+    if key.withdrawn and license is None:
         raise KeyWithdrawn
     if not key.popped:
         raise KeyNotPopped
-    license = _lock_license(key)
-    if not audit.reference and (pop := _find_pop(key)):
+    pop = _find_pop(key)
+    if license is None and pop and pop.event == KeyEvent.Event.ISSUED:
+        raise LicenseGone
+    if pop and not audit.reference:
         audit = replace(audit, reference=pop.reference)
     replacement = policy.pool.pop(audit, license)
     if license:
         license.exchange_key(replacement.key)
-    key.withdrawn = timezone.now()
+    key.withdrawn = key.withdrawn or timezone.now()
     key.save(update_fields=["withdrawn"])
     details = _reason(reason) | KeyEvent.Details(replacement=str(replacement.pk))
     license_id = license.pk if license else None

@@ -366,6 +366,26 @@ class TestReplace:
         assert first.json()["data"] == second.json()["data"]
         assert Key.objects.available().count() == 1
 
+    def test_replace_gives_a_license_another_key_than_a_withdrawn_one(self, act, acme, audit):
+        """The license would keep a leaked key otherwise."""
+        add_keys(acme.policy, *numbered(2))
+        license = issue_license(policy=acme.policy, audit=audit)
+        assert act("withdraw", key="KEY-0001").status_code == 200
+
+        assert act("replace", key="KEY-0001").status_code == 200
+
+        license.refresh_from_db()
+        assert license.key == "KEY-0002"
+        assert act("replace", key="KEY-0001").status_code == 422
+
+    def test_replace_of_the_key_of_a_deleted_license_is_refused(self, act, acme, audit):
+        add_keys(acme.policy, *numbered(2))
+        issue_license(policy=acme.policy, audit=audit).delete()
+
+        detail = "was issued with a license that no longer has it: replace the key that the license has now"
+        assert_refused(act("replace", key="KEY-0001"), 422, refused(detail, "KEY_ISSUED"))
+        assert acme.policy.pool.available().count() == 1
+
     def test_replace_from_an_empty_pool_changes_nothing(self, act, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         issue_license(policy=acme.policy, audit=audit)

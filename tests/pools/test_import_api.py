@@ -17,6 +17,7 @@ from pools.models import Key, KeyEvent, KeyImport
 from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_product, numbered
 from tests.errors import BAD, FORBIDDEN, NOT_FOUND, UNPROCESSABLE, assert_refused, bad_request, not_found
+from tests.tables import each_row
 
 TEXT = "\n".join(numbered(3)).encode()
 
@@ -460,3 +461,25 @@ class TestExport:
         response = api(acme.admin).get(f"policies/{acme.unpooled.pk}/pool/actions/export")
 
         assert response.status_code == UNPROCESSABLE
+
+
+class TestParameters:
+    """A parameter that is not understood could make an import of what should only be looked at."""
+
+    @each_row(
+        "query", ["?dry_run=true", "?dryRun=true", "?Used=true", "?use=true", "?colour=red", "?format=csv&Format=csv"]
+    )
+    def test_unknown_parameter_is_refused(self, acme, api, query):
+        response = send(api(acme.admin), f"policies/{acme.policy.pk}/pool/actions", b"KEY-0001", "text/plain", query)
+
+        assert response.status_code == 400
+        assert "is unknown" in response.json()["errors"][0]["detail"]
+        assert not acme.policy.pool.exists()
+
+    def test_parameter_that_is_there_twice_is_refused(self, acme, api):
+        query = "?dry-run=true&dry-run=false"
+
+        response = send(api(acme.admin), f"policies/{acme.policy.pk}/pool/actions", b"KEY-0001", "text/plain", query)
+
+        assert response.status_code == 400
+        assert not acme.policy.pool.exists()

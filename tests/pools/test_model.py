@@ -27,6 +27,7 @@ from pools.services.keys import (
     KeyNotHeld,
     KeyNotPopped,
     KeyWithdrawn,
+    LicenseGone,
     UndeliveredRequired,
     change_key,
     delete_key,
@@ -248,7 +249,7 @@ class Pools(RuleBasedStateMachine):
             self.place[other] = self.goes(text)
             if batch:
                 self.batch[other] = batch
-            self.events.append("changed")
+            self.events += ["changed", "added"]
 
     def sees(self, text, how):
         if self.disclosed.get(text, "popped") == "popped":
@@ -316,10 +317,12 @@ class Pools(RuleBasedStateMachine):
         refusal: type[DomainError] | None = None
         if text not in self.place or self.place[text][0] != pool:
             refusal = KeyNotFound
-        elif text in self.withdrawn:
+        elif text in self.withdrawn and text not in self.licensed:
             refusal = KeyWithdrawn
         elif text not in self.popped:
             refusal = KeyNotPopped
+        elif text in self.once_licensed and text not in self.licensed:
+            refusal = LicenseGone
         elif not waiting:
             refusal = PoolEmpty
         key = self.expect(refusal, lambda: replace_key(policy=self.policies[pool], text=text, audit=ORIGIN))
