@@ -100,6 +100,7 @@ def wait_for_lock():
 
 def _is_any_session_waiting():
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the first look again otherwise
         cursor.execute(WAITING)
         return cursor.fetchone()[0] > 0
 

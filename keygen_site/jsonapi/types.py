@@ -123,6 +123,7 @@ _INTEGERS = {"type": "integer", "minimum": -LARGEST_INTEGER, "maximum": LARGEST_
 
 STRING = ValueType("string", _read_string, _unchanged, {"type": "string"})
 INTEGER = ValueType("integer", _read_integer, _unchanged, _INTEGERS)
+LARGE_INTEGER = ValueType("integer", _read_integer, _unchanged, {"type": "integer"})  # of any size
 INT32 = ValueType("integer", _read_int32, _unchanged, _INTEGERS | {"maximum": LARGEST_INT32})
 FLOAT = ValueType("float", _read_float, _unchanged, {"type": "number"})
 BOOLEAN = ValueType("boolean", _read_exactly(bool, "boolean"), _unchanged, {"type": "boolean"})

@@ -30,7 +30,8 @@ def pools(acme):
 
 
 def add(policy, count, popped=None):
-    keys = (Key(account=policy.account, policy=policy, key=str(uuid4()), popped=popped) for _ in range(count))
+    told = {"popped": popped, "disclosed": popped, "disclosure": "popped", "disclosed_to": ""} if popped else {}
+    keys = (Key(account=policy.account, policy=policy, key=str(uuid4()), **told) for _ in range(count))
     Key.objects.bulk_create(keys)
 
 
@@ -70,7 +71,8 @@ class TestLooksAtNoMoreKeysThanItFinds:
 
     @each_row("policy", ["old", "most"])
     def test_telling_that_a_pool_is_empty(self, pools, policy):
-        pools[policy].pool.update(popped=timezone.now())
+        now = timezone.now()
+        pools[policy].pool.update(popped=now, disclosed=now, disclosure="popped", disclosed_to="")
 
         assert looked_at(lambda: pools[policy].pool.available_in_order().first()) < 50
 

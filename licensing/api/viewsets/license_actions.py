@@ -16,7 +16,7 @@ from keygen_site.jsonapi.operations import Access, File, Gives, operation
 from keygen_site.jsonapi.request_documents import Members, Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.text import timestamp
-from keygen_site.jsonapi.types import ARRAY, BOOLEAN, INTEGER, STRING, TIME
+from keygen_site.jsonapi.types import ARRAY, BOOLEAN, INTEGER, LARGE_INTEGER, STRING, TIME
 from keygen_site.jsonapi.versions import LAST_WITH_CONSTANTS
 from licensing.api.serializers.check_out import (
     CHECK_OUT,
@@ -44,7 +44,7 @@ _SCOPE: Members = {
     "user": Schema(STRING, nullable=True),
     **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
 }
-_VALIDATION: Members = {"nonce": Schema(INTEGER), "scope": Schema(members=_SCOPE)}
+_VALIDATION: Members = {"nonce": Schema(LARGE_INTEGER), "scope": Schema(members=_SCOPE)}
 _VERDICT: Members = {
     "ts": Schema(TIME, required=True),
     "valid": Schema(BOOLEAN, required=True),
