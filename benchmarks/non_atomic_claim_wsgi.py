@@ -12,8 +12,9 @@ from pools import popping
 def select_then_mark(model: Any, event: Any) -> Any:
     key = model.objects.filter(policy=event.policy_id).available().order_by("id").first()
     if key:
-        key.popped = event.created
-        key.save(update_fields=["popped"])
+        key.popped = key.disclosed = event.created
+        key.disclosure, key.disclosed_to = event.event, event.actor
+        key.save(update_fields=["popped", "disclosed", "disclosure", "disclosed_to"])
         event.key, event.key_digest = key, key.digest
         event.save(force_insert=True)
     return key
