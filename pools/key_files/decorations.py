@@ -19,8 +19,8 @@ _OPEN, _CLOSE = "([{<\"'„“‘«`*_~", ")]}>\"'“”’»`*_~,;:.!?|"
 
 # Marks that are no part of a key if all lines have them.
 _BEFORE = re.compile(
-    r"(>+|\+|\*+|\^|•|~|»|›|→|[\u2460-\u24ff\u2776-\u2793]|[\w. -]+\.(?:txt|csv|tsv|log|md|xlsx?|docx?):(?:\d+:)?)"
-    r"(?=[^\W_])"
+    r"(>+|\+|\*+|\^|•|~|»|›|→|[\u2460-\u24ff\u2776-\u2793]|[\w. -]+\.(?:txt|csv|tsv|log|md|xlsx?|docx?):)"
+    r"(?:\d+:)?(?=[^\W_])"
 )
 _AFTER = re.compile(r"(<br */?>|</\w+>|\\[rnt]|\\|%0[AaDd]|&\w{2,8};|&#x?\w{1,5};|\^|[✓✔✗✘☑☒✅❌])+$")
 _TWICE = re.compile(r"(\S{6,}) *[:/|=,;~] *\1")
@@ -53,7 +53,7 @@ def _is_beside(rest: str, key: str, text: str) -> bool:
     if mark == "x" or "://" in text or "//:" in text:
         return False
     if "x" not in rest:
-        return not (set(rest) <= {"=", "_"})
+        return not set(rest) <= {"=", "_"} and not (rest in _WITHIN_KEYS and key.isalpha())
     if mark in _WITHIN_KEYS:
         return False
     if mark not in key:
@@ -112,12 +112,36 @@ def _find_beside_blanks(head: Sequence[NumberedText]) -> list[NumberedText]:
     parts = [_split(each.text) for each in head]
     forms = Counter(shape(key) for key, _ in parts if key)
     usual = {form for form, count in forms.items() if count >= max(1, _USUAL_SHARE * len(head))}
-    found = []
+    found, all_beside = [], []
     for each, (key, others) in zip(head, parts, strict=True):
-        beside = [other for other in others if other != key and shape(other) != shape(key)]
-        if key and shape(key) in usual and (beside or key in others) and (len(head) > 1 or _are_words(beside)):
+        beside = [other for other in others if shape(other) != shape(key) or other == key]
+        if beside and shape(key) in usual and (len(head) > 1 or _are_words(beside)):
             found.append(each)
-    return found
+            all_beside.append((key, beside))
+    return [] if _are_groups(all_beside) else found
+
+
+def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
+    """Whether the parts beside keys may be further groups of these: of the same alphabet, with few lengths.
+
+    Args:
+        lines: the key and the parts beside it, of each line.
+    """
+    parts = [part for _, beside in lines for part in beside]
+    keys = "".join(key for key, _ in lines)
+    joined = "".join(parts)
+    if not joined.isalnum() or not joined.isascii():
+        return False
+    for has_such in (str.islower, str.isupper, str.isalpha):
+        if any(map(has_such, joined)) and not any(map(has_such, keys)):
+            return False
+    if len(set(map(len, parts))) > max(len(beside) for _, beside in lines):
+        return False
+    if len(lines) > 2 and len(parts) == len(lines) and joined.isdigit():
+        numbers = [int(part) for part in parts]
+        if numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+            return False
+    return Counter(parts).most_common(1)[0][1] <= max(1, len(lines) // 2)
 
 
 def _split(text: str) -> tuple[str, list[str]]:

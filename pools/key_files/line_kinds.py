@@ -114,7 +114,7 @@ DECORATED = LineKind(
 )
 WORD = LineKind("words", "is a word.", "are words.", "Leave only the keys that are not used yet.")
 HEADING = LineKind("heading", "is unlike all other lines, as a heading is.", "are unlike all other lines.")
-PHONE = LineKind("phone", "is a phone number.", "are phone numbers.")
+PHONE = LineKind("phone", "is a phone number.", "are phone numbers.", is_whole_group=True)
 WORDS = LineKind("words", "is a line of words.", "are lines of words.", is_relative=True)
 
 _IGNORE = re.IGNORECASE
@@ -146,7 +146,7 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)\d\d(?: +\d\d:\d\d.*)?"
 )
 _PRICE = re.compile(r"[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|\$|£|EUR|USD|GBP|CHF)", _IGNORE)
-_PHONE = re.compile(r"\+\d{1,3}[ ()/.-]*\d[\d ()/.-]{5,}|0\d{2,5}/[\d -]{4,}|\(0\d{2,5}\) ?[\d -]{4,}")
+_PHONE = re.compile(r"\+\d{1,3}[ ()/.-]*\d[\d ()/.-]{5,}|01[5-7]\d[/ ]\d{7,8}|\(0\d{2,5}\) ?[\d -]{4,}")
 _BESIDE_EMAIL = re.compile(rf"{_EMAIL.pattern}[\s,;:|]+\S{{8,}}.*|\S.*\S{{8,}}[\s,;:|]+{_EMAIL.pattern}", _IGNORE)
 _USED = re.compile(
     r"\S.{3,}?(?:\s+[-–—,;:|=/]*\s*[(\[]?|[(\[,;|]\s*)(?:already |schon |bereits )?"

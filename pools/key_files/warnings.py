@@ -60,7 +60,8 @@ _ODD_SHARE = 0.02  # of lines with letters that no others have
 _MIN_POOL_SAMPLE = 5
 _SHOWN_PREFIX = 8
 _LAST_LINES = 3  # are looked at whatever their form is, because totals stand there
-_MIN_LINES_FOR_HEADING = 8
+_MIN_LINES_FOR_HEADING, _MIN_LINES_FOR_HEADING_OF_SEVERAL = 8, 40
+_KNOWN_SHARE = 0.7  # of the lines that are keys of plain forms, or of a kind, from which others are decorated keys
 _MIN_LETTERS = 6  # of a key, for a search for it in other lines
 
 
@@ -189,7 +190,7 @@ class FileProfile:
             kinds = self._with_decorated(kinds)
             if not kinds and self._has_heading():
                 kinds = {HEADING: Group(1, self._head[:1])}
-        if DECORATED in kinds:
+        if any(group.count == self.count for group in kinds.values()):
             shared = [each for each in shared if each.is_serious]
         # A file whose lines all have a fault is looked at again without it.
         odd = [] if any(each.is_serious for each in shared) or by_turns else list(self._odd_lines(kinds))
@@ -339,6 +340,9 @@ class FileProfile:
             kind = classify_line(each.text)
             if kind in _LAST_KINDS and kind not in found:
                 add(kind, 1, [each])
+        known = sum(self._shapes[each] for each in plain) + sum(group.count for group in found.values())
+        if DECORATED in found and known < _KNOWN_SHARE * self.count:
+            del found[DECORATED]
         is_uniform = 2 * sum(usual_groups.values()) >= self.count
         for kind, group in list(found.items()):
             # Some files have keys and addresses at which keys are redeemed.
@@ -367,7 +371,7 @@ class FileProfile:
             key.shape == word.shape
             and key.has_upper >= word.has_upper
             and key.has_lower >= word.has_lower
-            and (key.has_digit or 3 * group.count > self.count)
+            and (key.has_digit or group.count > max(1, _USUAL_SHARE * self.count) or self.count < _MIN_LINES_FOR_ODD)
             for key, group in self._groups.items()
         )
 
@@ -380,6 +384,7 @@ class FileProfile:
         usual = [each for each, count in self._shapes.items() if count >= _USUAL_SHARE * self.count]
         return (
             self._shapes[form] == 1
+            and (len(usual) == 1 or self.count >= _MIN_LINES_FOR_HEADING_OF_SEVERAL)
             and sum(self._shapes[each] for each in usual) >= self.count - 1
             and form not in usual
             and all(

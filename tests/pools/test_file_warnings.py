@@ -293,7 +293,7 @@ ODD = {
     "a key of another alphabet": (among("ABCDE-АBCDE-12345"), ("odd_alphabet", 1, 11)),
     "a key with a blank": (among("ABCDE ABCDE-12345"), ("odd_shape", 1, 11)),
     "a key of groups with a suffix": (
-        [f"{each} Steam" for each in GOOD["keys of letters with spaces"][:20]],
+        [f"{each} Steam" for each in GOOD["keys with spaces"][:20]],
         ("suffix", 20, 1),
     ),
 }
