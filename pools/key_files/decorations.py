@@ -78,7 +78,7 @@ def _find_marked(head: Sequence[NumberedText]) -> list[NumberedText]:
     for mark, count in before.most_common(1):
         if count >= _SHARE * len(head) and (len(head) > 1 or len(mark) > 1):
             return [each for each in head if each.text.startswith(mark)]
-    return [each for each in head if _AFTER.search(each.text)]
+    return [each for each in head if (found := _AFTER.search(each.text)) and (len(head) > 1 or len(found[0]) > 1)]
 
 
 def _find_twice(head: Sequence[NumberedText]) -> list[NumberedText]:
@@ -99,7 +99,11 @@ def _find_twice(head: Sequence[NumberedText]) -> list[NumberedText]:
 def _find_line_numbers(head: Sequence[NumberedText]) -> list[NumberedText]:
     """The lines with the number of a line before the key, as programs that search in files write them."""
     numbers = [int(found[1]) if (found := _LINE_NUMBER.fullmatch(each.text)) else 0 for each in head]
-    if 0 in numbers or (len(numbers) < 4 and len({shape(each.text.partition(":")[2]) for each in head}) > 1):
+    if (
+        0 in numbers
+        or len(numbers) < 2
+        or (len(numbers) < 4 and len({shape(each.text.partition(":")[2]) for each in head}) > 1)
+    ):
         return []
     is_rising = all(first < second for first, second in zip(numbers, numbers[1:], strict=False))
     return list(head) if is_rising else []

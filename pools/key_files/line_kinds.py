@@ -124,7 +124,7 @@ _SPREADSHEET = re.compile(
     _IGNORE,
 )
 _TOTAL = re.compile(
-    rf"(?:{_WORDS_FOR_TOTALS})(?: +[^\W\d_]+){{0,3}} *[:=]? *\(?[\d.,' ]*\)?(?: *[^\W\d_]+){{0,2}}\.?"
+    rf"(?:{_WORDS_FOR_TOTALS})(?: +[^\W\d_]+){{0,3}} *[:=]? *\(?[\d.,' ]*\)?(?:(?: +|(?<![^\W\d_]))[^\W\d_]+){{0,2}}\.?"
     rf"|\(?\d[\d.,']* +(?:{_UNITS})(?: +[^\W\d_]+){{0,3}}\)?\.?|(?:number|no\.) of (?:{_UNITS}) *[:=]? *[\d.,' ]*"
     r"|end of (?:file|list|keys|codes|report|export)\W*",
     _IGNORE,
@@ -188,6 +188,8 @@ _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S
 _COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]\d]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:\d{0,4}[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
+_VOWEL = re.compile("[aeiouyäöüáéíóúàèìòùâêîôû]", _IGNORE)
+_NO_SYLLABLE = re.compile("[bcdfghjklmnpqrstvwxz]{4}|q(?!u)|[aeiou]{4}", _IGNORE)
 # Any line of any kind but those that are only odd.
 _SUSPECT = re.compile(
     r"\s|^#|\dE[+-]\d|@.*\.[a-z]|://|^www|^[\W_]+$|^[^\W\d]+$|[€$£…]|\.\.\.$|\*{3}|^\d|[,;|]\S{8}", _IGNORE
@@ -261,8 +263,10 @@ def is_words(text: str) -> bool:
 
 
 def is_single_word(text: str) -> bool:
-    """Whether a text is one word in a case that words have."""
-    return text.isalpha() and (text.isupper() or text.islower() or text.istitle())
+    """Whether a text is one word: in a case that words have, with as many vowels as words have."""
+    if not text.isalpha() or not (text.isupper() or text.islower() or text.istitle()):
+        return False
+    return len(_VOWEL.findall(text)) >= 0.3 * len(text) and not _NO_SYLLABLE.search(text)
 
 
 def is_name(text: str) -> bool:

@@ -381,7 +381,7 @@ class FileProfile:
             return False
         first = self._head[0].text
         form = shape(first)
-        usual = [each for each, count in self._shapes.items() if count >= _USUAL_SHARE * self.count]
+        usual = [each for each, count in self._shapes.items() if 1 < count >= _USUAL_SHARE * self.count]
         return (
             self._shapes[form] == 1
             and (len(usual) == 1 or self.count >= _MIN_LINES_FOR_HEADING_OF_SEVERAL)
