@@ -10,9 +10,13 @@ from pools.key_files.shapes import shape
 _SHORTEST_KEY = 8
 _USUAL_SHARE = 0.1  # of the lines that makes the form of a key usual
 _SHARE = 0.8  # of the lines that makes a decoration one of the whole file
+_MOST_LINES_EACH = 50  # lines of a file for each one that a search finds
 _WITHIN_KEYS = "-_.+/="  # separate groups of keys, and are digits of base64
 _RUNS = re.compile("x+")
 _GROUPS = re.compile(r"[A-Z0-9]{3,}(?:[-_ .–—][A-Z0-9]{3,})+|[a-z0-9]{3,}(?:-[a-z0-9]{3,})+", re.ASCII)
+_EVEN_GROUPS = re.compile(
+    r"(?<!\S)(?:[A-Z0-9]{4}(?: [A-Z0-9]{4})+|[A-Z0-9]{5}(?: [A-Z0-9]{5})+|[A-Z0-9]{6}(?: [A-Z0-9]{6})+)(?!\S)"
+)
 _DIGIT = re.compile(r"\d")
 _LONG = re.compile(r"[^\W_]{8,}")
 _OPEN, _CLOSE = "([{<\"'„“‘«`*_~", ")]}>\"'“”’»`*_~,;:.!?|"
@@ -37,15 +41,15 @@ def is_decorated(text: str, plain: Collection[str]) -> bool:
     for key in plain:
         start = form.find(key)
         while start >= 0:
-            if _is_beside(form[:start], key, text[:start]) and _is_beside(
-                form[start + len(key) :][::-1], key, text[start + len(key) :][::-1]
-            ):
+            end = start + len(key)
+            before, after, is_upper = form[:start], form[end:][::-1], text[start:end].isupper()
+            if _is_beside(before, key, text[:start], is_upper) and _is_beside(after, key, text[end:][::-1], is_upper):
                 return len(form) > len(key)
             start = form.find(key, start + 1)
     return False
 
 
-def _is_beside(rest: str, key: str, text: str) -> bool:
+def _is_beside(rest: str, key: str, text: str, is_upper: bool) -> bool:
     """Whether a rest, of which the last character is next to a key, is empty or no part of the key."""
     if not rest:
         return True
@@ -59,8 +63,8 @@ def _is_beside(rest: str, key: str, text: str) -> bool:
     if mark not in key:
         return True
     # Keys with another number of groups.
-    sizes = set(map(len, _RUNS.findall(key)))
-    return mark.isspace() and not {len(run) for run in _RUNS.findall(rest)} <= sizes
+    is_group = {len(run) for run in _RUNS.findall(rest)} <= set(map(len, _RUNS.findall(key)))
+    return mark.isspace() and (not is_group or (is_upper and text != text.upper()))
 
 
 def find_decorated(head: Sequence[NumberedText]) -> list[NumberedText]:
@@ -106,7 +110,7 @@ def _find_line_numbers(head: Sequence[NumberedText]) -> list[NumberedText]:
     ):
         return []
     is_rising = all(first < second for first, second in zip(numbers, numbers[1:], strict=False))
-    return list(head) if is_rising else []
+    return list(head) if is_rising and numbers[-1] <= _MOST_LINES_EACH * len(numbers) else []
 
 
 def _find_beside_blanks(head: Sequence[NumberedText]) -> list[NumberedText]:
@@ -150,7 +154,7 @@ def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
 
 def _split(text: str) -> tuple[str, list[str]]:
     """The longest part of a text that looks like a key, or empty, and the other parts."""
-    parts = text.split()
+    parts = _EVEN_GROUPS.sub(lambda found: found[0].replace(" ", "-"), text).split()
     keys = [stripped for part in parts if _is_key(stripped := part.lstrip(_OPEN).rstrip(_CLOSE))]
     if not keys or len(parts) < 2:
         return "", []
@@ -166,4 +170,4 @@ def _is_key(part: str) -> bool:
 
 
 def _are_words(parts: Sequence[str]) -> bool:
-    return any(not part.isupper() and not _DIGIT.search(part) for part in parts)
+    return any((part.istitle() or part.islower() or not part.isalnum()) and not _DIGIT.search(part) for part in parts)

@@ -166,7 +166,7 @@ _CUT = re.compile(
     _IGNORE,
 )
 _REPEATED = re.compile(r"([^\W_])\1{3,}(?:[-_ .]\1{4,})+|([^\W_]{4,})(?:[-_ .]\2){2,}")
-_CUT_AT_DASH = re.compile(r"[A-Z0-9]{3,}(?:-[A-Z0-9]{3,})+-|[a-z0-9]{3,}(?:-[a-z0-9]{3,})+-")
+_CUT_AT_DASH = re.compile(r"[A-Z0-9]{4,}(?:-[A-Z0-9]{4,})+-|[a-z0-9]{4,}(?:-[a-z0-9]{4,})+-")
 _STATE = re.compile(
     r"(?:refund|return|reserv|block|bann|delet|remov|replac|deactivat|activat|disabl|cancell?|void|reject|chargeback)"
     r"(?:ed)?|pending|missing|unknown|storniert|erstattet|zurückgegeben|gesperrt|deaktiviert|gelöscht|reserviert"
@@ -185,7 +185,7 @@ _PART_OF_FILE = re.compile(
     r"|[<>]{7} .*"
 )
 _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S.*")
-_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]\d]*\]|<!--.*")
+_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|([=*~_#-])\1{2,} *\w.*|\[[^\]\d]*\]|<!--.*")
 _NAME = re.compile(r"[A-Z][a-z]{2,}(?:\d{0,4}[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
 _VOWEL = re.compile("[aeiouyäöüáéíóúàèìòùâêîôû]", _IGNORE)

@@ -394,7 +394,7 @@ class FileProfile:
 
     def _plain_shapes(self) -> list[str]:
         """The shapes of many lines, with at least as many letters and digits as a key has."""
-        least = max(1, _USUAL_SHARE * self.count)
+        least = max(min(2, self.count // 2), _USUAL_SHARE * self.count)
         return [shape for shape, count in self._shapes.items() if count >= least and shape.count("x") >= _MIN_LETTERS]
 
     def _odd_lines(self, kinds: dict[LineKind, Group]) -> Iterator[FileWarning]:

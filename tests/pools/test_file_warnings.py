@@ -100,6 +100,8 @@ GOOD = {
     "addresses of several hosts": [f"https://{each[:3].lower()}.example/{each}" for each in steam(40)],
     "one address": ["https://shop.example/redeem?code=7KQ2M"],
     "addresses and keys": [f"https://shop.example/redeem?code={each}" for each in steam(20)] + steam(20, 5),
+    "keys of unequal groups": [f"{each[:5]}{each[6:11]} {each[12:15]}" for each in steam(20)],
+    "keys of digits in unequal groups": [f"{each[:4]} {each[4:12]}" for each in map(str, range(10**11, 10**12, 37**7))],
     "a few keys of groups": ["U3VYU FHW8L", "C29KH XMTKT", "E6E8J GWEXZ", "TH2DC XHNCX"],
     "keys of letters by turns": ["MBBXGECJGE", "ATJXYZTXCAB", "WWLDUCTLKK", "AAJXYZTXCABD", "MBAXGECJGE", "TJXYZTXCA"],
     "numbers that end with zero": ["3444518446879700", "6407105044013110", "1407105044013110"],
@@ -283,6 +285,7 @@ PLAIN = {
     "one part": [each.replace("-", "")[:12] for each in steam(20)],
     "UUIDs": GOOD["UUIDs"][:20],
     "digits": GOOD["digits"][:20],
+    "groups with blanks": GOOD["keys with spaces"][:20],
 }
 
 ODD = {
@@ -292,8 +295,8 @@ ODD = {
     "a key in small letters": (among("abcde-abc34-12345"), ("odd_alphabet", 1, 11)),
     "a key of another alphabet": (among("ABCDE-АBCDE-12345"), ("odd_alphabet", 1, 11)),
     "a key with a blank": (among("ABCDE ABCDE-12345"), ("odd_shape", 1, 11)),
-    "a key of groups with a suffix": (
-        [f"{each} Steam" for each in GOOD["keys with spaces"][:20]],
+    "keys of short groups with a suffix": (
+        [f"{each[:3]} {each[6:9]} {each[12:15]} Steam" for each in steam(20)],
         ("suffix", 20, 1),
     ),
 }
