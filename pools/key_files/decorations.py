@@ -14,9 +14,12 @@ _MOST_LINES_EACH = 50  # lines of a file for each one that a search finds
 _WITHIN_KEYS = "-_.+/="  # separate groups of keys, and are digits of base64
 _RUNS = re.compile("x+")
 _GROUPS = re.compile(r"[A-Z0-9]{3,}(?:[-_ .–—][A-Z0-9]{3,})+|[a-z0-9]{3,}(?:-[a-z0-9]{3,})+", re.ASCII)
+_NAME = re.compile(r"[A-Z]?[a-z]{2,}")
+_JOINT = "–"
 _EVEN_GROUPS = re.compile(
     r"(?<!\S)(?:[A-Z0-9]{4}(?: [A-Z0-9]{4})+|[A-Z0-9]{5}(?: [A-Z0-9]{5})+|[A-Z0-9]{6}(?: [A-Z0-9]{6})+)(?!\S)"
 )
+_LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 _LONG = re.compile(r"[^\W_]{8,}")
 _OPEN, _CLOSE = "([{<\"'„“‘«`*_~", ")]}>\"'“”’»`*_~,;:.!?|"
@@ -64,7 +67,9 @@ def _is_beside(rest: str, key: str, text: str, is_upper: bool) -> bool:
         return True
     # Keys with another number of groups.
     is_group = {len(run) for run in _RUNS.findall(rest)} <= set(map(len, _RUNS.findall(key)))
-    return mark.isspace() and (not is_group or (is_upper and text != text.upper()))
+    return mark.isspace() and (
+        not is_group or (is_upper and bool(_NAME.fullmatch(text[::-1].strip()) or _NAME.fullmatch(text.strip())))
+    )
 
 
 def find_decorated(head: Sequence[NumberedText]) -> list[NumberedText]:
@@ -137,11 +142,12 @@ def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
     """
     parts = [part for _, beside in lines for part in beside]
     keys = "".join(key for key, _ in lines)
-    joined = "".join(parts)
+    joined = "".join(part.replace("-", "") if _LETTER.search(part) else part for part in parts)
+    words = "".join(part for part in parts if not _DIGIT.search(part))
     if not joined.isalnum() or not joined.isascii():
         return False
     for has_such in (str.islower, str.isupper, str.isalpha):
-        if any(map(has_such, joined)) and not any(map(has_such, keys)):
+        if any(map(has_such, words)) and not any(map(has_such, keys)):
             return False
     if len(set(map(len, parts))) > max(len(beside) for _, beside in lines):
         return False
@@ -154,13 +160,14 @@ def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
 
 def _split(text: str) -> tuple[str, list[str]]:
     """The longest part of a text that looks like a key, or empty, and the other parts."""
-    parts = _EVEN_GROUPS.sub(lambda found: found[0].replace(" ", "-"), text).split()
+    parts = _EVEN_GROUPS.sub(lambda found: found[0].replace(" ", _JOINT), text).split()
     keys = [stripped for part in parts if _is_key(stripped := part.lstrip(_OPEN).rstrip(_CLOSE))]
     if not keys or len(parts) < 2:
         return "", []
     key = max(keys, key=len)
     others = [part for part in parts if part.lstrip(_OPEN).rstrip(_CLOSE) != key]
-    return key, others + [key] * (len(parts) - len(others) - 1)
+    others += [key] * (len(parts) - len(others) - 1)
+    return key, [piece for other in others for piece in (other.split(_JOINT) if other != key else [other])]
 
 
 def _is_key(part: str) -> bool:

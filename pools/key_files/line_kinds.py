@@ -165,7 +165,7 @@ _CUT = re.compile(
     r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
     _IGNORE,
 )
-_REPEATED = re.compile(r"([^\W_])\1{3,}(?:[-_ .]\1{4,})+|([^\W_]{4,})(?:[-_ .]\2){2,}")
+_REPEATED = re.compile(r"([^\W_])\1{3,}(?:[-_ .]\1{4,})+|([A-Z0-9]{4,})(?:[-_ .]\2){2,}")
 _CUT_AT_DASH = re.compile(r"[A-Z0-9]{4,}(?:-[A-Z0-9]{4,})+-|[a-z0-9]{4,}(?:-[a-z0-9]{4,})+-")
 _STATE = re.compile(
     r"(?:refund|return|reserv|block|bann|delet|remov|replac|deactivat|activat|disabl|cancell?|void|reject|chargeback)"

@@ -388,7 +388,9 @@ class FileProfile:
             and sum(self._shapes[each] for each in usual) >= self.count - 1
             and form not in usual
             and all(
-                abs(len(each) - len(form)) > 2 or [*reduce_shapes([each])] != [*reduce_shapes([form])] for each in usual
+                len(each) != len(form)
+                and (abs(len(each) - len(form)) > 2 or [*reduce_shapes([each])] != [*reduce_shapes([form])])
+                for each in usual
             )
         )
 
