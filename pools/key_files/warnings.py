@@ -388,7 +388,7 @@ class FileProfile:
             and sum(self._shapes[each] for each in usual) >= self.count - 1
             and form not in usual
             and all(
-                len(each) != len(form)
+                (len(each) != len(form) or (" " in each) != (" " in form))
                 and (abs(len(each) - len(form)) > 2 or [*reduce_shapes([each])] != [*reduce_shapes([form])])
                 for each in usual
             )
