@@ -94,7 +94,7 @@ WRONG_ENCODING = LineKind(
     "Export the keys again, in UTF-8.",
 )
 MESSAGE = LineKind("words", "is a message of a program.", "are messages of a program.")
-PRICE = LineKind("price", "is a price.", "are prices.", is_relative=True)
+PRICE = LineKind("price", "is a price.", "are prices.", is_whole_group=True)
 QUOTED = LineKind("quoted", "is in quotes.", "are in quotes.", "Remove the quotes.", is_relative=True, is_only_odd=True)
 NUMBERED = LineKind(
     "numbered",
@@ -106,6 +106,15 @@ NUMBERED = LineKind(
 COMMENT = LineKind(
     "comment", "is a comment or a heading.", "are comments or headings.", is_relative=True, is_only_odd=True
 )
+DECORATED = LineKind(
+    "decorated",
+    "has something beside the key.",
+    "have something beside the key.",
+    "Leave only the keys that are not used yet, each alone on its line, or import a CSV with a column for the keys.",
+)
+WORD = LineKind("words", "is a word.", "are words.", "Leave only the keys that are not used yet.")
+HEADING = LineKind("heading", "is unlike all other lines, as a heading is.", "are unlike all other lines.")
+PHONE = LineKind("phone", "is a phone number.", "are phone numbers.", is_whole_group=True)
 WORDS = LineKind("words", "is a line of words.", "are lines of words.", is_relative=True)
 
 _IGNORE = re.IGNORECASE
@@ -115,7 +124,7 @@ _SPREADSHEET = re.compile(
     _IGNORE,
 )
 _TOTAL = re.compile(
-    rf"(?:{_WORDS_FOR_TOTALS})(?: +[^\W\d_]+){{0,3}} *[:=]? *\(?[\d.,' ]*\)?(?: *[^\W\d_]+){{0,2}}\.?"
+    rf"(?:{_WORDS_FOR_TOTALS})(?: +[^\W\d_]+){{0,3}} *[:=]? *\(?[\d.,' ]*\)?(?:(?: +|(?<![^\W\d_]))[^\W\d_]+){{0,2}}\.?"
     rf"|\(?\d[\d.,']* +(?:{_UNITS})(?: +[^\W\d_]+){{0,3}}\)?\.?|(?:number|no\.) of (?:{_UNITS}) *[:=]? *[\d.,' ]*"
     r"|end of (?:file|list|keys|codes|report|export)\W*",
     _IGNORE,
@@ -137,6 +146,7 @@ _DATE = re.compile(
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)\d\d(?: +\d\d:\d\d.*)?"
 )
 _PRICE = re.compile(r"[€$£] ?\d[\d.,]*|\d[\d.,]* ?(?:€|\$|£|EUR|USD|GBP|CHF)", _IGNORE)
+_PHONE = re.compile(r"\+\d{1,3}[ ()/.-]*\d[\d ()/.-]{5,}|01[5-7]\d[/ ]\d{7,8}|\(0\d{2,5}\) ?[\d -]{4,}")
 _BESIDE_EMAIL = re.compile(rf"{_EMAIL.pattern}[\s,;:|]+\S{{8,}}.*|\S.*\S{{8,}}[\s,;:|]+{_EMAIL.pattern}", _IGNORE)
 _USED = re.compile(
     r"\S.{3,}?(?:\s+[-–—,;:|=/]*\s*[(\[]?|[(\[,;|]\s*)(?:already |schon |bereits )?"
@@ -155,6 +165,14 @@ _CUT = re.compile(
     r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
     _IGNORE,
 )
+_REPEATED = re.compile(r"([^\W_])\1{3,}(?:[-_ .]\1{4,})+|([A-Z0-9]{4,})(?:[-_ .]\2){2,}")
+_CUT_AT_DASH = re.compile(r"[A-Z0-9]{4,}(?:-[A-Z0-9]{4,})+-|[a-z0-9]{4,}(?:-[a-z0-9]{4,})+-")
+_STATE = re.compile(
+    r"(?:refund|return|reserv|block|bann|delet|remov|replac|deactivat|activat|disabl|cancell?|void|reject|chargeback)"
+    r"(?:ed)?|pending|missing|unknown|storniert|erstattet|zurückgegeben|gesperrt|deaktiviert|gelöscht|reserviert"
+    r"|ausverkauft|vergriffen|remboursée?|annulée?|épuisée?|reembolsad[oa]|cancelad[oa]|agotado|rimborsat[oa]|esaurito",
+    _IGNORE,
+)
 _WRONG_ENCODING = re.compile("[ÂÃÄÅÐÑ][€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ¡-¿]|â€")
 _MESSAGE = re.compile(
     r"(?:curl|wget|fatal|error|warning|exception|traceback|usage) ?[:(\w].* .*"
@@ -167,9 +185,11 @@ _PART_OF_FILE = re.compile(
     r"|[<>]{7} .*"
 )
 _NUMBERED = re.compile(r"(?:[-*•·▪►>–—+]|\d{1,7}[.)]|#\d{1,7}:?)\s+\S.*")
-_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|[=*~_#-]{3,} *\w.*|\[[^\]\d]*\]|<!--.*")
-_NAME = re.compile(r"[A-Z][a-z]{2,}(?:[A-Z][a-z]+)*\d{0,4}[:.]?")
+_COMMENT = re.compile(r"(?:[=*~_<>#-]{2,}|#|//|;|/\*)\s*[^\W_].*\s.*|([=*~_#-])\1{2,} *\w.*|\[[^\]\d]*\]|<!--.*")
+_NAME = re.compile(r"[A-Z][a-z]{2,}(?:\d{0,4}[A-Z][a-z]+)*\d{0,4}[:.]?")
 _WORD = re.compile(r"[(\"'„“]?[^\W\d_]+(?:['’-][^\W\d_]+)*[)\"'”“.,:;!?…]*")
+_VOWEL = re.compile("[aeiouyäöüáéíóúàèìòùâêîôû]", _IGNORE)
+_NO_SYLLABLE = re.compile("[bcdfghjklmnpqrstvwxz]{4}|q(?!u)|[aeiou]{4}", _IGNORE)
 # Any line of any kind but those that are only odd.
 _SUSPECT = re.compile(
     r"\s|^#|\dE[+-]\d|@.*\.[a-z]|://|^www|^[\W_]+$|^[^\W\d]+$|[€$£…]|\.\.\.$|\*{3}|^\d|[,;|]\S{8}", _IGNORE
@@ -216,6 +236,10 @@ _PATTERNS = [
     (URL, _URL),
     (DATE, _DATE),
     (PRICE, _PRICE),
+    (PHONE, _PHONE),
+    (WORD, _STATE),
+    (CUT, _REPEATED),
+    (CUT, _CUT_AT_DASH),
     (QUOTED, _QUOTED),
     (QUOTED, _GUARDED),
     (NUMBERED, _NUMBERED),
@@ -236,6 +260,13 @@ def is_words(text: str) -> bool:
         and len(words) > 2 * parts_of_keys
         and any(len(word) > 2 for word in words)
     )
+
+
+def is_single_word(text: str) -> bool:
+    """Whether a text is one word: in a case that words have, with as many vowels as words have."""
+    if not text.isalpha() or not (text.isupper() or text.islower() or text.istitle()):
+        return False
+    return len(_VOWEL.findall(text)) >= 0.3 * len(text) and not _NO_SYLLABLE.search(text)
 
 
 def is_name(text: str) -> bool:

@@ -11,7 +11,7 @@ from pools.key_files.shapes import shape
 
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“”", "«": "»", "»": "«", "`": "`", "‘": "’"}
 NAMES = {",": "a comma", ";": "a semicolon", "|": "a bar (|)"}
-PLURALS = {",": "commas", ";": "semicolons", "|": "bars (|)"}
+PLURALS = {",": "commas", ";": "semicolons", "|": "bars (|)", "^": "circumflexes (^)", "¦": "broken bars (¦)"}
 GUARD = re.compile(r"'[^']+$|=\"[^\"]*\"$")
 BULLET = re.compile(r"[-*•·▪►>–—+]\s+\S")
 _NUMBER = re.compile(r"\W{0,2}(\d{1,7})(?:[.):\]]\s*|\s+(?:[-–—]\s+)?)\S")
@@ -22,6 +22,7 @@ LABEL_PREFIX = re.compile(
 )
 _WORD_SUFFIX = re.compile(r"\s+\W*[^\W\d_]{2,}\W*$")
 _FEW_DIGITS = re.compile(r"[^\d]{3,}\d{0,4}")
+_FIRST_WORD = re.compile(r"\W?[^\W\d_]{3,}")
 _LONG_NUMBER = re.compile(r"\d{16,}")
 
 
@@ -29,7 +30,7 @@ def find_columns(texts: Sequence[str]) -> str:
     """The character that all texts have equally often, as rows of a table have their delimiter; or empty."""
     if len(texts) < 2 or {classify_line(text) for text in texts[:MAX_EXAMPLES]} <= {URL, SPREADSHEET, SEVERAL}:
         return ""
-    for delimiter in ";|,":
+    for delimiter in ";|,^¦":
         counts = {text.count(delimiter) for text in texts}
         if len(counts) == 1 and counts != {0}:
             return delimiter
@@ -80,7 +81,7 @@ def find_names_by_turns(head: Sequence[NumberedText]) -> list[NumberedText]:
         of_keys = [each for index, each in enumerate(head) if shares[index % period] <= 0.1]
         if not {shape(each.text) for each in of_names} & {shape(each.text) for each in of_keys}:
             return of_names
-    return _find_names_between_keys(head)
+    return _find_names_between_keys(head) or _find_numbers_between_keys(head)
 
 
 def _find_names_between_keys(head: Sequence[NumberedText]) -> list[NumberedText]:
@@ -98,4 +99,21 @@ def _find_names_between_keys(head: Sequence[NumberedText]) -> list[NumberedText]
             and not any(_FEW_DIGITS.fullmatch(each.text) for each in keys)
         ):
             return list(names)
+    return []
+
+
+def _find_numbers_between_keys(head: Sequence[NumberedText]) -> list[NumberedText]:
+    """Every second line, if these have another shape than the others and the same first word: `ORDER-10021`."""
+    if len(head) < 6:
+        return []
+    for first in (0, 1):
+        numbers, keys = head[first::2], head[1 - first :: 2]
+        shapes = [{shape(each.text) for each in lines} for lines in (numbers, keys)]
+        if (
+            len(shapes[0]) <= 2
+            and not shapes[0] & shapes[1]
+            and _FIRST_WORD.match(commonprefix([each.text for each in numbers]))
+            and not _FIRST_WORD.match(commonprefix([each.text for each in keys]))
+        ):
+            return list(numbers)
     return []

@@ -13,13 +13,22 @@ from operator import contains, itemgetter
 from os.path import commonprefix
 from typing import Any, NamedTuple
 
+from pools.key_files.decorations import find_decorated, is_decorated
 from pools.key_files.file_warnings import MAX_EXAMPLES, FileWarning, Group, say_lines, warn_of
 from pools.key_files.line_kinds import (
+    CUT,
+    DATE,
+    DECORATED,
+    HEADER,
+    HEADING,
     LABEL,
+    TOTAL,
     URL,
+    WORD,
     WORDS,
     LineKind,
     classify_line,
+    is_single_word,
     is_words,
     may_be_no_key,
 )
@@ -50,6 +59,10 @@ _MIN_LINES_FOR_ODD = 4
 _ODD_SHARE = 0.02  # of lines with letters that no others have
 _MIN_POOL_SAMPLE = 5
 _SHOWN_PREFIX = 8
+_LAST_LINES = 3  # are looked at whatever their form is, because totals stand there
+_MIN_LINES_FOR_HEADING, _MIN_LINES_FOR_HEADING_OF_SEVERAL = 8, 40
+_KNOWN_SHARE = 0.7  # of the lines that are keys of plain forms, or of a kind, from which others are decorated keys
+_MIN_LETTERS = 6  # of a key, for a search for it in other lines
 
 
 class _GroupKey(NamedTuple):
@@ -83,6 +96,7 @@ class FileProfile:
         self._lasts: Counter[str] = Counter()
         self._prefix: str | None = None
         self._last_text = ""
+        self._last_lines: list[NumberedText] = []
 
     def add(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
         """Add some keys with the numbers of their lines, in the order of the file."""
@@ -97,6 +111,8 @@ class FileProfile:
         self._firsts.update(map(itemgetter(0), texts))
         self._lasts.update(map(itemgetter(-1), texts))
         self._last_text = texts[-1]
+        last = map(NumberedText, numbers[-_LAST_LINES:], texts[-_LAST_LINES:])
+        self._last_lines = [*self._last_lines, *last][-_LAST_LINES:]
         if self._prefix != "":
             ends = [min(texts), max(texts)]
             self._prefix = commonprefix(ends if self._prefix is None else [self._prefix, *ends])
@@ -170,6 +186,12 @@ class FileProfile:
         shared = list(self._shared_features())
         by_turns = self._by_turns()
         kinds = self._find_kinds({warning.code for warning in shared}, skip_words=by_turns is not None)
+        if not by_turns and not any(each.is_serious for each in shared):
+            kinds = self._with_decorated(kinds)
+            if not kinds and self._has_heading():
+                kinds = {HEADING: Group(1, self._head[:1])}
+        if any(group.count == self.count for group in kinds.values()):
+            shared = [each for each in shared if each.is_serious]
         # A file whose lines all have a fault is looked at again without it.
         odd = [] if any(each.is_serious for each in shared) or by_turns else list(self._odd_lines(kinds))
         warnings = [*shared, *([by_turns] if by_turns else []), *(self._about(*item) for item in kinds.items()), *odd]
@@ -177,6 +199,15 @@ class FileProfile:
             warnings += self._unlike_pool(pool_sample)
         warnings.sort(key=lambda warning: not warning.is_serious)
         return [replace(warning, file=self.file) for warning in warnings]
+
+    def _with_decorated(self, kinds: dict[LineKind, Group]) -> dict[LineKind, Group]:
+        """Kinds of lines, with the one that almost all lines have something beside the key."""
+        found = find_decorated(self._head)
+        if not found or 2 * sum(group.count for kind, group in kinds.items() if kind is not WORDS) >= self.count:
+            return kinds
+        count = len(found) if self.count == len(self._head) else self.count * len(found) // len(self._head)
+        others = {kind: group for kind, group in kinds.items() if kind not in (WORDS, DECORATED)}
+        return others | {DECORATED: Group(count, found[:MAX_EXAMPLES])}
 
     def _about(self, kind: LineKind, group: Group) -> FileWarning:
         return warn_of(kind.code, group, kind.singular, kind.plural, kind.advice, is_serious=True)
@@ -265,7 +296,7 @@ class FileProfile:
 
     def _find_kinds(self, shared: set[str], *, skip_words: bool) -> dict[LineKind, Group]:
         """The lines that are almost certainly no keys, by kind."""
-        usual_groups, usual_shapes = self._usual_groups(), self._usual_shapes()
+        usual_groups, usual_shapes, plain = self._usual_groups(), self._usual_shapes(), self._plain_shapes()
         totals: Counter[LineKind] = Counter()  # also of those that are usual in this file
         found: dict[LineKind, Group] = {}
 
@@ -283,6 +314,10 @@ class FileProfile:
                     totals[kind] += max(1, group.count // len(group.examples))
                 if kind and kind.is_relative and (key.shape in usual_groups or shape(each.text) in usual_shapes):
                     kind = None
+                if not kind and plain and is_decorated(each.text, plain):
+                    kind = DECORATED
+                if not kind and is_single_word(each.text) and not self._has_keys_like(key):
+                    kind = WORD
                 by_kind.setdefault(kind, []).append(each)
             if len(by_kind) > 1:
                 for kind in [each for each in by_kind if each and each.is_whole_group]:
@@ -301,6 +336,13 @@ class FileProfile:
         for kind, group in self._other_kinds.items():
             totals[kind] += group.count
             add(kind, group.count, group.examples)
+        for each in self._last_lines:
+            kind = classify_line(each.text)
+            if kind in _LAST_KINDS and kind not in found:
+                add(kind, 1, [each])
+        known = sum(self._shapes[each] for each in plain) + sum(group.count for group in found.values())
+        if DECORATED in found and known < _KNOWN_SHARE * self.count:
+            del found[DECORATED]
         is_uniform = 2 * sum(usual_groups.values()) >= self.count
         for kind, group in list(found.items()):
             # Some files have keys and addresses at which keys are redeemed.
@@ -322,6 +364,40 @@ class FileProfile:
     def _usual_shapes(self) -> set[str]:
         """The shapes of many lines, of any kind."""
         return {shape for shape, count in self._shapes.items() if count > 2 and count >= 0.3 * self.count}
+
+    def _has_keys_like(self, word: _GroupKey) -> bool:
+        """Whether the file has keys without signs between letters, so that one may be a word by chance."""
+        return any(
+            key.shape == word.shape
+            and key.has_upper >= word.has_upper
+            and key.has_lower >= word.has_lower
+            and (key.has_digit or group.count > max(1, _USUAL_SHARE * self.count) or self.count < _MIN_LINES_FOR_ODD)
+            for key, group in self._groups.items()
+        )
+
+    def _has_heading(self) -> bool:
+        """Whether the first line has another form than all others, which have few forms."""
+        if self.count < _MIN_LINES_FOR_HEADING:
+            return False
+        first = self._head[0].text
+        form = shape(first)
+        usual = [each for each, count in self._shapes.items() if 1 < count >= _USUAL_SHARE * self.count]
+        return (
+            self._shapes[form] == 1
+            and (len(usual) == 1 or self.count >= _MIN_LINES_FOR_HEADING_OF_SEVERAL)
+            and sum(self._shapes[each] for each in usual) >= self.count - 1
+            and form not in usual
+            and all(
+                (len(each) != len(form) or (" " in each) != (" " in form))
+                and (abs(len(each) - len(form)) > 2 or [*reduce_shapes([each])] != [*reduce_shapes([form])])
+                for each in usual
+            )
+        )
+
+    def _plain_shapes(self) -> list[str]:
+        """The shapes of many lines, with at least as many letters and digits as a key has."""
+        least = max(min(2, self.count // 2), _USUAL_SHARE * self.count)
+        return [shape for shape, count in self._shapes.items() if count >= least and shape.count("x") >= _MIN_LETTERS]
 
     def _odd_lines(self, kinds: dict[LineKind, Group]) -> Iterator[FileWarning]:
         """Warnings about lines that may be keys, but are unlike the rest."""
@@ -394,6 +470,7 @@ class FileProfile:
             )
 
 
+_LAST_KINDS = (TOTAL, HEADER, DATE, CUT)
 _PREFIX = re.compile(r"\w{2,}[-_:./ ]|\w{3,}")
 _WIDE_BLANK = re.compile(r"\S\s{2,}\S")
 _ALPHABETS: tuple[tuple[Any, str], ...] = (

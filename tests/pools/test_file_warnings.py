@@ -100,12 +100,14 @@ GOOD = {
     "addresses of several hosts": [f"https://{each[:3].lower()}.example/{each}" for each in steam(40)],
     "one address": ["https://shop.example/redeem?code=7KQ2M"],
     "addresses and keys": [f"https://shop.example/redeem?code={each}" for each in steam(20)] + steam(20, 5),
+    "keys of unequal groups": [f"{each[:5]}{each[6:11]} {each[12:15]}" for each in steam(20)],
+    "keys of digits in unequal groups": [f"{each[:4]} {each[4:12]}" for each in map(str, range(10**11, 10**12, 37**7))],
     "a few keys of groups": ["U3VYU FHW8L", "C29KH XMTKT", "E6E8J GWEXZ", "TH2DC XHNCX"],
     "keys of letters by turns": ["MBBXGECJGE", "ATJXYZTXCAB", "WWLDUCTLKK", "AAJXYZTXCABD", "MBAXGECJGE", "TJXYZTXCA"],
     "numbers that end with zero": ["3444518446879700", "6407105044013110", "1407105044013110"],
     "groups of letters": ["THHC NFNX DDND LFTY", *steam(5)],
     "in brackets": [f"[{each[:5]}{each[6:10]}]" for each in steam(20)] + steam(20, 5),
-    "mixed sizes": [text[: 8 + index % 20] for index, text in enumerate(steam(100, groups=6))],
+    "mixed sizes": [text[: 8 + index % 20].rstrip("-") for index, text in enumerate(steam(100, groups=6))],
     "lower case": [each.lower() for each in steam(50)],
     "mixed case": [
         "".join(random.Random(each).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=12))
@@ -238,6 +240,52 @@ SERIOUS = {
     "many lines of words": (steam(300) + [f"Great Game {n}" for n in range(100, 130)], ("words", 30, 301)),
     "a title above passwords": (["Passwords of the game", *GOOD["passwords"]], ("words", 1, 1)),
     "a title below short base64": ([*GOOD["short base64"], "Passwords of the game"], ("words", 1, 3001)),
+    # Words, headings and other things
+    "states among keys": ([*steam(10), "REFUNDED", "CANCELLED", "DEACTIVATED"], ("words", 3, 11)),
+    "a state in German": (among("ausverkauft"), ("words", 1, 11)),
+    "a state among digits": ([*GOOD["digits"], "REFUNDED"], ("words", 1, 101)),
+    "a word among keys": (among("Fahrenheit"), ("words", 1, 11)),
+    "a total like a key": ([*(f"{each[:5]} {each[6:11]}6" for each in steam(60)), "TOTAL 000060"], ("total", 1, 61)),
+    "a date like a key": (
+        [*(f"{n % 90 + 10}-{n % 70 + 13}-{n + 3000}" for n in range(200)), "26-11-2026"],
+        ("mangled", 1, 201),
+    ),
+    "a placeholder of letters": (among("AAAAA-AAAAA-AAAAA"), ("mangled", 1, 11)),
+    "a placeholder of digits": (among("12345-12345-12345"), ("mangled", 1, 11)),
+    "a heading like a key": (["BATCH-00017-WIN11", *steam(20, groups=4)], ("heading", 1, 1)),
+    "a heading above digits": (["BATCH-00017-WIN11", *GOOD["digits"]], ("heading", 1, 1)),
+    "keys in two parts": (
+        [part for each in steam(10, groups=5) for part in (each[:18], each[18:])],
+        ("mangled", 10, 1),
+    ),
+    "phone numbers": ([f"+49 171 {n}" for n in range(1234567, 1234587)], ("phone", 20, 1)),
+    "phone numbers with a slash": ([f"0171/{n}" for n in range(1234567, 1234587)], ("phone", 20, 1)),
+    "prices only": ([f"{n}.99 EUR" for n in range(100, 120)], ("price", 20, 1)),
+    "orders and keys": (by_turns([f"ORDER-{n}" for n in range(10021, 10030)], steam(9)), ("turns", 9, 1)),
+    "names with numbers and keys": (
+        by_turns(["Windows11Pro", "Office2021Home", "Windows10Pro", "Office2019Pro"], steam(4)),
+        ("turns", 4, 1),
+    ),
+}
+
+# Keys that are used or commented out, each beside plain ones.
+MARKED = [
+    *("#{}", "# {}", "//{}", ";{}", "-- {}", "*{}", "REM {}", "{} ✓", "{} [x]", "{} x", "{} sent", "{} gesendet"),
+    *("{} Joe", "{} (Anna)", "{} // Joe", "Joe: {}", "~{}~"),
+]
+# Files of which each line has such a form. N is the number of the line.
+DECORATED = [
+    *("{} Joe", "{} // Joe", "{} (Win11)", "{} 2026-11-20", "Your key is {}", "Ihr Code lautet {}", "{} ist Ihr Code"),
+    *("Gutscheincode {}", "Lizenz #N {}", "Windows 11 Pro {}", "🔑 {}", "① {}", "①{}", "a) {}", "N/20 {}", "{} / {}"),
+    *("{}:{}", ">{}", "+{}", "N:{}", "keys.txt:{}", "keys.txt:N:{}", "1 {}", "      1 {}", "Prod^{}", "{}<br>"),
+    *("{}<br />", "{}\\n", "{}\\", "{}%0D", "Nov 27 12:00:0N host app[77]: issued {}"),
+]
+PLAIN = {
+    "steam": steam(20),
+    "one part": [each.replace("-", "")[:12] for each in steam(20)],
+    "UUIDs": GOOD["UUIDs"][:20],
+    "digits": GOOD["digits"][:20],
+    "groups with blanks": GOOD["keys with spaces"][:20],
 }
 
 ODD = {
@@ -247,7 +295,10 @@ ODD = {
     "a key in small letters": (among("abcde-abc34-12345"), ("odd_alphabet", 1, 11)),
     "a key of another alphabet": (among("ABCDE-АBCDE-12345"), ("odd_alphabet", 1, 11)),
     "a key with a blank": (among("ABCDE ABCDE-12345"), ("odd_shape", 1, 11)),
-    "a suffix of words": ([f"{each} Steam" for each in steam(20)], ("suffix", 20, 1)),
+    "keys of short groups with a suffix": (
+        [f"{each[:3]} {each[6:9]} {each[12:15]} Steam" for each in steam(20)],
+        ("suffix", 20, 1),
+    ),
 }
 
 
@@ -287,3 +338,39 @@ def test_odd_lines_that_may_be_keys_are_not_serious():
     }
 
     assert {name: found[name] for name in found if found[name] != expected[name]} == {}
+
+
+def mark(form, number, key):
+    return form.replace("N", str(number)).replace("{}", key)
+
+
+def test_marked_keys_among_plain_ones_are_serious_at_any_share():
+    places = {"one": {12}, "two": {4, 9}, "a third": {*range(2, 20, 3)}, "half": {*range(1, 20, 2)}}
+
+    silent = [
+        (name, form, share)
+        for name, keys in PLAIN.items()
+        for form in MARKED
+        for share, marked in places.items()
+        if not any(
+            each.is_serious and each.lines[0] == min(marked) + 1 and each.count == len(marked)
+            for each in warnings_of([mark(form, n, key) if n in marked else key for n, key in enumerate(keys)])
+        )
+    ]
+
+    assert silent == []
+
+
+def test_files_of_keys_with_something_beside_them_are_serious():
+    silent = [
+        (name, form, count)
+        for name, keys in PLAIN.items()
+        for form in DECORATED
+        for count in (3, 20)
+        if not any(
+            each.is_serious and each.count == count
+            for each in warnings_of([mark(form, n, key) for n, key in enumerate(keys[:count], 1)])
+        )
+    ]
+
+    assert silent == []
