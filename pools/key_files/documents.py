@@ -162,8 +162,7 @@ def read_elements(
         if used is None:
             yield reader.read(number, found)
         elif options.used_rows is UsedRows.REJECT:
-            detail = reader.show(f"{used}: {_to_text(members.get(used))}")
-            yield Line(number, reader.show(found), Reason.USED_ROW, detail=detail)
+            yield reader.reject_used(number, found, f"{used}: {_to_text(members.get(used))}")
         else:
             popped = next((_to_text(members.get(name)) for name in states if fold_name(name) == POPPED_NAME), "")
             yield reader.read(number, found, popped=popped, is_used=True)

@@ -319,7 +319,7 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
         elif columns.states and (used := columns.find_used(row)):
             name, value = used
             if options.used_rows is UsedRows.REJECT:
-                yield Line(number, reader.show(text), Reason.USED_ROW, detail=reader.show(f"{name}: {value}"))
+                yield reader.reject_used(number, text, f"{name}: {value}")
             else:
                 yield reader.read(number, text, popped=columns.find_popped(row), is_used=True)
         else:
