@@ -299,7 +299,6 @@ _TOTAL = re.compile(
 _CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 _ACTIVATED = re.compile(r"activée?s?\b", re.IGNORECASE)  # without its accent it is the English word active
 _ZERO = re.compile(r"0+(?:[.,]0*)?(?:\s*(?:/|of|von|de|di|van|z)\s*\d+)?")
-_EMPTY_VALUES = ("[]", "{}", '""')
 
 
 @lru_cache(maxsize=4096)
@@ -352,7 +351,7 @@ def says_used(name: str, value: str) -> bool:
         name: the column's name, for which `find_state_kind` has a kind.
     """
     kind, value = find_state_kind(name), value.strip()
-    if not value.strip(_DASHES) or value in _EMPTY_VALUES:
+    if not value.strip(_DASHES):
         return kind is StateKind.FREE and bool(value)
     folded = fold_name(value)
     if kind is StateKind.CUSTOMER:  # Frei and Neu are names of people
