@@ -19,6 +19,7 @@ from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, Row, bulk_importer
 from pools.key_files import KeyFile, Line, NoKeys, Reason, Understood
+from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
@@ -29,6 +30,7 @@ from pools.services.used_rows import Conflict, UsedRows
 CHUNK_LINES = 10_000
 MAX_REPORTED_REJECTIONS = 1_000
 SHOWN_KEYS = 5  # of either end of the files
+_SHOWN_COLUMNS, _SHOWN_CHARACTERS = 5, 60
 
 
 @dataclass
@@ -150,7 +152,8 @@ class ImportRejected(ImportRefused):
 
     def __init__(self, report: ImportReport) -> None:
         used = report.reasons[Reason.USED_ROW]
-        columns = ", ".join(dict.fromkeys(name for each in report.understood for name in each.state_columns))
+        names = dict.fromkeys(name for each in report.understood for name in each.state_columns)
+        columns = ", ".join(escape_text(name[:_SHOWN_CHARACTERS]) for name in list(names)[:_SHOWN_COLUMNS])
         way_out = (
             f". {used:,} of them are used, as the columns say: {columns}. If these columns say something else, import "
             "the file with --used-rows ignore (in the API ?used-rows=ignore); to add the keys as used, with "
