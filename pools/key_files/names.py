@@ -247,11 +247,10 @@ _WORDS = (
         """),
     ),
 )
-# Words of other columns beside them: limits, prices, and the people who sell.
-_OTHER_WORDS = _names("""
-    max, maximum, limit, limits, allowed, permitted, price, cost, currency, url, link, sort, support, vendor, supplier,
-    publisher, seller, partner, Preis, Lieferant, Händler, prix, precio, prezzo, preço, prijs, cena, цена
-""")
+# Words of other columns beside them: limits; the people who sell, beside words for a customer; how to redeem a key.
+_LIMIT_WORDS = _names("max, maximum, limit, limits, allowed, permitted, sort")
+_SELLER_WORDS = _names("support, vendor, supplier, publisher, seller, partner, price, Preis, Lieferant, Händler, prix")
+_GUIDE_WORDS = _names("url, link, instructions, deadline, region, country, site, website, platform, store")
 _DATE_WORDS = _names("date, datum, time, at, on, day, id, no, number, status, count, by")
 _IDEOGRAPHS = re.compile(
     "|".join(map(fold_name, ("使用済", "已使用", "已售", "已激活", "販売済", "사용여부", "판매여부")))
@@ -313,7 +312,7 @@ def find_state_kind(name: str) -> StateKind | None:
     if folded in KEY_NAMES or folded in WEAK_KEY_NAMES:
         return None
     words = _words_of(name)
-    if not _OTHER_WORDS.isdisjoint(words):
+    if not _LIMIT_WORDS.isdisjoint(words) or ("redemption" in words and not _GUIDE_WORDS.isdisjoint(words)):
         return None
     if _IDEOGRAPHS.search(folded):
         return StateKind.MARK
@@ -321,6 +320,8 @@ def find_state_kind(name: str) -> StateKind | None:
         return StateKind.STATUS
     for kind, known in _WORDS:
         if not known.isdisjoint(words):
+            if kind is StateKind.CUSTOMER and not _SELLER_WORDS.isdisjoint(words):
+                return None
             is_negated = kind is StateKind.MARK and not _NOT.isdisjoint(words[:-1])
             return StateKind.FREE if is_negated else kind
     if {"sale", "activation"} & set(words) and not _DATE_WORDS.isdisjoint(words):

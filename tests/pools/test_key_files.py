@@ -417,7 +417,8 @@ class TestUsedRows:
         *(("статус", each) for each in ("не продан", "в наличии", "доступен")),
         *(("Status", each) for each in ("noch frei", "nicht verkauft", "noch nicht verkauft", "unsold", "in stock")),
         *(("Status", each) for each in ("not used", "not yet sold", "unused", "non vendu", "no vendido")),
-        *(("max_uses", each) for each in ("1", "5")),
+        *((name, "5") for name in ("max_uses", "Usage limit", "Max activations", "User limit")),
+        *((name, "x1") for name in ("Redemption URL", "Support email", "Supplier email", "Sale price", "Expiry date")),
     ]
     USED = [
         *(("used", each) for each in ("yes", "1", "x", "Ja", "TRUE", "2024-01-01", "26.11.2024", "Ann", "oui")),
@@ -439,6 +440,7 @@ class TestUsedRows:
         ),
         *((name, "x1") for name in ("Verkaufsdatum", "ausgehändigt an", "Redemption status", "Times Redeemed")),
         *((name, "x1") for name in ("Transaction ID", "Recipient email", "User email", "Kunden-E-Mail", "Order")),
+        *((name, "x1") for name in ("Sold to partner", "Sold price", "Order link", "Redemption date", "Key sold")),
         ("Kunde", "Frei"),
     ]
 
