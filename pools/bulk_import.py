@@ -9,7 +9,7 @@ the import is published (`KeyQuerySet.available`), and the next import removes w
 
 import fcntl
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -78,6 +78,10 @@ class BulkImporter(ABC):
     @abstractmethod
     def write(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest."""
+
+    @abstractmethod
+    def remove(self, digests: Sequence[bytes]) -> None:
+        """Delete keys of this import that were written."""
 
     @abstractmethod
     def publish(self) -> dict[bytes, Reason]:
@@ -165,6 +169,9 @@ class PostgreSQLImporter(BulkImporter):
             self._delete(used)
             refused = refused | used
         return refused
+
+    def remove(self, digests: Sequence[bytes]) -> None:
+        self._delete(digests)
 
     def publish(self) -> dict[bytes, Reason]:
         refused: dict[bytes, Reason] = {}
@@ -315,6 +322,13 @@ class SQLiteImporter(BulkImporter):
             ]
             cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s)", chunk)
             return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
+
+    def remove(self, digests: Sequence[bytes]) -> None:
+        rows = "account_id = %s AND key_import_id = %s AND digest = %s"
+        which = [self._value("account", self.account.pk), self._value("key_import", self.key_import.pk)]
+        with transaction.atomic(), connection.cursor() as cursor:
+            for sql in (f"UPDATE {KEYS} SET {UNUSED} WHERE {rows}", f"DELETE FROM {KEYS} WHERE {rows}"):
+                cursor.executemany(sql, [[*which, each] for each in digests])
 
     def publish(self) -> dict[bytes, Reason]:
         if not self.dry_run:

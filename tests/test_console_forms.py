@@ -334,7 +334,7 @@ def test_old_answers_are_removed(forms, client):
 def test_an_export_is_a_file_and_never_a_page_to_reload(acme, client):
     add_keys(acme.policy, *numbered(2))
 
-    response = client.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "text"})
+    response = client.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "csv"})
 
     assert response["Content-Disposition"].startswith("attachment")
 
@@ -348,3 +348,10 @@ def test_pages_of_results_lead_on(forms, client):
 
     assert not problems, failed(problems)
     assert Account.objects.filter(slug="new").exists()
+
+
+def test_text_of_all_states_is_no_export(acme, client):
+    response = client.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "text"})
+
+    assert response.status_code == 200
+    assert "csv or ndjson" in str(response.context["form"].errors["format"])

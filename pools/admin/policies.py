@@ -19,7 +19,7 @@ from licensing.admin.policies import PolicyAdmin
 from licensing.models import Policy
 from pools.key_files import serialize_keys
 from pools.models import KeyImport
-from pools.services.exports import EXPORT_STATES, export_keys
+from pools.services.exports import EXPORT_STATES, StatesLost, check_format, export_keys
 from pools.services.keys import MAX_KEYS_PER_POP, pop_keys_for_operator
 from pools.services.statistics import summarize_pools
 
@@ -57,6 +57,10 @@ class ExportForm(forms.Form):
         values = super().clean() or {}
         if values.get("for_spreadsheet") and values.get("format") != "csv":
             self.add_error("for_spreadsheet", "Only CSV can be written for a spreadsheet.")
+        try:
+            check_format(values.get("state", ""), values.get("format", ""))
+        except StatesLost as error:
+            self.add_error("format", f"{error.detail}.")
         return values
 
 

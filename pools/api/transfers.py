@@ -37,7 +37,7 @@ from pools.key_files import (
     serialize_keys,
 )
 from pools.models import KeyImport
-from pools.services.exports import EXPORT_STATES, export_keys
+from pools.services.exports import EXPORT_STATES, check_format, export_keys
 from pools.services.imports import stage_import
 
 MEDIA_TYPES_BY_FORMAT = {"text": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}  # of exports
@@ -208,7 +208,7 @@ class TransferMixin(APIViewSet):
         permission="policy.pool.export",
         gives=File(tuple(MEDIA_TYPES_BY_FORMAT.values())),
         parameters={
-            "format": Parameter("The format of the file.", choice(*WRITTEN_FORMATS)),
+            "format": Parameter("The format of the file. Text cannot have all states.", choice(*WRITTEN_FORMATS)),
             "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),
             "import": Parameter("Only keys of this import.", {"type": "string", "format": "uuid"}),
             "since": Parameter("Only keys of this time or later.", {"type": "string", "format": "date-time"}),
@@ -224,6 +224,8 @@ class TransferMixin(APIViewSet):
         for_spreadsheet = boolean_of(query, "for-spreadsheet")
         if for_spreadsheet and format != "csv":
             raise BadRequest("must be with format=csv", parameter="for-spreadsheet")
+        state = one_of(query, "state", EXPORT_STATES)
+        check_format(state, format)
         key_import = None
         if "import" in query:
             uuid = parse_uuid(query["import"])
@@ -232,7 +234,7 @@ class TransferMixin(APIViewSet):
                 raise NotFound.of("import", query["import"])
         keys = export_keys(
             policy=self.policy,
-            state=one_of(query, "state", EXPORT_STATES),
+            state=state,
             key_import=key_import,
             audit=self.audit,
             since=time_of(query, "since"),

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileUnreadable, option
 from pools.key_files.key_texts import escape_text
 from pools.key_files.names import (
-    CUSTOMER_NAMES,
     KEY_NAMES,
     OWN_KEY_NAMES,
     OWN_OTHER_NAMES,
-    STATE_NAMES,
     WEAK_KEY_NAMES,
+    find_state_kind,
     fold_name,
     says_used,
 )
@@ -29,7 +28,7 @@ class Columns:
         names: of all columns, or none without a header.
         count: the number of columns.
         key: the index of the column with the keys.
-        states: the index and folded name of each state column.
+        states: the index and name of each state column.
     """
 
     names: tuple[str, ...]
@@ -64,7 +63,7 @@ class Columns:
     def find_popped(self, row: Sequence[str]) -> str:
         """The text of the column `popped`, or else that of a state column that is a time."""
         for index, name in self.states:
-            if name == POPPED_NAME and index < len(row) and row[index].strip():
+            if fold_name(name) == POPPED_NAME and index < len(row) and row[index].strip():
                 return row[index].strip()
         return ""
 
@@ -87,17 +86,14 @@ def find_columns(
         key = find_told(options.column, names, samples, noun)
     else:
         key = _find_known(names, folded, samples, noun)
-    states = tuple(
-        (index, name)
-        for index, name in enumerate(folded)
-        if index != key and (name in STATE_NAMES or (name in CUSTOMER_NAMES and _has_gaps(samples(index))))
-    )
+    states = tuple((index, name) for index, name in enumerate(names) if index != key and find_state_kind(name))
     return Columns(tuple(names), len(names), key, () if options.used_rows is UsedRows.IGNORE else states)
 
 
-def _has_gaps(cells: Iterator[str]) -> bool:
-    """Whether some cells are empty and others are not."""
-    return len({not cell.strip() for cell in cells}) == 2
+def find_number(column: str) -> int | None:
+    """The number of a column that was told by its number, from 1. None if it was told by a name."""
+    digits = column.strip()
+    return (int(digits) if len(digits) < 10 else 0) if digits.isdecimal() else None
 
 
 def find_told(column: str, names: Sequence[str], samples: Callable[[int], Iterator[str]], noun: str = "column") -> int:
@@ -112,16 +108,17 @@ def find_told(column: str, names: Sequence[str], samples: Callable[[int], Iterat
     found = exact or loose
     if len(found) > 1:
         raise ColumnAmbiguous(
-            f"{len(found)} {noun}s are called {column!r}. Say which one has the keys by its number: "
-            f"{option('column', str(found[0] + 1))}",
+            f"{len(found)} {noun}s are called {column[:_SHOWN_CHARACTERS]!r}. Say which one has the keys by its "
+            f"number: {option('column', str(found[0] + 1))}",
             make_candidates(found, names, samples),
         )
     if found:
         return found[0]
-    if column.strip().isdecimal() and 1 <= int(column) <= len(names):
-        return int(column) - 1
+    number = find_number(column)
+    if number and number <= len(names):
+        return number - 1
     known = escape_text(", ".join(name.strip()[:_SHOWN_CHARACTERS] for name in names[:_SHOWN_NAMES]))
-    raise FileUnreadable(f"The file has no {noun} {column!r}: it has {len(names)} {noun}s: {known}")
+    raise FileUnreadable(f"The file has no {noun} {column[:_SHOWN_CHARACTERS]!r}: it has {len(names)} {noun}s: {known}")
 
 
 def make_candidates(

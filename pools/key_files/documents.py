@@ -11,7 +11,7 @@ from pools.key_files.columns import POPPED_NAME, Columns, find_columns
 from pools.key_files.errors import FileUnreadable, option
 from pools.key_files.headers import has_key_name
 from pools.key_files.lines import Line, Reason
-from pools.key_files.names import STATE_NAMES, fold_name, says_used
+from pools.key_files.names import find_state_kind, fold_name, says_used
 from pools.key_files.options import ReadOptions, UsedRows
 from pools.key_files.text_lines import OVERLONG_LINE
 from pools.key_files.texts import KeyReader, is_blank
@@ -142,7 +142,7 @@ def read_elements(
 ) -> Iterator[Line]:
     """The lines of the elements."""
     key = columns.names[columns.key] if columns.names else None
-    seen, states = set(columns.names), [(columns.names[index], folded) for index, folded in columns.states]
+    seen, states = set(columns.names), [name for _, name in columns.states]
     for number, value, text in elements:
         if value is BLANK:
             yield Line(number, "")
@@ -156,18 +156,15 @@ def read_elements(
             yield _reject(number, value, text, reader)
             continue
         if options.used_rows is not UsedRows.IGNORE and not members.keys() <= seen:
-            states += [
-                (name, fold_name(name)) for name in members if name not in seen and fold_name(name) in STATE_NAMES
-            ]
+            states += [name for name in members if name not in seen and find_state_kind(name)]
             seen |= members.keys()
-        used = next((name for name, folded in states if says_used(folded, _to_text(members.get(name)))), None)
+        used = next((name for name in states if says_used(name, _to_text(members.get(name)))), None)
         if used is None:
             yield reader.read(number, found)
         elif options.used_rows is UsedRows.REJECT:
-            detail = reader.show(f"{used}: {_to_text(members.get(used))}")
-            yield Line(number, reader.show(found), Reason.USED_ROW, detail=detail)
+            yield reader.reject_used(number, found, f"{used}: {_to_text(members.get(used))}")
         else:
-            popped = next((_to_text(members.get(name)) for name, folded in states if folded == POPPED_NAME), "")
+            popped = next((_to_text(members.get(name)) for name in states if fold_name(name) == POPPED_NAME), "")
             yield reader.read(number, found, popped=popped, is_used=True)
 
 

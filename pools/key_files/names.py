@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from enum import Enum
 from functools import lru_cache
 
 _LETTERS_AND_DIGITS = re.compile(r"[\W_]+")
@@ -131,7 +132,7 @@ _MARK_NAMES = _names("""
     ausgegeben an, ausgegeben am, aktiviert, aktiviert am, ausgeliefert, geliefert, gesperrt, widerrufen, storniert,
     reserviert, reserviert für, genutzt, versendet, versandt, gesendet an, zurückgezogen,
     utilisé, utilisée, utilisé le, utilisé par, vendu, vendue, vendu le, vendu à, attribué, attribuée, attribué à,
-    activé, activée, activé le, échangé, consommé, livré, envoyé, envoyé à, révoqué, annulé, réservé, bloqué, retiré,
+    activé le, activée le, échangé, consommé, livré, envoyé, envoyé à, révoqué, annulé, réservé, bloqué, retiré,
     usado, usada, usado por, utilizado, utilizada, vendido, vendida, vendido a, canjeado, canjeada, asignado,
     asignada, asignado a, activado, activada, entregado, entregada, enviado, revocado, anulado, reservado, bloqueado,
     usato, usata, utilizzato, utilizzata, venduto, venduta, venduto a, riscattato, riscattata, assegnato, assegnata,
@@ -142,24 +143,33 @@ _MARK_NAMES = _names("""
     użyty, użyte, użyto, wykorzystany, wykorzystane, sprzedany, sprzedane, sprzedano, zrealizowany, przypisany,
     przypisane, przypisano, aktywowany, aktywowano, wydany, wydano, wysłany, zablokowany, zarezerwowany,
     použitý, použito, prodáno, prodaný, aktivováno, brugt, solgt, använd, såld, brukt, käytetty, myyty, használt,
-    eladva, kullanıldı, satıldı, использован, использовано, продан, продано, активирован, выдан,
+    eladva, kullanıldı, satıldı, использован, использовано, продан, продано, активирован, выдан, выдано, отправлен,
+    felhasznált, felhasználva, eladott, kiadva, folosit, folosită, utilizat, vândut, vândută, activat, atribuit,
+    використаний, використано, проданий, активований, видано, verkaufsdatum, verkaufstag, einlösedatum, einlösung,
+    aktivierungsdatum, versanddatum, ausgabedatum, ausgehändigt, verschickt, verbraucht, erhalten von, date de vente,
+    date d'activation, fecha de venta, fecha de activación, data di vendita, data di attivazione, data da venda,
+    verkoopdatum, data sprzedaży, data aktywacji, дата продажи, дата активации, sale date, date of sale,
+    使用済み, 使用済, 使用日, 販売済み, 販売日, 已使用, 已售, 已售出, 已激活, 已兑换,
+    사용여부, 사용일, 판매여부, 판매일,
 """)
 _STATUS_NAMES = _names("""
-    status, state, key status, key state, code status, license status, licence status, usage, usage status,
+    status, state, key status, key state, code status, license status, licence status,
     Zustand, Schlüsselstatus, Lizenzstatus, Verwendung, statut, état, estado, situación, stato, situação, situacao,
-    toestand, stan, stav, tila, állapot, stare, durum, статус, состояние, стан,
+    toestand, stan, stav, tila, állapot, stare, durum, статус, состояние, стан, 状態, 状态, 狀態, ステータス, 상태,
 """)
 _FREE_NAMES = _names("""
-    available, is available, free, is free, unused, not used, unsold, in stock, valid, is valid, usable,
-    verfügbar, frei, unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,
+    available, is available, availability, free, is free, unused, not used, unsold, in stock, valid, is valid, usable,
+    active, is active, enabled, is enabled, aktiv, verfügbar, Verfügbarkeit, disponibilité, disponibilidad,
+    disponibilità, disponibilidade, beschikbaarheid, dostępność, наличие, доступен, attivo, activo, ativo, actief,
+    aktywny, активен, 可用, 有効, 사용 가능, frei,
+    unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,
     beschikbaar, vrij, dostępny, dostępne, wolny,
 """)
-STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES
 # Of our own exports: the key, beside these columns. Its license is not a key.
 OWN_KEY_NAMES, OWN_OTHER_NAMES = ("key", "keyguarded"), frozenset(("created", "popped", "withdrawn"))
 
-# Of a customer or an order. Where only some rows have one, their keys were sold.
-CUSTOMER_NAMES = _names("""
+# Of a customer or an order: where a row has one, its key was sold.
+_CUSTOMER_NAMES = _names("""
     customer, customer name, customer id, customer email, client, client name, buyer, buyer name, buyer email, owner,
     owner name, user, user name, username, recipient, email, e-mail, mail, order, order id, order number, order no,
     order date, invoice, invoice number, first name, last name, Kunde, Kunden, Kundenname, Kundennummer, Kunden-Nr,
@@ -168,17 +178,97 @@ CUSTOMER_NAMES = _names("""
     comprador, destinatario, pedido, número de pedido, factura, correo electrónico, acquirente, ordine, numero ordine,
     fattura, fatura, encomenda, klant, koper, ontvanger, bestelling, bestelnummer, factuur, klient, kupujący, odbiorca,
     zamówienie, numer zamówienia, faktura, kund, köpare, asiakas, zákazník, objednávka, ügyfél, rendelés, müşteri,
-    sipariş, клиент, покупатель, заказ,
+    sipariş, клиент, покупатель, заказ, клієнт, покупець, замовлення, vevő, címzett, cumpărător, comandă, 客户, 客戶,
+    订单, 訂單, 顧客, 注文, 고객, 주문,
 """)
+# The uses of a key so far, and those that are left.
+_COUNT_NAMES = _names("""
+    uses, usage, usages, use count, usage count, usage status, activations, activation count, redemptions, redeem count,
+    redemption count, times, number of uses, number of activations, Nutzungen, Aktivierungen, Einlösungen,
+    utilisations, activations, usos, activaciones, utilizzi, attivazioni, usos, ativações, activeringen, użycia,
+    aktywacje, использований, активаций,
+""")
+_REMAINING_NAMES = _names("""
+    remaining, balance, Guthaben, Restguthaben, solde, saldo, остаток, 余额, 残高, 잔액,
+""")
+STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES | _CUSTOMER_NAMES | _COUNT_NAMES | _REMAINING_NAMES
+
+
+class StateKind(Enum):
+    """What a state column says of a key by its cells."""
+
+    MARK = "it was used: any value but no"
+    CUSTOMER = "who has it: any value but no"
+    STATUS = "the word for its state"
+    FREE = "it can be used: yes, or a word for free"
+    COUNT = "how often it was used: a number but zero"
+    REMAINING = "how often it can still be used: zero"
+
+
+# Words that make the name of a column one of a state, beside any other words.
+_WORDS = (
+    (StateKind.REMAINING, _names("remaining, left, balance, übrig, verbleibend, restants, restantes, rimanenti")),
+    (StateKind.COUNT, _names("uses, usage, usages, activations, redemptions, times, Nutzungen, Aktivierungen, mal")),
+    (
+        StateKind.FREE,
+        _names("available, availability, unused, unsold, unredeemed, unclaimed, verfügbar, verfügbarkeit"),
+    ),
+    (
+        StateKind.STATUS,
+        _names("status, state, statut, estado, stato, situação, stan, stav, állapot, stare, статус, состояние, стан"),
+    ),
+    (
+        StateKind.MARK,
+        _names("""
+            used, sold, redeemed, redemption, activated, assigned, assignee, issued, handed, sent, delivered, refunded,
+            cancelled, canceled, revoked, expired, disabled, deleted, defective, transaction, popped, withdrawn,
+            claimed, consumed, shipped, purchased, allocated, distributed, blocked, banned, returned, reserved,
+            verkauft, verwendet, eingelöst, ausgehändigt, verbraucht, benutzt, gebraucht, genutzt, versendet, versandt,
+            verschickt, vergeben, zugewiesen, aktiviert, ausgegeben, geliefert, gesperrt, storniert, widerrufen,
+            reserviert, Verkaufsdatum, Transaktion, Einlösung, utilisé, utilisée, utilisés, vendu, vendue, vendus,
+            attribué, attribuée, échangé, consommé, envoyé, livré, annulé, remboursé, usado, usada, utilizado,
+            utilizada, vendido, vendida, canjeado, canjeada, asignado, asignada, activado, activada, enviado, entregado,
+            usato, usata, utilizzato, venduto, venduta, riscattato, assegnato, attivato, inviato, consegnato,
+            resgatado, atribuído, ativado, entregue, vendida, gebruikt, verkocht, ingewisseld, verzilverd, toegewezen,
+            geactiveerd, verzonden, geleverd, użyty, użyte, użyto, wykorzystany, sprzedany, sprzedano, przypisany,
+            aktywowany, wydany, wysłany, использован, использовано, продан, продано, активирован, выдан, отправлен,
+            felhasznált, felhasználva, használt, eladott, folosit, vândut, activat, використано, використаний,
+            проданий, продано
+        """),
+    ),
+    (
+        StateKind.CUSTOMER,
+        _names("""
+            customer, customers, recipient, recipients, buyer, buyers, purchaser, email, emails, mail, user, username,
+            owner, client, order, orders, invoice, Kunde, Kunden, Kundin, Käufer, Empfänger, Bestellung, Auftrag,
+            acheteur, destinataire, commande, courriel, cliente, comprador, destinatario, destinatário, pedido, correo,
+            acquirente, ordine, encomenda, klant, koper, ontvanger, bestelling, klient, kupujący, odbiorca, zamówienie,
+            клиент, покупатель, получатель, заказ, клієнт, покупець, vevő, címzett, cumpărător, comandă
+        """),
+    ),
+)
+# Words of other columns beside them: limits; the people who sell, beside words for a customer; how to redeem a key.
+_LIMIT_WORDS = _names("max, maximum, limit, limits, allowed, permitted, sort")
+_SELLER_WORDS = _names("support, vendor, supplier, publisher, seller, partner, price, Preis, Lieferant, Händler, prix")
+_GUIDE_WORDS = _names("url, link, instructions, deadline, region, country, site, website, platform, store")
+_DATE_WORDS = _names("date, datum, time, at, on, day, id, no, number, status, count, by")
+_IDEOGRAPHS = re.compile(
+    "|".join(map(fold_name, ("使用済", "已使用", "已售", "已激活", "販売済", "사용여부", "판매여부")))
+)
+_IDEOGRAPHS_OF_STATUS = re.compile("|".join(map(fold_name, ("状態", "状态", "狀態", "ステータス", "상태"))))
+_NOT = _names(
+    "not, nicht, no, non, pas, sin, não, nao, sem, niet, nie, ne, не, není, inte, ikke, ikkje, ei, nem, nu, değil"
+)
+_STILL = _names("still, yet, noch, encore, ancora, aún, aun, todavía, ainda, nog, jeszcze, ещё, еще, ще, är, is")
 
 _NO = _names("""
     no, n, false, f, 0, 00, none, null, nil, nan, n/a, na, never, not, not used, unused, off, nein, falsch, nie, keine,
     non, faux, jamais, falso, não, nunca, nee, niet, geen, onwaar, fałsz, brak, ne, nej, nei, ei, nem, nu, hayır,
-    нет, ні, false(),
+    нет, ні, false(), 否, 没有, いいえ, なし, 無, 无, 아니오, 아니요, 없음, 未,
 """)
 _YES = _names("""
     yes, y, true, t, 1, x, ok, ja, j, wahr, oui, o, vrai, si, s, sí, verdadero, vero, sim, verdadeiro, waar, tak,
-    prawda, ano, igen, da, evet, да, так, kyllä, on,
+    prawda, ano, igen, da, evet, да, так, kyllä, on, 是, はい, 有, 예, 네,
 """)
 _FREE_WORDS = _names("""
     available, free, unused, not used, unsold, not sold, new, open, in stock, stock, ready, unclaimed, unredeemed,
@@ -188,7 +278,11 @@ _FREE_WORDS = _names("""
     non utilisé, en stock, nuevo, no usado, sin usar, en existencia, disponibile, libero, nuovo, non usato,
     disponível, novo, não usado, beschikbaar, vrij, nieuw, ongebruikt, niet gebruikt, dostępny, dostępne,
     wolny, nowy, nieużyty, niesprzedany, nevyužitý, volný, nový, ledig, ny, oanvänd, ubrugt, vapaa, uusi, szabad, új,
-    boş, yeni, свободен, свободно, новый, доступен,
+    boş, yeni, свободен, свободно, новый, доступен, доступно, в наличии, на складе, вільний, в наявності, доступний,
+    en almacén, in magazzino, em estoque, em stock, op voorraad, na stanie, w magazynie, skladem, på lager, i lager,
+    raktáron, în stoc, liber, stokta, unassigned, never used, 未使用, 可用,
+    未售, 未售出, 未激活, 在庫あり,
+    利用可能, 有効, 空闲, 미사용, 사용 가능, 사용안함, 판매안함,
 """)
 _DASHES = "-–—−/."
 _COUNTED = "rows?|keys?|codes?|records?|lines?|entries|items?|vouchers?|Zeilen|Schlüssel|Codes|Einträge|Stück|pcs"
@@ -201,22 +295,85 @@ _TOTAL = re.compile(
 )
 
 
+_CAMEL = re.compile(r"(?<=[a-zß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
+_ACTIVATED = re.compile(r"activée?s?\b", re.IGNORECASE)  # without its accent it is the English word active
+_ZERO = re.compile(r"0+(?:[.,]0*)?(?:\s*(?:/|of|von|de|di|van|z)\s*\d+)?")
+
+
+@lru_cache(maxsize=4096)
+def find_state_kind(name: str) -> StateKind | None:
+    """What a column says of its keys' states, by its name. None if it says nothing of them."""
+    if _ACTIVATED.search(unicodedata.normalize("NFC", name)):
+        return StateKind.MARK
+    folded = fold_name(name)
+    for names, kind in _KINDS:
+        if folded in names:
+            return kind
+    if folded in KEY_NAMES or folded in WEAK_KEY_NAMES:
+        return None
+    words = _words_of(name)
+    if not _LIMIT_WORDS.isdisjoint(words) or ("redemption" in words and not _GUIDE_WORDS.isdisjoint(words)):
+        return None
+    if _IDEOGRAPHS.search(folded):
+        return StateKind.MARK
+    if _IDEOGRAPHS_OF_STATUS.search(folded):
+        return StateKind.STATUS
+    for kind, known in _WORDS:
+        if not known.isdisjoint(words):
+            if kind is StateKind.CUSTOMER and not _SELLER_WORDS.isdisjoint(words):
+                return None
+            is_negated = kind is StateKind.MARK and not _NOT.isdisjoint(words[:-1])
+            return StateKind.FREE if is_negated else kind
+    if {"sale", "activation"} & set(words) and not _DATE_WORDS.isdisjoint(words):
+        return StateKind.MARK
+    return None
+
+
+_KINDS = (
+    (_MARK_NAMES, StateKind.MARK),
+    (_STATUS_NAMES, StateKind.STATUS),
+    (_FREE_NAMES, StateKind.FREE),
+    (_COUNT_NAMES, StateKind.COUNT),
+    (_REMAINING_NAMES, StateKind.REMAINING),
+    (_CUSTOMER_NAMES, StateKind.CUSTOMER),
+)
+
+
+def _words_of(text: str) -> list[str]:
+    spaced = _LETTERS_AND_DIGITS.sub(" ", _CAMEL.sub(" ", unicodedata.normalize("NFC", text)))
+    return [folded for word in spaced.split() if (folded := fold_name(word))]
+
+
 @lru_cache(maxsize=4096)
 def says_used(name: str, value: str) -> bool:
     """Whether a cell of a state column says that its key is not free, or may not be.
 
     Args:
-        name: the column's folded name, one of STATE_NAMES.
+        name: the column's name, for which `find_state_kind` has a kind.
     """
-    value = value.strip()
+    kind, value = find_state_kind(name), value.strip()
     if not value.strip(_DASHES):
-        return name in _FREE_NAMES and bool(value)
+        return kind is StateKind.FREE and bool(value)
     folded = fold_name(value)
-    if name in _MARK_NAMES:
-        return folded not in _NO and folded not in _FREE_WORDS
-    if name in _FREE_NAMES:
-        return folded not in _YES and folded not in _FREE_WORDS
-    return folded not in _FREE_WORDS
+    if kind is StateKind.CUSTOMER:  # Frei and Neu are names of people
+        return folded not in _NO
+    if kind is StateKind.COUNT and (_ZERO.fullmatch(value) or folded in _NO):
+        return False
+    if kind is StateKind.REMAINING and any(map(str.isdecimal, value)):
+        return value.startswith("-") or not any(letter.isdecimal() and int(letter) for letter in value)
+    if kind is StateKind.MARK and folded in _NO or kind is StateKind.FREE and folded in _YES:
+        return False
+    return not _is_word_for_free(value)
+
+
+def _is_word_for_free(value: str) -> bool:
+    """Whether a text is a word for free, or the negation of one for used, such as `noch nicht verkauft`."""
+    if fold_name(value) in _FREE_WORDS:
+        return True
+    words = [word for word in _words_of(value) if word not in _STILL]
+    if "".join(words) in _FREE_WORDS:
+        return True
+    return len(words) > 1 and words[0] in _NOT and "".join(words[1:]) in _MARK_NAMES
 
 
 def is_total(text: str) -> bool:

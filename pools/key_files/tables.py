@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pools.key_files.columns import Columns, find_columns, make_candidates
+from pools.key_files.columns import Columns, find_columns, find_number, make_candidates
 from pools.key_files.errors import ColumnAmbiguous, FileUnreadable, HeaderAmbiguous, option
 from pools.key_files.headers import has_key_name, has_known_name, is_key_name, is_known_header, may_be_header
 from pools.key_files.lines import Line, Reason
@@ -210,8 +210,13 @@ def find_layout(rows: Sequence[Row], options: ReadOptions, noun: str = "column")
 def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) -> int | None:
     """The index of the header among the first rows; None if the first row is certainly none, or it is asked later."""
     head = [row for _, row in filled[:_HEADER_ROWS]]
+    column = options.column
+    if column is not None:
+        for at, row in enumerate(head):
+            if _is_named(row, column):
+                return at  # the rows above it are titles, whatever their cells
     for at, row in enumerate(head):
-        if has_key_name(row) or (options.column is not None and _is_named(row, options.column)):
+        if has_key_name(row):
             below = [row for _, row in filled[at + 1 : at + 1 + _COMPARED_ROWS]]
             if all(_is_title(above, row, below) for above in head[:at]):
                 return at
@@ -221,7 +226,8 @@ def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) 
 
 
 def _is_named(row: Sequence[str], column: str) -> bool:
-    return not column.strip().isdecimal() and fold_name(column) in [fold_name(cell) for cell in row]
+    told = fold_name(column)
+    return bool(told) and not told.isdecimal() and told in map(fold_name, row)
 
 
 def _is_title(row: Sequence[str], header: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
@@ -240,14 +246,15 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
     width = max(used, default=0) + 1
     below = rows[1 : 1 + _COMPARED_ROWS]
     if options.column is not None:
-        if not options.column.strip().isdecimal() or not 1 <= int(options.column) <= width:
+        told = find_number(options.column)
+        if not told or told > width:
             shown = ", ".join(cell.strip()[:60] for cell in first[:20])
             raise FileUnreadable(
-                f"The file has no column {options.column!r}. Its first row is: {shown}"
+                f"The file has no column {options.column[:60]!r}. Its first row is: {shown}"
                 if options.header is None
-                else f"The file has no column {options.column!r}: it has {width} columns and no header"
+                else f"The file has no column {options.column[:60]!r}: it has {width} columns and no header"
             )
-        key = int(options.column) - 1
+        key = told - 1
     elif len(used) == 1:
         key = used[0]
     else:
@@ -312,7 +319,7 @@ def read_rows(rows: Iterable[Row], layout: Layout, options: ReadOptions, reader:
         elif columns.states and (used := columns.find_used(row)):
             name, value = used
             if options.used_rows is UsedRows.REJECT:
-                yield Line(number, reader.show(text), Reason.USED_ROW, detail=reader.show(f"{name}: {value}"))
+                yield reader.reject_used(number, text, f"{name}: {value}")
             else:
                 yield reader.read(number, text, popped=columns.find_popped(row), is_used=True)
         else:

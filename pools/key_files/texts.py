@@ -53,6 +53,13 @@ class KeyReader:
         reason = Reason.TOO_LONG if OVERLONG_LINE in text else fault.reason
         return Line(number, self.show(text), reason, detail=fault.detail)
 
+    def reject_used(self, number: int, text: str, detail: str) -> Line:
+        """The line of a row that a state column calls used. Its text is the key, as `read` has it."""
+        trimmed = self.trimmed
+        line = self.read(number, text)
+        self.trimmed = trimmed
+        return Line(number, line.text, Reason.USED_ROW, detail=self.show(detail))
+
     @staticmethod
     def show(text: str) -> str:
         """A text for reports: escaped, and shortened."""

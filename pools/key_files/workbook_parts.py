@@ -6,7 +6,7 @@ for them. It also accepts parts that are no XML. So all parts are parsed strictl
 
 import re
 import zipfile
-from typing import IO
+from typing import IO, NamedTuple
 from xml.parsers import expat
 
 from pools.key_files.errors import FileUnreadable
@@ -23,11 +23,20 @@ class _PartInvalid(Exception):
     """A part of the workbook is not as the standard says."""
 
 
-def check_workbook(file: IO[bytes]) -> dict[str, str]:
-    """Check all parts of a workbook.
+class Parts(NamedTuple):
+    """What the parts of a workbook say, and python-calamine does not.
 
-    Returns:
-        The texts of cells with errors, such as `#N/A`, by name: python-calamine reads them as empty.
+    Attributes:
+        errors: the texts of cells with errors, such as `#N/A`, by name: python-calamine reads them as empty.
+        hidden: the numbers of rows that are hidden and not empty, by the name of the sheet; the first ones only.
+    """
+
+    errors: dict[str, str]
+    hidden: dict[str, list[int]]
+
+
+def check_workbook(file: IO[bytes]) -> Parts:
+    """Check all parts of a workbook.
 
     Raises:
         FileUnreadable: it is damaged, or has too many cells.
@@ -43,7 +52,7 @@ def check_workbook(file: IO[bytes]) -> dict[str, str]:
         raise FileUnreadable(
             "This is an Excel workbook (.xlsx) that is damaged. Save it again as .xlsx, or as CSV, and import that"
         ) from None
-    return checker.errors
+    return Parts(checker.errors, checker.hidden)
 
 
 class _Checker:
@@ -53,11 +62,16 @@ class _Checker:
         self.row = self.column = self.rows = self.columns = 0
         self.targets: dict[str, str] = {}
         self.sheets: list[str] = []
+        self.names: list[str] = []
+        self.is_hidden = False
+        self.hidden_rows: list[int] = []  # of a part
+        self.hidden_of_parts: dict[str, list[int]] = {}
 
     def check(self, name: str, part: IO[bytes]) -> None:
         is_xml = name.lower().endswith((".xml", ".rels"))
         parser = self._make_parser(name) if is_xml else None
         self.row = self.column = self.rows = self.columns = 0
+        self.is_hidden, self.hidden_rows = False, []
         while block := part.read(_BLOCK_BYTES):
             if parser:
                 parser.Parse(block, False)
@@ -66,6 +80,15 @@ class _Checker:
             parser.Parse(b"", True)
             self.cells += self.rows * self.columns
             self._check_size()
+        if self.hidden_rows:
+            self.hidden_of_parts[name.lower()] = self.hidden_rows
+
+    @property
+    def hidden(self) -> dict[str, list[int]]:
+        """The hidden rows by the name of the sheet."""
+        targets = [self.targets.get(sheet, "").lower().lstrip("/").removeprefix("xl/") for sheet in self.sheets]
+        rows = [self.hidden_of_parts.get(f"xl/{target}") for target in targets]
+        return {name: each for name, each in zip(self.names, rows, strict=False) if each}
 
     def check_sheets(self) -> None:
         """Check that the sheets are among the parts that were parsed."""
@@ -97,12 +120,16 @@ class _Checker:
                         parser.CharacterDataHandler = self._read_error
                 elif element == "row" or element.endswith(":row"):
                     self._start_row(attributes)
+                elif self.is_hidden and element.rpartition(":")[2] in ("v", "t"):
+                    self.is_hidden = False
+                    self.hidden_rows.append(self.row)
 
             parser.StartElementHandler = start
         return parser
 
     def _start_in_workbook(self, element: str, attributes: dict[str, str]) -> None:
         if element.rpartition(":")[2] == "sheet":
+            self.names.append(attributes.get("name", ""))
             self.sheets += [value for name, value in attributes.items() if name.rpartition(":")[2] == "id"]
 
     def _start_in_relations(self, element: str, attributes: dict[str, str]) -> None:
@@ -117,6 +144,7 @@ class _Checker:
             raise _PartInvalid
         self.row = int(number) if number else self.row + 1
         self.rows, self.column = max(self.rows, self.row), 0
+        self.is_hidden = attributes.get("hidden") in ("1", "true")
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         reference = attributes.get("r")

@@ -44,11 +44,12 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     """The rows of the sheet with the keys, each with its number.
 
     Raises:
-        FileUnreadable: the workbook is damaged, too large or protected by a password, or has several such sheets.
+        FileUnreadable: the workbook is damaged, too large or protected by a password, has several such sheets, or hides
+            rows of it.
     """
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-    errors = check_workbook(file)
+    parts = check_workbook(file)
     file.seek(0)
     with _reading():
         workbook = CalamineWorkbook.from_filelike(cast(Any, file))
@@ -68,7 +69,14 @@ def open_sheet(file: IO[bytes]) -> Sheet:
     if not filled:
         return Sheet("", iter(()))
     sheet = filled[0] if len(filled) == 1 else known[0]
-    return Sheet(sheet.name, _rows(sheet, errors))
+    if hidden := parts.hidden.get(sheet.name):
+        rows = "1 row is hidden" if len(hidden) == 1 else f"{len(hidden):,} rows are hidden"
+        raise FileUnreadable(
+            f"In the sheet {sheet.name}, {rows}, such as row {hidden[0]:,}: by a filter, or one by one. If their keys "
+            "are to be imported too, show all rows and save the workbook. If not, copy the rows that are shown into a "
+            "new workbook, and import that"
+        )
+    return Sheet(sheet.name, _rows(sheet, parts.errors))
 
 
 def _first_rows(sheet: "CalamineSheet") -> list[list[str]]:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.audit import AuditContext
+from keygen_site.jsonapi.errors import DomainError
 from licensing.models import License, Policy, PoolNotSupported
 from pools.key_files import ExportedKey
 from pools.models import Key, KeyEvent, KeyImport
@@ -16,6 +17,26 @@ from pools.models.keys import KeyQuerySet
 
 EXPORT_STATES = (*Key.State.values, "all")
 PAGE_SIZE = 1_000  # keys: pops skip those that are being marked as disclosed
+
+
+class StatesLost(DomainError):
+    """A file of keys only would have used keys beside available ones, and not tell them apart."""
+
+    code = "EXPORT_STATES_LOST"
+    detail = (
+        "The format text has only the keys, so a file of all states would not tell the available keys from the used "
+        "ones. Choose the format csv or ndjson, or a single state"
+    )
+
+
+def check_format(state: str, format: str) -> None:
+    """Check that a file in a format can tell the states of its keys.
+
+    Raises:
+        StatesLost: it cannot.
+    """
+    if state == "all" and format == "text":
+        raise StatesLost
 
 
 def export_keys(

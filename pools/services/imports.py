@@ -14,19 +14,23 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from accounts.audit import AuditContext
+from keygen_site.db.fields import digest
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, Row, bulk_importer
 from pools.key_files import KeyFile, Line, NoKeys, Reason, Understood
+from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.low_stock import reset_low_alert
 from pools.services.rejections import TAKEN_REASONS, Explainer, Rejection, SeenLines
+from pools.services.used_rows import Conflict, UsedRows
 
 CHUNK_LINES = 10_000
 MAX_REPORTED_REJECTIONS = 1_000
 SHOWN_KEYS = 5  # of either end of the files
+_SHOWN_COLUMNS, _SHOWN_CHARACTERS = 5, 60
 
 
 @dataclass
@@ -147,7 +151,19 @@ class ImportRejected(ImportRefused):
     code = "IMPORT_REJECTED"
 
     def __init__(self, report: ImportReport) -> None:
-        super().__init__(report, f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected")
+        used = report.reasons[Reason.USED_ROW]
+        names = dict.fromkeys(name for each in report.understood for name in each.state_columns)
+        columns = ", ".join(escape_text(name[:_SHOWN_CHARACTERS]) for name in list(names)[:_SHOWN_COLUMNS])
+        way_out = (
+            f". {used:,} of them are used, as the columns say: {columns}. If these columns say something else, import "
+            "the file with --used-rows ignore (in the API ?used-rows=ignore); to add the keys as used, with "
+            "--used-rows used"
+        )
+        super().__init__(
+            report,
+            f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected"
+            + (way_out if used and columns else ""),
+        )
 
 
 class WarningsNotAccepted(ImportRefused):
@@ -280,7 +296,9 @@ def stage_import(
         for index, file in enumerate(files)
     ]
     report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
-    seen = SeenLines()
+    seen, row_states = SeenLines(), UsedRows()
+    # No line of a text says that a key is used.
+    has_states = any(not isinstance(file, KeyFile) or file.understood.kind != "text" for file in files)
     explainer = Explainer(policy, audit, seen, names)
     pool_sample = sample_pool(policy)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
@@ -292,10 +310,20 @@ def stage_import(
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
             last_keys.extend(texts[-SHOWN_KEYS:])
             rejections, used_rows = chunk.rejections, chunk.used
-            for taken, reason in importer.write([row for _, row in chunk.rows.values()]).items():
+            refused = importer.write([row for _, row in chunk.rows.values()])
+            if has_states:
+                for line, text in chunk.blocked.values():
+                    row_states.add_used(chunk.file, line, text)
+                free = [
+                    (key, line) for key, (line, row) in chunk.rows.items() if row.used is None and key not in refused
+                ]
+                row_states.add_free(chunk.file, [key for key, _ in free], [line for _, line in free])
+            for taken, reason in refused.items():
                 line, row = chunk.rows[taken]
                 if row.used:
                     used_rows -= 1
+                    if reason is Reason.REPEATED:
+                        row_states.add_used(chunk.file, line, row.text, row.used)
                     if reason in (Reason.AVAILABLE, Reason.ELSEWHERE):
                         reason = Reason.STILL_AVAILABLE  # its pool would hand out a used key
                 rejections.append(Rejection(chunk.file, line, row.text, reason))
@@ -309,10 +337,47 @@ def stage_import(
                 on_rejected(rejections)
             on_progress(report)
         report.last_keys = list(last_keys)
+        _block_used(row_states.conflicts(), importer, report, explainer, on_rejected)
         report.understood = [file.understood for file in files if isinstance(file, KeyFile)]
         report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
         report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
         yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, accept_warnings=accept_warnings)
+
+
+def _block_used(
+    conflicts: Iterator[Conflict],
+    importer: BulkImporter,
+    report: ImportReport,
+    explainer: Explainer,
+    on_rejected: Callable[[list[Rejection]], None],
+) -> None:
+    """Keep free rows from being added as available if another row calls their key used.
+
+    They are rejected or, where used rows are added as used, replaced by those.
+    """
+    done: set[bytes] = set()
+    while batch := list(islice(conflicts, CHUNK_LINES)):
+        found = {each.digest: each for each in batch if each.digest not in done}
+        done.update(found)
+        rejections = [
+            Rejection(*each.free, each.text, Reason.USED_ROW, explainer.used_as(each.used, each.free.file))
+            for each in found.values()
+            if each.time is None
+        ]
+        used = [Row(each.text, each.digest, each.time) for each in found.values() if each.time]
+        refused: dict[bytes, Reason] = {}
+        if not importer.dry_run:
+            importer.remove(list(found))
+            refused = importer.write(used) if used else {}
+        rejections += [Rejection(*found[key].free, found[key].text, reason) for key, reason in refused.items()]
+        report.used += len(used) - len(refused)
+        if rejections:
+            rejections.sort(key=lambda rejection: rejection[:2])
+            report.reject(rejections)
+            on_rejected(rejections)
+        removed = {each.text for each in rejections}
+        report.first_keys = [text for text in report.first_keys if text not in removed]
+        report.last_keys = [text for text in report.last_keys if text not in removed]
 
 
 def import_keys(**options: Any) -> ImportReport:
@@ -333,11 +398,16 @@ def import_keys(**options: Any) -> ImportReport:
 
 @dataclass
 class _Chunk:
-    """Some lines of a file: the possible keys as (line, row) by digest, and the lines that are rejected already."""
+    """Some lines of a file: the possible keys as (line, row) by digest, and the lines that are rejected already.
+
+    Attributes:
+        blocked: the rows that are rejected because they are used, as (line, text) by digest.
+    """
 
     file: int
     rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+    blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     blank: int = 0
     used: int = 0
 
@@ -358,6 +428,8 @@ def _read_chunks(
                 if reason:
                     detail = detail and f"The key {reason.value}: {detail}"
                     chunk.rejections.append(Rejection(file, number, text, reason, detail))
+                    if reason in (Reason.USED_ROW, Reason.NOT_A_TIME):
+                        chunk.blocked.setdefault(digest(text), (number, text))
                 elif not text:
                     chunk.blank += 1
                 else:
@@ -365,9 +437,17 @@ def _read_chunks(
                     if first := chunk.rows.get(row.digest):
                         detail = explainer.same_as((file, first[0]), file)
                         chunk.rejections.append(Rejection(file, number, text, Reason.REPEATED, detail))
+                        if time and not first[1].used:
+                            chunk.rows[row.digest] = (first[0], row)
+                            chunk.used += 1
                     else:
                         chunk.rows[row.digest] = (number, row)
                         chunk.used += time is not None
+            for key, (number, text) in chunk.blocked.items():
+                if key in chunk.rows and not chunk.rows[key][1].used:
+                    line, _ = chunk.rows.pop(key)
+                    detail = explainer.used_as((file, number), file)
+                    chunk.rejections.append(Rejection(file, line, text, Reason.USED_ROW, detail))
             profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
             has_keys = has_keys or bool(chunk.rows or chunk.rejections)
             chunk_lines.clear()  # before the next ones are read

@@ -134,6 +134,10 @@ class Explainer:
         name = "" if first[0] == file else f" of {self._names[first[0]] or f'file {first[0] + 1}'}"
         return f"Same as line {first[1]:,}{name}"
 
+    def used_as(self, used: tuple[int, int], file: int) -> str:
+        """The detail of a free row of a file whose key another row calls used, given by its file and number."""
+        return f"The key is used: {self.same_as(used, file).replace('Same as l', 'l')} says so"
+
     def _explain_batch(self, rejections: Sequence[Rejection]) -> list[Rejection]:
         wanted = {digest(each.text): each for each in rejections if not each.detail and each.reason in _EXPLAINED}
         if not wanted:

@@ -97,6 +97,10 @@ class TestExportKeys:
 
         assert printed == "KEY-0003\n"
 
+    def test_export_keys_refuses_text_of_all_states(self, pooled_policy, run):
+        with pytest.raises(CommandError, match="csv or ndjson"):
+            run("export_keys", "--policy", pooled_policy.pk, "--state", "all", "--format", "text")
+
     def test_export_keys_narrows_by_time(self, pooled_policy, run):
         add_keys(pooled_policy, "KEY-0001")
         command = ["export_keys", "--policy", pooled_policy.pk, "--format", "text"]

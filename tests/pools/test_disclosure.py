@@ -191,7 +191,7 @@ class TestFirst:
         before = disclosure_of(world.key)
 
         VERBS[second][0](world)
-        world.export("?state=all")
+        world.export("?state=all&format=csv")
 
         assert disclosure_of(world.key) == before
 
@@ -216,7 +216,7 @@ class TestFirst:
         add(acme.policy, "KEY-0001", used=used)
 
         world.console("reveal")
-        world.export("?state=all")
+        world.export("?state=all&format=csv")
 
         assert disclosure_of(world.key) == (used, "used", "")
 

@@ -143,9 +143,9 @@ class TestReading:
                 "The first row is a header, not a key. Ignored columns: note.\nFirst keys: KEY-0001, KEY-0002\n",
             ),
             (
-                "Schlüssel;Käufer\nKEY-0001;Öl\nKEY-0002;Äh\n".encode("windows-1252"),
+                "Schlüssel;Größe\nKEY-0001;Öl\nKEY-0002;Äh\n".encode("windows-1252"),
                 ["--encoding", "windows-1252", "--column", "Schlüssel"],
-                "The keys are in the column Schlüssel. The first row is a header, not a key. Ignored columns: Käufer.",
+                "The keys are in the column Schlüssel. The first row is a header, not a key. Ignored columns: Größe.",
             ),
             (b"Game\tKEY-0001\nGame\tKEY-0002\n", ["--delimiter", "tab", "--no-header", "--column", "2"], "tabs"),
             (b"KEY-0000\nKEY-0001\nKEY-0002\n", ["--header", "--column", "1"], "The first row is a header"),

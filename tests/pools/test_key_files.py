@@ -152,7 +152,7 @@ class TestCSV:
             pytest.param("key,note,\nKEY-0001,a,\n,,\n", ["KEY-0001"], id="empty columns and rows"),
             pytest.param("key,note\nKEY-0001,a,,\n", ["KEY-0001"], id="empty cells at the end"),
             pytest.param("Keys for ACME\n\nid,key\n1,KEY-0001\n", ["KEY-0001"], id="title"),
-            pytest.param("Lizenz;Kunde\nKEY-0001;Meier\n", ["KEY-0001"], id="weak name"),
+            pytest.param("Lizenz;Produkt\nKEY-0001;Spiel\n", ["KEY-0001"], id="weak name"),
             pytest.param("No.,activation code\n1,KEY-0001\n", ["KEY-0001"], id="number"),
         ],
     )
@@ -388,7 +388,7 @@ class TestColumns:
         assert keys(data) == ["KEY-0001"]
 
     def test_understood_names_everything(self):
-        file = opened("No.;Lizenzschlüssel;Status;Kunde\r\n1;KEY-0001;frei;Meier\r\n")
+        file = opened("No.;Lizenzschlüssel;Status;Produkt\r\n1;KEY-0001;frei;Spiel\r\n")
 
         assert file.understood.as_dict() == {
             "kind": "csv",
@@ -398,7 +398,7 @@ class TestColumns:
             "delimiter": ";",
             "header": True,
             "column": "Lizenzschlüssel",
-            "ignoredColumns": ["No.", "Kunde"],
+            "ignoredColumns": ["No.", "Produkt"],
             "stateColumns": ["Status"],
             "sheet": None,
             "titleLines": 0,
@@ -411,6 +411,14 @@ class TestUsedRows:
         *(("status", each) for each in ("available", "frei", "New", "not sold", "nicht eingelöst", "")),
         *(("available", each) for each in ("yes", "1", "x", "ja")),
         *(("popped", each) for each in ("", "  ")),
+        *((name, each) for name in ("Active", "enabled", "Valid", "Availability") for each in ("true", "yes", "1")),
+        *((name, each) for name in ("times_activated", "Usage count", "Activations") for each in ("0", "", "0/5")),
+        *(("Remaining uses", each) for each in ("1", "12", "")),
+        *(("статус", each) for each in ("не продан", "в наличии", "доступен")),
+        *(("Status", each) for each in ("noch frei", "nicht verkauft", "noch nicht verkauft", "unsold", "in stock")),
+        *(("Status", each) for each in ("not used", "not yet sold", "unused", "non vendu", "no vendido")),
+        *((name, "5") for name in ("max_uses", "Usage limit", "Max activations", "User limit")),
+        *((name, "x1") for name in ("Redemption URL", "Support email", "Supplier email", "Sale price", "Expiry date")),
     ]
     USED = [
         *(("used", each) for each in ("yes", "1", "x", "Ja", "TRUE", "2024-01-01", "26.11.2024", "Ann", "oui")),
@@ -419,6 +427,21 @@ class TestUsedRows:
         *(("available", each) for each in ("no", "0", "nein", "-")),
         *(("popped", each) for each in ("2024-01-01T00:00:00Z", "nonsense")),
         *(("assigned to", each) for each in ("Ann", "ann@example.test")),
+        *((name, each) for name in ("Active", "enabled", "Valid", "Availability") for each in ("false", "no", "0")),
+        *((name, "2024-01-01") for name in ("Activé", "activée le", "ACTIVE\u0301")),
+        *((name, each) for name in ("times_activated", "Usage count", "Activations", "uses") for each in ("1", "12")),
+        *(("Remaining uses", "0"), ("Balance", "0"), ("Balance", "0.00 EUR")),
+        *(("Status", each) for each in ("not available", "nicht verfügbar", "not valid", "продан")),
+        *((name, "yes") for name in ("Key used", "Used (Y/N)", "Used by customer", "soldAt", "Sold to customer")),
+        *((name, "yes") for name in ("felhasznált", "folosit", "використано", "продан", "usado", "użyty", "gebruikt")),
+        *(
+            (name, "yes")
+            for name in ("使用済み", "状態", "状态", "已使用", "사용여부", "상태", "Verwendet am", "Sale date")
+        ),
+        *((name, "x1") for name in ("Verkaufsdatum", "ausgehändigt an", "Redemption status", "Times Redeemed")),
+        *((name, "x1") for name in ("Transaction ID", "Recipient email", "User email", "Kunden-E-Mail", "Order")),
+        *((name, "x1") for name in ("Sold to partner", "Sold price", "Order link", "Redemption date", "Key sold")),
+        ("Kunde", "Frei"),
     ]
 
     def test_free_rows_are_keys(self):
@@ -448,11 +471,16 @@ class TestUsedRows:
         ]
 
     @pytest.mark.parametrize("name", ["customer", "Kunde", "Order No.", "E-Mail", "Acheteur"])
-    def test_row_with_a_customer_is_used_where_others_have_none(self, name):
+    def test_row_with_a_customer_is_used_even_if_all_have_one(self, name):
         some, all = f"key;{name}\nKEY-0001;A1\nKEY-0002;\n", f"key;{name}\nKEY-0001;A1\nKEY-0002;A2\n"
 
         assert read(some) == [(2, "KEY-0001", Reason.USED_ROW), (3, "KEY-0002")]
-        assert read(all) == [(2, "KEY-0001"), (3, "KEY-0002")]
+        assert read(all) == [(2, "KEY-0001", Reason.USED_ROW), (3, "KEY-0002", Reason.USED_ROW)]
+
+    def test_customer_after_the_looked_at_rows_makes_a_row_used(self):
+        rows = "".join(f"KEY-{number:07},\n" for number in range(30_000))
+
+        assert read(f"key,customer\n{rows}KEY-LAST,Ann\n")[-1] == (30_002, "KEY-LAST", Reason.USED_ROW)
 
     def test_state_columns_are_ignored_if_told(self):
         file = opened("key,sold\nKEY-0001,yes\n", used_rows=UsedRows.IGNORE)

@@ -419,7 +419,7 @@ EVENTS = {
         lambda world: [("exported", None, {"count": 3, "filter": {"state": "available"}})],
     ),
     "export of an import and a time": (
-        lambda world: world.export(f"?state=all&import={world.batch.pk}&since=2000-01-01&until=2100-01-01"),
+        lambda world: world.export(f"?state=all&format=csv&import={world.batch.pk}&since=2000-01-01&until=2100-01-01"),
         lambda world: [
             (
                 "exported",

@@ -17,7 +17,7 @@ from pools.management.pool_command import (
     open_output,
     parse_day_or_time,
 )
-from pools.services.exports import EXPORT_STATES, export_pools
+from pools.services.exports import EXPORT_STATES, StatesLost, check_format, export_pools
 
 
 class Command(PoolCommand):
@@ -86,6 +86,10 @@ class Command(PoolCommand):
             raise CommandError("Standard output is closed, so nothing was exported.")
         if for_spreadsheet and format != "csv":
             raise CommandError("--for-spreadsheet needs --format csv.", returncode=2)
+        try:
+            check_format(state, format)
+        except StatesLost as error:
+            raise CommandError(f"{error.detail}.", returncode=2) from None
         policies = self.find_policies(policy or [], product, account)
         if key_import is not None and len(policies) > 1:
             raise CommandError("--import needs a single --policy.", returncode=2)
