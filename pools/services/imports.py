@@ -2,35 +2,32 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import digest
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, Row, bulk_importer
-from pools.key_files import KeyFile, Line, NoKeys, Reason, Understood
+from pools.key_files import KeyFile, Line, Reason, Understood
 from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
+from pools.services.import_chunks import prefetch, read_chunks
 from pools.services.low_stock import reset_low_alert
 from pools.services.rejections import TAKEN_REASONS, Explainer, Rejection, SeenLines
 from pools.services.used_rows import Conflict, UsedRows
 
-CHUNK_LINES = 10_000
 MAX_REPORTED_REJECTIONS = 1_000
 SHOWN_KEYS = 5  # of either end of the files
 _SHOWN_COLUMNS, _SHOWN_CHARACTERS = 5, 60
+_CONFLICTS_AT_ONCE = 10_000
 
 
 @dataclass
@@ -302,7 +299,7 @@ def stage_import(
     explainer = Explainer(policy, audit, seen, names)
     pool_sample = sample_pool(policy)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
-        for chunk in _prefetch(_read_chunks(files, profiles, used, explainer)):
+        for chunk in prefetch(read_chunks(files, profiles, used, explainer)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
             seen.add(chunk.file, chunk.rows, [line for line, _ in chunk.rows.values()])
@@ -356,7 +353,7 @@ def _block_used(
     They are rejected or, where used rows are added as used, replaced by those.
     """
     done: set[bytes] = set()
-    while batch := list(islice(conflicts, CHUNK_LINES)):
+    while batch := list(islice(conflicts, _CONFLICTS_AT_ONCE)):
         found = {each.digest: each for each in batch if each.digest not in done}
         done.update(found)
         rejections = [
@@ -394,84 +391,3 @@ def import_keys(**options: Any) -> ImportReport:
             return staged.report
     except ImportRefused as refused:
         return refused.report
-
-
-@dataclass
-class _Chunk:
-    """Some lines of a file: the possible keys as (line, row) by digest, and the lines that are rejected already.
-
-    Attributes:
-        blocked: the rows that are rejected because they are used, as (line, text) by digest.
-    """
-
-    file: int
-    rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
-    rejections: list[Rejection] = field(default_factory=list)
-    blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
-    blank: int = 0
-    used: int = 0
-
-
-def _read_chunks(
-    files: Sequence[Iterable[Line]], profiles: Sequence[FileProfile], used: datetime | None, explainer: Explainer
-) -> Iterator[_Chunk]:
-    now = timezone.now()
-    for file, (file_lines, profile) in enumerate(zip(files, profiles, strict=True)):
-        lines, has_keys = iter(file_lines), False
-        while chunk_lines := list(islice(lines, CHUNK_LINES)):
-            chunk = _Chunk(file)
-            for number, text, reason, popped, detail, is_used in chunk_lines:
-                time = used or (now if is_used else None)
-                if time and popped and not reason:
-                    time = _parse_used(popped)
-                    reason = None if time else Reason.NOT_A_TIME
-                if reason:
-                    detail = detail and f"The key {reason.value}: {detail}"
-                    chunk.rejections.append(Rejection(file, number, text, reason, detail))
-                    if reason in (Reason.USED_ROW, Reason.NOT_A_TIME):
-                        chunk.blocked.setdefault(digest(text), (number, text))
-                elif not text:
-                    chunk.blank += 1
-                else:
-                    row = Row.from_text(text, time)
-                    if first := chunk.rows.get(row.digest):
-                        detail = explainer.same_as((file, first[0]), file)
-                        chunk.rejections.append(Rejection(file, number, text, Reason.REPEATED, detail))
-                        if time and not first[1].used:
-                            chunk.rows[row.digest] = (first[0], row)
-                            chunk.used += 1
-                    else:
-                        chunk.rows[row.digest] = (number, row)
-                        chunk.used += time is not None
-            for key, (number, text) in chunk.blocked.items():
-                if key in chunk.rows and not chunk.rows[key][1].used:
-                    line, _ = chunk.rows.pop(key)
-                    detail = explainer.used_as((file, number), file)
-                    chunk.rejections.append(Rejection(file, line, text, Reason.USED_ROW, detail))
-            profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
-            has_keys = has_keys or bool(chunk.rows or chunk.rejections)
-            chunk_lines.clear()  # before the next ones are read
-            yield chunk
-        if not has_keys:
-            raise NoKeys
-
-
-def _parse_used(text: str) -> datetime | None:
-    """The time in a column `popped`, in UTC unless it has an offset. None if it is none, or in the future."""
-    try:
-        time = parse_datetime(text)
-        if time is None:
-            return None
-        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-    return time if time <= timezone.now() else None
-
-
-def _prefetch(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """The same chunks, each read in a thread while the database is busy with the one before."""
-    with ThreadPoolExecutor(1) as executor:
-        future = executor.submit(next, chunks, None)
-        while chunk := future.result():
-            future = executor.submit(next, chunks, None)
-            yield chunk

@@ -29,7 +29,7 @@ def add(policy, *texts, **options):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """So that a few lines are several chunks."""
-    monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 3)
+    monkeypatch.setattr("pools.services.import_chunks.CHUNK_LINES", 3)
 
 
 def test_import_adds_keys_in_the_order_of_their_lines(pooled_policy, audit, small_chunks):

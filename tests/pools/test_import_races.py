@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 3)
+    monkeypatch.setattr("pools.services.import_chunks.CHUNK_LINES", 3)
 
 
 def lines(texts):

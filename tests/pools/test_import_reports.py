@@ -47,7 +47,7 @@ def today():
 @pytest.fixture
 def small_chunks(monkeypatch):
     """So that a few lines are several chunks."""
-    monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 3)
+    monkeypatch.setattr("pools.services.import_chunks.CHUNK_LINES", 3)
 
 
 class TestReport:

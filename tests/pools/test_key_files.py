@@ -404,6 +404,10 @@ class TestColumns:
             "titleLines": 0,
         }
 
+    def test_number_with_more_digits_than_python_reads_is_no_column(self):
+        with pytest.raises(FileUnreadable, match="no column"):
+            read(b"key,product\nKEY-0001,Game\nKEY-0002,Game\n", column="9" * 5_000)
+
 
 class TestUsedRows:
     FREE = [

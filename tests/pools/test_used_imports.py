@@ -232,7 +232,7 @@ class TestLife:
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr("pools.services.imports.CHUNK_LINES", 2)
+    monkeypatch.setattr("pools.services.import_chunks.CHUNK_LINES", 2)
 
 
 def break_off(lines):

@@ -7,7 +7,7 @@ import pytest
 from accounts.audit import AuditContext
 from pools.key_files import ReadOptions, UsedRows, open_key_file
 from pools.models import Key, UsedText
-from pools.services import imports, used_rows
+from pools.services import import_chunks, used_rows
 from pools.services.imports import import_keys
 from tests.cast import numbered
 
@@ -35,14 +35,14 @@ def run(policy, files, used_rows, **options):
         )
         for lines in files
     ]
-    return import_keys(policy=policy, files=opened, audit=AUDIT, skip_invalid=True, **options)
+    return import_keys(policy=policy, files=opened, audit=AUDIT, skip_invalid=True, accept_warnings=True, **options)
 
 
 @pytest.mark.django_db
 class TestUsedRows:
     @pytest.fixture(autouse=True)
     def small_parts(self, monkeypatch):
-        monkeypatch.setattr(imports, "CHUNK_LINES", 3)
+        monkeypatch.setattr(import_chunks, "CHUNK_LINES", 3)
         monkeypatch.setattr(used_rows, "_TEXTS_PER_SCAN", 1)
 
     @pytest.mark.parametrize("order", ORDERS)
@@ -79,13 +79,13 @@ class TestUsedRows:
             io.BufferedReader(io.BytesIO("\n".join([*files[0], ""]).encode())), ReadOptions(used_rows=UsedRows.USED)
         )
 
-        report = import_keys(policy=pooled_policy, files=[opened], audit=AUDIT, skip_invalid=True)
+        report = import_keys(policy=pooled_policy, files=[opened], audit=AUDIT, skip_invalid=True, accept_warnings=True)
 
         assert (report.added, report.rejected) == (7, 2)
         assert not Key.objects.filter(key="K1-AAAA-0001").exists()
 
     def test_refusal_names_both_ways_out(self, pooled_policy):
-        report = imports.import_keys(
+        report = import_keys(
             policy=pooled_policy,
             files=[open_key_file(io.BufferedReader(io.BytesIO(b"key,customer\nKEY-0001,Ann\n")), ReadOptions())],
             audit=AUDIT,

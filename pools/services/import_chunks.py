@@ -1,0 +1,99 @@
+"""Reading files of keys in chunks, one ahead of the database."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from keygen_site.db.fields import digest
+from pools.bulk_import import Row
+from pools.key_files import Line, NoKeys, Reason
+from pools.key_files.warnings import FileProfile
+from pools.services.rejections import Explainer, Rejection
+
+CHUNK_LINES = 10_000
+
+
+@dataclass
+class Chunk:
+    """Some lines of a file: the possible keys as (line, row) by digest, and the lines that are rejected already.
+
+    Attributes:
+        blocked: the rows that are rejected because they are used, as (line, text) by digest.
+    """
+
+    file: int
+    rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
+    rejections: list[Rejection] = field(default_factory=list)
+    blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    blank: int = 0
+    used: int = 0
+
+
+def read_chunks(
+    files: Sequence[Iterable[Line]], profiles: Sequence[FileProfile], used: datetime | None, explainer: Explainer
+) -> Iterator[Chunk]:
+    now = timezone.now()
+    for file, (file_lines, profile) in enumerate(zip(files, profiles, strict=True)):
+        lines, has_keys = iter(file_lines), False
+        while chunk_lines := list(islice(lines, CHUNK_LINES)):
+            chunk = Chunk(file)
+            for number, text, reason, popped, detail, is_used in chunk_lines:
+                time = used or (now if is_used else None)
+                if time and popped and not reason:
+                    time = parse_used(popped)
+                    reason = None if time else Reason.NOT_A_TIME
+                if reason:
+                    detail = detail and f"The key {reason.value}: {detail}"
+                    chunk.rejections.append(Rejection(file, number, text, reason, detail))
+                    if reason in (Reason.USED_ROW, Reason.NOT_A_TIME):
+                        chunk.blocked.setdefault(digest(text), (number, text))
+                elif not text:
+                    chunk.blank += 1
+                else:
+                    row = Row.from_text(text, time)
+                    if first := chunk.rows.get(row.digest):
+                        detail = explainer.same_as((file, first[0]), file)
+                        chunk.rejections.append(Rejection(file, number, text, Reason.REPEATED, detail))
+                        if time and not first[1].used:
+                            chunk.rows[row.digest] = (first[0], row)
+                            chunk.used += 1
+                    else:
+                        chunk.rows[row.digest] = (number, row)
+                        chunk.used += time is not None
+            for key, (number, text) in chunk.blocked.items():
+                if key in chunk.rows and not chunk.rows[key][1].used:
+                    line, _ = chunk.rows.pop(key)
+                    detail = explainer.used_as((file, number), file)
+                    chunk.rejections.append(Rejection(file, line, text, Reason.USED_ROW, detail))
+            profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
+            has_keys = has_keys or bool(chunk.rows or chunk.rejections)
+            chunk_lines.clear()  # before the next ones are read
+            yield chunk
+        if not has_keys:
+            raise NoKeys
+
+
+def parse_used(text: str) -> datetime | None:
+    """The time in a column `popped`, in UTC unless it has an offset. None if it is none, or in the future."""
+    try:
+        time = parse_datetime(text)
+        if time is None:
+            return None
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if time <= timezone.now() else None
+
+
+def prefetch(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same chunks, each read in a thread while the database is busy with the one before."""
+    with ThreadPoolExecutor(1) as executor:
+        future = executor.submit(next, chunks, None)
+        while chunk := future.result():
+            future = executor.submit(next, chunks, None)
+            yield chunk
