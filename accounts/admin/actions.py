@@ -1,5 +1,6 @@
 """Actions of operators on rows, each with a page that first says what will happen."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from accounts.admin.base import ConsoleAdmin
 
 
-class ConfirmedAction:
-    """An admin action with a confirmation page. Subclasses call one service per row.
+class ConfirmedAction(ABC):
+    """An admin action with a confirmation page.
 
     Attributes:
         name: the name in the URL.
@@ -65,13 +66,23 @@ class ConfirmedAction:
         """The sentences that say what will happen."""
         return []
 
+    @abstractmethod
+    def run(
+        self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
+    ) -> HttpResponse:
+        """Run the action on all rows, report the outcome, and return the next page."""
+
+
+class RowAction(ConfirmedAction):
+    """An action that calls one service for each row, in a transaction of its own."""
+
+    @abstractmethod
     def apply(self, row: Any, audit: AuditContext, values: dict[str, Any]) -> None:
-        """Run the action on one row, which is locked. Override it, or `run` for an action that is not row by row.
+        """Run the action on one row, which is locked.
 
         Raises:
             DomainError, ValidationError: a rule refuses it.
         """
-        raise NotImplementedError
 
     def run(
         self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]

@@ -7,14 +7,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.actions import ConfirmedAction, actor_of
+from accounts.admin.actions import ConfirmedAction, RowAction, actor_of
 from accounts.admin.base import ConsoleAdmin, ReadOnlyAdmin, format_time
 from accounts.audit import AuditContext
 from accounts.models import Token
 from accounts.permissions import Change, may_change
 
 
-class Revoke(ConfirmedAction):
+class Revoke(RowAction):
     name, label, past_tense, permission, danger = "revoke", "Revoke", "Revoked", "accounts.delete_token", True
     change = Change.REVOKE
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts.admin.actions import ConfirmedAction, actor_of, operator_of
+from accounts.admin.actions import ConfirmedAction, RowAction, actor_of, operator_of
 from accounts.admin.base import ConsoleAdmin, ConsoleForm, StrictAdmin, format_time
 from accounts.admin.token_pages import MakeToken
 from accounts.audit import AuditContext
@@ -44,7 +44,7 @@ class UserForm(ConsoleForm):
         super()._update_errors(errors)
 
 
-class Ban(ConfirmedAction):
+class Ban(RowAction):
     name, label, past_tense, permission, danger = "ban", "Ban", "Banned", "accounts.change_user", True
     change = Change.BAN
 
@@ -58,7 +58,7 @@ class Ban(ConfirmedAction):
         row.ban()
 
 
-class Unban(ConfirmedAction):
+class Unban(RowAction):
     name, label, past_tense, permission = "unban", "Unban", "Unbanned", "accounts.change_user"
     change = Change.UNBAN
 

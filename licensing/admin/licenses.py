@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
+from accounts.admin.actions import ReferenceForm, RowAction, audit_context_of
 from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ReadOnlyAdmin, format_time
 from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.audit import AuditContext
@@ -21,7 +21,7 @@ from licensing.models.license_queries import LicenseQuerySet
 from licensing.services import issue_license
 
 
-class Suspend(ConfirmedAction):
+class Suspend(RowAction):
     name, label, past_tense, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
 
     def applies_to(self, license: License) -> bool:
@@ -34,7 +34,7 @@ class Suspend(ConfirmedAction):
         license.suspend()
 
 
-class Reinstate(ConfirmedAction):
+class Reinstate(RowAction):
     name, label, past_tense, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
 
     def applies_to(self, license: License) -> bool:
@@ -47,7 +47,7 @@ class Reinstate(ConfirmedAction):
         license.reinstate()
 
 
-class Renew(ConfirmedAction):
+class Renew(RowAction):
     name, label, past_tense, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
 
     def applies_to(self, license: License) -> bool:
@@ -60,7 +60,7 @@ class Renew(ConfirmedAction):
         license.renew()
 
 
-class Revoke(ConfirmedAction):
+class Revoke(RowAction):
     name, label, past_tense, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
 
     def consequences(self, licenses: Sequence[License]) -> list[str]:

@@ -7,7 +7,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from accounts.admin.actions import ConfirmedAction, ReferenceForm, audit_context_of
+from accounts.admin.actions import ConfirmedAction, ReferenceForm, RowAction, audit_context_of
 from accounts.admin.form_once import SecretResponse
 from accounts.audit import AuditContext
 from pools.models import Key, KeyImport
@@ -54,7 +54,7 @@ class ReturnForm(ReferenceForm):
     field_order = ["undelivered", "reference"]
 
 
-class Return(ConfirmedAction):
+class Return(RowAction):
     name, label, past_tense, permission = "return", "Return to pool", "Returned", "pools.return_key"
     form_class = ReturnForm
 
@@ -82,7 +82,7 @@ class WithdrawForm(ReferenceForm):
     field_order = ["reason", "reference"]
 
 
-class Withdraw(ConfirmedAction):
+class Withdraw(RowAction):
     name, label, past_tense, permission, danger = "withdraw", "Withdraw", "Withdrawn", "pools.withdraw_key", True
     form_class = WithdrawForm
 

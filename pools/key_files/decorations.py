@@ -35,10 +35,10 @@ _LINE_NUMBER = re.compile(r"([1-9]\d{0,6}):[^:]{8,}")
 
 
 def is_decorated(text: str, plain: Collection[str]) -> bool:
-    """Whether a text is a key of a plain form, with something beside it.
+    """Whether a text is a key of a plain form, with other text next to it.
 
     Args:
-        plain: the shapes of keys that the file has without anything beside them.
+        plain: the shapes of keys that the file has without other text.
     """
     form = shape(text)
     for key in plain:
@@ -46,13 +46,13 @@ def is_decorated(text: str, plain: Collection[str]) -> bool:
         while start >= 0:
             end = start + len(key)
             before, after, is_upper = form[:start], form[end:][::-1], text[start:end].isupper()
-            if _is_beside(before, key, text[:start], is_upper) and _is_beside(after, key, text[end:][::-1], is_upper):
+            if _is_rest(before, key, text[:start], is_upper) and _is_rest(after, key, text[end:][::-1], is_upper):
                 return len(form) > len(key)
             start = form.find(key, start + 1)
     return False
 
 
-def _is_beside(rest: str, key: str, text: str, is_upper: bool) -> bool:
+def _is_rest(rest: str, key: str, text: str, is_upper: bool) -> bool:
     """Whether a rest, of which the last character is next to a key, is empty or no part of the key."""
     if not rest:
         return True
@@ -73,8 +73,8 @@ def _is_beside(rest: str, key: str, text: str, is_upper: bool) -> bool:
 
 
 def find_decorated(head: Sequence[NumberedText]) -> list[NumberedText]:
-    """The lines with something beside the key, if almost all lines are such; else none."""
-    for find in (_find_marked, _find_twice, _find_line_numbers, _find_beside_blanks):
+    """The lines with other text next to the key, if almost all lines are such; else none."""
+    for find in (_find_marked, _find_twice, _find_line_numbers, _find_between_blanks):
         found = find(head)
         if found and len(found) >= _SHARE * len(head):
             return found
@@ -118,29 +118,29 @@ def _find_line_numbers(head: Sequence[NumberedText]) -> list[NumberedText]:
     return list(head) if is_rising and numbers[-1] <= _MOST_LINES_EACH * len(numbers) else []
 
 
-def _find_beside_blanks(head: Sequence[NumberedText]) -> list[NumberedText]:
+def _find_between_blanks(head: Sequence[NumberedText]) -> list[NumberedText]:
     """The lines of which one part between blanks has the form of a key, and the others have not."""
     if sum(len(each.text.split(maxsplit=1)) > 1 for each in head) < _SHARE * len(head):
         return []
     parts = [_split(each.text) for each in head]
     forms = Counter(shape(key) for key, _ in parts if key)
     usual = {form for form, count in forms.items() if count >= max(1, _USUAL_SHARE * len(head))}
-    found, all_beside = [], []
+    found, all_decorations = [], []
     for each, (key, others) in zip(head, parts, strict=True):
-        beside = [other for other in others if shape(other) != shape(key) or other == key]
-        if beside and shape(key) in usual and (len(head) > 1 or _are_words(beside)):
+        decorations = [other for other in others if shape(other) != shape(key) or other == key]
+        if decorations and shape(key) in usual and (len(head) > 1 or _are_words(decorations)):
             found.append(each)
-            all_beside.append((key, beside))
-    return [] if _are_groups(all_beside) else found
+            all_decorations.append((key, decorations))
+    return [] if _are_groups(all_decorations) else found
 
 
 def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
-    """Whether the parts beside keys may be further groups of these: of the same alphabet, with few lengths.
+    """Whether the texts next to keys may be further groups of these: of the same alphabet, with few lengths.
 
     Args:
-        lines: the key and the parts beside it, of each line.
+        lines: the key and the other texts, of each line.
     """
-    parts = [part for _, beside in lines for part in beside]
+    parts = [part for _, decorations in lines for part in decorations]
     keys = "".join(key for key, _ in lines)
     joined = "".join(part.replace("-", "") if _LETTER.search(part) else part for part in parts)
     words = "".join(part for part in parts if not _DIGIT.search(part))
@@ -149,7 +149,7 @@ def _are_groups(lines: Sequence[tuple[str, list[str]]]) -> bool:
     for has_such in (str.islower, str.isupper, str.isalpha):
         if any(map(has_such, words)) and not any(map(has_such, keys)):
             return False
-    if len(set(map(len, parts))) > max(len(beside) for _, beside in lines):
+    if len(set(map(len, parts))) > max(len(decorations) for _, decorations in lines):
         return False
     if len(lines) > 2 and len(parts) == len(lines) and joined.isdigit():
         numbers = [int(part) for part in parts]

@@ -68,8 +68,8 @@ SEVERAL = LineKind(
 EMAIL = LineKind("email", "is an email address.", "are email addresses.")
 BESIDE_EMAIL = LineKind(
     "email",
-    "has an email address beside the key.",
-    "have an email address beside the key.",
+    "has an email address next to the key.",
+    "have an email address next to the key.",
     "Import a CSV with a column for the keys.",
 )
 USED = LineKind("used", "says that its key is used.", "say that their keys are used.", "Remove the used keys.")
@@ -108,8 +108,8 @@ COMMENT = LineKind(
 )
 DECORATED = LineKind(
     "decorated",
-    "has something beside the key.",
-    "have something beside the key.",
+    "has other text next to the key.",
+    "have other text next to the key.",
     "Leave only the keys that are not used yet, each alone on its line, or import a CSV with a column for the keys.",
 )
 WORD = LineKind("words", "is a word.", "are words.", "Leave only the keys that are not used yet.")

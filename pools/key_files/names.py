@@ -165,7 +165,7 @@ _FREE_NAMES = _names("""
     unbenutzt, unverkauft, gültig, disponible, libre, disponibile, libero, disponível,
     beschikbaar, vrij, dostępny, dostępne, wolny,
 """)
-# Of our own exports: the key, beside these columns. Its license is not a key.
+# Of our own exports: the key and these columns. Its license is not a key.
 OWN_KEY_NAMES, OWN_OTHER_NAMES = ("key", "keyguarded"), frozenset(("created", "popped", "withdrawn"))
 
 # Of a customer or an order: where a row has one, its key was sold.
@@ -195,7 +195,7 @@ STATE_NAMES = _MARK_NAMES | _STATUS_NAMES | _FREE_NAMES | _CUSTOMER_NAMES | _COU
 
 
 class StateKind(Enum):
-    """What a state column says of a key by its cells."""
+    """How the cells of a state column are read."""
 
     MARK = "it was used: any value but no"
     CUSTOMER = "who has it: any value but no"
@@ -205,7 +205,7 @@ class StateKind(Enum):
     REMAINING = "how often it can still be used: zero"
 
 
-# Words that make the name of a column one of a state, beside any other words.
+# Words that make the name of a column one of a state, with any other words.
 _WORDS = (
     (StateKind.REMAINING, _names("remaining, left, balance, übrig, verbleibend, restants, restantes, rimanenti")),
     (StateKind.COUNT, _names("uses, usage, usages, activations, redemptions, times, Nutzungen, Aktivierungen, mal")),
@@ -247,7 +247,7 @@ _WORDS = (
         """),
     ),
 )
-# Words of other columns beside them: limits; the people who sell, beside words for a customer; how to redeem a key.
+# Words that make it another column: limits; people who sell (with words for a customer); how to redeem a key.
 _LIMIT_WORDS = _names("max, maximum, limit, limits, allowed, permitted, sort")
 _SELLER_WORDS = _names("support, vendor, supplier, publisher, seller, partner, price, Preis, Lieferant, Händler, prix")
 _GUIDE_WORDS = _names("url, link, instructions, deadline, region, country, site, website, platform, store")
@@ -302,7 +302,7 @@ _ZERO = re.compile(r"0+(?:[.,]0*)?(?:\s*(?:/|of|von|de|di|van|z)\s*\d+)?")
 
 @lru_cache(maxsize=4096)
 def find_state_kind(name: str) -> StateKind | None:
-    """What a column says of its keys' states, by its name. None if it says nothing of them."""
+    """The kind of state in a column, by the column's name. None if it is no state column."""
     if _ACTIVATED.search(unicodedata.normalize("NFC", name)):
         return StateKind.MARK
     folded = fold_name(name)

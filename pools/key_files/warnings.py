@@ -88,7 +88,7 @@ class FileProfile(LineProfile):
         return [replace(warning, file=self.file) for warning in warnings]
 
     def _with_decorated(self, kinds: dict[LineKind, Group]) -> dict[LineKind, Group]:
-        """Kinds of lines, with the one that almost all lines have something beside the key."""
+        """Kinds of lines, with the one that almost all lines have other text next to the key."""
         found = find_decorated(self._head)
         if not found or 2 * sum(group.count for kind, group in kinds.items() if kind is not WORDS) >= self.count:
             return kinds

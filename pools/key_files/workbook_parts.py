@@ -24,7 +24,7 @@ class _PartInvalid(Exception):
 
 
 class Parts(NamedTuple):
-    """What the parts of a workbook say, and python-calamine does not.
+    """Facts in the parts of a workbook that python-calamine does not give.
 
     Attributes:
         errors: the texts of cells with errors, such as `#N/A`, by name: python-calamine reads them as empty.

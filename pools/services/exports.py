@@ -20,7 +20,7 @@ PAGE_SIZE = 1_000  # keys: pops skip those that are being marked as disclosed
 
 
 class StatesLost(DomainError):
-    """A file of keys only would have used keys beside available ones, and not tell them apart."""
+    """A file of keys only would not tell used keys from available ones."""
 
     code = "EXPORT_STATES_LOST"
     detail = (
