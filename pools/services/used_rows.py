@@ -34,7 +34,7 @@ class Conflict(NamedTuple):
 
 
 class UsedRows:
-    """The rows of the files read so far, in flat memory: 16 bytes for a free row, and some more for a used one."""
+    """The rows of the files read so far: 16 bytes for a free row, and some more for a used one."""
 
     def __init__(self) -> None:
         self._free, self._free_lines = array("Q"), array("Q")
