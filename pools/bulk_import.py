@@ -76,8 +76,19 @@ class BulkImporter(ABC):
         self.account, self.policy = key_import.account, key_import.policy
 
     @abstractmethod
-    def write(self, rows: list[Row]) -> dict[bytes, Reason]:
-        """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest."""
+    def encode(self, rows: Iterable[Row]) -> list[Any]:
+        """The keys in the form in which `write` sends them to the database.
+
+        It uses no connection, so that a thread can encode a chunk while the database is busy with the one before.
+        """
+
+    @abstractmethod
+    def write(self, rows: list[Row], encoded: list[Any]) -> dict[bytes, Reason]:
+        """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest.
+
+        Args:
+            encoded: the same keys, from `encode`.
+        """
 
     @abstractmethod
     def remove(self, digests: Sequence[bytes]) -> None:
@@ -143,7 +154,19 @@ class PostgreSQLImporter(BulkImporter):
             if dry_run:
                 cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest bytea PRIMARY KEY) ON COMMIT DROP")
 
-    def write(self, rows: list[Row]) -> dict[bytes, Reason]:
+    def encode(self, rows: Iterable[Row]) -> list[str]:
+        """The rows in the format of COPY."""
+        if self.dry_run:
+            return [f"\\\\x{row.digest.hex()}\n" for row in rows]
+        now = timezone.now().isoformat()
+        rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}"
+        return [
+            f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
+            f"\t{self._used_values(row)}\n"
+            for row in rows
+        ]
+
+    def write(self, rows: list[Row], encoded: list[str]) -> dict[bytes, Reason]:
         refused = self._find_license_ids(rows)
         while True:
             if self.check_before_write or self.dry_run:
@@ -152,10 +175,13 @@ class PostgreSQLImporter(BulkImporter):
                 refused = refused | taken
             if self.dry_run:
                 refused = self._find_used(rows) | refused
-            new = [row for row in rows if row.digest not in refused] if refused else rows
+            new, lines = rows, encoded
+            if refused:
+                new = [row for row in rows if row.digest not in refused]
+                lines = [line for row, line in zip(rows, encoded, strict=True) if row.digest not in refused]
             try:
                 with transaction.atomic():
-                    self._copy(new)
+                    self._copy(lines)
             except IntegrityError:
                 # A text is taken, and is found now, or the policy was deleted, and it fails again.
                 if self.check_before_write:
@@ -220,21 +246,9 @@ class PostgreSQLImporter(BulkImporter):
             taken |= {bytes(found): Reason.REPEATED for (found,) in _fetch(sql, [digests])}
         return taken
 
-    def _copy(self, rows: Iterable[Row]) -> None:
-        if self.dry_run:
-            table, columns = "pools_tried", "digest"
-            lines = [f"\\\\x{row.digest.hex()}\n" for row in rows]
-        else:
-            table = KEYS
-            columns = f"id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS}"
-            now = timezone.now().isoformat()
-            rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}"
-            lines = [
-                f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
-                f"\t{self._used_values(row)}\n"
-                for row in rows
-            ]
-        sql = f"COPY {table} ({columns}) FROM STDIN"
+    def _copy(self, lines: list[str]) -> None:
+        columns = f"{KEYS} (id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS})"
+        sql = f"COPY {'pools_tried (digest)' if self.dry_run else columns} FROM STDIN"
         # Django wraps the errors of `execute()` in its own, not those of `copy()`.
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(sql) as copy:
             copy.write("".join(lines))
@@ -311,15 +325,17 @@ class SQLiteImporter(BulkImporter):
             key_import.loading = self.begun
             key_import.save(force_insert=True)
 
-    def write(self, rows: list[Row]) -> dict[bytes, Reason]:
+    def encode(self, rows: Iterable[Row]) -> list[tuple[str, str, bytes, Any]]:
+        """The values of the rows of the table `pools_chunk`."""
+        return [(uuid7().hex, row.text, row.digest, self._value("popped", row.used)) for row in rows]
+
+    def write(self, rows: list[Row], encoded: list[tuple[str, str, bytes, Any]]) -> dict[bytes, Reason]:
         ids = self._find_license_ids(rows)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM pools_chunk")
-            chunk = [
-                (uuid7().hex, row.text, row.digest, self._value("popped", row.used))
-                for row in rows
-                if row.digest not in ids
-            ]
+            chunk = encoded
+            if ids:
+                chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
             cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s)", chunk)
             return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
 

@@ -36,6 +36,11 @@ class Understood:
     sheet: str | None = None
     title_lines: int = 0
 
+    @property
+    def may_have_states(self) -> bool:
+        """Whether a row can say that its key is used. Objects of JSON can have members that earlier ones lack."""
+        return self.kind in ("json", "ndjson") or bool(self.state_columns)
+
     def as_dict(self) -> dict[str, Any]:
         """The members of a report. Names are escaped: a cell may have characters that no database stores."""
         return {

@@ -1,10 +1,11 @@
 """Reading files of keys in chunks, one ahead of the database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -15,7 +16,7 @@ from pools.key_files import Line, NoKeys, Reason
 from pools.key_files.warnings import FileProfile
 from pools.services.rejections import Explainer, Rejection
 
-CHUNK_LINES = 10_000
+CHUNK_LINES = 5_000  # few, because the lines of two chunks are in memory
 
 
 @dataclass
@@ -24,18 +25,32 @@ class Chunk:
 
     Attributes:
         blocked: the rows that are rejected because they are used, as (line, text) by digest.
+        encoded: the possible keys in the form in which they are sent to the database.
     """
 
     file: int
     rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
+    encoded: list[Any] = field(default_factory=list)
     blank: int = 0
     used: int = 0
 
+    @property
+    def texts(self) -> list[str]:
+        return [row.text for _, row in self.rows.values()]
+
+    @property
+    def lines(self) -> list[int]:
+        return [line for line, _ in self.rows.values()]
+
 
 def read_chunks(
-    files: Sequence[Iterable[Line]], profiles: Sequence[FileProfile], used: datetime | None, explainer: Explainer
+    files: Sequence[Iterable[Line]],
+    profiles: Sequence[FileProfile],
+    used: datetime | None,
+    explainer: Explainer,
+    encode: Callable[[Iterable[Row]], list[Any]],
 ) -> Iterator[Chunk]:
     now = timezone.now()
     for file, (file_lines, profile) in enumerate(zip(files, profiles, strict=True)):
@@ -70,7 +85,8 @@ def read_chunks(
                     line, _ = chunk.rows.pop(key)
                     detail = explainer.used_as((file, number), file)
                     chunk.rejections.append(Rejection(file, line, text, Reason.USED_ROW, detail))
-            profile.add([row.text for _, row in chunk.rows.values()], [line for line, _ in chunk.rows.values()])
+            profile.add(chunk.texts, chunk.lines)
+            chunk.encoded = encode(row for _, row in chunk.rows.values())
             has_keys = has_keys or bool(chunk.rows or chunk.rejections)
             chunk_lines.clear()  # before the next ones are read
             yield chunk

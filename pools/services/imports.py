@@ -294,20 +294,19 @@ def stage_import(
     ]
     report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
     seen, row_states = SeenLines(), UsedRows()
-    # No line of a text says that a key is used.
-    has_states = any(not isinstance(file, KeyFile) or file.understood.kind != "text" for file in files)
+    has_states = any(not isinstance(file, KeyFile) or file.understood.may_have_states for file in files)
     explainer = Explainer(policy, audit, seen, names)
     pool_sample = sample_pool(policy)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
-        for chunk in prefetch(read_chunks(files, profiles, used, explainer)):
+        for chunk in prefetch(read_chunks(files, profiles, used, explainer, importer.encode)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
-            seen.add(chunk.file, chunk.rows, [line for line, _ in chunk.rows.values()])
-            texts = [row.text for _, row in chunk.rows.values()]
+            seen.add(chunk.file, chunk.rows, chunk.lines)
+            texts = chunk.texts
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
             last_keys.extend(texts[-SHOWN_KEYS:])
             rejections, used_rows = chunk.rejections, chunk.used
-            refused = importer.write([row for _, row in chunk.rows.values()])
+            refused = importer.write([row for _, row in chunk.rows.values()], chunk.encoded)
             if has_states:
                 for line, text in chunk.blocked.values():
                     row_states.add_used(chunk.file, line, text)
@@ -365,7 +364,7 @@ def _block_used(
         refused: dict[bytes, Reason] = {}
         if not importer.dry_run:
             importer.remove(list(found))
-            refused = importer.write(used) if used else {}
+            refused = importer.write(used, importer.encode(used)) if used else {}
         rejections += [Rejection(*found[key].free, found[key].text, reason) for key, reason in refused.items()]
         report.used += len(used) - len(refused)
         if rejections:

@@ -325,7 +325,8 @@ class TestNothingIsBlocked:
         with monkeypatch.context() as patch:
             patch.setattr("pools.bulk_import._delete_unpublished", lambda: None)
             with bulk_importer(key_import) as importer:
-                importer.write([Row.from_text(text, USED) for text in numbered(2)])
+                rows = [Row.from_text(text, USED) for text in numbered(2)]
+                importer.write(rows, importer.encode(rows))
         assert Key.objects.count() == 2
 
         add(pooled_policy, "KEY-0009")
