@@ -18,7 +18,9 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from django.conf import settings
+from django.core.exceptions import FieldError
 from django.db import models
+from django.db.models.lookups import Exact
 
 from keygen_site.encryption_keys import Keyring, parse_keys
 
@@ -110,9 +112,9 @@ def _decrypt(key_id: str, encrypted: bytes, purpose: str) -> bytes:
 
 
 class EncryptedField(models.Field):
-    """Base of fields whose values are encrypted in the database. Queries cannot compare them, except with null.
+    """Base of fields whose values are encrypted in the database. An empty value is stored as it is.
 
-    An empty value is stored as it is.
+    Queries can only compare them with null and with an empty value.
 
     Attributes:
         purpose: what the value is. It must never change: it is part of the encryption.
@@ -133,6 +135,8 @@ class EncryptedField(models.Field):
         return type(self)(*args, purpose=self.purpose, **options)
 
     def get_lookup(self, lookup_name: str) -> Any:
+        if lookup_name == "exact":
+            return _IsEmpty
         return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
 
     def get_transform(self, lookup_name: str) -> Any:
@@ -145,6 +149,13 @@ class EncryptedField(models.Field):
     def decrypt(self, stored: Any) -> Any:
         """The value of a stored form."""
         raise NotImplementedError
+
+
+class _IsEmpty(Exact):
+    def __init__(self, lhs: Any, rhs: Any) -> None:
+        if rhs not in ("", b"", None):
+            raise FieldError("An encrypted value can only be compared with an empty one.")
+        super().__init__(lhs, rhs)
 
 
 class EncryptedTextField(EncryptedField, models.TextField):
