@@ -45,7 +45,7 @@ def text_encrypter(purpose: str) -> Callable[[str], str]:
     current, ciphers = keyring()
     if current is None:
         return _escape_text
-    encrypt, data, prefix = ciphers[current].encrypt, purpose.encode(), f"{TEXT_MARKER}{current}:"
+    encrypt, data, prefix = ciphers[current].encrypt, purpose.encode(), text_prefix(current)
     urandom, b64encode = os.urandom, base64.b64encode
 
     def encrypt_text(text: str) -> str:
@@ -78,10 +78,10 @@ def encrypt_bytes(value: bytes, purpose: str) -> bytes:
     """The stored form of bytes: encrypted with the current key, or in clear if there is none."""
     current, ciphers = keyring()
     if current is None:
-        return BYTES_MARKER + b":" + value if value.startswith(BYTES_MARKER) else value
+        return bytes_prefix("") + value if value.startswith(BYTES_MARKER) else value
     nonce = os.urandom(NONCE_BYTES)
     encrypted = ciphers[current].encrypt(nonce, value, purpose.encode())
-    return b"".join([BYTES_MARKER, current.encode(), b":", nonce, encrypted])
+    return b"".join([bytes_prefix(current), nonce, encrypted])
 
 
 def decrypt_bytes(stored: bytes, purpose: str) -> bytes:
@@ -96,8 +96,18 @@ def decrypt_bytes(stored: bytes, purpose: str) -> bytes:
     return _decrypt(key_id.decode(), rest, purpose) if key_id else rest
 
 
+def text_prefix(key_id: str) -> str:
+    """The beginning of all texts that are encrypted with a key."""
+    return f"{TEXT_MARKER}{key_id}:"
+
+
+def bytes_prefix(key_id: str) -> bytes:
+    """The beginning of all bytes that are encrypted with a key."""
+    return b"".join([BYTES_MARKER, key_id.encode(), b":"])
+
+
 def _escape_text(text: str) -> str:
-    return f"{TEXT_MARKER}:{text}" if text.startswith(TEXT_MARKER) else text
+    return text_prefix("") + text if text.startswith(TEXT_MARKER) else text
 
 
 def _decrypt(key_id: str, encrypted: bytes, purpose: str) -> bytes:
@@ -121,6 +131,8 @@ class EncryptedField(models.Field):
     """
 
     plain_class: type[models.Field] = models.Field
+    marker: Any  # the beginning of stored values that are encrypted
+    prefix: Callable[[str], Any]  # the beginning of those that are encrypted with a key
 
     def __init__(self, *args: Any, purpose: str, **options: Any) -> None:
         self.purpose = purpose
@@ -141,6 +153,16 @@ class EncryptedField(models.Field):
 
     def get_transform(self, lookup_name: str) -> Any:
         return None
+
+    def is_current(self, stored: Any) -> bool:
+        """Whether a stored value is encrypted with the current key or, without one, in clear."""
+        current = keyring().current
+        stored = bytes(stored) if isinstance(stored, memoryview) else stored
+        if not isinstance(stored, type(self.marker)):
+            return current is None  # JSON in clear
+        if current is None:
+            return not stored.startswith(self.marker) or stored.startswith(self.prefix(""))
+        return not stored or stored.startswith(self.prefix(current))
 
     def encrypt(self, value: Any) -> Any:
         """The stored form of a value that is not empty."""
@@ -163,6 +185,8 @@ class EncryptedTextField(EncryptedField, models.TextField):
 
     plain_class = models.TextField
 
+    marker, prefix = TEXT_MARKER, staticmethod(text_prefix)
+
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
         return self.encrypt(value) if value else value
@@ -181,6 +205,7 @@ class EncryptedBinaryField(EncryptedField, models.BinaryField):
     """Bytes that are encrypted in the database."""
 
     plain_class = models.BinaryField
+    marker, prefix = BYTES_MARKER, staticmethod(bytes_prefix)
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
@@ -200,6 +225,7 @@ class EncryptedJSONField(EncryptedField, models.JSONField):
     """JSON that is encrypted in the database, where it is a JSON string."""
 
     plain_class = models.JSONField
+    marker, prefix = TEXT_MARKER, staticmethod(text_prefix)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         return super().get_db_prep_value(self.encrypt(value) if value else value, connection, prepared)

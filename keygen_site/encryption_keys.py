@@ -1,7 +1,8 @@
 """The keys of the setting KEY_ENCRYPTION_KEYS.
 
 The setting is a list such as `2026b:base64-of-32-bytes,2026a:base64-of-32-bytes`. The first key encrypts, all decrypt.
-Without the setting, secrets are stored in clear.
+Without the setting, secrets are stored in clear. `off` as the first item turns encryption off: secrets are stored in
+clear, and the keys decrypt those that still are encrypted.
 """
 
 import base64
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from environs import ValidationError
 
 KEY_BYTES = 32
+OFF = "off"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _HOW = (
     "Must be a list of id:key, separated by commas. Make a key with: "
@@ -53,7 +55,9 @@ def parse_keys(text: str) -> Keyring:
         ValueError: an id or a key is malformed, or an id occurs twice.
     """
     ciphers: dict[str, AESGCM] = {}
-    for number, item in enumerate(filter(None, map(str.strip, text.split(","))), 1):
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    is_off = items[:1] == [OFF]
+    for number, item in enumerate(items[1:] if is_off else items, 1):
         key_id, _, encoded = item.partition(":")
         if not _ID.fullmatch(key_id):
             raise ValueError(f"Key {number} has no id of 1 to 32 letters, digits, - and _.")
@@ -67,4 +71,4 @@ def parse_keys(text: str) -> Keyring:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"Key {number} is not the base64 of {KEY_BYTES} bytes.")
         ciphers[key_id] = AESGCM(secret)
-    return Keyring(next(iter(ciphers), None), ciphers)
+    return Keyring(None if is_off else next(iter(ciphers), None), ciphers)

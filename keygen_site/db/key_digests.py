@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from keygen_site.encryption import DecryptionError, decrypt_text, encrypt_text, keyring
@@ -28,7 +28,7 @@ IN_CLEAR = ""  # the id of the row that is not encrypted
 
 
 class KeyEncryptionError(ImproperlyConfigured):
-    """KEY_ENCRYPTION_KEYS does not have a key that the database needs, or has another one under its id."""
+    """KEY_ENCRYPTION_KEYS lacks a key that the database needs or has another one under its id, or a row is damaged."""
 
 
 class KeyDigester:
@@ -102,12 +102,28 @@ def key_digester() -> KeyDigester:
     def remember() -> None:
         connection.__dict__["key_digester"] = _Loaded(connection.connection, settings.KEY_ENCRYPTION_KEYS, digester)
 
-    if current is None or current in ids:
+    if (current or IN_CLEAR) in ids:
         remember()
     else:
         write_digest_key(connection, key)
         transaction.on_commit(remember)  # after a rollback the row is missing again
     return digester
+
+
+def register_current_key() -> None:
+    """Make sure, when a process starts, that the database's keys are configured, and write the row of a new key.
+
+    Does nothing if the database cannot be reached or has no tables yet: the first connection does it then.
+
+    Raises:
+        KeyEncryptionError: an encryption key is missing or wrong.
+    """
+    try:
+        key_digester()
+    except (OperationalError, ProgrammingError):
+        pass
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
 
 
 def read_digest_key(connection: BaseDatabaseWrapper) -> tuple[bytes, set[str]]:
@@ -143,6 +159,16 @@ def write_digest_key(connection: BaseDatabaseWrapper, key: bytes) -> None:
             f"INSERT INTO {TABLE} (key_id, value) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [keyring().current or IN_CLEAR, value],
         )
+
+
+def delete_other_rows(connection: BaseDatabaseWrapper) -> list[str]:
+    """Delete the rows of all other encryption keys: no value needs them any longer. Returns the ids of these keys."""
+    with connection.cursor() as cursor:
+        current = keyring().current or IN_CLEAR
+        cursor.execute(f"SELECT key_id FROM {TABLE} WHERE key_id <> %s ORDER BY key_id", [current])
+        others = [key_id for (key_id,) in cursor.fetchall()]
+        cursor.execute(f"DELETE FROM {TABLE} WHERE key_id <> %s", [current])
+    return others
 
 
 def make_digest_key() -> bytes:
