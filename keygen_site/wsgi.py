@@ -5,7 +5,6 @@ granian does not, and runs `keygen_site.asgi`.
 
 import codecs
 import os
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,14 +15,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keygen_site.settings")
 
 django_application = get_wsgi_application()
 
-from keygen_site.db.key_digests import KeyEncryptionError, register_current_key  # noqa: E402 after Django's settings
-from keygen_site.db.session_limits import apply_request_limits  # noqa: E402
+from keygen_site.db.session_limits import apply_request_limits  # noqa: E402 Django's settings are needed first
 
 apply_request_limits()
-try:
-    register_current_key()
-except KeyEncryptionError as error:
-    sys.exit(f"The server does not start. {error}")
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
