@@ -7,7 +7,7 @@ clear that begins with the marker is stored behind a marker with an empty id.
 
     private = EncryptedTextField(purpose="signing key")
 
-Migrations see the plain field of Django: encryption changes no column.
+Migrations see the plain field of Django: encryption changes no column, and a data migration reads stored forms.
 """
 
 import base64
@@ -158,14 +158,24 @@ class EncryptedField(models.Field):
         """Whether a stored value is encrypted with the current key or, without one, in clear."""
         current = keyring().current
         stored = bytes(stored) if isinstance(stored, memoryview) else stored
+        if not stored:
+            return True
         if not isinstance(stored, type(self.marker)):
             return current is None  # JSON in clear
         if current is None:
             return not stored.startswith(self.marker) or stored.startswith(self.prefix(""))
-        return not stored or stored.startswith(self.prefix(current))
+        return stored.startswith(self.prefix(current))
 
     def encrypt(self, value: Any) -> Any:
         """The stored form of a value that is not empty."""
+        if keyring().current is not None:
+            # Before its first use, the current key is written down as one that the database needs.
+            from keygen_site.db.key_digests import key_digester
+
+            key_digester()
+        return self.encrypt_value(value)
+
+    def encrypt_value(self, value: Any) -> Any:
         raise NotImplementedError
 
     def decrypt(self, stored: Any) -> Any:
@@ -184,7 +194,6 @@ class EncryptedTextField(EncryptedField, models.TextField):
     """A text that is encrypted in the database."""
 
     plain_class = models.TextField
-
     marker, prefix = TEXT_MARKER, staticmethod(text_prefix)
 
     def get_prep_value(self, value: Any) -> Any:
@@ -194,7 +203,7 @@ class EncryptedTextField(EncryptedField, models.TextField):
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return self.decrypt(value) if value and value[0] == TEXT_MARKER else value
 
-    def encrypt(self, value: str) -> str:
+    def encrypt_value(self, value: str) -> str:
         return encrypt_text(value, self.purpose)
 
     def decrypt(self, stored: str) -> str:
@@ -214,7 +223,7 @@ class EncryptedBinaryField(EncryptedField, models.BinaryField):
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return self.decrypt(bytes(value)) if value else value
 
-    def encrypt(self, value: bytes) -> bytes:
+    def encrypt_value(self, value: bytes) -> bytes:
         return encrypt_bytes(value, self.purpose)
 
     def decrypt(self, stored: bytes) -> bytes:
@@ -234,12 +243,12 @@ class EncryptedJSONField(EncryptedField, models.JSONField):
         value = super().from_db_value(value, expression, connection)
         return self.decrypt(value) if isinstance(value, str) else value
 
-    def encrypt(self, value: Any) -> Any:
-        if keyring().current is None and not isinstance(value, str):
-            return value
+    def encrypt_value(self, value: Any) -> Any:
+        if keyring().current is None:
+            return _escape_text(value) if isinstance(value, str) else value
         return encrypt_text(json.dumps(value, cls=self.encoder), self.purpose)
 
     def decrypt(self, stored: str) -> Any:
         text = decrypt_text(stored, self.purpose)
-        # A string in clear, which an earlier release has written.
-        return text if text is stored else json.loads(text, cls=self.decoder)
+        is_in_clear = text is stored or stored.startswith(text_prefix(""))
+        return text if is_in_clear else json.loads(text, cls=self.decoder)

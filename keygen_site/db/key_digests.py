@@ -11,6 +11,7 @@ encryption it has it in clear, under an empty id. So its rows tell which encrypt
 import base64
 import hmac
 import os
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -99,14 +100,15 @@ def key_digester() -> KeyDigester:
     current = keyring().current
     digester = KeyDigester(key)
 
-    def remember() -> None:
-        connection.__dict__["key_digester"] = _Loaded(connection.connection, settings.KEY_ENCRYPTION_KEYS, digester)
-
-    if (current or IN_CLEAR) in ids:
-        remember()
-    else:
+    # The ids of rows that this session has written and not committed: after a rollback they are missing again.
+    uncommitted: set[str] = connection.__dict__.setdefault("uncommitted_digest_keys", set())
+    key_id = current or IN_CLEAR
+    if key_id not in ids:
         write_digest_key(connection, key)
-        transaction.on_commit(remember)  # after a rollback the row is missing again
+        uncommitted.add(key_id)
+        transaction.on_commit(partial(uncommitted.discard, key_id))  # now, if there is no transaction
+    if not (connection.in_atomic_block and key_id in uncommitted):
+        connection.__dict__["key_digester"] = _Loaded(connection.connection, settings.KEY_ENCRYPTION_KEYS, digester)
     return digester
 
 
