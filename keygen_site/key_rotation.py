@@ -90,11 +90,12 @@ def _rotate_unlocked(field: EncryptedField, batch_size: int) -> Iterator[int]:
         if not batch:
             return
         last = batch[-1][0]
-        yield changed
+        if changed:
+            yield changed
 
 
 def _rotate_rest(field: EncryptedField) -> tuple[int, int]:
-    """Rotate the values of rows that were locked, waiting for each. Returns the numbers of changed and locked values."""
+    """Rotate the values of locked rows, waiting for each. Returns the numbers of changed and locked values."""
     changed = locked = 0
     for pk, stored in list(_other_values(field)):
         if field.is_current(stored):
@@ -117,19 +118,20 @@ def _other_values(field: EncryptedField) -> models.QuerySet[Any]:
     plain: Any = field.plain_class()
     stored = ExpressionWrapper(F(field.attname), output_field=plain)
     rows = field.model._base_manager.annotate(stored=stored).order_by("pk")
-    if not isinstance(field, EncryptedJSONField):
+    if isinstance(field, EncryptedJSONField):
+        return rows.values_list("pk", "stored")
 
-        def starts_with(text: Any) -> models.Q:
-            name = f"first_{len(text)}"
-            nonlocal rows
-            rows = rows.annotate(**{name: Substr(stored, 1, len(text), output_field=plain)})
-            return models.Q(**{name: text})
+    def beginning(text: Any) -> Substr:
+        return Substr(stored, 1, len(text), output_field=plain)
 
-        current = keyring().current
-        if current is None:
-            rows = rows.filter(starts_with(field.marker)).exclude(starts_with(field.prefix("")))
-        else:
-            rows = rows.exclude(stored=field.marker[:0]).exclude(starts_with(field.prefix(current)))
+    current = keyring().current
+    if current is None:
+        in_clear = field.prefix("")
+        rows = rows.annotate(marker=beginning(field.marker), prefix=beginning(in_clear))
+        rows = rows.filter(marker=field.marker).exclude(prefix=in_clear)
+    else:
+        prefix = field.prefix(current)
+        rows = rows.annotate(prefix=beginning(prefix)).exclude(stored=prefix[:0]).exclude(prefix=prefix)
     return rows.values_list("pk", "stored")
 
 

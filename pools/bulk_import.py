@@ -323,7 +323,9 @@ class SQLiteImporter(BulkImporter):
         with connection.cursor() as cursor:
             for table in ("chunk", "tried"):
                 cursor.execute(f"DROP TABLE IF EXISTS temp.pools_{table}")
-            cursor.execute("CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB, ending INTEGER, used TEXT)")
+            cursor.execute(
+                "CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB, ending INTEGER, used TEXT)"
+            )
             cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         if not dry_run:
             key_import.loading = self.begun

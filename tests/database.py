@@ -1,4 +1,4 @@
-"""The database under the tests: `pytest --database sqlite` (the default) or `--database postgresql`, `--encrypted` or not.
+"""The database under the tests: `pytest --database sqlite` (the default) or `postgresql`, with `--encrypted` or without.
 
 A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be right before Django's settings are read.
 """
@@ -15,7 +15,15 @@ from benchmarks.testbed.postgresql import ENVIRONMENT, postgresql_server
 # Environment variables that would change the responses of the API.
 UNWANTED = [
     *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
-    *("KEY_ENCRYPTION_KEYS", "LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT", "THREADS"),
+    *(
+        "KEY_ENCRYPTION_KEYS",
+        "LOG_LEVEL",
+        "METRICS_TOKEN",
+        "PREPARED_STATEMENTS",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "STATEMENT_TIMEOUT",
+        "THREADS",
+    ),
 ]
 
 

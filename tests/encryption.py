@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from django.apps import apps
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.test import override_settings
 
 from keygen_site.db.key_digests import key_digester
@@ -27,6 +27,11 @@ def encryption(*items):
     with override_settings(KEY_ENCRYPTION_KEYS=",".join([*items, *known])):
         key_digester()
         yield
+
+
+def forget_digest_key():
+    """Make this process read the digest key again, as if it had just started."""
+    vars(connections[DEFAULT_DB_ALIAS]).pop("key_digester", None)
 
 
 @contextmanager

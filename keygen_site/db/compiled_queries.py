@@ -49,8 +49,8 @@ class CompiledQuery(Generic[M]):
     """Compiles `build(*values)` to SQL once per thread and role, and runs it with new values.
 
     Each value has the type of its sample: a UUID, bytes, a timestamp, or a text (an identifier as a client sends it). A
-    parameter of the SQL is recognised by its value: as one of the samples, as the keyed digest, the UUID or the normalized
-    e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
+    parameter of the SQL is recognised by its value: as one of the samples, as the keyed digest, the UUID or the
+    normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
 
     With a bearer, `build(bearer, *values)` may depend on the bearer's role in any way; the bearer's id and account id
     are parameters.

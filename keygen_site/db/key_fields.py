@@ -1,7 +1,7 @@
 """Model fields of the texts of keys: the encrypted text, its keyed digest, and a number for its last characters.
 
-    key = KeyTextField(purpose="key of a pool")
-    digest = KeyDigestField(of="key")
+key = KeyTextField(purpose="key of a pool")
+digest = KeyDigestField(of="key")
 """
 
 from collections.abc import Iterable

@@ -96,11 +96,7 @@ class Migration(migrations.Migration):
                 name="pools_key_ending",
             ),
         ),
-        migrations.AlterField(
-            model_name="pendingimport", name="column", field=models.TextField(blank=True)
-        ),
-        migrations.AlterField(
-            model_name="pendingimport", name="problem", field=models.TextField(blank=True)
-        ),
+        migrations.AlterField(model_name="pendingimport", name="column", field=models.TextField(blank=True)),
+        migrations.AlterField(model_name="pendingimport", name="problem", field=models.TextField(blank=True)),
         migrations.RunPython(create, migrations.RunPython.noop),
     ]

@@ -23,7 +23,7 @@ from pools.services.keys import change_key
 from pools.services.pending_imports import check_pending_import, create_pending_import, run_pending_import
 from tests.cast import add_keys, make_license
 from tests.console import act, page, shown, signed_in, staff
-from tests.encryption import encryption, new_key, revealed, stored_values
+from tests.encryption import encryption, forget_digest_key, new_key, revealed, stored_values
 from tests.other_database import empty_database
 from tests.processes import manage
 
@@ -34,7 +34,7 @@ REJECTED = ["short", "FILE-KEY-0001"]
 
 
 @pytest.fixture
-def encrypted():
+def encrypted(db):
     with encryption(new_key("one")):
         yield
 
@@ -43,7 +43,15 @@ def fill(acme, api, audit):
     """Store secrets by all doors; returns them."""
     client, admin = signed_in(staff(acme, email="ann@acme.test")), api(acme.admin)
     pool = f"policies/{acme.policy.pk}/pool"
-    secrets = [*AWKWARD, *FILE, "TYPED-KEY-0001", "IMPORT-KEY-0001", "IMPORT-KEY-0002", "PASTED-KEY-0001", "CLIENT-CHOSE-1"]
+    secrets = [
+        *AWKWARD,
+        *FILE,
+        "TYPED-KEY-0001",
+        "IMPORT-KEY-0001",
+        "IMPORT-KEY-0002",
+        "PASTED-KEY-0001",
+        "CLIENT-CHOSE-1",
+    ]
     for text in AWKWARD:
         add_keys(acme.policy, text)
     policy = {"policy": {"data": {"type": "policies", "id": str(acme.policy.pk)}}}
@@ -275,7 +283,7 @@ class TestDigestKey:
 
     def test_is_not_made_again_when_it_is_lost(self, db):
         DigestKey.objects.all().delete()
-        connection.__dict__.pop("key_digester", None)
+        forget_digest_key()
 
         with pytest.raises(KeyEncryptionError, match="restore it from a backup"):
             key_digest("KEY-0001")

@@ -16,7 +16,7 @@ from licensing.models import License
 from pools.models import Key, PendingImport
 from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys, make_license, numbered
-from tests.encryption import encryption, new_key, restored_digest_key, revealed, stored_values
+from tests.encryption import encryption, forget_digest_key, new_key, restored_digest_key, revealed, stored_values
 from tests.races import Holder, race_of
 
 ONE, TWO = new_key("one"), new_key("two")
@@ -82,7 +82,7 @@ class TestRotation:
                 assert rotate_values(batch_size=7).changed == {}
                 assert sorted(Key.objects.values_list("digest", flat=True)) == digests
                 assert list(Key.objects.order_by("pk").values_list("updated", "popped")) == updated
-                assert [problem for problem in check_encryption(None)] == []
+                assert check_encryption(None) == []
 
     def test_covers_all_columns(self, filled):
         assert {column for column, values in filled.items() if any(values.values())} == ALL
@@ -120,7 +120,7 @@ class TestRotation:
     def test_key_of_the_database_must_be_configured(self, filled):
         with encryption(ONE):
             rotate_values(100)
-        connection.__dict__.pop("key_digester", None)
+        forget_digest_key()
         with pytest.raises(KeyEncryptionError, match="must have the key one"):
             key_digest("KEY-0001")
 
@@ -147,6 +147,7 @@ class TestCommand:
     def test_wrong_key_is_one_line(self, filled):
         with encryption(ONE):
             rotate_values(100)
+        forget_digest_key()
         with pytest.raises(CommandError, match="must have the key one"):
             call_command("rotate_key_encryption")
 
