@@ -11,6 +11,7 @@ Migrations see the plain field of Django: encryption changes no column, and a da
 """
 
 import base64
+import binascii
 import json
 import os
 from collections.abc import Callable
@@ -46,11 +47,11 @@ def text_encrypter(purpose: str) -> Callable[[str], str]:
     if current is None:
         return _escape_text
     encrypt, data, prefix = ciphers[current].encrypt, purpose.encode(), text_prefix(current)
-    urandom, b64encode = os.urandom, base64.b64encode
+    urandom, encode = os.urandom, binascii.b2a_base64
 
     def encrypt_text(text: str) -> str:
         nonce = urandom(NONCE_BYTES)
-        return prefix + b64encode(nonce + encrypt(nonce, text.encode(), data)).decode("ascii")
+        return prefix + encode(nonce + encrypt(nonce, text.encode(), data), newline=False).decode("ascii")
 
     return encrypt_text
 

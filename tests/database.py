@@ -1,4 +1,4 @@
-"""The database under the tests: `pytest --database sqlite` (the default) or `postgresql`, with `--encrypted` or without.
+"""The database under the tests: `pytest --database sqlite` (the default) or `postgresql`, and `--encrypted` or not.
 
 A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be right before Django's settings are read.
 """

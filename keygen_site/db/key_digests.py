@@ -9,8 +9,8 @@ encryption it has it in clear, under an empty id. So its rows tell which encrypt
 """
 
 import base64
-import hmac
 import os
+import struct
 from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from keygen_site.encryption import DecryptionError, decrypt_text, encrypt_text, 
 TABLE, PURPOSE = "keygen_site_digestkey", "digest key"
 DIGEST_KEY_BYTES = 32
 ENDING_CHARACTERS = 4
+_first_integer = struct.Struct(">i28x").unpack
 IN_CLEAR = ""  # the id of the row that is not encrypted
 
 
@@ -36,31 +37,37 @@ class KeyDigester:
     """Computes the digests of key texts.
 
     Args:
-        key: the digest key.
+        key: the digest key, of 32 bytes.
+
+    Attributes:
+        inner, outer: the blocks of the HMAC, which is `sha256(outer + sha256(inner + message))`.
+        ending_key: the key of the numbers of endings.
     """
 
-    __slots__ = ("_key",)
-
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        block = key.ljust(64, b"\0")
+        self.inner, self.outer = bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
+        # Copies of hashes that have read their block: `hmac.digest` takes three times as long.
+        self._inner, self._outer = sha256(self.inner), sha256(self.outer)
+        self.ending_key = self.from_sha256(b"ending")
 
     def digest(self, text: str) -> bytes:
         """The keyed digest of a text, 32 bytes."""
-        return hmac.digest(self._key, sha256(text.encode()).digest(), "sha256")
+        return self.from_sha256(sha256(text.encode()).digest())
 
     def from_sha256(self, plain_digest: bytes) -> bytes:
         """The keyed digest of a text by its SHA-256."""
-        return hmac.digest(self._key, plain_digest, "sha256")
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(plain_digest)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def ending(self, text: str) -> int:
-        """A number of 32 bits that texts with the same last four characters share."""
-        digest = hmac.digest(self._key, text[-ENDING_CHARACTERS:].encode(), "sha256")
-        return int.from_bytes(digest[:4], "big", signed=True)
+        """A number of 32 bits that texts with the same last four characters share.
 
-    def pads(self) -> tuple[bytes, bytes]:
-        """The two blocks of bytes with which SQL computes the HMAC: `sha256(outer || sha256(inner || message))`."""
-        block = self._key.ljust(64, b"\0")
-        return bytes(byte ^ 0x5C for byte in block), bytes(byte ^ 0x36 for byte in block)
+        With so short a result, a hash with a secret prefix is as good as an HMAC, and faster.
+        """
+        return _first_integer(sha256(self.ending_key + text[-ENDING_CHARACTERS:].encode()).digest())[0]
 
 
 class _Loaded(NamedTuple):

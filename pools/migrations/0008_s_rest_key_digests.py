@@ -26,12 +26,13 @@ def convert(apps, schema_editor):
 
 
 def convert_postgresql(schema_editor, digester: KeyDigester):
-    outer, inner = (f"'\\x{pad.hex()}'::bytea" for pad in digester.pads())
+    def literal(key: bytes) -> str:
+        return f"'\\x{key.hex()}'::bytea"
 
     def hmac(message: str) -> str:
-        return f"sha256({outer} || sha256({inner} || {message}))"
+        return f"sha256({literal(digester.outer)} || sha256({literal(digester.inner)} || {message}))"
 
-    ending = hmac(f"convert_to(right(key, {ENDING_CHARACTERS}), 'UTF8')")
+    ending = f"sha256({literal(digester.ending_key)} || convert_to(right(key, {ENDING_CHARACTERS}), 'UTF8'))"
     with schema_editor.connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"LOCK {', '.join(DIGESTS)} IN SHARE ROW EXCLUSIVE MODE")
