@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.errors import TooManyRequests
 from accounts.models import RateLimitCounter
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class RateLimit:
         RateLimitCounter.objects.refund(self._digest(caller))
 
     def _digest(self, caller: tuple[object, ...]) -> bytes:
-        return digest("\n".join(map(str, (self.window, self.attempts, *caller))))
+        # Keyed: a caller's credential may be a short key of a license.
+        return key_digest("\n".join(map(str, (self.window, self.attempts, *caller))))
 
 
 # Per email, against guessing the password of one user.

@@ -1,7 +1,7 @@
 """Measures the import of millions of keys, relative to a raw load by the database.
 
     python -m benchmarks.imports [--database postgresql|sqlite] [--keys 1000000] [--rounds 2] [--memory 5000000]
-        [--used 100000] [--workbook 200000]
+        [--used 100000] [--workbook 200000] [--encrypted]
 
 Each round loads the same number of keys (36 characters) into the same table with the same indexes, first empty and then
 filled: raw (PostgreSQL: COPY of prepared rows; SQLite: executemany), by the command, by the command with a tenth of the
@@ -11,8 +11,10 @@ is imported too, for comparison.
 """
 
 import argparse
+import base64
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from benchmarks.pools import DemoPool
 
 MIN_RATIO_TO_RAW = {"postgresql": 0.65, "sqlite": 0.6}
+MIN_RATIO_ENCRYPTED = 0.5  # of encrypted keys to a raw load of plain ones
 BLOCK_ROWS = 10_000  # of a raw load
 
 
@@ -42,8 +45,11 @@ def main() -> None:
     parser.add_argument("--memory", type=int, default=0, help="keys of a second measurement of memory; 0: none")
     parser.add_argument("--used", type=int, default=0, help="used texts of deleted keys in the account (0)")
     parser.add_argument("--workbook", type=int, default=200_000, help="rows of a workbook (.xlsx); 0: none (200000)")
+    parser.add_argument("--encrypted", action="store_true", help="encrypt the keys; the raw load stays plain")
     parser.add_argument("--json", type=argparse.FileType("w"))
     options = parser.parse_args()
+    if options.encrypted:
+        os.environ["KEY_ENCRYPTION_KEYS"] = f"benchmark:{base64.b64encode(os.urandom(32)).decode()}"
     with tempfile.TemporaryDirectory(prefix="imports-") as folder, database(options.database):
         figures = measure(options, Path(folder))
     if options.json:
@@ -90,7 +96,7 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
             peak = max(peak, outcome["memory"])
             delete_all_keys()
             note("API", load_by_api(running, pool, files[0]))
-    least = MIN_RATIO_TO_RAW[options.database]
+    least = MIN_RATIO_ENCRYPTED if options.encrypted else MIN_RATIO_TO_RAW[options.database]
     taken = {what: median(several) for what, several in seconds.items()}
     rows = [
         make_row(f"{name}: to raw", taken[f"raw, {where}"] / taken[f"command, {where}"], least=least)
@@ -215,11 +221,11 @@ def delete_all_keys() -> None:
 
 def add_used_texts(pool: "DemoPool", count: int) -> None:
     """Add used texts to the account, none of which is in a file."""
-    from keygen_site.db.fields import digest
+    from keygen_site.db.key_digests import key_digest
     from pools.models import UsedText
 
     account = pool.account.pk
-    rows = (UsedText(account_id=account, digest=digest(f"used {number}"), kind="key") for number in range(count))
+    rows = (UsedText(account_id=account, digest=key_digest(f"used {number}"), kind="key") for number in range(count))
     UsedText.objects.bulk_create(rows, batch_size=BLOCK_ROWS)
 
 
@@ -229,18 +235,23 @@ def load_raw(pool: "DemoPool", file: Path) -> dict[str, Any]:
     from django.utils import timezone
     from uuid_utils import uuid7
 
-    from keygen_site.db.fields import digest
+    from keygen_site.db.key_digests import key_digester
     from pools.models import KeyImport
 
+    digester = key_digester()
+
     key_import = KeyImport.objects.create(account=pool.account, policy=pool.policy)
-    names = ("id", "key", "digest", "account_id", "policy_id", "key_import_id", "created", "updated")
+    names = ("id", "key", "digest", "ending", "account_id", "policy_id", "key_import_id", "created", "updated")
     columns = ", ".join(names)
     if connection.vendor == "postgresql":
         now = timezone.now().isoformat()
         rest = f"{pool.account.pk}\t{pool.policy.pk}\t{key_import.pk}\t{now}\t{now}\n"
         with open(file) as lines:
             texts = (line.rstrip("\n") for line in lines)
-            rows = [f"{uuid7().hex}\t{text}\t\\\\x{digest(text).hex()}\t{rest}" for text in texts]
+            rows = [
+                f"{uuid7().hex}\t{text}\t\\\\x{digester.digest(text).hex()}\t{digester.ending(text)}\t{rest}"
+                for text in texts
+            ]
         blocks = ["".join(rows[start : start + BLOCK_ROWS]) for start in range(0, len(rows), BLOCK_ROWS)]
         del rows
         began = time.monotonic()
@@ -253,7 +264,8 @@ def load_raw(pool: "DemoPool", file: Path) -> dict[str, Any]:
         now = str(timezone.now())
         with open(file) as lines:
             values = [
-                (uuid7().hex, text, digest(text), *ids, now, now) for text in (line.rstrip("\n") for line in lines)
+                (uuid7().hex, text, digester.digest(text), digester.ending(text), *ids, now, now)
+                for text in (line.rstrip("\n") for line in lines)
             ]
         began = time.monotonic()
         with transaction.atomic(), connection.cursor() as cursor:

@@ -5,9 +5,17 @@ is `/`; an ASGI application gets the path as it was sent, which `keygen_site.pat
 Django's own ASGI handler runs each request in a new thread, and so on a new connection to the database.
 """
 
+import sys
+
 from django.conf import settings
 
+from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
+
+try:
+    register_current_key()
+except KeyEncryptionError as error:
+    sys.exit(f"The server does not start. {error}")
 
 application = ThreadedWSGI(wsgi_application, settings.THREADS)

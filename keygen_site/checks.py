@@ -11,7 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, connections
+
+from keygen_site.db.key_digests import IN_CLEAR, KeyEncryptionError, read_digest_key
+from keygen_site.encryption import keyring
 
 EXAMPLE_SECRETS = ("replace-me", "for-debugging-only")
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver")
@@ -57,6 +60,28 @@ def check_clock(app_configs: Any, **options: Any) -> list[CheckMessage]:
         return []
     hint = "Synchronize the clock (NTP): ids begin with the time, and the order of a pool is that of its ids."
     return [Error("The clock of this machine is years slow.", hint=hint, id="keygen.E002")]
+
+
+@register
+def check_encryption(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    """Report an encryption key that the database needs and that is missing or wrong.
+
+    Reports nothing if the database cannot be reached or has no tables yet.
+    """
+    connection = connections[DEFAULT_DB_ALIAS]
+    if connection.vendor == "sqlite" and not os.path.exists(connection.settings_dict["NAME"]):
+        return []
+    try:
+        _, ids = read_digest_key(connection)
+    except KeyEncryptionError as error:
+        hint = "See docs/operations.md, “Encryption at rest”."
+        return [Error(str(error), hint=hint, id="keygen.E003")]
+    except (OperationalError, ProgrammingError):
+        return []
+    if keyring().current and IN_CLEAR in ids:
+        hint = "Run `manage.py rotate_key_encryption`."
+        return [Warning("Some secrets in the database may be in clear.", hint=hint, id="keygen.W003")]
+    return []
 
 
 @register(Tags.database)

@@ -10,7 +10,8 @@ from django.db.utils import IntegrityError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from keygen_site.db.fields import DigestField, UpdatedField
+from keygen_site.db.fields import UpdatedField
+from keygen_site.encryption import EncryptedBinaryField
 
 
 class Resource(models.Model):
@@ -46,12 +47,12 @@ class Resource(models.Model):
             raise
 
     def save_changes(self, *names: str) -> None:
-        """Check the row's rules, then write the named fields, the digests of these, and `updated`.
+        """Check the row's rules, then write the named fields, the fields computed from these, and `updated`.
 
         Raises:
             ValidationError: by field.
         """
-        derived = [f.name for f in self._meta.concrete_fields if isinstance(f, DigestField) and f.of in names]
+        derived = [field.name for field in self._meta.concrete_fields if getattr(field, "of", None) in names]
         self.validate_and_save(update_fields=[*names, *derived, "updated"])
 
     def lock_for_rules(self) -> None:
@@ -105,7 +106,7 @@ class IdempotentResponse(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField(default=0)
     headers = models.JSONField(default=dict)
-    body = models.BinaryField(default=bytes)
+    body = EncryptedBinaryField(purpose="stored response", default=bytes)
     request_id = models.CharField(max_length=36, blank=True, default="", db_default="")
     voided = models.DateTimeField(null=True)
     created = models.DateTimeField(default=timezone.now)
@@ -123,3 +124,18 @@ class IdempotentResponse(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DigestKey(models.Model):
+    """The digest key of the installation, under one of the encryption keys: see `keygen_site.db.key_digests`.
+
+    Attributes:
+        key_id: the id of the encryption key; empty if the value is in clear.
+        value: the base64 of the digest key, encrypted.
+    """
+
+    key_id = models.CharField(max_length=32, primary_key=True)
+    value = models.TextField()
+
+    def __str__(self) -> str:
+        return self.key_id or "in clear"

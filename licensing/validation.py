@@ -14,7 +14,7 @@ from django.db.models import Q
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes, sample_uuid
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import License
 from licensing.models.license_queries import HASHED_KEY_PREFIX
@@ -53,11 +53,11 @@ SCOPE_NOUNS = (
 )
 
 _VISIBLE: CompiledQuery[License] = CompiledQuery(
-    lambda bearer, key_digest: License.objects.with_api_fields().visible_to(bearer).filter(digest=key_digest),
+    lambda bearer, digest: License.objects.with_api_fields().visible_to(bearer).filter(digest=digest),
     sample_bytes(),
 )
 _OF_ACCOUNT: CompiledQuery[License] = CompiledQuery(
-    lambda account_id, key_digest: License.objects.with_api_fields().filter(account=account_id, digest=key_digest),
+    lambda account_id, digest: License.objects.with_api_fields().filter(account=account_id, digest=digest),
     sample_uuid(),
     sample_bytes(),
 )
@@ -75,7 +75,7 @@ def find_license(key: str, *, account: Account, bearer: Bearer | None = None, ha
         licenses = License.objects.with_api_fields().filter(account=account)
         licenses = licenses.visible_to(bearer) if bearer else licenses
         return (licenses.with_hashed_key if hashed else licenses.with_key)(key).first()
-    return _VISIBLE.first(digest(key), bearer=bearer) if bearer else _OF_ACCOUNT.first(account.pk, digest(key))
+    return _VISIBLE.first(key_digest(key), bearer=bearer) if bearer else _OF_ACCOUNT.first(account.pk, key_digest(key))
 
 
 def check_license(license: License, scope: Scope | None, now: datetime) -> Verdict:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -23,12 +23,13 @@ from django.utils import timezone
 from uuid_utils import uuid7
 
 from keygen_site.db.advisory_locks import lock_all_key_texts, lock_imports
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digester
 from keygen_site.db.uuids import parse_uuid
+from keygen_site.encryption import text_encrypter
 from licensing.models import License
 from pools.key_files import Reason
 from pools.models.key_imports import KeyImport
-from pools.models.keys import Key
+from pools.models.keys import KEY_PURPOSE, Key
 from pools.models.used_texts import UsedText
 
 DELETE_BATCH_SIZE = 20_000
@@ -42,15 +43,32 @@ KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._met
 
 
 class Row(NamedTuple):
-    """A key to write: its text, the text's digest, and when it was used in another system, if it was."""
+    """A key to write.
+
+    Attributes:
+        text: the key, in clear.
+        stored: the text as it is stored, encrypted if encryption is on.
+        digest, ending: the values of the columns for look-ups.
+        used: when it was used in another system, if it was.
+    """
 
     text: str
+    stored: str
     digest: bytes
+    ending: int
     used: datetime | None = None
 
-    @classmethod
-    def from_text(cls, text: str, used: datetime | None = None) -> Self:
-        return cls(text, digest(text), used)
+
+class RowMaker:
+    """Makes rows of texts, in any thread. Created in a thread that has a connection to the database."""
+
+    def __init__(self) -> None:
+        digester = key_digester()
+        self.digest, self._ending = digester.digest, digester.ending
+        self._encrypt = text_encrypter(KEY_PURPOSE)
+
+    def make(self, text: str, used: datetime | None = None) -> Row:
+        return Row(text, self._encrypt(text), self.digest(text), self._ending(text), used)
 
 
 @contextmanager
@@ -161,8 +179,8 @@ class PostgreSQLImporter(BulkImporter):
         now = timezone.now().isoformat()
         rest = f"{self.account.pk}\t{self.policy.pk}\t{self.key_import.pk}\t{now}\t{now}"
         return [
-            f"{uuid7().hex}\t{row.text.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{rest}"
-            f"\t{self._used_values(row)}\n"
+            f"{uuid7().hex}\t{row.stored.replace(chr(92), chr(92) * 2)}\t\\\\x{row.digest.hex()}\t{row.ending}"
+            f"\t{rest}\t{self._used_values(row)}\n"
             for row in rows
         ]
 
@@ -247,8 +265,9 @@ class PostgreSQLImporter(BulkImporter):
         return taken
 
     def _copy(self, lines: list[str]) -> None:
-        columns = f"{KEYS} (id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS})"
-        sql = f"COPY {'pools_tried (digest)' if self.dry_run else columns} FROM STDIN"
+        columns = "id, key, digest, ending, account_id, policy_id, key_import_id, created, updated"
+        target = "pools_tried (digest)" if self.dry_run else f"{KEYS} ({columns}, {USED_COLUMNS})"
+        sql = f"COPY {target} FROM STDIN"
         # Django wraps the errors of `execute()` in its own, not those of `copy()`.
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(sql) as copy:
             copy.write("".join(lines))
@@ -319,24 +338,26 @@ class SQLiteImporter(BulkImporter):
         with connection.cursor() as cursor:
             for table in ("chunk", "tried"):
                 cursor.execute(f"DROP TABLE IF EXISTS temp.pools_{table}")
-            cursor.execute("CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB, used TEXT)")
+            cursor.execute(
+                "CREATE TEMPORARY TABLE pools_chunk (id TEXT, key TEXT, digest BLOB, ending INTEGER, used TEXT)"
+            )
             cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         if not dry_run:
             key_import.loading = self.begun
             key_import.save(force_insert=True)
 
-    def encode(self, rows: Iterable[Row]) -> list[tuple[str, str, bytes, Any]]:
-        """The values of the rows of the table `pools_chunk`."""
-        return [(uuid7().hex, row.text, row.digest, self._value("popped", row.used)) for row in rows]
+    def encode(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+        """The rows of the table `pools_chunk`."""
+        return [(uuid7().hex, row.stored, row.digest, row.ending, self._value("popped", row.used)) for row in rows]
 
-    def write(self, rows: list[Row], encoded: list[tuple[str, str, bytes, Any]]) -> dict[bytes, Reason]:
+    def write(self, rows: list[Row], encoded: list[tuple[Any, ...]]) -> dict[bytes, Reason]:
         ids = self._find_license_ids(rows)
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM pools_chunk")
             chunk = encoded
             if ids:
                 chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
-            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s)", chunk)
+            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s, %s)", chunk)
             return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
 
     def remove(self, digests: Sequence[bytes]) -> None:
@@ -358,8 +379,8 @@ class SQLiteImporter(BulkImporter):
         now = self._value("created", timezone.now())
         cursor.execute(
             f"""INSERT INTO {KEYS}
-                    (id, key, digest, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS})
-                SELECT id, key, digest, %s, %s, %s, %s, %s,
+                    (id, key, digest, ending, account_id, policy_id, key_import_id, created, updated, {USED_COLUMNS})
+                SELECT id, key, digest, ending, %s, %s, %s, %s, %s,
                     used, used, CASE WHEN used IS NOT NULL THEN '{Key.Disclosure.USED}' END,
                     CASE WHEN used IS NOT NULL THEN '' END
                 FROM pools_chunk {skip} ORDER BY rowid

@@ -14,6 +14,7 @@ from django.test.utils import override_settings
 from hypothesis import settings
 
 from accounts.audit import AuditContext
+from keygen_site.models import DigestKey
 from pools.models import UsedText
 from pools.popping import forget_hints
 from pools.services.low_stock import forget_stock_checks
@@ -99,7 +100,7 @@ def quick_emptying():
 
 @cache
 def tables_to_empty():
-    kept = {model._meta.db_table for model in (ContentType, Permission, Group, Group.permissions.through)}
+    kept = {model._meta.db_table for model in (ContentType, Permission, Group, Group.permissions.through, DigestKey)}
     found = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
     # Last, for deleting keys and licenses adds used texts.
     return [*sorted(found - kept - {UsedText._meta.db_table}), UsedText._meta.db_table]

@@ -1,8 +1,9 @@
-"""The database under the tests: `pytest --database sqlite` (the default) or `--database postgresql`.
+"""The database under the tests: `pytest --database sqlite` (the default) or `postgresql`, and `--encrypted` or not.
 
 A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be right before Django's settings are read.
 """
 
+import base64
 import os
 import tempfile
 from contextlib import ExitStack
@@ -14,12 +15,21 @@ from benchmarks.testbed.postgresql import ENVIRONMENT, postgresql_server
 # Environment variables that would change the responses of the API.
 UNWANTED = [
     *("ACCOUNT", "BEHIND_TLS_PROXY", "CONNECTION_POOLER", "IDLE_TRANSACTION_TIMEOUT", "LOCK_TIMEOUT", "LOG_FORMAT"),
-    *("LOG_LEVEL", "METRICS_TOKEN", "PREPARED_STATEMENTS", "PROMETHEUS_MULTIPROC_DIR", "STATEMENT_TIMEOUT", "THREADS"),
+    *(
+        "KEY_ENCRYPTION_KEYS",
+        "LOG_LEVEL",
+        "METRICS_TOKEN",
+        "PREPARED_STATEMENTS",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "STATEMENT_TIMEOUT",
+        "THREADS",
+    ),
 ]
 
 
 def pytest_addoption(parser):
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="database under the tests")
+    parser.addoption("--encrypted", action="store_true", help="encrypt the secrets in the database")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,6 +41,8 @@ def pytest_load_initial_conftests(early_config):
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes would each compile the project again
     for name in UNWANTED:
         os.environ.pop(name, None)
+    if early_config.known_args_namespace.encrypted:
+        os.environ["KEY_ENCRYPTION_KEYS"] = f"tests:{base64.b64encode(os.urandom(32)).decode()}"
     resources = ExitStack()
     early_config.add_cleanup(resources.close)
     if early_config.known_args_namespace.database == "sqlite":

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Token, User
 from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from licensing.models import License
 from pools.models import Key, KeyEvent, KeyImport
 from tests.cast import make_policy
@@ -68,7 +69,7 @@ class Crowd:
         keys = []
         for number in range(count):
             key = Key(account=self.account, policy=policy, key_import=key_import)
-            key.key, key.digest = f"{key.pk}-{number % 1000:04}", digest(f"{key.pk}-{number % 1000:04}")
+            key.key, key.digest = f"{key.pk}-{number % 1000:04}", key_digest(f"{key.pk}-{number % 1000:04}")
             if number % 4 < 2:
                 key.popped = key.disclosed = now + timedelta(seconds=number)
                 key.disclosure, key.disclosed_to = Key.Disclosure.POPPED, ""

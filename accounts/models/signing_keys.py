@@ -6,6 +6,7 @@ from django.db import models
 
 from accounts.models.accounts import Account
 from accounts.signing import algorithms
+from keygen_site.encryption import EncryptedTextField
 from keygen_site.models import Resource
 
 
@@ -24,7 +25,7 @@ class SigningKey(Resource):
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="signing_keys", editable=False)
     kind = models.CharField(max_length=16, choices=[(kind, kind) for kind in algorithms.KEY_KINDS], editable=False)
-    private = models.TextField(editable=False)
+    private = EncryptedTextField(purpose="signing key", editable=False)
 
     objects = SigningKeyManager()
 

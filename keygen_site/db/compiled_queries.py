@@ -18,7 +18,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
 
 
@@ -49,8 +49,8 @@ class CompiledQuery(Generic[M]):
     """Compiles `build(*values)` to SQL once per thread and role, and runs it with new values.
 
     Each value has the type of its sample: a UUID, bytes, a timestamp, or a text (an identifier as a client sends it). A
-    parameter of the SQL is recognised by its value: as one of the samples, as the digest, the UUID or the normalized
-    e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
+    parameter of the SQL is recognised by its value: as one of the samples, as the keyed digest, the UUID or the
+    normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
 
     With a bearer, `build(bearer, *values)` may depend on the bearer's role in any way; the bearer's id and account id
     are parameters.
@@ -154,7 +154,7 @@ def _prepare_uuid(index: int, values: Sequence[Any]) -> Any:
 
 
 def _prepare_digest(index: int, values: Sequence[Any]) -> Any:
-    return _BINARY_FIELD.get_db_prep_value(digest(values[index]), connection)
+    return _BINARY_FIELD.get_db_prep_value(key_digest(values[index]), connection)
 
 
 def _prepare_bytes(index: int, values: Sequence[Any]) -> Any:
@@ -187,7 +187,7 @@ def _source_of(parameter: Any, samples: Sequence[Any], found: set[int]) -> Sourc
             case str():
                 if parameter == sample:
                     source = partial(_prepare_text, index)
-                elif parameter == digest(sample):
+                elif parameter == key_digest(sample):
                     source = partial(_prepare_digest, index)
                 elif parameter == sample.lower():
                     source = partial(_prepare_email, index)

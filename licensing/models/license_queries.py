@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.bearers import Bearer
 from accounts.models.users import INACTIVE_AFTER, User
 from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LicenseQuerySet(models.QuerySet["License"]):
 
     def with_hashed_key(self, text: str) -> Self:
         """The licenses with exactly this key of which only the hash is stored."""
-        return self.filter(digest=digest(hash_key(text)), policy__encrypted=True)
+        return self.filter(digest=key_digest(hash_key(text)), policy__encrypted=True)
 
     def by_identifier(self, identifier: str) -> Self:
         """Licenses whose id or key is `identifier`; if two match, the older comes first (contract: licenses 4)."""
@@ -108,9 +109,9 @@ class LicenseQuerySet(models.QuerySet["License"]):
 def _has_key(text: str) -> Q:
     # The policy is queried only if necessary: an OR over two tables could use no index.
     return (
-        Q(digest=digest(text), policy__encrypted=False)
+        Q(digest=key_digest(text), policy__encrypted=False)
         if text.startswith(HASHED_KEY_PREFIX)
-        else Q(digest=digest(text))
+        else Q(digest=key_digest(text))
     )
 
 

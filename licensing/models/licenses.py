@@ -14,7 +14,8 @@ from django.utils import timezone
 from accounts.models import Account, Token, User
 from accounts.models.users import INACTIVE_AFTER, UserQuerySet
 from keygen_site.db.advisory_locks import lock_key_text
-from keygen_site.db.fields import AtLeast, DigestField, ShortTextField, mask_key
+from keygen_site.db.fields import AtLeast, ShortTextField, mask_key
+from keygen_site.db.key_fields import KeyDigestField, KeyTextField
 from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest, Conflict, DomainError
@@ -74,8 +75,8 @@ class License(Resource):
     owner = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="owned_licenses")
     users = models.ManyToManyField(User, through="LicenseUser", related_name="licenses")
     name = ShortTextField(max_length=1024, null=True, blank=True)
-    key = models.TextField(blank=True)
-    digest = DigestField(of="key")
+    key = KeyTextField(purpose="key of a license", blank=True)
+    digest = KeyDigestField(of="key")
     expiry = models.DateTimeField(null=True, blank=True)
     uses = models.IntegerField(default=0)
     suspended = models.BooleanField(default=False)

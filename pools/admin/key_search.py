@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from django.db.models.functions import Right
 
 from accounts.models import Account
+from keygen_site.db.key_digests import ENDING_CHARACTERS, key_digester
 from keygen_site.db.uuids import parse_uuid
 from pools.models import Key, KeyEvent
-from pools.models.keys import ENDING_CHARACTERS, KeyQuerySet
+from pools.models.keys import KeyQuerySet
 
 MAX_FOUND_KEYS = 200  # of each kind of search
 MAX_SEARCHED_KEYS = 10_000  # available keys that are searched by their last characters
@@ -37,13 +37,19 @@ def find_keys(text: str, account: Account | None = None) -> set[UUID]:
         found |= _ids(keys.filter(pk=uuid))
         found |= set(events.filter(license=uuid).values_list("key", flat=True)[:MAX_FOUND_KEYS])
     if len(text) == ENDING_CHARACTERS:
-        ending = Right("key", ENDING_CHARACTERS)
-        used = keys.filter(Q(popped__isnull=False) | Q(withdrawn__isnull=False))
-        found |= _ids(used.alias(ending=ending).filter(ending=text))
+        ending = key_digester().ending(text)
+        used = keys.filter(Q(popped__isnull=False) | Q(withdrawn__isnull=False)).filter(ending=ending)
+        found |= _ids_ending_with(text, used)
         # Compared here: the database would scan all keys.
-        some = keys.available().order_by().values_list("pk", ending)[:MAX_SEARCHED_KEYS]
-        found |= {pk for pk, its_ending in some if its_ending == text}
+        some = keys.available().order_by().values_list("pk", "ending")[:MAX_SEARCHED_KEYS]
+        same = [pk for pk, its_ending in some if its_ending == ending]
+        found |= _ids_ending_with(text, keys.filter(pk__in=same[:MAX_FOUND_KEYS]))
     return found
+
+
+def _ids_ending_with(text: str, keys: KeyQuerySet) -> set[UUID]:
+    """The ids of the keys that end with a text. A few others have the same number for their ending."""
+    return {pk for pk, key in keys.order_by().values_list("pk", "key")[:MAX_FOUND_KEYS] if key.endswith(text)}
 
 
 def _ids(keys: KeyQuerySet) -> set[UUID]:

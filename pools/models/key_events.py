@@ -6,7 +6,7 @@ from django.db import models
 from accounts.audit import AuditContext, describe_actor
 from accounts.bearers import Bearer
 from accounts.models import Account
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
@@ -36,7 +36,7 @@ class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
 
     def with_key(self, text: str) -> Self:
         """The events of the key with exactly this text."""
-        return self.filter(key_digest=digest(text))
+        return self.filter(key_digest=key_digest(text))
 
     def explaining(self, account: Account, text: str) -> Self:
         """The events of the key with exactly this text, and of the imports that it came with or was moved in.

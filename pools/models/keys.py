@@ -4,7 +4,6 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models import F, Q
-from django.db.models.functions import Right
 from django.utils import timezone
 from django.utils.functional import cached_property
 
@@ -12,7 +11,9 @@ from accounts.audit import AuditContext
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.advisory_locks import lock_key_text
-from keygen_site.db.fields import DigestField, digest, mask_key
+from keygen_site.db.fields import mask_key
+from keygen_site.db.key_digests import key_digest
+from keygen_site.db.key_fields import KeyDigestField, KeyEndingField, KeyTextField
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.key_texts import hidden_character_error
@@ -24,7 +25,7 @@ from pools.popping import pop_next_key
 
 # Popped here, whether withdrawn later or not; keys that were used in another system do not count.
 HANDED_OUT = Q(popped__isnull=False) & ~Q(disclosure="used")
-ENDING_CHARACTERS = 4  # the console finds a used key by its last characters
+KEY_PURPOSE = "key of a pool"
 
 
 class KeyQuerySet(models.QuerySet["Key"]):
@@ -68,7 +69,7 @@ class KeyQuerySet(models.QuerySet["Key"]):
 
     def with_key(self, text: str) -> Self:
         """Keys with exactly this text."""
-        return self.filter(digest=digest(text))
+        return self.filter(digest=key_digest(text))
 
     def handed_out(self) -> Self:
         """Keys that were popped here, not those that were imported as used."""
@@ -146,8 +147,9 @@ class Key(Resource):
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="keys", db_index=False)
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="pool", db_index=False)
-    key = models.TextField(blank=True)
-    digest = DigestField(of="key")
+    key = KeyTextField(purpose=KEY_PURPOSE, blank=True)
+    digest = KeyDigestField(of="key")
+    ending = KeyEndingField(of="key")  # the console finds a used key by its last characters
     key_import = models.ForeignKey(
         KeyImport, models.SET_NULL, null=True, blank=True, related_name="keys", verbose_name="import"
     )
@@ -180,8 +182,7 @@ class Key(Resource):
             # For the console. Available keys are in neither, so that they cost an import nothing.
             models.Index(fields=["policy", "id"], name="pools_key_withdrawn", condition=Q(withdrawn__isnull=False)),
             models.Index(
-                "account",
-                Right("key", ENDING_CHARACTERS),
+                fields=["account", "ending"],
                 name="pools_key_ending",
                 condition=Q(popped__isnull=False) | Q(withdrawn__isnull=False),
             ),

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Account
+from keygen_site.encryption import EncryptedBinaryField, EncryptedJSONField, EncryptedTextField
 from keygen_site.models import Resource
 from licensing.models import Policy
 from pools.models.key_imports import KeyImport
@@ -50,16 +51,17 @@ class PendingImport(Resource):
     name = models.CharField(max_length=255, blank=True)
     source = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=8, blank=True)
-    column = models.CharField(max_length=255, blank=True)
-    options = models.JSONField(default=dict, db_default={})
+    # Encrypted: the first row of a file may be a key instead of a header.
+    column = EncryptedTextField(purpose="column of a pending import", blank=True)
+    options = EncryptedJSONField(purpose="options of a pending import", default=dict, db_default={})
     size = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
     skip_invalid = models.BooleanField(default=False)
     accept_warnings = models.BooleanField(default=False, db_default=False)
     lines = models.PositiveBigIntegerField(default=0)  # read so far
     alive = models.DateTimeField(default=timezone.now)
-    report = models.JSONField(default=dict)
-    problem = models.CharField(max_length=2000, blank=True)
+    report = EncryptedJSONField(purpose="report of a pending import", default=dict)
+    problem = EncryptedTextField(purpose="problem of a pending import", blank=True)
     key_import = models.ForeignKey(KeyImport, models.SET_NULL, null=True, related_name="+")
 
     class Meta:
@@ -136,7 +138,7 @@ class PendingImportPart(models.Model):
     upload = models.ForeignKey(PendingImport, models.CASCADE, related_name="parts", db_index=False)
     kind = models.CharField(max_length=8, choices=Kind)
     number = models.PositiveIntegerField()
-    data = models.BinaryField()
+    data = EncryptedBinaryField(purpose="file of a pending import")
 
     class Meta:
         constraints = [

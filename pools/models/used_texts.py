@@ -4,13 +4,13 @@ from uuid import UUID
 from django.db import models
 from django.utils import timezone
 
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 
 
 class UsedTextQuerySet(models.QuerySet["UsedText"]):
     def with_text(self, account_id: UUID, text: str) -> Self:
         """The row of a text of an account: at most one."""
-        return self.filter(account_id=account_id, digest=digest(text))
+        return self.filter(account_id=account_id, digest=key_digest(text))
 
 
 class UsedText(models.Model):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from licensing.models import Policy
 from pools.key_files.look_alikes import NumberedText
 from pools.key_files.warnings import MAX_EXAMPLES, FileProfile, FileWarning
@@ -46,7 +46,7 @@ def _find_look_alikes(key_import: KeyImport, profile: FileProfile, seen: SeenLin
     """A warning about keys of a file that look like others of the files or of the account."""
     # Of each pair, the later line and the other one.
     found = {number: (each, f"line {first.number:,}") for number, (each, first) in profile.look_alikes.pairs.items()}
-    variants = {digest(text): (text, each) for text, each in profile.look_alikes.variants().items()}
+    variants = {key_digest(text): (text, each) for text, each in profile.look_alikes.variants().items()}
     digests = list(variants)
     for key, (file, line) in seen.find(digests).items():
         text, each = variants[key]

@@ -10,8 +10,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from keygen_site.db.fields import digest
-from pools.bulk_import import Row
+from pools.bulk_import import Row, RowMaker
 from pools.key_files import Line, NoKeys, Reason
 from pools.key_files.warnings import FileProfile
 from pools.services.rejections import Explainer, Rejection
@@ -50,6 +49,7 @@ def read_chunks(
     profiles: Sequence[FileProfile],
     used: datetime | None,
     explainer: Explainer,
+    rows: RowMaker,
     encode: Callable[[Iterable[Row]], list[Any]],
 ) -> Iterator[Chunk]:
     now = timezone.now()
@@ -66,11 +66,11 @@ def read_chunks(
                     detail = detail and f"The key {reason.value}: {detail}"
                     chunk.rejections.append(Rejection(file, number, text, reason, detail))
                     if reason in (Reason.USED_ROW, Reason.NOT_A_TIME):
-                        chunk.blocked.setdefault(digest(text), (number, text))
+                        chunk.blocked.setdefault(rows.digest(text), (number, text))
                 elif not text:
                     chunk.blank += 1
                 else:
-                    row = Row.from_text(text, time)
+                    row = rows.make(text, time)
                     if first := chunk.rows.get(row.digest):
                         detail = explainer.same_as((file, first[0]), file)
                         chunk.rejections.append(Rejection(file, number, text, Reason.REPEATED, detail))

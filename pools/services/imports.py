@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
-from pools.bulk_import import BulkImporter, Row, bulk_importer
+from pools.bulk_import import BulkImporter, RowMaker, bulk_importer
 from pools.key_files import KeyFile, Line, Reason, Understood
 from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
@@ -295,10 +295,10 @@ def stage_import(
     report, last_keys = ImportReport(dry_run=dry_run), deque[str](maxlen=SHOWN_KEYS)
     seen, row_states = SeenLines(), UsedRows()
     has_states = any(not isinstance(file, KeyFile) or file.understood.may_have_states for file in files)
-    explainer = Explainer(policy, audit, seen, names)
+    explainer, rows = Explainer(policy, audit, seen, names), RowMaker()
     pool_sample = sample_pool(policy)
     with bulk_importer(key_import, dry_run=dry_run) as importer:
-        for chunk in prefetch(read_chunks(files, profiles, used, explainer, importer.encode)):
+        for chunk in prefetch(read_chunks(files, profiles, used, explainer, rows, importer.encode)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
             seen.add(chunk.file, chunk.rows, chunk.lines)
@@ -333,7 +333,7 @@ def stage_import(
                 on_rejected(rejections)
             on_progress(report)
         report.last_keys = list(last_keys)
-        _block_used(row_states.conflicts(), importer, report, explainer, on_rejected)
+        _block_used(row_states.conflicts(), importer, report, explainer, rows, on_rejected)
         report.understood = [file.understood for file in files if isinstance(file, KeyFile)]
         report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
         report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
@@ -345,6 +345,7 @@ def _block_used(
     importer: BulkImporter,
     report: ImportReport,
     explainer: Explainer,
+    rows: RowMaker,
     on_rejected: Callable[[list[Rejection]], None],
 ) -> None:
     """Keep free rows from being added as available if another row calls their key used.
@@ -360,7 +361,7 @@ def _block_used(
             for each in found.values()
             if each.time is None
         ]
-        used = [Row(each.text, each.digest, each.time) for each in found.values() if each.time]
+        used = [rows.make(each.text, each.time) for each in found.values() if each.time]
         refused: dict[bytes, Reason] = {}
         if not importer.dry_run:
             importer.remove(list(found))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from licensing.models import License, Policy
 from pools.key_files import Reason, defuse_formula
 from pools.models import Key, KeyEvent
@@ -139,7 +139,7 @@ class Explainer:
         return f"The key is used: {self.same_as(used, file).replace('Same as l', 'l')} says so"
 
     def _explain_batch(self, rejections: Sequence[Rejection]) -> list[Rejection]:
-        wanted = {digest(each.text): each for each in rejections if not each.detail and each.reason in _EXPLAINED}
+        wanted = {key_digest(each.text): each for each in rejections if not each.detail and each.reason in _EXPLAINED}
         if not wanted:
             return list(rejections)
         first_lines = self._seen.find([key for key, each in wanted.items() if each.reason == Reason.REPEATED])
@@ -159,7 +159,7 @@ class Explainer:
             return _describe_key(keys[text], each.reason, events.get(text, {})) if text in keys else ""
 
         return [
-            each._replace(detail=detail(each, digest(each.text)))
+            each._replace(detail=detail(each, key_digest(each.text)))
             if not each.detail and each.reason in _EXPLAINED
             else each
             for each in rejections

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from math import isnan, nan
 from typing import NamedTuple
 
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 
 _DIGEST_PART = 8  # bytes of a digest that tell the keys of a file apart
 _TEXTS_PER_SCAN = 100_000
@@ -67,7 +67,7 @@ class UsedRows:
     def _scan(self, indexes: Sequence[int]) -> Iterator[Conflict]:
         used: dict[int, int] = {}
         part = array("Q")
-        part.frombytes(b"".join([digest(self._text(index))[:_DIGEST_PART] for index in indexes]))
+        part.frombytes(b"".join([key_digest(self._text(index))[:_DIGEST_PART] for index in indexes]))
         for number, index in zip(part, indexes, strict=True):
             used.setdefault(number, index)
         for at, number in enumerate(self._free):
@@ -75,7 +75,7 @@ class UsedRows:
                 text, time = self._text(found), self._times[found]
                 yield Conflict(
                     text,
-                    digest(text),
+                    key_digest(text),
                     _unpack(self._free_lines[at]),
                     _unpack(self._used_lines[found]),
                     None if isnan(time) else datetime.fromtimestamp(time, UTC),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
 from pools.services import exports
@@ -171,7 +171,7 @@ class TestEvents:
     @each_row("name", EVENTS)
     def test_change_has_its_events(self, world, name):
         before = list(KeyEvent.objects.values_list("pk", flat=True))
-        texts = {digest(text): text for text in numbered(9)}
+        texts = {key_digest(text): text for text in numbered(9)}
         change, expected = EVENTS[name]
 
         change(world)

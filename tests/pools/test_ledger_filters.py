@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.audit import AuditContext
 from accounts.models import Token
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import uuid7_floor
 from licensing.services import issue_license
 from pools.models import KeyEvent, KeyImport
@@ -311,7 +311,7 @@ class TestPlans:
                 event="popped",
                 policy=acme.policy,
                 product=acme.product,
-                key_digest=digest(f"KEY-{number}"),
+                key_digest=key_digest(f"KEY-{number}"),
                 bearer_type="users",
                 bearer_id=bearers[number != 1_500],
                 token_id=tokens[number != 1_500],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
@@ -374,8 +374,8 @@ class Pools(RuleBasedStateMachine):
         licenses = License.objects.filter(account=self.account)
         assert set(licenses.values_list("key", flat=True)) == self.licensed.keys()
         used = UsedText.objects.filter(account_id=self.account.pk).values_list("kind", "digest")
-        assert {bytes(found) for kind, found in used if kind == "key"} == set(map(digest, self.used))
-        assert {bytes(found) for _, found in used} == set(map(digest, self.used | self.once_licensed))
+        assert {bytes(found) for kind, found in used if kind == "key"} == set(map(key_digest, self.used))
+        assert {bytes(found) for _, found in used} == set(map(key_digest, self.used | self.once_licensed))
         events = KeyEvent.objects.filter(account=self.account).order_by("id").values_list("event", flat=True)
         assert sorted(events) == sorted(self.events)
         assert {key.key: explained_state(key) for key in keys} == {key.key: key.state for key in keys}

@@ -9,7 +9,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from licensing.models import License
 from licensing.services import issue_license
 from pools import checks
@@ -24,7 +24,7 @@ CONSOLE = AuditContext(operator="ann@acme.test")
 
 def used():
     """(kind, text) of all rows, of the texts that these tests use."""
-    texts = {digest(text): text for text in [*numbered(9), "LICENSE-0001"]}
+    texts = {key_digest(text): text for text in [*numbered(9), "LICENSE-0001"]}
     return sorted((row.kind, texts[bytes(row.digest)]) for row in UsedText.objects.all())
 
 
@@ -123,7 +123,7 @@ class TestTriggers:
 
         key.save()
         license.save()
-        Key.objects.update(digest=digest("KEY-0001"))
+        Key.objects.update(digest=key_digest("KEY-0001"))
         acme.policy.delete()
 
         assert used() == [("key", "KEY-0001")]

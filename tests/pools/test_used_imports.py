@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from pools.bulk_import import Row, bulk_importer
+from pools.bulk_import import RowMaker, bulk_importer
 from pools.key_files import FileUnreadable, Line, Reason
 from pools.models import DailyPopCount, Key, KeyEvent, KeyImport, UsedText
 from pools.services.imports import import_keys, stage_import
@@ -325,7 +325,7 @@ class TestNothingIsBlocked:
         with monkeypatch.context() as patch:
             patch.setattr("pools.bulk_import._delete_unpublished", lambda: None)
             with bulk_importer(key_import) as importer:
-                rows = [Row.from_text(text, USED) for text in numbered(2)]
+                rows = [RowMaker().make(text, USED) for text in numbered(2)]
                 importer.write(rows, importer.encode(rows))
         assert Key.objects.count() == 2
 

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from uuid_utils.compat import uuid7
 
 from accounts.audit import AuditContext
-from keygen_site.db.fields import digest
+from keygen_site.db.key_digests import key_digest
 from keygen_site.jsonapi.errors import Conflict
 from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
@@ -173,7 +173,7 @@ def product_is_deleted(scene):
 
 def rows_are_deleted_by_sql(scene):
     for model in (License, Key):
-        rows = model.objects.filter(account=scene.acme.account, digest=digest(scene.text))
+        rows = model.objects.filter(account=scene.acme.account, digest=key_digest(scene.text))
         rows._raw_delete(rows.db)
     return True
 
