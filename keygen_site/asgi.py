@@ -7,7 +7,10 @@ Django's own ASGI handler runs each request in a new thread, and so on a new con
 
 from django.conf import settings
 
+from keygen_site.server_start import report_server_start
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
 application = ThreadedWSGI(wsgi_application, settings.THREADS)
+
+report_server_start()
