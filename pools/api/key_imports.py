@@ -163,7 +163,7 @@ class KeyImportViewSet(APIViewSet):
         parts = row.read_file(PendingImportPart.Kind.REJECTED)
         first = next(parts, None)
         if first is None or row.bearer_id != self.actor.id:
-            raise NotFound.of("rejected lines of the import", row.pk)
+            raise NotFound("The import has no rejected lines, or another bearer sent its file")
         return StreamingHttpResponse(chain([first], parts), content_type="text/csv; charset=utf-8")
 
     def find_row(self, *, locked: bool) -> PendingImport:

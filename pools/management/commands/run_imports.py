@@ -24,9 +24,12 @@ class Command(BaseCommand):
         parser.add_argument("--lock", type=int, help="for the server: the inherited file descriptor of the lock")
 
     def handle(self, *, lock: int | None, **options: Any) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # the next worker starts over with the file
-            signal.signal(number, lambda *_: sys.exit(0))
-        slot = os.fdopen(lock, "wb") if lock is not None else try_slots(WORKER_LOCK, settings.IMPORT_WORKERS)
+        if lock is None:
+            slot = try_slots(WORKER_LOCK, settings.IMPORT_WORKERS)
+        else:
+            slot = os.fdopen(lock, "wb")
+            for number in (signal.SIGTERM, signal.SIGINT):  # the next worker starts over with the file
+                signal.signal(number, lambda *_: sys.exit(0))
         while slot is not None:
             with slot:
                 run_waiting_imports()
