@@ -46,11 +46,15 @@ def main() -> None:
         attackers = [DemoPool(0), DemoPool(0)]
         files = [
             gzip.compress(b"KEY-0001-AAAA-BBBB-CCCC\n" * 5_000_000),
-            gzip.compress("".join(f"KEY-{number:08}-{number * 7919 % 10**8:08}\n" for number in range(options.lines)).encode()),
+            gzip.compress(
+                "".join(f"KEY-{number:08}-{number * 7919 % 10**8:08}\n" for number in range(options.lines)).encode()
+            ),
         ]
         with server(options.workers) as running:
             row = compare(running.port, victim, attackers, files, options.seconds)
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, files of {[len(file) for file in files]} bytes")
+    print(
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; files of {[len(file) >> 10 for file in files]} KiB"
+    )
     print("  ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:
         json.dump({"database": options.database, **row}, options.json, indent=2)

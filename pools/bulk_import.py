@@ -318,7 +318,9 @@ class SQLiteImporter(BulkImporter):
     def write(self, rows: list[Row]) -> dict[bytes, Reason]:
         ids = self._find_license_ids(rows)
         chunk = [
-            (uuid7().hex, row.text, row.digest, self._value("popped", row.used)) for row in rows if row.digest not in ids
+            (uuid7().hex, row.text, row.digest, self._value("popped", row.used))
+            for row in rows
+            if row.digest not in ids
         ]
         with connection.cursor() as cursor:
             # Outside of the transaction, which locks the database.

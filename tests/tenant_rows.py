@@ -27,7 +27,12 @@ class Belongings:
         user = User.objects.create_user(account=account, email=f"person@{name}.test", role="user")
         license = make_license(make_policy(product, f"Unpooled of {name}"), key=f"LICENSE-OF-{name}", owner=user)
         key_import = PendingImport.objects.create(
-            account=account, policy=policy, bearer_type="users", bearer_id=user.pk, request={"dry_run": False}, state="done"
+            account=account,
+            policy=policy,
+            bearer_type="users",
+            bearer_id=user.pk,
+            request={"dry_run": False},
+            state="done",
         )
         attached = User.objects.create_user(account=account, email=f"attached@{name}.test", role="user")
         license.license_users.create(account=account, user=attached)

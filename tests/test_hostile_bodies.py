@@ -61,7 +61,9 @@ def state_after_import(server, document):
         assert time.monotonic() < until
         time.sleep(0.2)
         connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
-        connection.request("GET", document["data"]["links"]["self"], headers={"Authorization": f"Bearer {server.token}"})
+        connection.request(
+            "GET", document["data"]["links"]["self"], headers={"Authorization": f"Bearer {server.token}"}
+        )
         document = json.loads(connection.getresponse().read())
     return document["data"]["attributes"]["state"]
 

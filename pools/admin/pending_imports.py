@@ -237,7 +237,13 @@ class PendingImportAdmin(ReadOnlyAdmin):
     def find_pending_import(self, request: HttpRequest, pk: UUID) -> PendingImport:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        pending = self.get_queryset(request).of_console().select_related("policy__account", "key_import").filter(pk=pk).first()
+        pending = (
+            self.get_queryset(request)
+            .of_console()
+            .select_related("policy__account", "key_import")
+            .filter(pk=pk)
+            .first()
+        )
         if pending is None:
             raise Http404
         return pending

@@ -205,8 +205,8 @@ def _check_size(member: zipfile.ZipInfo, max_bytes: int | None) -> None:
 def _check_ratio(size: int, packed: int) -> None:
     if size > _UNSUSPICIOUS_BYTES and size > _MAX_RATIO * max(packed, 1):
         raise FileUnreadable(
-            f"The file unpacks to more than {_MAX_RATIO} times its size, which no list of keys does. If it is one, unpack it "
-            "and import that"
+            f"The file unpacks to more than {_MAX_RATIO} times its size, which no list of keys does. If it is one, "
+            "unpack it and import that"
         )
 
 

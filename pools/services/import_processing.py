@@ -47,9 +47,7 @@ def options_of(pending: PendingImport) -> ReadOptions:
 def audit_of(pending: PendingImport) -> AuditContext:
     """The author of a pending import, for the ledger."""
     if not pending.request:
-        return AuditContext(
-            operator=pending.operator, operator_id=pending.operator_id, request_id=str(pending.pk)
-        )
+        return AuditContext(operator=pending.operator, operator_id=pending.operator_id, request_id=str(pending.pk))
     audit = pending.request["audit"]
     return AuditContext(**audit | {name: parse_uuid(audit[name]) for name in ("bearer_id", "token_id", "operator_id")})
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from django.conf import settings
-from django.db import Error, OperationalError, close_old_connections, connection
+from django.db import Error, OperationalError, connection
 from django.utils import timezone
 
 from keygen_site.jsonapi.errors import DomainError
@@ -95,7 +95,6 @@ def run_waiting_imports(*, wait: bool = True) -> None:
     """
     busy: set[UUID] = set()
     while True:
-        close_old_connections()
         pending = PendingImport.objects.claim_next(busy)
         if pending:
             if not _run(pending):

@@ -36,8 +36,8 @@ class TooManyImports(DomainError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"{settings.MAX_WAITING_IMPORTS} files of this account are waiting to be imported already. Please send this "
-            "one again when one of them is done"
+            f"{settings.MAX_WAITING_IMPORTS} files of this account are waiting to be imported already. Please send "
+            "this one again when one of them is done"
         )
 
 
@@ -166,9 +166,7 @@ def _store(policy: Policy, blocks: Iterable[bytes], **values: Any) -> PendingImp
     unfinished = of_account.unfinished()
     with transaction.atomic():
         lock_pending_imports(policy.account_id)
-        receiving = of_account.filter(
-            state=PendingImport.State.RECEIVED, created__gt=timezone.now() - RECEIVED_WITHIN
-        )
+        receiving = of_account.filter(state=PendingImport.State.RECEIVED, created__gt=timezone.now() - RECEIVED_WITHIN)
         if unfinished.count() + receiving.count() >= settings.MAX_WAITING_IMPORTS:
             raise TooManyImports
         pending = PendingImport.objects.create(account=policy.account, policy=policy, **values)

@@ -100,7 +100,7 @@ def test_report_and_error_are_those_of_an_import_within_its_request(acme, api, p
     admin = api(acme.admin)
 
     done = run_import(admin, path, body, query)
-    found = [key for key in texts_of(acme.policy)]
+    found = texts_of(acme.policy)
     Key.objects.exclude(key="OLD-KEY-0001").delete()
     direct = send(admin, path, body, f"?{query}")
 

@@ -107,7 +107,11 @@ class TestResuming:
         run_waiting_imports(wait=False)
 
         first.refresh_from_db(), second.refresh_from_db()
-        assert (first.state, first.error["code"], second.state) == ("failed", import_processing.ImportFailed.code, "done")
+        assert (first.state, first.error["code"], second.state) == (
+            "failed",
+            import_processing.ImportFailed.code,
+            "done",
+        )
         assert "ZeroDivisionError" in caplog.text
 
     def test_server_that_starts_resumes(self, acme, api, path, monkeypatch):
@@ -218,6 +222,7 @@ def no_worker_runs():
     return lock is not None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_one_worker_more_than_allowed_does_nothing(acme, api, path, settings):
     settings.IMPORT_WORKERS = 1
     pending = waiting(api(acme.admin), path)
