@@ -52,9 +52,8 @@ def main() -> None:
         ]
         with server(options.workers) as running:
             row = compare(running.port, victim, attackers, files, options.seconds)
-    print(
-        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; files of {[len(file) >> 10 for file in files]} KiB"
-    )
+    sizes = ", ".join(f"{len(file) >> 10} KiB" for file in files)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; files of {sizes}")
     print("  ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:
         json.dump({"database": options.database, **row}, options.json, indent=2)

@@ -172,7 +172,7 @@ def test_workers_at_once_import_each_file_once(acme, rival, api, path):
     pools = [(api(acme.admin), path), (api(rival.admin, "rival"), f"policies/{rival.policy.pk}/pool/actions")]
     for client, pool in pools:
         for number in range(3):
-            send(client, pool, f"KEY-A-{number}\nKEY-B-{number}\n".encode())
+            send(client, pool, f"KEY-000A-{number}\nKEY-000B-{number}\n".encode())
 
     race(4, run_waiting_imports)
 
