@@ -10,6 +10,7 @@ import sys
 from django.conf import settings
 
 from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
+from keygen_site.server_start import report_server_start
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
@@ -19,3 +20,5 @@ except KeyEncryptionError as error:
     sys.exit(f"The server does not start. {error}")
 
 application = ThreadedWSGI(wsgi_application, settings.THREADS)
+
+report_server_start()

@@ -72,8 +72,20 @@ IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=
 # Requests of one account, IP address and credential; 0: no limit, so that a sales spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
-# The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked. The command has no limit.
-MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
+# The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked, and of its lines. The command has no
+# limits.
+MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 256 * 2**20, validate=validate.Range(min=1))
+MAX_IMPORT_LINES = env.int("MAX_IMPORT_LINES", 20_000_000, validate=validate.Range(min=1))
+# The maximum size in bytes, unpacked, of a file of keys that is imported within its request. Others are imported by a
+# worker in the background.
+MAX_DIRECT_IMPORT_BYTES = env.int("MAX_DIRECT_IMPORT_BYTES", 256 * 2**10, validate=validate.Range(min=0))
+# Imports that run within requests at the same time, on this machine. Fewer than the threads of all web workers, so that
+# one stays free.
+IMPORTS_AT_ONCE = env.int("IMPORTS_AT_ONCE", 1, validate=validate.Range(min=1))
+# Processes on this machine that import in the background, each for one account at a time. They end when nothing waits.
+IMPORT_WORKERS = env.int("IMPORT_WORKERS", 2, validate=validate.Range(min=1))
+# Files of an account that wait for a worker. More are refused.
+MAX_WAITING_IMPORTS = env.int("MAX_WAITING_IMPORTS", 20, validate=validate.Range(min=1))
 # Threads that serve requests in each process of the server. Each keeps a connection to the database.
 THREADS = env.int("THREADS", 1, validate=validate.Range(min=1))
 # Whether PostgreSQL prepares statements on the server. Off for a connection pooler that does not support them.

@@ -9,10 +9,13 @@ class PoolsConfig(AppConfig):
 
     def ready(self) -> None:
         from keygen_site.observability.metrics import register_collector
+        from keygen_site.server_start import run_at_server_start
         from pools import checks  # noqa: F401 registers them
         from pools.metrics import PoolCollector
         from pools.popping import run_after_pop
+        from pools.services.import_workers import resume_imports
         from pools.services.low_stock import alert_if_low
 
         register_collector(PoolCollector())
         run_after_pop(alert_if_low)
+        run_at_server_start(resume_imports)

@@ -4,15 +4,14 @@ On PostgreSQL an import is one transaction: others see all of its keys or none, 
 Only if it meets a taken text are the keys looked up, then and before the COPY of the next chunk. Licenses and used
 texts are looked up after the COPY: the text of a key that was deleted just before is there by then.
 On SQLite, which has one writer at a time, each chunk is a short transaction of its own. The keys are invisible until
-the import is published (`KeyQuerySet.available`), and the next import removes what a killed process has left.
+the import is published (`KeyQuerySet.available`), and the account's next import removes what a killed process has left.
+A dry run writes to temporary tables only, and never locks the database.
 """
 
-import fcntl
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,11 +21,12 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from uuid_utils import uuid7
 
-from keygen_site.db.advisory_locks import lock_all_key_texts, lock_imports
+from keygen_site.db.advisory_locks import disable_timeouts, lock_all_key_texts, lock_imports, try_lock_imports
 from keygen_site.db.key_digests import key_digester
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.encryption import text_encrypter
 from licensing.models import License
+from pools.import_locks import ImportBusy, account_lock
 from pools.key_files import Reason
 from pools.models.key_imports import KeyImport
 from pools.models.keys import KEY_PURPOSE, Key
@@ -72,17 +72,26 @@ class RowMaker:
 
 
 @contextmanager
-def bulk_importer(key_import: KeyImport, *, dry_run: bool = False) -> Iterator["BulkImporter"]:
+def bulk_importer(
+    key_import: KeyImport, *, dry_run: bool = False, wait: bool = True, has_timeouts: bool = False
+) -> Iterator["BulkImporter"]:
     """An importer, whose keys are removed at the end of the context unless they were published.
-
-    Waits until no other import of the account runs, however long that takes.
 
     Args:
         key_import: an unsaved row.
         dry_run: look up everything and write nothing.
+        wait: wait until no other import of the account runs, however long that takes.
+        has_timeouts: keep the timeouts of the session.
+
+    Raises:
+        ImportBusy: another import of the account runs, and `wait` is false.
     """
-    with (_postgresql if connection.vendor == "postgresql" else _sqlite)(key_import, dry_run) as importer:
-        yield importer
+    if connection.vendor == "postgresql":
+        with _postgresql(key_import, dry_run, wait, has_timeouts) as importer:
+            yield importer
+    else:
+        with account_lock(key_import.account_id, wait=wait), _sqlite(key_import, dry_run) as importer:
+            yield importer
 
 
 class BulkImporter(ABC):
@@ -149,9 +158,14 @@ class BulkImporter(ABC):
 
 
 @contextmanager
-def _postgresql(key_import: KeyImport, dry_run: bool) -> Iterator[BulkImporter]:
+def _postgresql(key_import: KeyImport, dry_run: bool, wait: bool, has_timeouts: bool) -> Iterator[BulkImporter]:
     with transaction.atomic():
-        lock_imports(key_import.account_id)
+        if not has_timeouts:
+            disable_timeouts()
+        if wait:
+            lock_imports(key_import.account_id)
+        elif not try_lock_imports(key_import.account_id):
+            raise ImportBusy
         importer = PostgreSQLImporter(key_import, dry_run)
         yield importer
         if not importer.published:
@@ -291,31 +305,21 @@ def _fetch(sql: str, values: Any) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def _sqlite(key_import: KeyImport, dry_run: bool) -> Iterator[BulkImporter]:
-    with _lock_database_imports():
-        _delete_unpublished()
-        try:
-            yield SQLiteImporter(key_import, dry_run)
-        finally:
-            _delete_unpublished()
-            # Close the connection at the end of the request: its temporary tables may be large.
-            connection.close_at = 0
+    _delete_unpublished(key_import.account_id)
+    try:
+        yield SQLiteImporter(key_import, dry_run)
+    finally:
+        _delete_unpublished(key_import.account_id)
+        # Close the connection at the end of the request: its temporary tables may be large.
+        connection.close_at = 0
 
 
-@contextmanager
-def _lock_database_imports() -> Iterator[None]:
-    """Lock the database for one import at a time. The end of the process releases the lock."""
-    path = Path(connection.settings_dict["NAME"])
-    with open(path.with_name(f"{path.name}-import"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _delete_unpublished() -> None:
-    """Delete unpublished imports and their keys, in short transactions."""
+def _delete_unpublished(account_id: UUID) -> None:
+    """Delete unpublished imports of an account and their keys, in short transactions."""
     batch = f"SELECT rowid FROM {KEYS} WHERE key_import_id = %s LIMIT {DELETE_BATCH_SIZE}"
     of_batch = f"WHERE rowid IN ({batch})"
     statements = (f"UPDATE {KEYS} SET {UNUSED} {of_batch}", f"DELETE FROM {KEYS} {of_batch}")
-    for key_import in KeyImport.objects.exclude(loading=None):
+    for key_import in KeyImport.objects.filter(account=account_id).exclude(loading=None):
         deleted = True
         while deleted:
             with transaction.atomic(), connection.cursor() as cursor:
@@ -352,13 +356,15 @@ class SQLiteImporter(BulkImporter):
 
     def write(self, rows: list[Row], encoded: list[tuple[Any, ...]]) -> dict[bytes, Reason]:
         ids = self._find_license_ids(rows)
-        with transaction.atomic(), connection.cursor() as cursor:
+        chunk = encoded
+        if ids:
+            chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
+        with connection.cursor() as cursor:
+            # Outside of the transaction, which locks the database.
             cursor.execute("DELETE FROM pools_chunk")
-            chunk = encoded
-            if ids:
-                chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
             cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s, %s)", chunk)
-            return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
+            with nullcontext() if self.dry_run else transaction.atomic():
+                return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
 
     def remove(self, digests: Sequence[bytes]) -> None:
         rows = "account_id = %s AND key_import_id = %s AND digest = %s"

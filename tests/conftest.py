@@ -15,10 +15,12 @@ from hypothesis import settings
 
 from accounts.audit import AuditContext
 from keygen_site.models import DigestKey
+from pools.import_locks import try_slots
 from pools.models import UsedText
 from pools.popping import forget_hints
 from pools.services.low_stock import forget_stock_checks
 from tests.cast import make_company, token_of
+from tests.processes import url_of_database
 
 JSON_API = "application/vnd.api+json"
 
@@ -138,6 +140,19 @@ def fresh_hints():
     """Clear the process-wide hints about pools, so that tests do not influence each other."""
     forget_hints()
     forget_stock_checks()
+
+
+@pytest.fixture(autouse=True)
+def no_import_workers(monkeypatch):
+    """Start no processes that import in the background. Tests call `run_waiting_imports` themselves."""
+    monkeypatch.setattr("pools.services.import_workers.try_slots", lambda name, count: None)
+
+
+@pytest.fixture
+def import_workers(no_import_workers, monkeypatch):
+    """Let processes import in the background, as the server does."""
+    monkeypatch.setattr("pools.services.import_workers.try_slots", try_slots)
+    monkeypatch.setenv("DATABASE_URL", url_of_database())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from accounts.audit import AuditContext
 from accounts.models import Token, User
 from keygen_site.jsonapi.openapi.examples import ID as EXAMPLE_ID
 from keygen_site.jsonapi.openapi.generator import build
-from pools.models import KeyEvent
+from pools.models import KeyEvent, PendingImport
 from tests.cast import add_keys, make_license, make_policy
 
 # Kinds of resources that are not supported, so that no rows exist.
@@ -26,6 +26,14 @@ class Belongings:
         policy.pool.pop(AuditContext(reference=f"reference of {name}"))
         user = User.objects.create_user(account=account, email=f"person@{name}.test", role="user")
         license = make_license(make_policy(product, f"Unpooled of {name}"), key=f"LICENSE-OF-{name}", owner=user)
+        key_import = PendingImport.objects.create(
+            account=account,
+            policy=policy,
+            bearer_type="users",
+            bearer_id=user.pk,
+            request={"dry_run": False},
+            state="done",
+        )
         attached = User.objects.create_user(account=account, email=f"attached@{name}.test", role="user")
         license.license_users.create(account=account, user=attached)
         self.rows = {
@@ -33,6 +41,7 @@ class Belongings:
             "policy": policy,
             "key": key,
             "event": KeyEvent.objects.get(key=popped),
+            "key-import": key_import,
             "license": license,
             "user": user,
             "attached": attached,

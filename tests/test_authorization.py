@@ -2,7 +2,9 @@
 
 import pytest
 
+from pools.api.key_imports import KeyImportViewSet
 from pools.api.viewsets import KeyViewSet, PoolViewSet
+from pools.models import PendingImport
 from tests.cast import add_keys
 from tests.pools.documents import key_document
 
@@ -11,6 +13,9 @@ from tests.pools.documents import key_document
 def requests(acme):
     """A request of each kind of action, and the name of the action."""
     first, _ = add_keys(acme.policy, "FIRST-KEY", "SECOND-KEY")
+    pending = PendingImport.objects.create(
+        account=acme.account, policy=acme.policy, bearer_id=acme.admin.pk, request={"dry_run": False}, state="done"
+    )
     pool = f"policies/{acme.policy.pk}/pool"
     return [
         ("GET", "keys", None, "KeyViewSet.list"),
@@ -25,12 +30,13 @@ def requests(acme):
         ("DELETE", f"keys/{first.pk}", None, "KeyViewSet.destroy"),
         ("DELETE", pool, None, "PoolViewSet.pop"),
         ("GET", f"{pool}/actions/export", None, "PoolViewSet.export_keys"),
+        ("GET", f"key-imports/{pending.pk}", None, "KeyImportViewSet.retrieve"),
     ]
 
 
 def test_an_action_that_forgets_to_authorize_fails(api, acme, requests, monkeypatch):
     admin = api(acme.admin)
-    for viewset in (KeyViewSet, PoolViewSet):
+    for viewset in (KeyViewSet, PoolViewSet, KeyImportViewSet):
         monkeypatch.setattr(viewset, "authorize", lambda view, row=None: None)
 
     for method, path, document, name in requests:

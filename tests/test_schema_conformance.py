@@ -18,6 +18,7 @@ from schemathesis.specs.openapi import checks
 from accounts.models import Token
 from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.wsgi import application
+from pools.models import PendingImport
 from tests.cast import add_keys, make_license, numbered, token_of
 from tests.fuzzing import examples
 
@@ -88,11 +89,15 @@ def world(acme):
     license = make_license(acme.unpooled)
     user = acme.user()
     token = Token.generate(acme.product)[0]
+    key_import = PendingImport.objects.create(
+        account=acme.account, policy=acme.policy, bearer_id=acme.admin.pk, request={"dry_run": False}, state="done"
+    )
     rows = {
         "account": acme.account,
         "product": acme.product,
         "policy": acme.policy,
         "key": keys[-1],
+        "key-import": key_import,
         "license": license,
         "user": user,
         "token": token,

@@ -32,15 +32,26 @@ def lock_all_key_texts(account_id: UUID) -> None:
 
 
 def lock_imports(account_id: UUID) -> None:
-    """Wait, without a limit, until no other import of the account runs, and keep others waiting.
+    """Wait, without a limit, until no other import of the account runs, and keep others waiting."""
+    _lock(_name_of_imports(account_id))
 
-    For the rest of the transaction all timeouts are off: it waits for no row for long, but its file may arrive slowly.
-    """
+
+def try_lock_imports(account_id: UUID) -> bool:
+    """Keep other imports of the account waiting. Returns false if another one runs already."""
+    return _try_lock(_name_of_imports(account_id))
+
+
+def lock_pending_imports(account_id: UUID) -> None:
+    """Lock the number of pending imports of an account."""
+    _lock(digest(f"pending imports {account_id}"))
+
+
+def disable_timeouts() -> None:
+    """Switch off all timeouts for the rest of the transaction: an import takes as long as its file is large."""
     if connection.vendor == "postgresql":
         timeouts = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
         with connection.cursor() as cursor:
             cursor.execute("SELECT " + ", ".join(f"set_config('{name}', '0', true)" for name in timeouts))
-    _lock(digest(f"import {account_id}"))
 
 
 def lock_pool(policy_id: UUID) -> None:
@@ -52,8 +63,20 @@ def _name_of_all_texts(account_id: UUID) -> bytes:
     return digest(f"texts {account_id}")
 
 
+def _name_of_imports(account_id: UUID) -> bytes:
+    return digest(f"import {account_id}")
+
+
 def _lock(name: bytes, *, shared: bool = False) -> None:
     if connection.vendor == "postgresql":
         function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {function}(%s)", [int.from_bytes(name[:8], signed=True)])
+
+
+def _try_lock(name: bytes) -> bool:
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [int.from_bytes(name[:8], signed=True)])
+        return bool(cursor.fetchone()[0])

@@ -65,6 +65,7 @@ class Gives:
         meta: the members of `meta`; those that are `required` are always present.
         included: the serializer of the resources that may be in `included`.
         status: of the response.
+        later: the serializer of the resource that a response with the status 202 has instead: the work is done later.
     """
 
     serializer: "type[ResourceSerializer] | type[OWN] | tuple[type[ResourceSerializer], ...] | None" = None
@@ -76,6 +77,7 @@ class Gives:
     meta: Members = field(default_factory=dict)
     included: "type[ResourceSerializer] | None" = None
     status: int = 200
+    later: "type[ResourceSerializer] | None" = None
 
     @property
     def serializers(self) -> "tuple[type[ResourceSerializer], ...]":

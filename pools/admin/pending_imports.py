@@ -23,10 +23,11 @@ from pools.key_files.encodings import ENCODINGS
 from pools.key_files.limits import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES
+from pools.services.import_processing import options_of
+from pools.services.import_workers import start_worker
 from pools.services.pending_imports import (
     check_pending_import,
     create_pending_import,
-    options_of,
     resume_pending_import,
     run_pending_import,
 )
@@ -236,7 +237,13 @@ class PendingImportAdmin(ReadOnlyAdmin):
     def find_pending_import(self, request: HttpRequest, pk: UUID) -> PendingImport:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        pending = self.get_queryset(request).select_related("policy__account", "key_import").filter(pk=pk).first()
+        pending = (
+            self.get_queryset(request)
+            .of_console()
+            .select_related("policy__account", "key_import")
+            .filter(pk=pk)
+            .first()
+        )
         if pending is None:
             raise Http404
         return pending
@@ -295,9 +302,13 @@ class PendingImportAdmin(ReadOnlyAdmin):
 
     def progress_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         pending = self.find_pending_import(request, pk)
+        if pending.needs_worker:
+            start_worker()
         total = pending.report.get("lines")  # known after the check
         share = min(1, pending.lines / total) if total else None
         verb = "looked at" if pending.state == PendingImport.State.CHECKING else "imported"
+        if pending.queued:
+            return JsonResponse({"running": True, "text": "Waiting for other imports", "share": None})
         text = f"{pending.lines:,} of {total:,} lines {verb}" if total else f"{pending.lines:,} lines {verb}"
         return JsonResponse({"running": pending.is_working, "text": text, "share": share})
 

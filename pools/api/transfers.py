@@ -1,7 +1,8 @@
 """Import and export of files of keys. Their bodies are not JSON:API documents."""
 
 import hashlib
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
 from datetime import datetime
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
@@ -21,12 +22,12 @@ from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import BadRequest, NotFound
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import BOOLEAN, File, Gives, Parameter, choice, operation
-from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.text import is_one_line
-from keygen_site.jsonapi.types import ARRAY, INTEGER, STRING, UUID, parse_time
-from keygen_site.jsonapi.types import BOOLEAN as BOOLEAN_TYPE
+from keygen_site.jsonapi.types import parse_time
 from licensing.models import Policy
+from pools.api.key_imports import REPORT, KeyImportSerializer, accepted
+from pools.import_locks import request_place
 from pools.key_files import (
     FORMATS,
     WRITTEN_FORMATS,
@@ -38,7 +39,9 @@ from pools.key_files import (
 )
 from pools.models import KeyImport
 from pools.services.exports import EXPORT_STATES, check_format, export_keys
+from pools.services.import_processing import MAX_DIRECT_LINES
 from pools.services.imports import stage_import
+from pools.services.pending_imports import create_api_import, run_api_import
 
 MEDIA_TYPES_BY_FORMAT = {"text": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}  # of exports
 # Of imports. They are hints: the content decides.
@@ -52,58 +55,19 @@ IMPORT_MEDIA_TYPES = (
 )
 BLOCK_BYTES = 1 << 20
 
-_NUMBER = Schema(INTEGER, required=True)
-_TEXT = Schema(STRING, required=True)
-_REJECTION = Schema(
-    required=True, members={"line": Schema(INTEGER, required=True, nullable=True), "code": _TEXT, "detail": _TEXT}
-)
-_TEXTS = Schema(ARRAY, required=True, blank=True, items=Schema(STRING))
-_FOUND = Schema(STRING, required=True, nullable=True)  # null where the format has no such thing
-_UNDERSTOOD = Schema(
-    required=True,
-    members={
-        "kind": _TEXT,
-        "compression": _FOUND,
-        "encoding": _FOUND,
-        "line_ends": _FOUND,
-        "delimiter": _FOUND,
-        "header": Schema(BOOLEAN_TYPE, required=True),
-        "column": _FOUND,
-        "ignored_columns": _TEXTS,
-        "state_columns": _TEXTS,
-        "sheet": _FOUND,
-        "title_lines": _NUMBER,
-    },
-)
-_WARNING = Schema(
-    required=True,
-    members={
-        "code": _TEXT,
-        "message": _TEXT,
-        "serious": Schema(BOOLEAN_TYPE, required=True),
-        "count": _NUMBER,
-        "lines": Schema(ARRAY, required=True, blank=True, items=Schema(INTEGER)),
-        "samples": _TEXTS,
-    },
-)
-_REPORT = {
-    "dry_run": Schema(BOOLEAN_TYPE, required=True),
-    "import": Schema(UUID, required=True, nullable=True),
-    "understood": Schema(ARRAY, required=True, items=_UNDERSTOOD),
-    "lines": _NUMBER,
-    "blank": _NUMBER,
-    "trimmed": _NUMBER,
-    "added": _NUMBER,
-    "would_add": Schema(INTEGER, required=True, nullable=True),  # null unless dry_run
-    "used": _NUMBER,
-    "already_imported": Schema(BOOLEAN_TYPE, required=True),
-    "first_keys": _TEXTS,
-    "last_keys": _TEXTS,
-    "warnings": Schema(ARRAY, required=True, blank=True, items=_WARNING),
-    "rejected": _NUMBER,
-    "reasons": Schema(required=True, blank=True),
-    "rejections": Schema(ARRAY, required=True, blank=True, items=_REJECTION),
-}
+
+@dataclass(frozen=True)
+class SentFile:
+    """How the file of a request is to be imported: see `stage_import` and `open_key_file`."""
+
+    name: str
+    options: ReadOptions
+    media_type: str
+    charset: str
+    used: datetime | None
+    skip_invalid: bool
+    dry_run: bool
+    accept_warnings: bool
 
 
 class TransferMixin(APIViewSet):
@@ -116,7 +80,7 @@ class TransferMixin(APIViewSet):
         "Add a file of keys to the pool",
         permission="policy.pool.import",
         takes=File(IMPORT_MEDIA_TYPES),
-        gives=Gives(meta=_REPORT),
+        gives=Gives(meta=REPORT, later=KeyImportSerializer),
         locks=False,
         parameters={
             "name": Parameter("The name of the import, at most 255 characters."),
@@ -146,6 +110,7 @@ class TransferMixin(APIViewSet):
             ),
             "skip-invalid": Parameter("Add the good lines, and leave out the others.", BOOLEAN),
             "dry-run": Parameter("Add nothing, and report what would be added.", BOOLEAN),
+            "background": Parameter("Answer `202`, and import the file in the background, whatever its size.", BOOLEAN),
             "used": Parameter(
                 "The keys were used in another system: `true`, or the time. They are added as popped, at the time in "
                 "the column or member `popped` of the file if it has one, so that no pool hands them out again."
@@ -157,50 +122,102 @@ class TransferMixin(APIViewSet):
         The content decides which of them it is; the type that the client declares is a hint. A declared `charset` is
         used. All keys are added or none, unless `skip-invalid`. A file that cannot be understood with certainty is
         refused: `COLUMN_AMBIGUOUS` has the candidates in `meta`, `IMPORT_WARNINGS` and `IMPORT_REJECTED` the report.
-        The status is 409 (`ALREADY_IMPORTED`) if all keys are in the pool by an earlier import."""
+        The status is 409 (`ALREADY_IMPORTED`) if all keys are in the pool by an earlier import.
+
+        A large file is imported in the background: the status is 202, and `Location` is the URL of the import, whose
+        `state` becomes `done` or `failed`. A small one is imported at once, or is 503 (`IMPORT_BUSY`) with
+        `Retry-After` while another import of the account runs, or as many of the server as may run at a time."""
         media_type, charset = declared_type_of(request)
         query = self.checked_query(request)
         options = read_options_of(query)
         skip_invalid, dry_run = boolean_of(query, "skip-invalid"), boolean_of(query, "dry-run")
         accept_warnings, used = boolean_of(query, "accept-warnings"), used_time_of(query)
+        in_background = boolean_of(query, "background")
         if used:
             # If all keys are used, the rows that say so are no exceptions: they say when.
             options = replace(options, used_rows=UsedRows.USED)
         name, key = query.get("name", ""), idempotency.key_of(request)
         if len(name) > 255 or not is_one_line(name):
             raise BadRequest("must have 255 characters at most, without control characters", parameter="name")
+        sent = SentFile(name, options, media_type, charset, used, skip_invalid, dry_run, accept_warnings)
         with TemporaryFile() as file:
             # No database connection waits for a slow client, and a repeated request can be compared with the first.
             fingerprint = idempotency.fingerprint_of(request, spool(request, file))
             if key and (response := idempotency.stored_response(key, request, fingerprint)):
                 return response
-            staged_import = stage_import(
-                policy=self.policy,
-                files=[
-                    open_key_file(
-                        cast(BinaryIO, file),
-                        options,
-                        media_type=media_type,
-                        charset=charset,
-                        max_bytes=settings.MAX_IMPORT_BYTES,
-                    )
-                ],
-                audit=self.audit,
-                name=name,
-                skip_invalid=skip_invalid,
-                dry_run=dry_run,
-                used=used,
-                accept_warnings=accept_warnings,
-            )
-            with staged_import as staged:
+            if not in_background and file.seek(0, os.SEEK_END) <= settings.MAX_DIRECT_IMPORT_BYTES:
+                file.seek(0)
+                try:
+                    return self._import_now(request, file, sent, key, fingerprint)
+                except FileTooLarge:  # for a request
+                    if settings.MAX_IMPORT_BYTES <= settings.MAX_DIRECT_IMPORT_BYTES:
+                        raise
+            file.seek(0)
+            return self._import_later(request, file, sent, key, fingerprint)
 
-                def publish() -> Response:
-                    staged.publish()
-                    return Response(Document(meta=staged.report.as_dict()))
+    def _import_now(
+        self, request: APIRequest, file: IO[bytes], sent: SentFile, key: str | None, fingerprint: bytes
+    ) -> Response:
+        """Import a small file within the request.
 
-                if key:
-                    return idempotency.run_once(key, request, publish, is_timeout, fingerprint)
-                return publish()
+        Raises:
+            FileTooLarge: it is none.
+            ImportBusy: another import runs.
+        """
+        max_bytes = min(settings.MAX_IMPORT_BYTES, settings.MAX_DIRECT_IMPORT_BYTES)
+        opened = open_key_file(
+            cast(BinaryIO, file),
+            sent.options,
+            media_type=sent.media_type,
+            charset=sent.charset,
+            max_bytes=max_bytes,
+        )
+        staged_import = stage_import(
+            policy=self.policy,
+            files=[opened],
+            audit=self.audit,
+            name=sent.name,
+            skip_invalid=sent.skip_invalid,
+            dry_run=sent.dry_run,
+            used=sent.used,
+            accept_warnings=sent.accept_warnings,
+            wait=False,
+            has_timeouts=True,
+            max_lines=MAX_DIRECT_LINES,
+        )
+        with request_place(), staged_import as staged:
+
+            def publish() -> Response:
+                staged.publish()
+                return Response(Document(meta=staged.report.as_dict()))
+
+            if key:
+                return idempotency.run_once(key, request, publish, is_timeout, fingerprint)
+            return publish()
+
+    def _import_later(
+        self, request: APIRequest, file: IO[bytes], sent: SentFile, key: str | None, fingerprint: bytes
+    ) -> Response:
+        """Store a file, and let a worker import it."""
+        pending = create_api_import(
+            policy=self.policy,
+            audit=self.audit,
+            blocks=iter(lambda: file.read(BLOCK_BYTES), b""),
+            **vars(sent),
+        )
+        is_run = False
+
+        def run() -> Response:
+            nonlocal is_run
+            run_api_import(pending)
+            is_run = True
+            return accepted(request, pending)
+
+        try:
+            return idempotency.run_once(key, request, run, is_timeout, fingerprint) if key else run()
+        finally:
+            if not is_run:  # another request with the same key was first
+                pending.delete()
 
     @action(detail=False, url_path="actions/export")
     @operation(

@@ -1,4 +1,5 @@
 from keygen_site.jsonapi.routers import Router
+from pools.api.key_imports import KeyImportViewSet
 from pools.api.viewsets import KeyEventViewSet, KeyViewSet, PoolViewSet
 
 
@@ -11,6 +12,7 @@ class PoolRouter(Router):
 router = Router()
 router.register("keys", KeyViewSet)
 router.register("key-events", KeyEventViewSet, basename="key-event")
+router.register("key-imports", KeyImportViewSet, basename="key-import")
 pool_router = PoolRouter()
 pool_router.register(r"policies/(?P<policy>[^/]+)/pool", PoolViewSet, basename="pool")
 

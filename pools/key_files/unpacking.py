@@ -14,8 +14,9 @@ from pools.key_files.errors import FileTooLarge, FileUnreadable
 from pools.key_files.kinds import find_archive_error
 
 _BLOCK_BYTES = 1 << 18
-# A larger file that unpacks to more than this many times its size is no list of keys.
-_MAX_RATIO, _UNSUSPICIOUS_BYTES = 200, 1 << 27
+# A larger file that unpacks to more than this many times its size is no list of keys: they all differ. A hundred
+# thousand rows that have 300 equal characters each are still below it.
+_MAX_RATIO, _UNSUSPICIOUS_BYTES = 100, 1 << 25
 _MAX_MEMBERS = 1_000
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 # zipfile raises NotImplementedError for a compression or a version that it does not know.
@@ -104,8 +105,9 @@ def unpack(file: IO[bytes], name: str = "", max_bytes: int | None = None) -> Unp
     """Unpack a file if it is packed.
 
     Raises:
-        FileUnreadable: it is damaged or encrypted, an archive of several files, or packed twice.
-        FileTooLarge: it has more than `max_bytes`, or unpacks to suspiciously many.
+        FileUnreadable: it is damaged or encrypted, an archive of several files, packed twice, or unpacks to
+            suspiciously many bytes.
+        FileTooLarge: it has more than `max_bytes`.
     """
     source = Source(file, max_bytes)
     head = source.peek()
@@ -202,7 +204,10 @@ def _check_size(member: zipfile.ZipInfo, max_bytes: int | None) -> None:
 
 def _check_ratio(size: int, packed: int) -> None:
     if size > _UNSUSPICIOUS_BYTES and size > _MAX_RATIO * max(packed, 1):
-        raise FileTooLarge(f"The file unpacks to more than {_MAX_RATIO} times its size. Unpack it, and import that")
+        raise FileUnreadable(
+            f"The file unpacks to more than {_MAX_RATIO} times its size, which no list of keys does. If it is one, "
+            "unpack it and import that"
+        )
 
 
 @contextmanager

@@ -1,12 +1,14 @@
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
+from uuid import UUID
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.encryption import EncryptedBinaryField, EncryptedJSONField, EncryptedTextField
 from keygen_site.models import Resource
@@ -18,19 +20,68 @@ INTERRUPTED_AFTER = timedelta(seconds=30)  # without a heartbeat, which comes ea
 PENDING_IMPORT_LIFETIME = timedelta(days=7)
 
 
-class PendingImport(Resource):
-    """A file of keys uploaded in the console: checked first, and imported when the operator confirms it.
+class ClaimLost(Exception):
+    """Another worker has taken over a pending import, because this one seemed to have ended."""
 
-    Stored in the database, so that any process can resume it, also after a crash. The file is kept until it has been
-    imported, so that it can be checked again with other options.
+
+class PendingImportQuerySet(models.QuerySet["PendingImport"]):
+    def visible_to(self, bearer: Bearer) -> Self:
+        """The imports of the API that a bearer may see: staff those of the account, a product those into its pools."""
+        imports = self.filter(account=bearer.account_id, bearer_id__isnull=False)
+        if bearer.is_staff:
+            return imports
+        return imports.filter(policy__product=bearer.id) if bearer.role == "product" else imports.none()
+
+    def of_console(self) -> Self:
+        return self.filter(bearer_id=None)
+
+    def unfinished(self) -> Self:
+        """Those that wait for a worker, or that a process works on."""
+        return self.filter(state__in=PendingImport.WORKING)
+
+    def claimable(self) -> Self:
+        """Those that wait for a worker, or whose process has ended."""
+        interrupted = models.Q(alive__lt=timezone.now() - INTERRUPTED_AFTER)
+        return self.unfinished().filter(models.Q(queued__isnull=False) | interrupted)
+
+    def claim_next(self, busy: Collection[UUID] = ()) -> "PendingImport | None":
+        """Claim the oldest one of an account for which no process works. None if there is none.
+
+        Args:
+            busy: accounts to pass over.
+        """
+        running = PendingImport.objects.unfinished().filter(
+            account=models.OuterRef("account"), queued=None, alive__gte=timezone.now() - INTERRUPTED_AFTER
+        )
+        waiting = self.claimable().exclude(models.Exists(running)).exclude(account__in=busy).order_by("id")
+        for pk in list(waiting.values_list("pk", flat=True)[:10]):
+            claimed = self.claimable().filter(pk=pk)
+            if claimed.update(queued=None, alive=timezone.now(), lines=0, claims=models.F("claims") + 1):
+                return self.select_related("account", "policy__account").get(pk=pk)
+        return None
+
+
+class PendingImport(Resource):
+    """A file of keys that is imported outside of its request, or that the console shows before it is imported.
+
+    The console checks a file first, and imports it when the operator confirms it. An import of the API has its request
+    (`request`), and is run once. Both are stored in the database, so that any process can do or resume them, also after
+    a crash. The console's file is kept until it has been imported, so that it can be checked again with other options.
 
     Attributes:
+        bearer_type, bearer_id: of the request of the API; empty and None for an upload in the console.
+        request: the rest of the request of the API, see `pools.services.pending_imports`.
         format, column, options: how the file is read: `ReadOptions` without the members that are found out. An old
             release writes only the first two.
         accept_warnings: whether the operator has confirmed the serious warnings.
+        queued: since when it waits for a worker; None if a process works on it, or nothing is to be done.
+        alive: the time of the last heartbeat of the process that works on it.
+        claims: how often a worker has begun with it. The number tells a worker whether another one has taken over.
         report: the result of the last check or import. If a column has to be chosen, its member `question` has the
-            candidates.
+            candidates. For the API: the `meta` of the response that a direct import has.
         problem: why the check or the import failed.
+        error: for the API, the error of the response that a direct import has, with its status.
+        key_import: the import, once it is done; it has the id of the pending import.
     """
 
     class State(models.TextChoices):
@@ -48,6 +99,9 @@ class PendingImport(Resource):
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="+")
     operator = models.CharField(max_length=255)
     operator_id = models.UUIDField(null=True)
+    bearer_type = models.CharField(max_length=16, blank=True, default="", db_default="")
+    bearer_id = models.UUIDField(null=True)
+    request = models.JSONField(default=dict, db_default={})
     name = models.CharField(max_length=255, blank=True)
     source = models.CharField(max_length=255, blank=True)
     format = models.CharField(max_length=8, blank=True)
@@ -59,14 +113,22 @@ class PendingImport(Resource):
     skip_invalid = models.BooleanField(default=False)
     accept_warnings = models.BooleanField(default=False, db_default=False)
     lines = models.PositiveBigIntegerField(default=0)  # read so far
+    queued = models.DateTimeField(null=True)
     alive = models.DateTimeField(default=timezone.now)
+    claims = models.PositiveIntegerField(default=0, db_default=0)
     report = EncryptedJSONField(purpose="report of a pending import", default=dict)
     problem = EncryptedTextField(purpose="problem of a pending import", blank=True)
+    error = EncryptedJSONField(purpose="error of a pending import", null=True)
     key_import = models.ForeignKey(KeyImport, models.SET_NULL, null=True, related_name="+")
+
+    objects = PendingImportQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
         verbose_name = "upload"
+
+    class JSONAPIMeta:
+        resource_name = "key-imports"
 
     def __str__(self) -> str:
         return self.name or self.source or "pasted keys"
@@ -78,7 +140,13 @@ class PendingImport(Resource):
     @property
     def is_interrupted(self) -> bool:
         """Whether the process that worked on it has ended. An unfinished import has added nothing."""
-        return self.state in self.WORKING and self.alive < timezone.now() - INTERRUPTED_AFTER
+        ended = self.queued is None and self.alive < timezone.now() - INTERRUPTED_AFTER
+        return self.state in self.WORKING and ended
+
+    @property
+    def needs_worker(self) -> bool:
+        """Whether it waits for a worker, or its process has ended."""
+        return self.state in self.WORKING and (self.queued is not None or self.is_interrupted)
 
     @property
     def has_file(self) -> bool:
@@ -94,15 +162,36 @@ class PendingImport(Resource):
         """
         before = [self.State.CHECKED] if state == self.State.IMPORTING else self.CHECKABLE
         now = timezone.now()
-        ready = models.Q(state__in=before) | models.Q(state=state, alive__lt=now - INTERRUPTED_AFTER)
+        interrupted = models.Q(state=state, queued=None, alive__lt=now - INTERRUPTED_AFTER)
+        ready = models.Q(state__in=before) | interrupted
         if seen is not None:
             ready &= models.Q(updated=seen)
         started = PendingImport.objects.filter(ready, pk=self.pk).update(
-            state=state, alive=now, lines=0, problem="", **values
+            state=state, queued=None, alive=now, lines=0, problem="", claims=models.F("claims") + 1, **values
         )
         if started:
             self.refresh_from_db()
         return bool(started)
+
+    def enqueue(self) -> None:
+        """Let it wait for a worker, which begins from the start. This process works on it no longer."""
+        self.queued = timezone.now()
+        self._claimed().update(queued=self.queued, claims=models.F("claims") - 1)
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """A transaction in which this process, and no other one, finishes it.
+
+        Raises:
+            ClaimLost: another process has taken it over.
+        """
+        with transaction.atomic():
+            if self._claimed().select_for_update().values_list("pk", flat=True).first() is None:
+                raise ClaimLost
+            yield
+
+    def _claimed(self) -> models.QuerySet["PendingImport"]:
+        return PendingImport.objects.unfinished().filter(pk=self.pk, claims=self.claims, queued=None)
 
     def write_file(self, kind: str, blocks: Iterable[bytes]) -> int:
         """Store a file and return its size in bytes."""

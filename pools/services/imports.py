@@ -1,5 +1,7 @@
 """Importing files of keys into a pool, for the command, the API and the console."""
 
+import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -14,7 +17,7 @@ from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, RowMaker, bulk_importer
-from pools.key_files import KeyFile, Line, Reason, Understood
+from pools.key_files import FileTooLarge, KeyFile, Line, Reason, Understood
 from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
 from pools.models import KeyEvent, KeyImport
@@ -28,6 +31,8 @@ MAX_REPORTED_REJECTIONS = 1_000
 SHOWN_KEYS = 5  # of either end of the files
 _SHOWN_COLUMNS, _SHOWN_CHARACTERS = 5, 60
 _CONFLICTS_AT_ONCE = 10_000
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -253,6 +258,10 @@ def stage_import(
     dry_run: bool = False,
     used: datetime | None = None,
     accept_warnings: bool = False,
+    import_id: UUID | None = None,
+    wait: bool = True,
+    has_timeouts: bool = False,
+    max_lines: int | None = None,
     on_rejected: Callable[[list[Rejection]], None] = lambda rejections: None,
     on_progress: Callable[[ImportReport], None] = lambda report: None,
 ) -> Iterator[StagedImport]:
@@ -268,12 +277,16 @@ def stage_import(
         used: the keys were used in another system: at the time in the file's column `popped`, or else at this time.
             They are added as popped, so that their texts are blocked.
         accept_warnings: add the keys even if some lines are almost certainly no keys.
+        import_id: the id of the import.
+        wait, has_timeouts: as for `bulk_importer`.
+        max_lines: the maximum number of lines, blank ones as well.
         on_rejected: is called with the rejections of each chunk, in the order of the lines.
         on_progress: is called with the report after each chunk.
 
     Raises:
         PoolNotSupported: the policy has no pool.
         FileUnreadable, FileTooLarge, NoKeys: a file as a whole is refused.
+        ImportBusy: another import of the account runs, and `wait` is false.
     """
     if not policy.use_pool:
         raise PoolNotSupported
@@ -285,6 +298,7 @@ def stage_import(
         operator=audit.operator,
         bearer_type=audit.bearer_type,
         bearer_id=audit.bearer_id,
+        **({"id": import_id} if import_id else {}),
     )
     files = list(files)
     names = [getattr(file, "name", "") for file in files]
@@ -297,10 +311,13 @@ def stage_import(
     has_states = any(not isinstance(file, KeyFile) or file.understood.may_have_states for file in files)
     explainer, rows = Explainer(policy, audit, seen, names), RowMaker()
     pool_sample = sample_pool(policy)
-    with bulk_importer(key_import, dry_run=dry_run) as importer:
+    importing = bulk_importer(key_import, dry_run=dry_run, wait=wait, has_timeouts=has_timeouts)
+    with _logged(report, policy, audit), importing as importer:
         for chunk in prefetch(read_chunks(files, profiles, used, explainer, rows, importer.encode)):
             report.lines += len(chunk.rows) + len(chunk.rejections)
             report.blank += chunk.blank
+            if max_lines is not None and report.lines + report.blank > max_lines:
+                raise FileTooLarge(f"The file has more than {max_lines:,} lines. Import it in several parts")
             seen.add(chunk.file, chunk.rows, chunk.lines)
             texts = chunk.texts
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
@@ -338,6 +355,25 @@ def stage_import(
         report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
         report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
         yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, accept_warnings=accept_warnings)
+
+
+@contextmanager
+def _logged(report: ImportReport, policy: Policy, audit: AuditContext) -> Iterator[None]:
+    """Log a dry run, which leaves no other trace."""
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        if report.dry_run:
+            logger.info(
+                "dry run of an import: account %s, policy %s, by %s, %s lines, %s rejected, %.1f s",
+                policy.account_id,
+                policy.pk,
+                f"user {audit.operator_id}" if audit.operator_id else audit.actor,
+                report.lines,
+                report.rejected,
+                time.monotonic() - started,
+            )
 
 
 def _block_used(

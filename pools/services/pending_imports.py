@@ -1,36 +1,46 @@
-"""Imports in the console: files are stored, checked, and imported after confirmation, with progress for the page."""
+"""Files of keys that are stored before they are imported: uploads in the console, and large files of the API."""
 
-import csv
-import io
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
 from accounts.models import User
+from keygen_site.db.advisory_locks import lock_pending_imports
 from keygen_site.jsonapi.errors import DomainError
-from licensing.models import Policy
-from pools.key_files import ColumnAmbiguous, FileTooLarge, ReadOptions, UsedRows, open_key_file
+from licensing.models import Policy, PoolNotSupported
+from pools.import_locks import ImportBusy, request_place
+from pools.key_files import FileTooLarge, ReadOptions
 from pools.models import PendingImport, PendingImportPart
-from pools.models.pending_imports import PART_BYTES, PENDING_IMPORT_LIFETIME
-from pools.services.imports import ImportRefused, ImportReport, stage_import
-from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
+from pools.models.pending_imports import PENDING_IMPORT_LIFETIME
+from pools.services.import_processing import process
+from pools.services.import_workers import start_worker
 
-MAX_FOREGROUND_BYTES = 1 << 20  # a larger file is imported in a thread, after the response
-MAX_SHOWN_REJECTIONS = 100
-HEARTBEAT_SECONDS = 1.0
+MAX_KEPT_IMPORTS = 100  # of an account, without those that are worked on; the oldest are deleted
+RECEIVED_WITHIN = timedelta(hours=1)  # the longest time in which a file is stored
 DEFAULT_OPTIONS = ReadOptions()
 
 
-@transaction.atomic
+class TooManyImports(DomainError):
+    """As many files of the account wait for an import as the setting MAX_WAITING_IMPORTS permits."""
+
+    status = 503
+    title = "Service unavailable"
+    code = "TOO_MANY_IMPORTS"
+    headers = {"Retry-After": "30"}
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{settings.MAX_WAITING_IMPORTS} files of this account are waiting to be imported already. Please send "
+            "this one again when one of them is done"
+        )
+
+
 def create_pending_import(
     *,
     policy: Policy,
@@ -48,34 +58,58 @@ def create_pending_import(
 
     Raises:
         FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
+        TooManyImports: too many files of the account wait for an import.
     """
-    PendingImport.objects.filter(created__lt=timezone.now() - PENDING_IMPORT_LIFETIME).delete()
-    pending = PendingImport.objects.create(
-        account=policy.account,
-        policy=policy,
-        operator=operator.email,
-        operator_id=operator.pk,
-        source=source[:255],
-        name=name,
-        **_fields_of(options),
-    )
-    pending.size = pending.write_file(PendingImportPart.Kind.GIVEN, _limit_size(blocks))
-    pending.save(update_fields=["size"])
-    return pending
+    author = {"operator": operator.email, "operator_id": operator.pk}
+    return _store(policy, blocks, source=source[:255], name=name, **author, **_fields_of(options))
 
 
-def options_of(pending: PendingImport) -> ReadOptions:
-    """How the file of a pending import is read."""
-    options = pending.options
-    if "used_rows" in options:
-        options = options | {"used_rows": UsedRows(options["used_rows"])}
-    return ReadOptions(format=pending.format or None, column=pending.column or None, **options)
+def create_api_import(
+    *,
+    policy: Policy,
+    audit: AuditContext,
+    blocks: Iterable[bytes],
+    name: str = "",
+    options: ReadOptions = DEFAULT_OPTIONS,
+    used: datetime | None = None,
+    media_type: str = "",
+    charset: str = "",
+    dry_run: bool = False,
+    **choices: bool,
+) -> PendingImport:
+    """Store the file of a request. `run_api_import` has it imported.
+
+    Args:
+        blocks, options: as for `create_pending_import`.
+        used, dry_run: as for `stage_import`.
+        media_type, charset: as the request declares them.
+        choices: `skip_invalid` and `accept_warnings`, as for `stage_import`.
+
+    Raises:
+        FileTooLarge, TooManyImports: as in `create_pending_import`.
+        PoolNotSupported: the policy has no pool.
+    """
+    if not policy.use_pool:
+        raise PoolNotSupported
+    author = {name: str(value) if value else "" for name, value in audit.as_dict().items()}
+    request = {
+        "audit": author,
+        "dry_run": dry_run,
+        "used": used.isoformat() if used else "",
+        "media_type": media_type,
+        "charset": charset,
+    }
+    bearer = {"bearer_type": audit.bearer_type, "bearer_id": audit.bearer_id}
+    return _store(policy, blocks, name=name, request=request, **bearer, **choices, **_fields_of(options))
 
 
-def _fields_of(options: ReadOptions) -> dict[str, Any]:
-    """The fields of a pending import that keep its options: those with a value of their own."""
-    values = {name: value for name, value in asdict(options).items() if value != getattr(DEFAULT_OPTIONS, name)}
-    return {"format": values.pop("format", ""), "column": values.pop("column", ""), "options": values}
+def run_api_import(pending: PendingImport) -> None:
+    """Let a worker import the stored file of a request, or check it in a dry run, with the caller's transaction."""
+    is_dry_run = pending.request["dry_run"]
+    pending.state = PendingImport.State.CHECKING if is_dry_run else PendingImport.State.IMPORTING
+    pending.queued = timezone.now()
+    pending.save(update_fields=["state", "queued"])
+    transaction.on_commit(start_worker)
 
 
 def check_pending_import(pending: PendingImport, options: ReadOptions | None = None) -> None:
@@ -85,7 +119,7 @@ def check_pending_import(pending: PendingImport, options: ReadOptions | None = N
         options: replace those of the pending import.
     """
     if pending.start(PendingImport.State.CHECKING, **(_fields_of(options) if options else {})):
-        _work(pending, dry_run=True)
+        _work(pending)
 
 
 def run_pending_import(
@@ -98,7 +132,7 @@ def run_pending_import(
     """
     confirmed = {"skip_invalid": skip_invalid, "accept_warnings": accept_warnings}
     if pending.start(PendingImport.State.IMPORTING, seen=seen, **confirmed):
-        _work(pending, dry_run=False)
+        _work(pending)
 
 
 def resume_pending_import(pending: PendingImport) -> None:
@@ -111,6 +145,48 @@ def resume_pending_import(pending: PendingImport) -> None:
         )
 
 
+def _work(pending: PendingImport) -> None:
+    """Do a small file within the request if a place is free, and leave any other to a worker."""
+    if pending.size <= settings.MAX_DIRECT_IMPORT_BYTES:
+        try:
+            with request_place():
+                process(pending, in_request=True)
+        except (ImportBusy, FileTooLarge):
+            pass
+        else:
+            return
+    pending.enqueue()
+    transaction.on_commit(start_worker)
+
+
+def _store(policy: Policy, blocks: Iterable[bytes], **values: Any) -> PendingImport:
+    """Store a file, in transactions of one part each: on SQLite a longer one would keep all others from writing."""
+    PendingImport.objects.filter(created__lt=timezone.now() - PENDING_IMPORT_LIFETIME).delete()
+    of_account = PendingImport.objects.filter(account=policy.account_id)
+    unfinished = of_account.unfinished()
+    with transaction.atomic():
+        lock_pending_imports(policy.account_id)
+        receiving = of_account.filter(state=PendingImport.State.RECEIVED, created__gt=timezone.now() - RECEIVED_WITHIN)
+        if unfinished.count() + receiving.count() >= settings.MAX_WAITING_IMPORTS:
+            raise TooManyImports
+        pending = PendingImport.objects.create(account=policy.account, policy=policy, **values)
+    old = of_account.exclude(state__in=PendingImport.WORKING).order_by("-id")[MAX_KEPT_IMPORTS:]
+    PendingImport.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
+    try:
+        pending.size = pending.write_file(PendingImportPart.Kind.GIVEN, _limit_size(blocks))
+        pending.save(update_fields=["size"])
+    except BaseException:
+        pending.delete()
+        raise
+    return pending
+
+
+def _fields_of(options: ReadOptions) -> dict[str, Any]:
+    """The fields of a pending import that keep its options: those with a value of their own."""
+    values = {name: value for name, value in asdict(options).items() if value != getattr(DEFAULT_OPTIONS, name)}
+    return {"format": values.pop("format", ""), "column": values.pop("column", ""), "options": values}
+
+
 def _limit_size(blocks: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for block in blocks:
@@ -118,135 +194,3 @@ def _limit_size(blocks: Iterable[bytes]) -> Iterator[bytes]:
         if size > settings.MAX_IMPORT_BYTES:
             raise FileTooLarge
         yield block
-
-
-def _work(pending: PendingImport, dry_run: bool) -> None:
-    if pending.size <= MAX_FOREGROUND_BYTES:
-        _process(pending, dry_run)
-    else:
-        # The thread ends with the process. The console then offers to resume an unfinished import.
-        name = f"pending import {pending.pk}"
-        thread = threading.Thread(target=_process_in_thread, args=(pending, dry_run), name=name, daemon=True)
-        transaction.on_commit(thread.start)
-
-
-def _process_in_thread(pending: PendingImport, dry_run: bool) -> None:
-    try:
-        with _heartbeat(pending):
-            _process(pending, dry_run)
-    finally:
-        connection.close()
-
-
-def _process(pending: PendingImport, dry_run: bool) -> None:
-    problem = "Something went wrong on the server; its log says what. Nothing was added."
-    report: dict[str, Any] = {}
-    try:
-        with pending.open_file() as given, TemporaryFile() as rejected:
-            _import(pending, given, rejected, dry_run)
-        problem = ""
-    except DomainError as error:
-        problem = error.detail
-        if isinstance(error, ColumnAmbiguous):
-            report = {"question": dict(error.meta)}
-    finally:
-        if problem:
-            _fail(pending, problem, report)
-
-
-def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, dry_run: bool) -> None:
-    text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(REJECTED_COLUMNS[1:])
-
-    def on_rejected(rejections: list[Rejection]) -> None:
-        rows.writerows(rejected_row(each, "")[1:] for each in rejections)
-
-    def on_progress(report: ImportReport) -> None:
-        pending.lines = report.lines
-
-    file = open_key_file(given, options_of(pending), name=pending.source, max_bytes=settings.MAX_IMPORT_BYTES)
-    staged_import = stage_import(
-        policy=pending.policy,
-        files=[file],
-        audit=AuditContext(operator=pending.operator, operator_id=pending.operator_id, request_id=str(pending.pk)),
-        name=pending.name,
-        source=pending.source,
-        skip_invalid=pending.skip_invalid,
-        dry_run=dry_run,
-        accept_warnings=pending.accept_warnings,
-        on_rejected=on_rejected,
-        on_progress=on_progress,
-    )
-    with staged_import as staged:
-        if dry_run:
-            with suppress(ImportRefused):  # the page shows the report
-                staged.publish()
-        else:
-            # One transaction, so that the page and the pool always agree.
-            with transaction.atomic():
-                staged.publish()
-                _finish(pending, staged.report, rejected, dry_run)
-    if dry_run:
-        with transaction.atomic():
-            _finish(pending, staged.report, rejected, dry_run)
-
-
-def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO, dry_run: bool) -> None:
-    pending.state = PendingImport.State.CHECKED if dry_run else PendingImport.State.DONE
-    pending.key_import = report.key_import
-    pending.lines = report.lines
-    pending.report = {
-        "understood": report.understood[0].as_dict(),
-        "lines": report.lines,
-        "blank": report.blank,
-        "trimmed": report.trimmed,
-        "good": report.good,
-        "added": report.added,
-        "used": report.used,
-        "rejected": report.rejected,
-        "already_imported": report.already_imported,
-        "warnings": [warning.as_dict() for warning in report.warnings],
-        "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
-        "first": report.first_keys,
-        "last": [key for key in report.last_keys if key not in report.first_keys],
-        "first_rejected": [[each.line, each.sentence, each.text] for each in report.first[:MAX_SHOWN_REJECTIONS]],
-    }
-    pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
-    if report.rejected:
-        rejected.seek(0)
-        pending.write_file(PendingImportPart.Kind.REJECTED, iter(lambda: rejected.read(PART_BYTES), b""))
-    if not dry_run:
-        pending.parts.filter(kind=PendingImportPart.Kind.GIVEN).delete()
-    pending.save()
-
-
-def _fail(pending: PendingImport, problem: str, report: dict[str, Any]) -> None:
-    """Note why nothing was added. The file is kept, so that it can be checked again with other options."""
-    pending.state, pending.problem, pending.report = PendingImport.State.FAILED, problem[:2000], report
-    pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
-    pending.save(update_fields=["state", "problem", "report", "updated"])
-
-
-@contextmanager
-def _heartbeat(pending: PendingImport) -> Iterator[None]:
-    """Update `alive` and `lines` each second, from a thread: the import itself is one long transaction."""
-    stopped = threading.Event()
-
-    def beat() -> None:
-        try:
-            while not stopped.wait(HEARTBEAT_SECONDS):
-                with suppress(OperationalError):  # the row is locked or the database is busy: the next beat will do
-                    PendingImport.objects.filter(pk=pending.pk, state__in=PendingImport.WORKING).update(
-                        alive=timezone.now(), lines=pending.lines
-                    )
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()

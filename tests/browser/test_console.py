@@ -129,8 +129,8 @@ def test_console_imports_doubtful_lines_when_they_are_confirmed(page, visit, ope
     assert acme.policy.pool.available().count() == 21
 
 
-def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, monkeypatch):
-    monkeypatch.setattr("pools.services.pending_imports.MAX_FOREGROUND_BYTES", 1_000)
+def test_a_large_file_shows_its_progress(page, visit, operator, acme, tmp_path, settings, import_workers):
+    settings.MAX_DIRECT_IMPORT_BYTES = 1_000
     file = tmp_path / "keys.txt"
     file.write_text("".join(f"KEY-{number:08}\n" for number in range(20_000)))
     visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from threading import Thread
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -11,6 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
 from pools.models.pending_imports import INTERRUPTED_AFTER
+from pools.services.import_workers import run_waiting_imports
 from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys, numbered
 from tests.console import page, signed_in, staff
@@ -361,37 +361,18 @@ class TestInterrupted:
         assert progress["running"]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_large_file_is_worked_on_beside_the_request(acme, monkeypatch):
-    monkeypatch.setattr("pools.services.pending_imports.MAX_FOREGROUND_BYTES", 10)
-    client = signed_in(staff(acme, email="ann@acme.test"))
-    started = []
-    monkeypatch.setattr("pools.services.pending_imports.threading.Thread.start", remembering(started))
-    client.post(page("pools_pendingimport_import", acme.policy.pk), {"keys": "\n".join(numbered(2000))})
-    upload = PendingImport.objects.get()
-    wait_for(started)
+def test_a_large_file_is_worked_on_beside_the_request(look, client, settings):
+    settings.MAX_DIRECT_IMPORT_BYTES = 10
+    upload = look("\n".join(numbered(2000)))
+    assert upload.state == "checking"
+    run_waiting_imports(wait=False)
 
-    client.post(page("pools_pendingimport_change", upload.pk), {"all": "yes"})
-    wait_for(started)
+    confirm(client, upload)
+    assert (upload.state, texts()) == ("importing", [])
+    run_waiting_imports(wait=False)
 
     assert texts() == numbered(2000)
     assert KeyEvent.objects.get().event == "added"
-
-
-def remembering(started):
-    start = Thread.start
-
-    def remember(thread):
-        if thread.name.startswith("pending import"):
-            started.append(thread)
-        start(thread)
-
-    return remember
-
-
-def wait_for(threads):
-    while threads:
-        threads.pop().join(timeout=60)
 
 
 @pytest.mark.parametrize(

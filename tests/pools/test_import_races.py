@@ -114,7 +114,7 @@ def test_an_import_waits_for_another_one_on_sqlite(pooled_policy, audit, monkeyp
 
     with ThreadPoolExecutor(1) as thread:
         with stage_import(policy=pooled_policy, files=[lines(numbered(3))], audit=audit) as first:
-            monkeypatch.setattr("pools.bulk_import.fcntl.flock", flock)
+            monkeypatch.setattr("pools.import_locks.fcntl.flock", flock)
             second = thread.submit(add_second)
             assert asked.wait(timeout=30)
             first.publish()

@@ -335,7 +335,7 @@ class TestLimits:
             read(gzip.compress(b"\n" * 10_000_000), max_bytes=1_000_000)
 
     def test_bomb_is_refused(self):
-        with pytest.raises(FileTooLarge, match="200 times"):
+        with pytest.raises(FileUnreadable, match="100 times"):
             read(gzip.compress(b"x" * 150_000_000, 9))
 
     @pytest.mark.parametrize("data", [gzip.compress(b"KEY-0001\n" * 1000, mtime=0)[:-20], b"\x1f\x8bnot gzip at all"])

@@ -186,15 +186,19 @@ class Generator:
             return failed
         gives = operation.gives or Gives(status=204)
         status = gives.status if isinstance(gives, Gives) else 200
-        return {str(status): self._success(endpoint, gives, status)} | failed
+        succeeded = {str(status): self._success(endpoint, gives, status)}
+        if isinstance(gives, Gives) and gives.later:
+            succeeded["202"] = self._success(endpoint, Gives(gives.later), 202)
+        return succeeded | failed
 
     def _success(self, endpoint: Endpoint, gives: Gives | File, status: int) -> dict[str, Any]:
         names = ["RequestId", "Version", "Signature"]
-        if status == 201:
+        if status in (201, 202):
             names.append("Location")
         if endpoint.operation.is_idempotent(endpoint.method):
             names.append("Replayed")
-        response = {"description": "Success.", "headers": responses.headers(*names)}
+        description = "Accepted: the work is done later." if status == 202 else "Success."
+        response = {"description": description, "headers": responses.headers(*names)}
         if isinstance(gives, File):
             return response | {"content": _describe_file(gives)}
         if status == 204:

@@ -1,0 +1,26 @@
+"""Work that each process of the server does once when it starts. Commands do not."""
+
+import threading
+from collections.abc import Callable
+
+from django.db import connection
+
+_functions: list[Callable[[], None]] = []
+
+
+def run_at_server_start(function: Callable[[], None]) -> None:
+    """Register a function. It must not fail while the database does not respond."""
+    _functions.append(function)
+
+
+def report_server_start() -> None:
+    """Run the registered functions in a thread, so that the server accepts requests at once."""
+    threading.Thread(target=_run, name="server start", daemon=True).start()
+
+
+def _run() -> None:
+    try:
+        for function in _functions:
+            function()
+    finally:
+        connection.close()
