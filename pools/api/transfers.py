@@ -118,6 +118,7 @@ class TransferMixin(APIViewSet):
         takes=File(IMPORT_MEDIA_TYPES),
         gives=Gives(meta=_REPORT),
         locks=False,
+        idempotent=True,
         parameters={
             "name": Parameter("The name of the import, at most 255 characters."),
             "format": Parameter(

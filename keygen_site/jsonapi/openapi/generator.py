@@ -124,7 +124,7 @@ class Generator:
             return _describe_service(endpoint)
         view, operation = endpoint.view, endpoint.operation
         names = ["Version", "AcceptSignature"]
-        if operation.is_idempotent(endpoint.method):
+        if operation.idempotent:
             names.append("IdempotencyKey")
         if endpoint.method != "GET":
             names.append("Reference")
@@ -192,7 +192,7 @@ class Generator:
         names = ["RequestId", "Version", "Signature"]
         if status == 201:
             names.append("Location")
-        if endpoint.operation.is_idempotent(endpoint.method):
+        if endpoint.operation.idempotent:
             names.append("Replayed")
         response = {"description": "Success.", "headers": responses.headers(*names)}
         if isinstance(gives, File):
