@@ -6,11 +6,13 @@ import re
 
 import pytest
 from django.core import mail
+from django.test import Client
+from uuid_utils.compat import uuid7
 
 from accounts.models import Token
 from tests.accounts.documents import basic, token_document, user_document
 from tests.cast import add_keys, make_policy
-from tests.console import page, signed_in, staff
+from tests.console import act, page, shown, staff
 from tests.licensing.test_issue_license import license_document
 
 OLD_PASSWORD, NEW_PASSWORD, RESET_PASSWORD = "canary-of-old-7391", "canary-of-new-2846", "canary-of-reset-5517"
@@ -100,8 +102,8 @@ class Story:
 
     def keys(self):
         admin = self.api(self.company.admin)
-        encrypted = make_policy(self.company.product, "Encrypted", encrypted=True)
-        made = self.send(admin, "POST", "licenses", license_document(encrypted))
+        self.encrypted = make_policy(self.company.product, "Encrypted", encrypted=True)
+        made = self.send(admin, "POST", "licenses", license_document(self.encrypted))
         key = self.note("encrypted key", made.json()["data"]["attributes"]["key"])
         for encrypted in (True, False):
             meta = {"key": key, "encrypted": encrypted}
@@ -118,12 +120,19 @@ class Story:
 
     def console(self):
         person = staff(self.company, password=CONSOLE_PASSWORD)
-        client = signed_in(person)
-        client.post(page("login"), {"username": person.email, "password": CONSOLE_PASSWORD})
-        encrypted = self.company.unpooled.__class__.objects.get(name="Encrypted")
-        issued = client.post(page("licensing_license_add"), {"policy": str(encrypted.pk), "reference": ""})
-        if issued.status_code == 302:
-            self.note("encrypted key", client.get(issued["Location"]).context["text"])
+        client, company = Client(), self.company
+        answer = client.post(page("login"), {"username": person.email, "password": CONSOLE_PASSWORD})
+        assert answer.status_code == 302
+        issued = client.post(page("licensing_license_add"), {"policy": str(self.encrypted.pk), "reference": ""})
+        self.note("encrypted key", shown(client, issued))
+        for address, row in (("licensing_product_token", company.product), ("accounts_user_token", person)):
+            self.note("token", shown(client, act(client, address, row, name="Shop")))
+        popped = client.post(page("licensing_policy_pop", company.policy.pk), {"count": 1, "once": uuid7()})
+        assert POOL_KEY in shown(client, popped)
+        act(client, "pools_key_reveal", company.policy.pool.get())
+        client.get(page("pools_key_changelist", q=POOL_KEY))
+        made = {"email": "another@acme.test", "role": "user", "metadata": "{}", "new_password": CONSOLE_PASSWORD}
+        assert client.post(page("accounts_user_add"), made).status_code == 302
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""No table holds a password, a token or the key of an encrypted license in clear, after every route that carries one."""
+"""No table holds a password, a token or an encrypted license's key in clear, after every route that carries one."""
 
 import hashlib
 
