@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
 
 from accounts.signing.algorithms import PrivateKey, compute_signature
 
-_JSON_OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*[\"'}]")
+_JSON_OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*["}]')
 _SIGNED_HEADER = re.compile(r"\s*(?:\([a-z-]+\)|host|date|digest|content-[a-z]+)\s*:")
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]+")
 # Blanks, control characters and characters that cannot be seen: a verifier may ignore them at the start of a text.
