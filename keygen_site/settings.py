@@ -30,7 +30,7 @@ not_blank = validate.Length(min=1, error="Must not be blank.")
 
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
 # Former values of SECRET_KEY. Sessions, reset mails and repeated requests of the time before its change still work.
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 

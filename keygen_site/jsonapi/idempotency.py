@@ -275,9 +275,9 @@ def replay(stored: IdempotentResponse, fingerprint: bytes, rebuild: Rebuild | No
     if stored.voided:
         raise IdempotentResponseVoid
     body = bytes(stored.body)
-    content = codec.loads(body) if body else None
-    response: Response | None = Response(content and Document(content), status=stored.status)
-    match content and content.get("instead"):
+    content: dict[str, Any] = codec.loads(body) if body else {}
+    response: Response | None = Response(Document(content) if body else None, status=stored.status)
+    match content.get("instead"):
         case "secret":
             raise IdempotentResponseSecret(stored)
         case "nothing":
