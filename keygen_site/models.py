@@ -1,6 +1,7 @@
 """The base of all resources, and the stored responses of idempotency keys."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -86,6 +87,15 @@ class IdempotentResponseQuerySet(models.QuerySet["IdempotentResponse"]):
         if request_id:
             self.filter(account_id=account_id, request_id=request_id).update(voided=timezone.now(), body=b"")
 
+    def prune(self, before: datetime, at_most: int) -> int:
+        """Delete the oldest responses from before a time, in the caller's transaction, and return their number.
+
+        Rows that another transaction has locked stay, so that this waits for none.
+        """
+        old = self.filter(created__lt=before).order_by("created").select_for_update(skip_locked=True)
+        ids = list(old.values_list("pk", flat=True)[:at_most])
+        return self.filter(pk__in=ids).delete()[0] if ids else 0
+
 
 class IdempotentResponse(models.Model):
     """A response stored under an `Idempotency-Key`, for replay: see `keygen_site.jsonapi.idempotency`.
@@ -93,7 +103,7 @@ class IdempotentResponse(models.Model):
     Attributes:
         account_id, bearer_id: the scope of the key.
         name: the key.
-        fingerprint: the SHA-256 of the request.
+        fingerprint: a keyed hash of the request.
         status, headers, body: of the response. The status is 0 while the request runs, which no other transaction sees.
         request_id: the id of the request, as in the ledger.
         voided: when the effect of the request was undone, so that the response must not be replayed.
@@ -119,6 +129,7 @@ class IdempotentResponse(models.Model):
         ]
         indexes = [
             models.Index(fields=["created"], name="keygen_site_answer_created"),
+            models.Index(fields=["account_id", "bearer_id", "created"], name="keygen_site_answer_recent"),
             models.Index(fields=["request_id"], name="keygen_site_answer_request"),
         ]
 

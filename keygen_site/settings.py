@@ -31,6 +31,8 @@ def require(read: Callable[..., Any], name: str, debug_default: Any, **options: 
 not_blank = validate.Length(min=1, error="Must not be blank.")
 
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
+# Former values of SECRET_KEY. Sessions, reset mails and repeated requests of the time before its change still work.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
@@ -72,6 +74,8 @@ IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=
 # Requests of one account, IP address and credential; 0: no limit, so that a sales spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
+# New idempotency keys of a user or a license in an hour, ten times as many of staff and of a product; 0: no limit.
+IDEMPOTENCY_KEYS_PER_HOUR = env.int("IDEMPOTENCY_KEYS_PER_HOUR", 10_000, validate=validate.Range(min=0))
 # The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked, and of its lines. The command has no
 # limits.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 256 * 2**20, validate=validate.Range(min=1))

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from accounts.signing.purposes import LICENSE_FILE
 from keygen_site.jsonapi import codec
 from licensing.models import License
 from licensing.signed_keys import sign
@@ -32,7 +33,7 @@ def render_certificate(document: dict[str, Any], license: License, *, encoding: 
     """
     content = codec.dumps(document)
     encoded = _base64(content) if encoding == BASE64 else _encrypt_aes_gcm(content, license.key)
-    signed = sign(license.account_id, signature, f"license/{encoded}".encode())
+    signed = sign(LICENSE_FILE, license.account_id, signature, f"license/{encoded}".encode())
     text = _base64(orjson.dumps({"enc": encoded, "sig": _base64(signed), "alg": f"{encoding}+{signature}"}))
     lines = [text[start : start + _LINE_LENGTH] for start in range(0, len(text), _LINE_LENGTH)]
     return "\n".join(["-----BEGIN LICENSE FILE-----", *lines, "-----END LICENSE FILE-----", ""])

@@ -10,17 +10,19 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.exceptions import ValidationError
 
-from accounts.signing import algorithms
+from accounts.signing import purposes
+from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM, PrivateKey
 from accounts.signing.key_cache import private_key_in_transaction
+from accounts.signing.purposes import SIGNED_KEY, WEB_TOKEN, Purpose, TextReserved
 from keygen_site.jsonapi.text import timestamp
 from licensing.models import License
 
 ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
-# Schemes that sign the seed itself. The others sign it as the key has it, with the prefix and in base64.
+# Schemes that sign the seed itself, for old clients. The others sign it as the key has it, with the prefix and in
+# base64. See `accounts.signing.purposes` for the seeds that these refuse.
 SIGN_BARE_SEED = ("RSA_2048_PKCS1_SIGN", "RSA_2048_PKCS1_PSS_SIGN")
 ISSUER = "https://keygen.sh"  # clients compare it
 MAX_ENCRYPTED_LENGTH = 245  # bytes; a block of RSA with 2048 bits holds no more
@@ -34,10 +36,13 @@ def signature_algorithm(scheme: str | None) -> str:
     return "ecdsa-p256" if scheme == "ECDSA_P256_SIGN" else "ed25519"
 
 
-def sign(account_id: UUID, algorithm: str, message: bytes) -> bytes:
-    """The account's signature of a message."""
-    key = private_key_in_transaction(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
-    return algorithms.sign(algorithm, key, message)
+def sign(purpose: Purpose, account_id: UUID, algorithm: str, message: bytes) -> bytes:
+    """The account's signature of a message for a purpose."""
+    return purposes.sign(purpose, algorithm, _private_key(account_id, algorithm), message)
+
+
+def _private_key(account_id: UUID, algorithm: str) -> PrivateKey:
+    return private_key_in_transaction(account_id, KEY_KIND_BY_ALGORITHM[algorithm])
 
 
 def generate_signed_key(license: License, template: str = "") -> str:
@@ -52,22 +57,29 @@ def generate_signed_key(license: License, template: str = "") -> str:
     """
     scheme = license.policy.scheme
     seed = _fill_template(template, license) if template else orjson.dumps(_default_seed(license)).decode()
-    if scheme == ENCRYPT:
-        return _encrypt(license.account_id, seed.encode())
+    try:
+        if scheme == ENCRYPT:
+            return _encrypt(license.account_id, seed.encode())
+        if scheme in SIGN_BARE_SEED:
+            return _sign_bare(license.account_id, signature_algorithm(scheme), seed)
+    except TextReserved as error:
+        detail = f"cannot be signed by this scheme, because it reads as a {error.purpose} (use a scheme with V2)"
+        raise ValidationError({"key": ValidationError(detail, code="not_allowed")}) from None
     if scheme == JWT:
         return _generate_jwt(license.account_id, seed)
-    encoded, prefix = _base64url(seed.encode()), ""
-    message = seed
-    if scheme not in SIGN_BARE_SEED:
-        prefix = "key/"
-        message = prefix + encoded
-    signature = sign(license.account_id, signature_algorithm(scheme), message.encode())
-    return f"{prefix}{encoded}.{_base64url(signature)}"
+    message = f"key/{_base64url(seed.encode())}"
+    signature = sign(SIGNED_KEY, license.account_id, signature_algorithm(scheme), message.encode())
+    return f"{message}.{_base64url(signature)}"
 
 
 def generate_legacy_key(license: License) -> str:
     """A random key that begins with the id of its license; only its hash is stored, see `License.set_hashed_key`."""
     return f"{license.pk.hex}-{secrets.token_hex(16)}-{secrets.token_hex(16)}-{secrets.token_hex(15)}v1"
+
+
+def _sign_bare(account_id: UUID, algorithm: str, seed: str) -> str:
+    signature = purposes.sign_bare(algorithm, _private_key(account_id, algorithm), seed)
+    return f"{_base64url(seed.encode())}.{_base64url(signature)}"
 
 
 def _encrypt(account_id: UUID, seed: bytes) -> str:
@@ -76,12 +88,12 @@ def _encrypt(account_id: UUID, seed: bytes) -> str:
         raise ValidationError({"key": ValidationError(detail, code="byte_size_exceeded")})
     # "Encrypted" with the private key and readable with the public one: a signature of the bytes without a digest.
     key = cast(rsa.RSAPrivateKey, private_key_in_transaction(account_id, "rsa2048"))
-    return _base64url(key.sign(seed, padding.PKCS1v15(), NoDigestInfo()))
+    return _base64url(purposes.sign_block(key, seed))
 
 
 def _generate_jwt(account_id: UUID, seed: str) -> str:
     parts = [_base64url(orjson.dumps(part)).rstrip("=") for part in ({"alg": "RS256"}, _parse_claims(seed))]
-    signature = sign(account_id, "rsa-sha256", ".".join(parts).encode())
+    signature = sign(WEB_TOKEN, account_id, "rsa-sha256", ".".join(parts).encode())
     return ".".join([*parts, _base64url(signature).rstrip("=")])
 
 

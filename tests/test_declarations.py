@@ -36,7 +36,8 @@ class TestOperations:
             viewset(action(detail=True, methods=["post"])(lambda self, request, pk: None))
 
     def test_complete_operation_is_accepted(self):
-        declared = operation("Act", permission="key.update", locks=True)(lambda self, request, key: None)
+        complete = operation("Act", permission="key.update", locks=True, idempotent=False)
+        declared = complete(lambda self, request, key: None)
 
         made = viewset(action(detail=True, methods=["post"])(declared))
 

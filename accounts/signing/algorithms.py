@@ -72,8 +72,8 @@ def serialize_public_key(kind: str, private: str) -> str:
     return base64.b64encode(text).decode()
 
 
-def sign(algorithm: str, key: PrivateKey, message: bytes) -> bytes:
-    """The signature of a message.
+def compute_signature(algorithm: str, key: PrivateKey, message: bytes) -> bytes:
+    """The signature of a message. Only `accounts.signing.purposes` calls this, so that each has a purpose.
 
     Raises:
         ValueError: the algorithm is unknown, or needs another kind of key.

@@ -10,6 +10,7 @@ from django.utils.http import http_date
 
 from accounts.signing import algorithms
 from accounts.signing.key_cache import cached_private_key
+from accounts.signing.purposes import RESPONSE, sign
 
 
 class SignatureMiddleware:
@@ -47,7 +48,7 @@ def sign_response(request: HttpRequest, response: HttpResponse, account_id: str)
         digest=digest,
     )
     key = cached_private_key(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
-    signature = algorithms.sign(algorithm, key, data)
+    signature = sign(RESPONSE, algorithm, key, data)
     response["Keygen-Signature"] = algorithms.format_signature(account_id, algorithm, signature)
 
 

@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "DEBUG": "false",
     "SECRET_KEY": "for-tests-only-and-long-enough-that-nothing-complains-about-it",
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+    "IDEMPOTENCY_KEYS_PER_HOUR": "1000000",  # benchmarks send more than any shop
 }
 
 # A shell script runs the server and stops it when the pipe to the parent closes, even if the parent was killed. The

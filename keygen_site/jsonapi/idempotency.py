@@ -3,17 +3,27 @@
 The response is stored in the transaction of the effect: either both exist or neither, and a process that dies leaves no
 request "running". A repeated request waits while the first one runs. Only successful responses are stored: a failed
 request had no effect, and can be repeated under the same key.
+
+Two kinds of responses are not stored as they are. One of more than MAX_BODY_BYTES is stored as the ids of its rows, and
+made again of them. One with a secret that is shown once is not stored at all. A repeated request whose response cannot
+be given has no second effect either: it is refused.
 """
 
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from itertools import count
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework.response import Response
 
 from keygen_site.db.fields import digest
-from keygen_site.jsonapi import codec
+from keygen_site.jsonapi import codec, idempotency_limits
 from keygen_site.jsonapi.errors import BadRequest, DomainError
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
@@ -23,7 +33,13 @@ from keygen_site.paths import normalize_url
 HEADER = "Idempotency-Key"
 # The headers of a response that are stored with it. All others belong to a single request.
 STORED_HEADERS = ("Location",)
+MAX_BODY_BYTES = 64 * 1024
+RESPONSE_LIFETIME = timedelta(hours=24)
+# Each PRUNE_INTERVAL-th new response deletes so many old ones at most: more than were added since the last time.
+PRUNE_INTERVAL, PRUNE_BATCH_SIZE = 20, 100
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_SALT = "keygen_site.jsonapi.idempotency"
+_new_responses = count(random.randrange(PRUNE_INTERVAL))
 
 
 class IdempotencyKeyInvalid(BadRequest):
@@ -63,6 +79,58 @@ class IdempotentResponseVoid(DomainError):
     source = {"header": HEADER}
 
 
+class IdempotentResponseUnavailable(DomainError):
+    """The request had its effect, but its response cannot be given again."""
+
+    status = 409
+    title = "Conflict"
+    source = {"header": HEADER}
+
+    def __init__(self, stored: IdempotentResponse) -> None:
+        super().__init__()
+        self.headers = {"Idempotency-Replayed": "true", **stored.headers}
+
+
+class IdempotentResponseSecret(IdempotentResponseUnavailable):
+    """The response had a secret, such as the key of a license that is stored as a hash only."""
+
+    detail = (
+        "The request with this Idempotency-Key had its effect, and its response had a secret that is shown only once. "
+        "If you did not receive it, delete the new resource, and send a new request."
+    )
+    code = "IDEMPOTENT_RESPONSE_SECRET"
+
+
+class IdempotentResponseNotStored(IdempotentResponseUnavailable):
+    """The response was too large to be stored, and cannot be made again."""
+
+    detail = (
+        "The request with this Idempotency-Key had its effect, but its response was too large to be stored. "
+        "Look up the result; do not send the request under a new key."
+    )
+    code = "IDEMPOTENT_RESPONSE_NOT_STORED"
+
+
+class RowResponse(Response):
+    """A response that shows rows.
+
+    Attributes:
+        row_ids: the ids of the rows, in their order.
+        is_list: whether `data` is a list.
+        shows_secret: whether the response has a secret that is not shown again.
+    """
+
+    def __init__(
+        self, data: Any, *, row_ids: list[str], is_list: bool = False, shows_secret: bool = False, **options: Any
+    ) -> None:
+        super().__init__(data, **options)
+        self.row_ids, self.is_list, self.shows_secret = row_ids, is_list, shows_secret
+
+
+# Makes the response to an action again, of the ids of its rows and `is_list`; None if a row is gone or invisible.
+Rebuild = Callable[[list[str], bool], Response | None]
+
+
 def key_of(request: APIRequest) -> str | None:
     """The idempotency key of a request, or None.
 
@@ -81,6 +149,7 @@ def run_once(
     act: Callable[[], Response],
     is_busy: Callable[[OperationalError], bool],
     fingerprint: bytes | None = None,
+    rebuild: Rebuild | None = None,
 ) -> Response:
     """Run an action, unless a request with the same key and bearer has succeeded before.
 
@@ -90,6 +159,7 @@ def run_once(
         act: has the effect and returns the response.
         is_busy: whether an error is the timeout of the wait for the first request.
         fingerprint: of a request whose body is not a document.
+        rebuild: makes a large response again.
 
     Returns:
         The response, or the stored one with the header `Idempotency-Replayed`.
@@ -97,10 +167,18 @@ def run_once(
     Raises:
         IdempotencyKeyReused: the first request was a different one.
         IdempotencyKeyInUse: the first request runs for longer than the setting LOCK_TIMEOUT.
+        IdempotencyKeysSpent: the key is new, and the bearer has used too many.
+        IdempotentResponseVoid, IdempotentResponseUnavailable: the response cannot be given again.
     """
     scope = _scope(key, request)
     fingerprint = fingerprint or fingerprint_of(request)
-    stored = IdempotentResponse(**scope, fingerprint=fingerprint, request_id=request.id)
+    try:
+        idempotency_limits.spend(request.user)
+    except idempotency_limits.IdempotencyKeysSpent:
+        if response := stored_response(key, request, fingerprint, rebuild):
+            return response
+        raise
+    stored = IdempotentResponse(**scope, fingerprint=_keyed(fingerprint), request_id=request.id)
     is_first = False
     try:
         with transaction.atomic():
@@ -108,15 +186,16 @@ def run_once(
             stored.save(force_insert=True)
             is_first = True
             response = act()
-            stored.status = response.status_code
-            stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
-            document = response.data if isinstance(response.data, Document) else {"data": response.data}
-            stored.body = codec.dumps(document) if response.data is not None else b""
-            stored.save(update_fields=["status", "headers", "body"])
+            _store(stored, response)
+            if next(_new_responses) % PRUNE_INTERVAL == 0:
+                IdempotentResponse.objects.prune(timezone.now() - RESPONSE_LIFETIME, PRUNE_BATCH_SIZE)
     except IntegrityError:
         if is_first:
             raise
-        return replay(IdempotentResponse.objects.get(**scope), fingerprint)
+        if replayed := stored_response(key, request, fingerprint, rebuild):
+            return replayed
+        # The stored response was old, and was deleted at this moment.
+        return run_once(key, request, act, is_busy, fingerprint, rebuild)
     except OperationalError as error:
         if not is_first and is_busy(error):
             raise IdempotencyKeyInUse from error
@@ -124,14 +203,37 @@ def run_once(
     return response
 
 
-def stored_response(key: str, request: APIRequest, fingerprint: bytes) -> Response | None:
+def stored_response(
+    key: str, request: APIRequest, fingerprint: bytes, rebuild: Rebuild | None = None
+) -> Response | None:
     """The stored response, or None. Called before `run_once()` if the request takes much work.
 
     Raises:
         IdempotencyKeyReused: it belongs to another request.
+        IdempotentResponseVoid, IdempotentResponseUnavailable: see `run_once`.
     """
     stored = IdempotentResponse.objects.filter(**_scope(key, request)).first()
-    return replay(stored, fingerprint) if stored else None
+    return replay(stored, fingerprint, rebuild) if stored else None
+
+
+def _store(stored: IdempotentResponse, response: Response) -> None:
+    stored.status = response.status_code
+    stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
+    stored.body = _stored_body(response)
+    stored.save(update_fields=["status", "headers", "body"])
+
+
+def _stored_body(response: Response) -> bytes:
+    """The document of a response, or an object with `instead` in place of it."""
+    if response.data is None:
+        return b""
+    rows = response if isinstance(response, RowResponse) else None
+    if rows and rows.shows_secret:
+        return codec.dumps({"instead": "secret"})
+    body = codec.dumps(response.data if isinstance(response.data, Document) else {"data": response.data})
+    if len(body) > MAX_BODY_BYTES:
+        body = codec.dumps({"instead": "rows", "ids": rows.row_ids, "is_list": rows.is_list}) if rows else b""
+    return body if 0 < len(body) <= MAX_BODY_BYTES else codec.dumps({"instead": "nothing"})
 
 
 def _scope(key: str, request: APIRequest) -> dict[str, Any]:
@@ -139,7 +241,7 @@ def _scope(key: str, request: APIRequest) -> dict[str, Any]:
 
 
 def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
-    """The SHA-256 of a request: its method, URL, reference and document.
+    """The SHA-256 of a request: its method, URL, reference and document. It is never stored as it is.
 
     Args:
         document: replaces the document of a request whose body is not one.
@@ -150,17 +252,40 @@ def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
     return digest("\n".join([request.method or "", normalize_url(request), reference, document.decode()]))
 
 
-def replay(stored: IdempotentResponse, fingerprint: bytes) -> Response:
+def _keyed(fingerprint: bytes, secret: str | None = None) -> bytes:
+    """The stored form of a fingerprint. Without SECRET_KEY nobody can guess the request, and a password in it."""
+    return salted_hmac(_SALT, fingerprint, secret=secret, algorithm="sha256").digest()
+
+
+def _is_same_request(stored: IdempotentResponse, fingerprint: bytes) -> bool:
+    secrets: Iterable[str] = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return any(constant_time_compare(bytes(stored.fingerprint), _keyed(fingerprint, secret)) for secret in secrets)
+
+
+def replay(stored: IdempotentResponse, fingerprint: bytes, rebuild: Rebuild | None = None) -> Response:
     """The response to a repeated request.
 
     Raises:
-        IdempotencyKeyReused: the stored response belongs to another request.
+        IdempotencyKeyReused: the stored response belongs to another request, or SECRET_KEY has changed.
         IdempotentResponseVoid: the effect of the request was undone.
+        IdempotentResponseSecret, IdempotentResponseNotStored: the response cannot be given again.
     """
-    if bytes(stored.fingerprint) != fingerprint:
+    if not _is_same_request(stored, fingerprint):
         raise IdempotencyKeyReused
     if stored.voided:
         raise IdempotentResponseVoid
     body = bytes(stored.body)
-    data = Document(codec.loads(body)) if body else None
-    return Response(data, status=stored.status, headers={**stored.headers, "Idempotency-Replayed": "true"})
+    content: dict[str, Any] = codec.loads(body) if body else {}
+    response: Response | None = Response(Document(content) if body else None, status=stored.status)
+    match content.get("instead"):
+        case "secret":
+            raise IdempotentResponseSecret(stored)
+        case "nothing":
+            raise IdempotentResponseNotStored(stored)
+        case "rows":
+            response = rebuild(content["ids"], content["is_list"]) if rebuild else None
+    if response is None:
+        raise IdempotentResponseNotStored(stored)
+    for name, value in {**stored.headers, "Idempotency-Replayed": "true"}.items():
+        response[name] = value
+    return response

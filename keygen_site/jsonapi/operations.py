@@ -11,6 +11,7 @@ the tests read the same object.
 """
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Flag, auto
@@ -127,10 +128,6 @@ class Operation:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     deprecated: bool = False
 
-    def is_idempotent(self, method: str) -> bool:
-        """Whether the base viewset stores and replays the response under an `Idempotency-Key`."""
-        return method == "POST" if self.idempotent is None else self.idempotent
-
 
 def operation(
     summary: str,
@@ -157,8 +154,9 @@ def operation(
         takes: the members of the request document, or a `File`, which the method reads itself.
         gives: the response: a serializer or `Gives`; None for 204.
         locks: whether the row is locked for the transaction in which the method runs. Must be stated for a write.
-        idempotent: whether an `Idempotency-Key` replays the response; by default for POST. Must be False for a response
-            with a secret.
+        idempotent: whether an `Idempotency-Key` runs the action once and replays the response. True where a second run
+            would change or take something once more; False for a response with a secret, and where a repeated request
+            does no harm. Must be stated for a POST, and for any other write that gives a response.
         document_first: whether a malformed document is refused before permissions are checked.
         access: additional callers.
         parameters: query parameters by name.
@@ -200,16 +198,19 @@ _VERBS = {
     "destroy": "delete",
 }
 _READS = frozenset({"list", "retrieve"})
+# Repeated, they change nothing more.
+_REPEATABLE = frozenset({"partial_update", "destroy"})
+_REPEATABLE_METHODS = frozenset({"get", "put", "patch"})
 
 
 def operations_of(viewset: type) -> dict[str, Operation]:
     """The operations of a viewset by the names of their actions, with the usual permissions filled in.
 
     Raises:
-        TypeError: an action has no permission, a write does not state whether it locks, or an `@action` has no
-            `@operation`.
+        TypeError: an action has no permission, a write does not state whether it locks or whether it is idempotent, or
+            an `@action` has no `@operation`.
     """
-    found = {}
+    found, methods = {}, _methods_by_action(viewset)
     for name in dir(viewset):
         handler = inspect.getattr_static(viewset, name)
         mapping = getattr(handler, "mapping", None)
@@ -226,7 +227,21 @@ def operations_of(viewset: type) -> dict[str, Operation]:
         is_read = name in _READS or (mapping is not None and dict(mapping).get("get") == name)
         if declared.locks is None and not is_read:
             raise TypeError(f"{viewset.__name__}.{name} does not state whether it locks its row")
+        gives_away = "post" in methods[name] or declared.gives is not None
+        repeatable = name in _REPEATABLE or (methods[name] and methods[name] <= _REPEATABLE_METHODS)
+        if declared.idempotent is None and not is_read and gives_away and not repeatable:
+            raise TypeError(f"{viewset.__name__}.{name} does not state whether it is idempotent")
         if isinstance(declared.gives, Gives) and declared.gives.serializer is OWN:
             declared = replace(declared, gives=replace(declared.gives, serializer=viewset.serializer_class))  # type: ignore[attr-defined]
         found[name] = declared
     return found
+
+
+def _methods_by_action(viewset: type) -> dict[str, set[str]]:
+    """The lower-case HTTP methods of each action, as far as declarations say. Routes map the others."""
+    methods: dict[str, set[str]] = defaultdict(set, create={"post"})
+    for name in dir(viewset):
+        mapping = getattr(inspect.getattr_static(viewset, name), "mapping", None)
+        for method, action in dict(mapping or {}).items():
+            methods[action].add(method)
+    return methods

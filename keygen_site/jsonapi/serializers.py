@@ -193,6 +193,11 @@ class ResourceSerializer(package.ModelSerializer):
         return f"{ACCOUNT_PATH.format(row.account_id)}/{cls.type_name()}/{row.pk}"
 
     @classmethod
+    def shows_secret(cls, row: Any) -> bool:
+        """Whether the resource object of this row has a secret that later ones lack. Override it."""
+        return False
+
+    @classmethod
     def resource_object(cls, row: Any) -> dict[str, Any]:
         """A row as a JSON:API resource object (contract: keys 0.5, 2.1; order of members: seed)."""
         path = cls.path_of(row)

@@ -17,6 +17,7 @@ from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_time, 
 from keygen_site.db.session_limits import is_timeout
 from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
+from keygen_site.jsonapi.idempotency import RowResponse
 from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
 from keygen_site.jsonapi.negotiation import Document, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
@@ -132,10 +133,12 @@ class BaseViewSet(GenericViewSet[Any]):
     def perform(self, method: Callable[..., Any]) -> HttpResponseBase:
         """Run an action as its operation declares. A request with a used Idempotency-Key gets the stored response."""
         request, declared = self.request, self.operation
-        if declared.is_idempotent(request.method or "") and not isinstance(declared.takes, File) and request.user:
+        if declared.idempotent and not isinstance(declared.takes, File) and request.user:
             key = idempotency.key_of(request)
             if key is not None:
-                response = idempotency.run_once(key, request, lambda: self._run(method, declared), is_timeout)
+                response = idempotency.run_once(
+                    key, request, lambda: self._run(method, declared), is_timeout, rebuild=self._rebuild
+                )
                 if "Idempotency-Replayed" in response:
                     self.authorize()
                 return response
@@ -194,12 +197,32 @@ class BaseViewSet(GenericViewSet[Any]):
             return Response(result, status=gives.status)
         serializer = gives.serializers[0] if gives.serializers else self.serializer_class
         if isinstance(result, list):
-            return Response([serializer.resource_object(row) for row in result], status=gives.status)
+            shown = [serializer.resource_object(row) for row in result]
+            return RowResponse(shown, row_ids=[str(row.pk) for row in result], is_list=True, status=gives.status)
         headers = {}
         if gives.status == 201:
             headers["Location"] = self.request.build_absolute_uri(serializer.path_of(result))
-        shown = serializer.resource_object(result) if isinstance(result, models.Model) else result
-        return Response(shown, status=gives.status, headers=headers)
+        if not isinstance(result, models.Model):
+            return Response(result, status=gives.status, headers=headers)
+        return RowResponse(
+            serializer.resource_object(result),
+            row_ids=[str(result.pk)],
+            shows_secret=serializer.shows_secret(result),
+            status=gives.status,
+            headers=headers,
+        )
+
+    def _rebuild(self, ids: list[str], is_list: bool) -> Response | None:
+        """The response that shows these rows as they are now, or None if one is gone or invisible to the bearer."""
+        found = {str(row.pk): row for row in self.rows_to_show_again(ids)}
+        if not found.keys() >= set(ids):
+            return None
+        rows = [found[id] for id in ids]
+        return cast(Response, self._response(rows if is_list else rows[0]))
+
+    def rows_to_show_again(self, ids: list[str]) -> Rows:
+        """Rows that an action has shown to the bearer. Override it if they are not those of the viewset."""
+        return self.rows(self.action, timezone.now()).visible_to(self.request.user).filter(pk__in=ids)  # type: ignore[attr-defined]
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
@@ -307,7 +330,14 @@ class RetrieveMixin(BaseViewSet):
 class CreateMixin(BaseViewSet):
     """`POST` to a collection."""
 
-    @operation("Make {a}", takes=RESOURCE, gives=Gives(OWN, status=201), locks=False, document_first=True)
+    @operation(
+        "Make {a}",
+        takes=RESOURCE,
+        gives=Gives(OWN, status=201),
+        locks=False,
+        idempotent=True,
+        document_first=True,
+    )
     def create(self, request: APIRequest, document: Values) -> Any:
         self.check_relationships(document)
         return self.create_row(document.values)

@@ -82,6 +82,7 @@ class TransferMixin(APIViewSet):
         takes=File(IMPORT_MEDIA_TYPES),
         gives=Gives(meta=REPORT, later=KeyImportSerializer),
         locks=False,
+        idempotent=True,
         parameters={
             "name": Parameter("The name of the import, at most 255 characters."),
             "format": Parameter(

@@ -136,6 +136,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         takes=meta(count=Schema(INTEGER, required=True)),
         gives=Gives(KeySerializer, many=True),
         locks=False,
+        idempotent=True,
     )
     def pop_many(self, request: APIRequest, document: dict[str, Any]) -> list[Key]:
         """All of them or none: 1 to 100."""
@@ -152,6 +153,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         takes=meta(key=Schema(STRING, required=True), undelivered=Schema(BOOLEAN)),
         gives=KeySerializer,
         locks=False,
+        idempotent=True,
     )
     def return_key(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """Only a key that the API or a command popped and that was not delivered.
@@ -171,6 +173,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING), suspend_license=Schema(BOOLEAN)),
         gives=KeySerializer,
         locks=False,
+        idempotent=True,
     )
     def withdraw(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """An available key, or a popped one that was refunded, is defective or leaked. With `suspendLicense`, the
@@ -194,6 +197,7 @@ class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
         takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING)),
         gives=KeySerializer,
         locks=False,
+        idempotent=True,
     )
     def replace(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """Withdraws the key, and pops the next one of the pool for the same reference. A license that has the key gets
@@ -329,6 +333,7 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
         takes=KEY_DOCUMENT,
         gives=Gives(KeyEventSerializer, paged=True, meta={"key": _KEY_STATE}),
         locks=False,
+        idempotent=False,
     )
     def search(self, request: APIRequest, document: dict[str, Any]) -> HttpResponseBase:
         """By the whole text of the key, in the body, so that keys stay out of URLs and logs. The events of the imports

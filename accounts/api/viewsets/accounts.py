@@ -73,6 +73,7 @@ class NewAccountViewSet(APIViewSet):
         takes=NEW_ACCOUNT,
         gives=Gives(OWN, status=201),
         locks=False,
+        idempotent=False,
         document_first=True,
         access=Access.ANONYMOUS,
     )

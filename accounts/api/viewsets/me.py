@@ -37,6 +37,7 @@ class MeViewSet(APIViewSet):
         permission="user.read",
         gives=Gives(data=_BEARER, included=TokenSerializer),
         locks=False,
+        idempotent=False,
         access=Access.INACTIVE_ACCOUNT,
     )
     def me(self, request: APIRequest) -> Document:
@@ -50,6 +51,7 @@ class MeViewSet(APIViewSet):
         permission="user.read",
         gives=Gives(data=_BEARER, meta={"token_id": Schema(UUID, required=True, nullable=True)}),
         locks=False,
+        idempotent=False,
         access=Access.INACTIVE_ACCOUNT,
     )
     def profile(self, request: APIRequest) -> Document:

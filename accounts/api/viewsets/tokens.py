@@ -68,12 +68,14 @@ class TokenViewSet(RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
     def retrieve(self, request: APIRequest, token: Token) -> Token:
         return token
 
-    @operation("Give a token a new text", permission="token.regenerate", gives=OWN, locks=True)
+    @operation("Give a token a new text", permission="token.regenerate", gives=OWN, locks=True, idempotent=False)
     def regenerate(self, request: APIRequest, token: Token) -> dict[str, Any]:
         """The old text stops working. The new text is in this response only."""
         return self.regenerate_row(token)
 
-    @operation("Give the token in use a new text", permission="token.regenerate", gives=OWN, locks=True)
+    @operation(
+        "Give the token in use a new text", permission="token.regenerate", gives=OWN, locks=True, idempotent=False
+    )
     def regenerate_current(self, request: APIRequest) -> dict[str, Any]:
         """The new text is in this response only."""
         if request.user.token_id is None:

@@ -87,6 +87,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         takes=RESOURCE,
         gives=Gives(OWN, status=201),
         locks=False,
+        idempotent=True,
         document_first=True,
         access=Access.ANONYMOUS,
     )
@@ -129,13 +130,20 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         user.remove()
 
     @action(detail=True, methods=["post"], url_path="actions/ban")
-    @operation("Ban a user", permission="user.ban", gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT)
+    @operation(
+        "Ban a user", permission="user.ban", gives=OWN, locks=False, idempotent=False, access=Access.INACTIVE_ACCOUNT
+    )
     def ban(self, request: APIRequest, user: User) -> User:
         return self._changed(user, User.ban, Change.BAN)
 
     @action(detail=True, methods=["post"], url_path="actions/unban")
     @operation(
-        "Lift the ban of a user", permission="user.unban", gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT
+        "Lift the ban of a user",
+        permission="user.unban",
+        gives=OWN,
+        locks=False,
+        idempotent=False,
+        access=Access.INACTIVE_ACCOUNT,
     )
     def unban(self, request: APIRequest, user: User) -> User:
         return self._changed(user, User.unban, Change.UNBAN)
@@ -154,6 +162,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         takes=meta(old_password=_TEXT, new_password=_TEXT),
         gives=OWN,
         locks=False,
+        idempotent=False,
         access=Access.INACTIVE_ACCOUNT,
     )
     def update_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
@@ -175,6 +184,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         takes=meta(password_reset_token=_TEXT, new_password=_TEXT),
         gives=OWN,
         locks=False,
+        idempotent=False,
         access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
     )
     def reset_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
@@ -205,6 +215,7 @@ class PasswordViewSet(APIViewSet):
         permission="user.password.reset",
         takes=meta(email=_TEXT, deliver=Schema(BOOLEAN)),
         locks=False,
+        idempotent=False,
         document_first=True,
         access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
     )

@@ -124,7 +124,7 @@ class Generator:
             return _describe_service(endpoint)
         view, operation = endpoint.view, endpoint.operation
         names = ["Version", "AcceptSignature"]
-        if operation.is_idempotent(endpoint.method):
+        if operation.idempotent:
             names.append("IdempotencyKey")
         if endpoint.method != "GET":
             names.append("Reference")
@@ -195,7 +195,7 @@ class Generator:
         names = ["RequestId", "Version", "Signature"]
         if status in (201, 202):
             names.append("Location")
-        if endpoint.operation.is_idempotent(endpoint.method):
+        if endpoint.operation.idempotent:
             names.append("Replayed")
         description = "Accepted: the work is done later." if status == 202 else "Success."
         response = {"description": description, "headers": responses.headers(*names)}

@@ -1,32 +1,33 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
+from keygen_site.jsonapi.idempotency import RESPONSE_LIFETIME
 from keygen_site.models import IdempotentResponse
 
 BATCH = 5_000
-MIN_HOURS = 24
 
 
 class Command(BaseCommand):
-    """Deletes responses stored under an Idempotency-Key that are more than a day old. Run it daily."""
+    """Deletes responses stored under an Idempotency-Key that are more than a day old. New ones do so too."""
 
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--hours", type=int, default=MIN_HOURS, help="how long stored responses are kept: 24 hours or more"
+            "--hours", type=int, default=24, help="how long stored responses are kept: 24 hours or more"
         )
 
     def handle(self, *, hours: int, **options: Any) -> None:
-        old = IdempotentResponse.objects.filter(created__lt=timezone.now() - timedelta(hours=max(hours, MIN_HOURS)))
+        before = timezone.now() - max(timedelta(hours=hours), RESPONSE_LIFETIME)
         pruned = 0
-        while True:
-            batch = list(old.values_list("pk", flat=True)[:BATCH])
-            if not batch:
-                break
-            IdempotentResponse.objects.filter(pk__in=batch).delete()
-            pruned += len(batch)
+        while batch := self._prune(before):
+            pruned += batch
         self.stderr.write(f"Stored responses deleted: {pruned}")
+
+    @transaction.atomic
+    def _prune(self, before: datetime) -> int:
+        return IdempotentResponse.objects.prune(before, BATCH)

@@ -10,7 +10,7 @@ from accounts.api.serializers.users import UserSerializer
 from accounts.models import User
 from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from keygen_site.jsonapi import types
-from keygen_site.jsonapi.errors import BadRequest
+from keygen_site.jsonapi.errors import BadRequest, DomainError
 from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
@@ -75,7 +75,9 @@ CHECK_OUT: Members = {
     )
 }
 PARAMETERS = {
-    "encrypt": Parameter("Whether the file is encrypted with the license's key.", BOOLEAN),
+    "encrypt": Parameter(
+        "Whether the file is encrypted with the license's key. Not if its policy is `encrypted`.", BOOLEAN
+    ),
     "algorithm": Parameter("How the file is encoded and signed, e.g. `aes-256-gcm+ed25519`."),
     "ttl": Parameter("For how many seconds the file is valid, at least 3600; empty: without end."),
     "include": Parameter(f"Resources to include, separated by commas: {', '.join(INCLUDES)}."),
@@ -123,6 +125,15 @@ class AlgorithmInvalid(BadRequest):
     source = {"parameter": "algorithm"}
 
 
+class EncryptionNotSupported(DomainError):
+    """Only the hash of the license's key is stored, so the file would be one that its customer cannot open."""
+
+    title = "Unprocessable resource"
+    code = "CHECKOUT_ENCRYPTION_NOT_SUPPORTED"
+    source = {"parameter": "encrypt"}
+    detail = "is not supported for a license whose key is stored as a hash only (check it out without encryption)"
+
+
 @dataclass(frozen=True)
 class CheckOutOptions:
     """Parsed options of a check-out.
@@ -150,6 +161,7 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
 
     Raises:
         BadRequest: the first option that is invalid.
+        EncryptionNotSupported: the file cannot be encrypted.
     """
     includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
     if not set(includes) <= set(INCLUDES):
@@ -169,6 +181,8 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
         raise AlgorithmInvalid("invalid encoding algorithm")
     if signature not in KEY_KIND_BY_ALGORITHM:
         raise AlgorithmInvalid("invalid signing algorithm")
+    if encoding == AES_256_GCM and license.policy.encrypted:
+        raise EncryptionNotSupported
     return CheckOutOptions(now, ttl, expiry, encoding, signature, includes)
 
 

@@ -173,6 +173,10 @@ class LicenseSerializer(VersionedSerializer):
         return shown
 
     @classmethod
+    def shows_secret(cls, row: License) -> bool:
+        return bool(row.revealed)
+
+    @classmethod
     def find_related(cls, name: str, uuid: UUID, bearer: Bearer) -> Any | None:
         """The row with this id that a bearer may give to a license as its `policy` or `owner`."""
         return cls._declared_fields[name].find(uuid, bearer)

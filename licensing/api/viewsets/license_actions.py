@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 
 from accounts.authentication import client_ip
 from accounts.permissions import Forbidden, require
+from keygen_site.jsonapi import codec
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import Access, File, Gives, operation
@@ -37,6 +38,7 @@ from licensing.rate_limits import KEY_GUESSES
 from licensing.services import validate_license
 from licensing.validation import NOT_FOUND, Verdict, find_license
 
+MAX_REPEATED_BYTES = 4096
 _TEXT = Schema(STRING)
 _TEXTS = Schema(ARRAY, blank=True, items=Schema(STRING, required=True))
 _SCOPE: Members = {
@@ -74,9 +76,11 @@ class LicenseActions(LicenseBase):
         takes={"meta": Schema(members=_VALIDATION)},
         gives=Gives(LicenseSerializer, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
+        idempotent=False,
     )
     def validate(self, request: APIRequest, license: License, document: dict[str, Any]) -> Document:
-        """An invalid license is not an error: the response is `200` with `valid: false` and the reason as `code`."""
+        """An invalid license is not an error: the response is `200` with `valid: false` and the reason as `code`. It
+        repeats `nonce` and `scope` if they have 4 KiB at most."""
         return self._validate(license, document.get("meta", {}))
 
     @action(detail=False, methods=["post"], url_path="actions/validate-key")
@@ -91,6 +95,7 @@ class LicenseActions(LicenseBase):
         ),
         gives=Gives(LicenseSerializer, nullable=True, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
+        idempotent=False,
         document_first=True,
         access=Access.ANONYMOUS,
     )
@@ -123,33 +128,45 @@ class LicenseActions(LicenseBase):
             # Fewer licenses are valid in these versions (contract: licenses 2.4).
             members["valid"] = verdict.valid and verdict.code in ("VALID", "EXPIRED")
             members["constant"] = members.pop("code")
-        members |= {name: content for name, content in options.items() if name in _VALIDATION}
+        members |= {name: content for name, content in options.items() if name in _VALIDATION and _is_short(content)}
         return Document(data=license and LicenseSerializer.resource_object(license), meta=members)
 
     # State -----------------------------------------------------------------------------------------------------------
 
     @action(detail=True, methods=["post"], url_path="actions/suspend")
-    @operation("Suspend a license", permission="license.suspend", locks=True, gives=LicenseSerializer)
+    @operation("Suspend a license", permission="license.suspend", locks=True, idempotent=True, gives=LicenseSerializer)
     def suspend(self, request: APIRequest, license: License) -> License:
         license.suspend()
         return license
 
     @action(detail=True, methods=["post"], url_path="actions/reinstate")
-    @operation("Reinstate a suspended license", permission="license.reinstate", locks=True, gives=LicenseSerializer)
+    @operation(
+        "Reinstate a suspended license",
+        permission="license.reinstate",
+        locks=True,
+        idempotent=True,
+        gives=LicenseSerializer,
+    )
     def reinstate(self, request: APIRequest, license: License) -> License:
         license.reinstate()
         return license
 
     @action(detail=True, methods=["post"], url_path="actions/renew")
     @operation(
-        "Extend a license by its policy's duration", permission="license.renew", locks=True, gives=LicenseSerializer
+        "Extend a license by its policy's duration",
+        permission="license.renew",
+        locks=True,
+        idempotent=True,
+        gives=LicenseSerializer,
     )
     def renew(self, request: APIRequest, license: License) -> License:
         license.renew()
         return license
 
     @action(detail=True, methods=["post"], url_path="actions/check-in")
-    @operation("Check a license in", permission="license.check-in", locks=True, gives=LicenseSerializer)
+    @operation(
+        "Check a license in", permission="license.check-in", locks=True, idempotent=False, gives=LicenseSerializer
+    )
     def check_in(self, request: APIRequest, license: License) -> License:
         license.check_in()
         return license
@@ -169,6 +186,7 @@ class LicenseActions(LicenseBase):
         takes={"meta": Schema(members={"increment": Schema(INTEGER)})},
         gives=LicenseSerializer,
         locks=False,
+        idempotent=True,
     )
     def increment_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         number = document.get("meta", {}).get("increment", 1)
@@ -184,13 +202,20 @@ class LicenseActions(LicenseBase):
         takes={"meta": Schema(members={"decrement": Schema(INTEGER)})},
         gives=LicenseSerializer,
         locks=False,
+        idempotent=True,
     )
     def decrement_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         number = document.get("meta", {}).get("decrement", 1)
         return _add_uses(license, -number, pointer="/meta/decrement", is_use=False)
 
     @action(detail=True, methods=["post"], url_path="actions/reset-usage")
-    @operation("Set the uses of a license to 0", permission="license.usage.reset", locks=True, gives=LicenseSerializer)
+    @operation(
+        "Set the uses of a license to 0",
+        permission="license.usage.reset",
+        locks=True,
+        idempotent=True,
+        gives=LicenseSerializer,
+    )
     def reset_usage(self, request: APIRequest, license: License) -> License:
         license.reset_uses()
         return license
@@ -204,6 +229,7 @@ class LicenseActions(LicenseBase):
         takes=CHECK_OUT,
         gives=Gives(data=LICENSE_FILE),
         locks=False,
+        idempotent=False,
         document_first=True,
         parameters=PARAMETERS,
     )
@@ -238,6 +264,11 @@ class LicenseActions(LicenseBase):
         if document := super().read_document(row):
             given |= document.get("meta", {})
         return parse_check_out(given, row, timezone.now())
+
+
+def _is_short(content: Any) -> bool:
+    """Whether a response repeats a part of its request: anyone could make it large at will otherwise."""
+    return len(codec.dumps(content)) <= MAX_REPEATED_BYTES
 
 
 def _add_uses(license: License, number: int, *, pointer: str, is_use: bool = True) -> License:

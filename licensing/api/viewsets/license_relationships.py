@@ -28,7 +28,7 @@ from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseAddressed, LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
-from licensing.models import License, Policy, Product
+from licensing.models import License, LicenseUser, Policy, Product
 from licensing.models.holders import holders_of_licenses
 from licensing.services import attach_users, change_owner, change_policy, detach_users
 
@@ -200,6 +200,7 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
         takes=_USERS,
         gives=Gives(LicenseUserSerializer, many=True),
         locks=True,
+        idempotent=True,
         document_first=True,
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
@@ -208,6 +209,9 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
         if not users.keys() >= set(document):
             raise _must_exist_error("user")
         return attach_users(self._lock_license(), [users[user_id] for user_id in document])
+
+    def rows_to_show_again(self, ids: list[str]) -> Rows:
+        return LicenseUser.objects.filter(license=self.license, pk__in=ids)
 
     @operation(
         "Detach users from a license, 1 to 100",
