@@ -1,0 +1,52 @@
+"""The IP address of a client, in one form: all limits and logs use `client_ip()`."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+IPV6_PREFIX_LENGTH = 64  # what a provider gives to one customer at least
+_NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
+_WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
+
+
+def client_ip(request: HttpRequest | Request) -> str:
+    """The IP address of the client, see `normalize_ip()`; behind our own proxy, the one that the proxy saw.
+
+    The proxy appends the address that it saw to `X-Forwarded-For`; everything before it is what the client claims. If
+    that is no IP address, the address of the connection is used, i.e. that of the proxy.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    if settings.BEHIND_TLS_PROXY:
+        seen_by_proxy = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]
+        return normalize_ip(seen_by_proxy) or normalize_ip(peer) or peer
+    return normalize_ip(peer) or peer
+
+
+def normalize_ip(text: str) -> str:
+    """The text of an IPv4 address, or of the /64 network of an IPv6 address; empty if the text is neither.
+
+    One client has many IPv6 addresses, and an IPv4 address several spellings in IPv6. A port is ignored, as in
+    `192.0.2.1:5678` and `[2001:db8::1]:80`; so are quotation marks and the zone in `fe80::1%eth0`.
+    """
+    text = text.strip().strip('"')
+    if match := _WITH_PORT.fullmatch(text):
+        text = match["ipv6"] or match["ipv4"] or ""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if ipv4 := _embedded_ipv4(address):
+        return str(ipv4)
+    return str(IPv6Network((address.packed, IPV6_PREFIX_LENGTH), strict=False))
+
+
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for: IPv4-mapped, 6to4, or NAT64."""
+    if address in _NAT64:
+        return IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour
