@@ -1,6 +1,7 @@
 """The IP address of a client, in one form: all limits and logs use `client_ip()`."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from rest_framework.request import Request
 
 IPV6_PREFIX_LENGTH = 64  # what a provider gives to one customer at least
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
+_MAX_CHARACTERS = 100  # more than any spelling has
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
 
 
@@ -31,6 +33,11 @@ def normalize_ip(text: str) -> str:
     One client has many IPv6 addresses, and an IPv4 address several spellings in IPv6. A port is ignored, as in
     `192.0.2.1:5678` and `[2001:db8::1]:80`; so are quotation marks and the zone in `fe80::1%eth0`.
     """
+    return _normalize(text) if len(text) <= _MAX_CHARACTERS else ""
+
+
+@lru_cache(maxsize=1_000)
+def _normalize(text: str) -> str:
     text = text.strip().strip('"')
     if match := _WITH_PORT.fullmatch(text):
         text = match["ipv6"] or match["ipv4"] or ""
