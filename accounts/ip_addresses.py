@@ -1,4 +1,4 @@
-"""The IP address of a client, in one form: all limits and logs use `client_ip()`."""
+"""The IP address of a client, in one form: all limits count by `client_ip()`."""
 
 import re
 from functools import lru_cache

@@ -165,10 +165,10 @@ class TestKeyGuesses:
 
     def test_users_cannot_try_texts_as_keys_of_new_licenses(self, acme, api, monkeypatch):
         monkeypatch.setattr(licenses, "NEW_LICENSES", replace(licenses.NEW_LICENSES, attempts=3))
-        user = acme.user()
+        user, policy = acme.user(), make_policy(acme.product, protected=False)
         add_keys(acme.policy, "WAITING-KEY")
         related = {
-            "policy": {"data": {"type": "policies", "id": str(acme.unpooled.pk)}},
+            "policy": {"data": {"type": "policies", "id": str(policy.pk)}},
             "owner": {"data": {"type": "users", "id": str(user.pk)}},
         }
         document = {"data": {"type": "licenses", "attributes": {"key": "WAITING-KEY"}, "relationships": related}}
