@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
 
 from accounts import bearers, rate_limits
 from accounts.bearers import Bearer
@@ -19,7 +20,7 @@ from accounts.errors import (
     Unauthorized,
     UserBanned,
 )
-from accounts.ip_addresses import client_ip
+from accounts.ip_addresses import normalize_ip
 from accounts.models import Token, User
 from accounts.sign_in import sign_in, sign_in_to_console
 from keygen_site.db.uuids import parse_uuid
@@ -80,6 +81,19 @@ class BearerAuthentication(BaseAuthentication):
                 raise CredentialsInvalid from None
             raise error
         return user.as_bearer(), user
+
+
+def client_ip(request: HttpRequest | Request) -> str:
+    """The IP address of the client, see `normalize_ip()`; behind our own proxy, the one that the proxy saw.
+
+    The proxy appends the address that it saw to `X-Forwarded-For`; everything before it is what the client claims. If
+    that is no IP address, the address of the connection is used, i.e. that of the proxy.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
+    if settings.BEHIND_TLS_PROXY:
+        seen_by_proxy = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]
+        return normalize_ip(seen_by_proxy) or normalize_ip(peer) or peer
+    return normalize_ip(peer) or peer
 
 
 class EmailBackend(ModelBackend):

@@ -1,30 +1,13 @@
-"""The IP address of a client, in one form: all limits count by `client_ip()`."""
+"""IP addresses in the form in which limits count them. `accounts.authentication.client_ip()` is that of a request."""
 
 import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-from django.conf import settings
-from django.http import HttpRequest
-from rest_framework.request import Request
-
 IPV6_PREFIX_LENGTH = 64  # what a provider gives to one customer at least
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
 _MAX_CHARACTERS = 100  # more than any spelling has
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
-
-
-def client_ip(request: HttpRequest | Request) -> str:
-    """The IP address of the client, see `normalize_ip()`; behind our own proxy, the one that the proxy saw.
-
-    The proxy appends the address that it saw to `X-Forwarded-For`; everything before it is what the client claims. If
-    that is no IP address, the address of the connection is used, i.e. that of the proxy.
-    """
-    peer = request.META.get("REMOTE_ADDR", "")
-    if settings.BEHIND_TLS_PROXY:
-        seen_by_proxy = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]
-        return normalize_ip(seen_by_proxy) or normalize_ip(peer) or peer
-    return normalize_ip(peer) or peer
 
 
 def normalize_ip(text: str) -> str:

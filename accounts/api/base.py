@@ -7,10 +7,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.audit import AuditContext
+from accounts.authentication import client_ip
 from accounts.bearers import Bearer
 from accounts.credentials import Credential, build_challenge, parse_credential
 from accounts.errors import TokenMissing, Unauthorized
-from accounts.ip_addresses import client_ip
 from accounts.models import Account, Token, find_token
 from accounts.permissions import Forbidden, require
 from accounts.rate_limits import RateLimitState, count_request, refuse_requests_if_spent

@@ -3,7 +3,8 @@
 import pytest
 from django.test import RequestFactory
 
-from accounts.ip_addresses import client_ip, normalize_ip
+from accounts.authentication import client_ip
+from accounts.ip_addresses import normalize_ip
 
 # A spelling, and the form in which limits count it; empty for what is no IP address.
 SPELLINGS = [

@@ -7,7 +7,7 @@ from django.conf import settings
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.accounts import NEW_ACCOUNT, AccountSerializer, parse_new_account
 from accounts.api.serializers.users import UserSerializer
-from accounts.ip_addresses import client_ip
+from accounts.authentication import client_ip
 from accounts.models import Account
 from accounts.permissions import Forbidden
 from accounts.rate_limits import count_sign_up

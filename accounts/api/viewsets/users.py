@@ -11,8 +11,8 @@ from accounts.api.filters import UserFilterSet
 from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
+from accounts.authentication import client_ip
 from accounts.credentials import Credential
-from accounts.ip_addresses import client_ip
 from accounts.known_addresses import remember_address
 from accounts.models import User
 from accounts.models.tokens import content_type_of

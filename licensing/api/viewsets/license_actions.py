@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts import rate_limits
-from accounts.ip_addresses import client_ip
+from accounts.authentication import client_ip
 from accounts.permissions import Forbidden, require
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.negotiation import Document
