@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import bearers
+from accounts import bearers, rate_limits
 from accounts.bearers import Bearer
 from accounts.credentials import Credential
 from accounts.errors import (
@@ -17,8 +17,10 @@ from accounts.errors import (
     TokenExpired,
     TokenFormatInvalid,
     TokenInvalid,
+    Unauthorized,
     UserBanned,
 )
+from accounts.ip_addresses import normalize_ip
 from accounts.models import Token, User
 from accounts.sign_in import sign_in, sign_in_to_console
 from keygen_site.db.uuids import parse_uuid
@@ -37,9 +39,20 @@ class BearerAuthentication(BaseAuthentication):
             return self._sign_in(request, credential)
         if credential.kind == "token":
             return self._bearer_of_token(request), request.found_token
+        return self._bearer_of_key(request), None
+
+    def _bearer_of_key(self, request: Any) -> Bearer:
+        """The bearer of a key. A key that does not exist is a guess, as it is for `validate-key`."""
+        credential: Credential = request.credential
         by_key = bearers.types()[credential.kind].by_key
         assert by_key is not None
-        return by_key(request.account, credential.text), None
+        caller = (request.account.pk, client_ip(request))
+        rate_limits.KEY_GUESSES.refuse_if_spent(*caller)
+        try:
+            return by_key(request.account, credential.text)
+        except Unauthorized:
+            rate_limits.KEY_GUESSES.hit(*caller)
+            raise
 
     def _bearer_of_token(self, request: Any) -> Bearer:
         token: Token | None = request.found_token
@@ -71,12 +84,16 @@ class BearerAuthentication(BaseAuthentication):
 
 
 def client_ip(request: HttpRequest | Request) -> str:
-    """The IP address of the client; behind our own proxy, the one that the proxy saw."""
+    """The IP address of the client, see `normalize_ip()`; behind our own proxy, the one that the proxy saw.
+
+    The proxy appends the address that it saw to `X-Forwarded-For`; everything before it is what the client claims. If
+    that is no IP address, the address of the connection is used, i.e. that of the proxy.
+    """
+    peer = request.META.get("REMOTE_ADDR", "")
     if settings.BEHIND_TLS_PROXY:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-        if forwarded:
-            return forwarded
-    return request.META.get("REMOTE_ADDR", "")
+        seen_by_proxy = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2]
+        return normalize_ip(seen_by_proxy) or normalize_ip(peer) or peer
+    return normalize_ip(peer) or peer
 
 
 class EmailBackend(ModelBackend):

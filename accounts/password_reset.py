@@ -7,9 +7,9 @@ from django.core import signing
 from django.template.loader import render_to_string
 from django.utils.crypto import constant_time_compare, salted_hmac
 
-from accounts import rate_limits
+from accounts import background, rate_limits
 from accounts.errors import Unauthorized
-from accounts.mail import can_send_mail, send_mail
+from accounts.mail import can_send_mail, deliver_mail, quote
 from accounts.models import Account, User
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,17 @@ def is_valid_reset_token(token: str, user: User) -> bool:
         ResetTokenExpired: it was one, but is too old.
     """
     try:
-        claims = signing.loads(token, salt=_SALT, max_age=RESET_TOKEN_LIFETIME)
-    except signing.SignatureExpired:
-        raise ResetTokenExpired from None
+        claims = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
         return False
-    return claims["user"] == str(user.pk) and constant_time_compare(claims["now"], _password_state(user))
+    if claims["user"] != str(user.pk) or not constant_time_compare(claims["now"], _password_state(user)):
+        return False
+    try:
+        # Last: an old token of another user must not reveal that this one exists.
+        signing.loads(token, salt=_SALT, max_age=RESET_TOKEN_LIFETIME)
+    except signing.SignatureExpired:
+        raise ResetTokenExpired from None
+    return True
 
 
 def _password_state(user: User) -> str:
@@ -62,21 +67,26 @@ def request_password_reset(*, account: Account, email: str, ip_address: str, sit
         deliver: whether to send the mail.
 
     Raises:
-        TooManyRequests: there were too many requests for this email and IP address.
+        TooManyRequests: there were too many requests from this IP address, or from it for this email.
     """
-    rate_limits.PASSWORD_RESETS.hit(account.pk, ip_address, email.strip().lower())
-    user = User.objects.filter(account=account, email=email).select_related("account").first()
-    if user is None or not deliver or not may_reset(user):
-        return
-    if not can_send_mail():
+    email = email.strip().lower()
+    rate_limits.PASSWORD_RESETS_BY_IP.hit(account.pk, ip_address)
+    rate_limits.PASSWORD_RESETS.hit(account.pk, ip_address, email)
+    if deliver and not can_send_mail():
         logger.warning("A password cannot be reset: the setting EMAIL_URL does not say how to send mail.")
-        return
-    path = f"/v1/accounts/{account.pk}/users/{user.pk}/actions/reset-password"
-    text = render_to_string(
-        "accounts/password_reset.txt", {"user": user, "token": make_reset_token(user), "address": f"{site}{path}"}
-    )
-    # In the background also because the time that the mail server takes would reveal that the user exists.
-    send_mail(f"New password for {account.name}", text, user.email)
+    # The token of a mail that was sent before is still valid, so refusing another one locks no one out.
+    is_sent = deliver and can_send_mail() and rate_limits.PASSWORD_RESET_MAILS.permits(email)
+    user = User.objects.filter(account=account, email=email).select_related("account").first()
+    if is_sent and user is not None and may_reset(user):
+        # In the background: the time that all this takes would reveal that the user exists.
+        background.run_in_background(_mail_reset_token, user, site)
+
+
+def _mail_reset_token(user: User, site: str) -> None:
+    name = quote(user.account.name)  # type: ignore[union-attr]  # of a user of an account
+    path = f"/v1/accounts/{user.account_id}/users/{user.pk}/actions/reset-password"
+    context = {"user": user, "name": name, "token": make_reset_token(user), "address": f"{site}{path}"}
+    deliver_mail(f"New password for {name}", render_to_string("accounts/password_reset.txt", context), [user.email])
 
 
 def may_reset(user: User) -> bool:

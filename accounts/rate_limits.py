@@ -1,4 +1,8 @@
-"""Rate limits of sign-ins, password changes and requests (contract: platform 11.1)."""
+"""Rate limits of sign-ins, password changes, guesses, sign-ups, mail and requests (contract: platform 11.1).
+
+Each limit counts by several facts of a caller. One that counts by a text of the client's choice, such as an email, is
+always hit after one that counts by IP address: so the number of counters that a client can create is limited too.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,10 +10,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts.errors import TooManyRequests
 from accounts.models import RateLimitCounter
-from keygen_site.db.key_digests import key_digest
+from keygen_site.jsonapi import codec
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class RateLimit:
     def hit(self, *caller: object) -> RateLimitState:
         """Count an attempt of a caller, identified by e.g. an account, an IP address and an email.
 
+        Not in a transaction that the refusal of the attempt rolls back: the attempt would not count.
+
         Raises:
             TooManyRequests: the attempt exceeds the limit.
         """
@@ -70,21 +77,74 @@ class RateLimit:
             raise TooManyRequests(state.headers, seconds=max(1, math.ceil(seconds)))
         return state
 
+    def permits(self, *caller: object) -> bool:
+        """Count an attempt, and return whether it is within the limit."""
+        try:
+            self.hit(*caller)
+        except TooManyRequests:
+            return False
+        return True
+
+    def refuse_if_spent(self, *caller: object) -> None:
+        """Refuse a caller who has no attempt left, and count nothing otherwise.
+
+        Raises:
+            TooManyRequests: as `hit()` does.
+        """
+        if RateLimitCounter.objects.running(self._digest(caller)).filter(number__gte=self.attempts).exists():
+            self.hit(*caller)
+
     def refund(self, *caller: object) -> None:
         """Subtract an attempt, one that succeeded."""
         RateLimitCounter.objects.refund(self._digest(caller))
 
     def _digest(self, caller: tuple[object, ...]) -> bytes:
-        # Keyed: a caller's credential may be a short key of a license.
-        return key_digest("\n".join(map(str, (self.window, self.attempts, *caller))))
+        return keyed_digest(self.window, self.attempts, self.period, *caller)
 
 
-# Per email, against guessing the password of one user.
-SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
-# Per IP address, against guessing the passwords of many users. Failures only: a whole office may share an IP address.
-FAILED_SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
-PASSWORD_RESETS = RateLimit("rstpwd", 5, timedelta(hours=1))
+def keyed_digest(*facts: object) -> bytes:
+    """A digest of facts about a caller. IP addresses and emails can be guessed, so it depends on the SECRET_KEY."""
+    text = codec.dumps([str(fact) for fact in facts]).decode()
+    return salted_hmac("accounts.rate_limits", text, algorithm="sha256").digest()
+
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+# Per account, IP address and email, against guessing the password of one user.
+SIGN_INS = RateLimit("auth", 5, MINUTE)
+# Per account and IP address, against guessing the passwords of many users. Failures only: a whole office may share an
+# IP address.
+FAILED_SIGN_INS = RateLimit("auth", 5, MINUTE)
+# Per account and email, against guessing from many IP addresses. Failures only: see `accounts.sign_in.count_guess`.
+PASSWORD_GUESSES = RateLimit("auth", 100, HOUR)
+# Per account, IP address and email.
+PASSWORD_RESETS = RateLimit("rstpwd", 5, HOUR)
+# Per account and IP address.
+PASSWORD_RESETS_BY_IP = RateLimit("rstpwd", 30, HOUR)
+# Per account, IP address and user.
 PASSWORD_CHANGES = RateLimit("mutpwd", 5, timedelta(minutes=10))
+# Per account and IP address, without a credential.
+PASSWORD_CHANGES_BY_IP = RateLimit("mutpwd", 20, timedelta(minutes=10))
+# Per account and IP address: users who sign up in an account that is not protected.
+NEW_USERS = RateLimit("users", 30, HOUR)
+# Per account and IP address: keys that do not exist, or that the bearer may not see.
+KEY_GUESSES = RateLimit("validate", 60, MINUTE)
+# Per email, over all accounts and IP addresses.
+PASSWORD_RESET_MAILS = RateLimit("rstpwd mail", 20, HOUR)
+# Per account and recipient: other mail. Not over all accounts: another account could keep warnings from a user.
+MAILS_BY_RECIPIENT = RateLimit("mail", 20, HOUR)
+# Per account: mail to its admins.
+MAILS_BY_ACCOUNT = RateLimit("mail", 60, HOUR)
+
+
+def count_sign_up(ip_address: str) -> None:
+    """Count the sign-up of an account, where the setting SIGN_UPS_PER_HOUR limits their number.
+
+    Raises:
+        TooManyRequests: the sign-up exceeds the limit.
+    """
+    if settings.SIGN_UPS_PER_HOUR:
+        RateLimit("accounts", settings.SIGN_UPS_PER_HOUR, HOUR).hit(ip_address)
 
 
 def count_request(*caller: object) -> RateLimitState | None:
@@ -96,9 +156,23 @@ def count_request(*caller: object) -> RateLimitState | None:
     Raises:
         TooManyRequests: the request exceeds a limit.
     """
+    states = [limit.hit(*caller) for limit in _request_limits()]
+    return min(states, key=lambda state: state.remaining / state.limit, default=None)
+
+
+def refuse_requests_if_spent(*caller: object) -> None:
+    """Refuse a caller whom `count_request()` would refuse, and count nothing otherwise.
+
+    Raises:
+        TooManyRequests: the caller has no request left.
+    """
+    for limit in _request_limits():
+        limit.refuse_if_spent(*caller)
+
+
+def _request_limits() -> list[RateLimit]:
     limits = (
         ("1s", settings.REQUESTS_PER_SECOND, timedelta(seconds=1)),
-        ("1m", settings.REQUESTS_PER_MINUTE, timedelta(minutes=1)),
+        ("1m", settings.REQUESTS_PER_MINUTE, MINUTE),
     )
-    states = [RateLimit(window, number, period).hit(*caller) for window, number, period in limits if number]
-    return min(states, key=lambda state: state.remaining / state.limit, default=None)
+    return [RateLimit(window, number, period) for window, number, period in limits if number]

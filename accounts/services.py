@@ -13,13 +13,14 @@ from django.db.models import Field
 from django.template.loader import render_to_string
 
 from accounts import rate_limits
-from accounts.mail import can_send_mail, send_mail
+from accounts.known_addresses import remember_address
+from accounts.mail import can_send_mail, quote, send_mail
 from accounts.models import Account, Token, User
 from accounts.password_reset import OldPasswordInvalid
+from accounts.sign_in import count_guess
 from accounts.signing.key_cache import cached_private_key
 
 
-@transaction.atomic
 def create_account(
     *, slug: str, name: str, email: str, password: str | None = None, protected: bool = True, **fields: Any
 ) -> tuple[Account, User, str]:
@@ -32,11 +33,17 @@ def create_account(
         ValidationError: by field.
     """
     account = Account(slug=slug, name=name, protected=protected, **fields)
+    user = User.objects.new_user(email, password, account=account, role=User.Role.ADMIN)
+    with transaction.atomic():
+        _save_account(account)
+        user.validate_and_save()
+        _, text = Token.generate(user)
+    return account, user, text
+
+
+def _save_account(account: Account) -> None:
     account.validate_and_save()
     cached_private_key(account.pk, "ed25519")  # now, so that the first response does not wait for it
-    user = User.objects.create_user(email, password, account=account, role=User.Role.ADMIN)
-    _, text = Token.generate(user)
-    return account, user, text
 
 
 class AdminsInvalid(Exception):
@@ -51,29 +58,31 @@ class AdminsInvalid(Exception):
         self.errors = errors
 
 
-@transaction.atomic
 def sign_up(*, admins: Iterable[Mapping[str, Any]], name: str, slug: str, **fields: Any) -> Account:
     """Create an account with its admins. They get no tokens; they sign in.
+
+    The passwords are hashed before the transaction, which on SQLite keeps all others from writing.
 
     Raises:
         ValidationError: by field of the account.
         AdminsInvalid: by admin, if the account is valid.
     """
     account = Account(name=name, slug=slug, **fields)
-    account.validate_and_save()
-    cached_private_key(account.pk, "ed25519")
-    errors = {}
-    for index, admin in enumerate(admins):
-        try:
-            User.objects.create_user(**{**admin, "role": User.Role.ADMIN}, account=account)
-        except ValidationError as error:
-            errors[index] = error
-    if errors:
-        raise AdminsInvalid(errors)
+    account.check_rules()
+    users = [User.objects.new_user(**{**admin, "role": User.Role.ADMIN}, account=account) for admin in admins]
+    with transaction.atomic():
+        _save_account(account)
+        errors = {}
+        for index, user in enumerate(users):
+            try:
+                user.validate_and_save()
+            except ValidationError as error:
+                errors[index] = error
+        if errors:
+            raise AdminsInvalid(errors)
     return account
 
 
-@transaction.atomic
 def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | None = None) -> User:
     """Change fields of a user.
 
@@ -88,13 +97,14 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
     for name in changed - {"password"}:
         setattr(user, name, values[name])
     if "password" in changed:
-        user.set_password(values["password"])
-    if changed:
-        user.save_changes(*changed)
-    if changed & {"role", "is_staff", "email", "password"}:
-        user.tokens.exclude(pk=keep_token).delete()
-    if "email" in changed:
-        transaction.on_commit(partial(_notify_old_email, user, old_email), robust=True)
+        user.set_password(values["password"])  # before the transaction: hashing is slow
+    with transaction.atomic():
+        if changed:
+            user.save_changes(*changed)
+        if changed & {"role", "is_staff", "email", "password"}:
+            user.tokens.exclude(pk=keep_token).delete()
+        if "email" in changed:
+            transaction.on_commit(partial(_notify_old_email, user, old_email), robust=True)
     return user
 
 
@@ -113,9 +123,9 @@ def _notify_old_email(user: User, old_email: str) -> None:
     """Mail to the old email of a user that it was changed. The mail does not contain the new one."""
     if not can_send_mail():
         return
-    name = user.account.name if user.account else "the console"
+    name = quote(user.account.name) if user.account else "the console"
     text = render_to_string("accounts/email_changed.txt", {"user": user, "name": name, "old_email": old_email})
-    send_mail(f"Your email address for {name} was changed", text, old_email)
+    send_mail(user.account, f"Your email address for {name} was changed", text, old_email)
 
 
 def update_password(user: User, *, old: str, new: str, ip_address: str, keep_token: UUID | None = None) -> User:
@@ -124,12 +134,16 @@ def update_password(user: User, *, old: str, new: str, ip_address: str, keep_tok
     Raises:
         OldPasswordInvalid: the old password is wrong, or the user has none.
         ValidationError: the new password is too short or too long.
-        TooManyRequests: there were too many attempts.
+        TooManyRequests: there were too many attempts, see also `count_guess()`.
     """
     rate_limits.PASSWORD_CHANGES.hit(user.account_id, ip_address, user.pk)
+    count_guess(user.account_id, user.email, [user], ip_address)
     if not user.check_password(old):
         raise OldPasswordInvalid
-    return change_user(user, {"password": new}, keep_token=keep_token)
+    rate_limits.PASSWORD_GUESSES.refund(user.account_id, user.email)
+    change_user(user, {"password": new}, keep_token=keep_token)
+    remember_address(user, ip_address)
+    return user
 
 
 # Domains of mail providers: an email there says nothing about the user's company.

@@ -1,12 +1,25 @@
 """Sign-in by email and password, to the API and to the console."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from accounts import rate_limits
-from accounts.errors import EmailInvalid, EmailRequired, PasswordInvalid, PasswordNotSupported, PasswordRequired
+from accounts.errors import (
+    EmailInvalid,
+    EmailRequired,
+    PasswordInvalid,
+    PasswordNotSupported,
+    PasswordRequired,
+    TooManyRequests,
+)
+from accounts.known_addresses import is_known_address, remember_address
 from accounts.models import Account, User
 from keygen_site.jsonapi.errors import DomainError
+
+CONSOLE = "console"  # the scope of limits of sign-ins to the console, where no account is stated
 
 
 def sign_in(*, account: Account, email: str, password: str, ip_address: str) -> User:
@@ -14,24 +27,26 @@ def sign_in(*, account: Account, email: str, password: str, ip_address: str) -> 
 
     Raises:
         SignInRefused: the email or the password is wrong; subclasses say which.
-        TooManyRequests: from this IP address there were too many attempts for this email, or too many failures.
+        TooManyRequests: from this IP address there were too many attempts for this email, or too many failures; or
+            see `count_guess()`.
     """
     email = email.strip().lower()
-    rate_limits.SIGN_INS.hit(account.pk, ip_address, email)
-    rate_limits.FAILED_SIGN_INS.hit(account.pk, ip_address)
+    _count_attempt(account.pk, ip_address, email)
     try:
         validate_email(email)
     except ValidationError:
         raise EmailRequired from None
     user = User.objects.filter(account=account, email=email).first()
+    count_guess(account.pk, email, [user] if user else [], ip_address)
     if user is None or not user.has_usable_password():
-        User().set_password(password)  # as slow as a real check: the time must not reveal who exists
+        if password.strip():
+            User().set_password(password)  # as slow as a real check: the time must not reveal who exists
         raise PasswordNotSupported if user else EmailInvalid
     if not password.strip():
         raise PasswordRequired
     if not user.check_password(password):
         raise PasswordInvalid
-    rate_limits.FAILED_SIGN_INS.refund(account.pk, ip_address)
+    _count_success(account.pk, ip_address, email, [user])
     return user
 
 
@@ -49,21 +64,60 @@ def sign_in_to_console(*, email: str, password: str, account: str = "", ip_addre
 
     Raises:
         AccountRequired: several users match, and `account` is empty.
-        TooManyRequests: from this IP address there were too many attempts for this email, or too many failures.
+        TooManyRequests: as in `sign_in()`.
     """
     email = email.strip().lower()
-    rate_limits.SIGN_INS.hit("console", ip_address, email)
-    rate_limits.FAILED_SIGN_INS.hit("console", ip_address)
+    _count_attempt(CONSOLE, ip_address, email)
     users = User.objects.filter(email=email, is_staff=True, banned=None).select_related("account")
     if account:
         users = users.filter(account__in=Account.objects.by_identifier(account))
-    found = [user for user in users if user.check_password(password)]
-    if not users:
+    candidates = count_guess(CONSOLE, email, list(users), ip_address)
+    found = [user for user in candidates if user.check_password(password)]
+    if not candidates:
         User().set_password(password)  # as slow as a real check: the time must not reveal who exists
     found = [user for user in found if user.account is None or user.account.is_active]
     if not found:
         return None
-    rate_limits.FAILED_SIGN_INS.refund("console", ip_address)
+    _count_success(CONSOLE, ip_address, email, found)
     if len(found) > 1:
         raise AccountRequired
     return found[0]
+
+
+def _count_attempt(scope: UUID | str, ip_address: str, email: str) -> None:
+    # First by IP address only: a client who is refused stores no counter for one more email.
+    rate_limits.FAILED_SIGN_INS.refuse_if_spent(scope, ip_address)
+    rate_limits.SIGN_INS.hit(scope, ip_address, email)
+    rate_limits.FAILED_SIGN_INS.hit(scope, ip_address)
+
+
+def _count_success(scope: UUID | str, ip_address: str, email: str, users: Sequence[User]) -> None:
+    rate_limits.FAILED_SIGN_INS.refund(scope, ip_address)
+    rate_limits.PASSWORD_GUESSES.refund(scope, email)
+    for user in users:
+        remember_address(user, ip_address)
+
+
+def count_guess(scope: UUID | str | None, email: str, users: Sequence[User], ip_address: str) -> Sequence[User]:
+    """Count a guess at the password of an email, and return the users whose password may be checked.
+
+    Beyond the limit, which counts over all IP addresses, those are the users who have signed in from this address
+    before. So guessing from many addresses is slow, and does not lock the user out: the user signs in from a known
+    address, or resets the password by mail, which makes the present address a known one. Others wait for an hour at
+    most. Whether the email belongs to a user makes no difference. A success is refunded.
+
+    Args:
+        scope: the id of the account, or `CONSOLE`.
+        users: the users with the email.
+
+    Raises:
+        TooManyRequests: there were too many guesses, and the IP address is known for none of the users.
+    """
+    try:
+        rate_limits.PASSWORD_GUESSES.hit(scope, email)
+    except TooManyRequests:
+        known = [user for user in users if is_known_address(user, ip_address)]
+        if not known:
+            raise
+        return known
+    return users

@@ -43,6 +43,8 @@ KEY_ENCRYPTION_KEYS = env.str("KEY_ENCRYPTION_KEYS", "", validate=validate_keys)
 ACCOUNT = env.str("ACCOUNT", "")
 # Allows everyone to create an account by POST /v1/accounts.
 SIGN_UP = env.bool("SIGN_UP", False)
+# How many from one IP address; 0: no limit.
+SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 10, validate=validate.Range(min=0))
 # Gives all failed sign-ins the same error, so that it does not reveal which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
 # Behind a proxy that terminates TLS and sets X-Forwarded-Proto: cookies become secure, links https.
@@ -71,7 +73,8 @@ LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, 
 # Seconds that a statement of a request may take, and that its transaction may wait for the next one; 0: no limit.
 STATEMENT_TIMEOUT = env.float("STATEMENT_TIMEOUT", 30.0, validate=validate.Range(min=0))
 IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=validate.Range(min=0))
-# Requests of one account, IP address and credential; 0: no limit, so that a sales spike is not throttled by default.
+# Requests of one account, IP address and credential; invalid credentials count together. 0: no limit, so that a sales
+# spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
 # New idempotency keys of a user or a license in an hour, ten times as many of staff and of a product; 0: no limit.

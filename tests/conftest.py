@@ -6,6 +6,7 @@ import orjson
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
+from django.core import mail
 from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 from django.test.client import ClientHandler
@@ -127,6 +128,15 @@ def api():
         return API(token, account)
 
     return client_of
+
+
+@pytest.fixture
+def mailbox(settings, monkeypatch):
+    """The messages sent. They are sent within the request, not in a background thread."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    monkeypatch.setattr("accounts.background.run_in_background", lambda function, *args: function(*args))
+    mail.outbox = []
+    return mail.outbox
 
 
 @pytest.fixture

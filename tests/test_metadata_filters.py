@@ -76,8 +76,8 @@ FOUND = [
     ("metadata[plan][=pro", NOTHING),
     ("metadata[[plan]]=pro", NOTHING),
     ("metadata[a][b][c][d][e]=x", NOTHING),
-    ("&".join(f"metadata[key{number}]=x" for number in range(65)), NOTHING),
-    ("&".join(f"metadata[tags][]={number}" for number in range(900)), NOTHING),
+    ("&".join(f"metadata[key{number}]=x" for number in range(10)), NOTHING),
+    ("&".join(f"metadata[tags][]={number}" for number in range(10)), NOTHING),
     ("metadata[" + "a" * 3_000 + "][b]=x", NOTHING),
     # What keygen-api ignores.
     ("metadata=pro", EVERYTHING),

@@ -10,10 +10,10 @@ from accounts.audit import AuditContext
 from accounts.authentication import client_ip
 from accounts.bearers import Bearer
 from accounts.credentials import Credential, build_challenge, parse_credential
-from accounts.errors import TokenMissing
+from accounts.errors import TokenMissing, Unauthorized
 from accounts.models import Account, Token, find_token
 from accounts.permissions import Forbidden, require
-from accounts.rate_limits import count_request
+from accounts.rate_limits import RateLimitState, count_request, refuse_requests_if_spent
 from accounts.roles import ALLOWED_ROLES
 from accounts.signing.algorithms import parse_accept_signature
 from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, DomainError, NotFound, NullByte
@@ -31,6 +31,8 @@ from keygen_site.jsonapi.versions import (
     set_version,
 )
 from keygen_site.jsonapi.viewsets import WRITES, BaseViewSet
+
+_INVALID = "invalid"  # stands for all invalid credentials in rate limits
 
 
 class AccountInactive(DomainError):
@@ -93,8 +95,23 @@ class APIViewSet(BaseViewSet):
             request.found_token = find_token(credential.text)
         request.account = self.find_account(request.found_token)
         cast(Any, request._request).account = request.account  # whose key signs the response: `SignatureMiddleware`
-        credential_text = credential.text if credential else ""
-        request.rate_limit = count_request(request.account.pk, client_ip(request), credential_text)
+        request.rate_limit = self._count_request(request)
+
+    def _count_request(self, request: APIRequest) -> RateLimitState | None:
+        """Count the request by its credential; a credential that is not valid only by the IP address.
+
+        So a client cannot avoid the limit, nor store a counter, by sending another text each time.
+        """
+        caller = (request.account.pk, client_ip(request))
+        credential, token = request.credential, request.found_token
+        if credential is None or credential.kind == "password":
+            return count_request(*caller)
+        if credential.kind == "token":
+            is_valid = token is not None and token.account_id == request.account.pk
+            return count_request(*caller, credential.text if is_valid else _INVALID)
+        # Whether a key is valid turns out later: `perform_authentication()` counts one that is not.
+        refuse_requests_if_spent(*caller, _INVALID)
+        return count_request(*caller, credential.text)
 
     def resolve_version(self, request: APIRequest) -> None:
         if "HTTP_KEYGEN_VERSION" not in request.META and request.account:
@@ -124,8 +141,10 @@ class APIViewSet(BaseViewSet):
     def perform_authentication(self, request: Any) -> None:
         try:
             bearer = request.user
-        except DomainError:
+        except DomainError as error:
             token = request.found_token
+            if isinstance(error, Unauthorized) and request.credential and request.credential.kind == "license":
+                count_request(request.account.pk, client_ip(request), _INVALID)
             request.refused_token = token if token and token.account_id == request.account.pk else None
             raise
         if bearer is None and Access.ANONYMOUS not in self.operation.access:

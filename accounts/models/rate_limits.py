@@ -1,19 +1,26 @@
 """The counters of rate limits."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
 from django.utils import timezone
 
 PRUNE_BATCH_SIZE = 100
+# Counters are deleted that long after their window, for the clocks of servers differ.
+PRUNE_AFTER = timedelta(minutes=1)
 
 
 class RateLimitCounterManager(models.Manager["RateLimitCounter"]):
+    def running(self, digest: bytes) -> "models.QuerySet[RateLimitCounter]":
+        """The counter with a digest, if its window has not ended."""
+        return self.filter(digest=digest, until__gt=timezone.now())
+
     def hit(self, digest: bytes, period: timedelta) -> "RateLimitCounter":
         """Count an attempt, and return the counter.
 
-        In the database rather than in a cache, so that all processes share the count.
+        In the database rather than in a cache, so that all processes share the count. A new counter removes up to
+        PRUNE_BATCH_SIZE old ones, so the table does not grow beyond those that count.
         """
         now = timezone.now()
         row = self.filter(digest=digest)
@@ -22,7 +29,7 @@ class RateLimitCounterManager(models.Manager["RateLimitCounter"]):
                 return row.get()
             if row.filter(until__lte=now).update(number=1, until=now + period):
                 return row.get()
-            self._prune(now)
+            self._prune()
             try:
                 with transaction.atomic():
                     return self.create(digest=digest, number=1, until=now + period)
@@ -33,10 +40,12 @@ class RateLimitCounterManager(models.Manager["RateLimitCounter"]):
         """Subtract an attempt."""
         self.filter(digest=digest, number__gt=0).update(number=F("number") - 1)
 
-    def _prune(self, now: datetime) -> None:
-        # A few at a time, and none that another process may be restarting.
-        old = self.filter(until__lt=now - timedelta(hours=1)).order_by("pk").values_list("pk", flat=True)
-        self.filter(pk__in=list(old[:PRUNE_BATCH_SIZE])).delete()
+    @transaction.atomic
+    def _prune(self) -> None:
+        # Only counters that no other process is restarting or deleting: it would have to wait.
+        old = self.filter(until__lt=timezone.now() - PRUNE_AFTER).order_by("until")
+        locked = old.select_for_update(skip_locked=True).values_list("pk", flat=True)
+        self.filter(pk__in=list(locked[:PRUNE_BATCH_SIZE])).delete()
 
 
 class RateLimitCounter(models.Model):

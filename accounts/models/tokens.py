@@ -16,10 +16,25 @@ from accounts.models.accounts import Account
 from accounts.models.users import User
 from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes
 from keygen_site.db.fields import AtLeast, AtMost, ShortTextField, digest
+from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 
 # The lifetime of a user's token, and of any token that expires and is regenerated.
 TOKEN_LIFETIME = timedelta(weeks=2)
+# The tokens of a user of role `user`, who may make them without an expiry. More than a program that signs in at each
+# start uses; those that have expired make room for others.
+MAX_TOKENS_PER_USER = 5_000
+
+
+class TooManyTokens(DomainError):
+    """The user has too many tokens."""
+
+    code = "TOKEN_LIMIT_EXCEEDED"
+    detail = (
+        f"token count has exceeded maximum allowed for user ({MAX_TOKENS_PER_USER}): delete tokens that are not used, "
+        "or change or reset the password, which deletes all"
+    )
+    source = {"pointer": "/data/relationships/bearer"}
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
@@ -42,6 +57,18 @@ class TokenQuerySet(models.QuerySet["Token"]):
     def for_bearer(self, bearer: models.Model) -> Self:
         """The tokens that speak for a user, product or license."""
         return self.filter(bearer_type=content_type_of(bearer), bearer_id=bearer.pk)
+
+    def make_room(self) -> None:
+        """Let a user have another token.
+
+        Raises:
+            TooManyTokens: all of MAX_TOKENS_PER_USER tokens can be used.
+        """
+        if self.count() < MAX_TOKENS_PER_USER:
+            return
+        self.filter(expiry__lte=timezone.now()).delete()
+        if self.count() >= MAX_TOKENS_PER_USER:
+            raise TooManyTokens
 
     def with_roles(self) -> Self:
         """Annotate each token with the role of its bearer, if that is a user: `bearer_role`."""
@@ -123,9 +150,13 @@ class Token(Resource):
 
         The token of a user of role `user` expires after `TOKEN_LIFETIME`, unless `fields` have an `expiry`; None is
         never.
+
+        Raises:
+            TooManyTokens: a user of role `user` has MAX_TOKENS_PER_USER tokens that have not expired.
         """
         role = role_of(bearer)
         if role == "user":
+            cls.objects.for_bearer(bearer).make_room()
             fields.setdefault("expiry", timezone.now() + TOKEN_LIFETIME)
         token = cls(account_id=bearer.account_id, bearer=bearer, **fields)
         text = token._renew_text(role)

@@ -8,9 +8,11 @@ from django.db.models import BooleanField, F, Func, QuerySet
 from django.utils.datastructures import MultiValueDict
 
 from keygen_site.jsonapi import codec
+from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.text import metadata_name, snake
 
 MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_METADATA_KEYS = 16_384, 4, 64
+MAX_METADATA_FILTERS = 10  # values in a query: each is compared with all metadata of the account
 _PARAMETER = re.compile(r"metadata(?P<names>(?:\[[^\[\]]+\])+)(?P<list>\[\])?")
 _NAME = re.compile(r"\[([^\[\]]+)\]")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -26,7 +28,7 @@ _METADATA_NAME_SQL = (
 # The description of the filter in the OpenAPI document.
 METADATA_FILTER_HELP = (
     "Only those with these values: `metadata[key]=value`. Nested texts: `metadata[owner][first_name]=Ann`, inner names "
-    "in snake case; texts in an array: `metadata[tags][]=a`."
+    "in snake case; texts in an array: `metadata[tags][]=a`. At most 10 values."
 )
 
 
@@ -61,10 +63,14 @@ def filter_metadata(queryset: QuerySet, query: MultiValueDict[str, str]) -> Quer
     matches in every spelling. `metadata[key][inner_key]=text` and
     `metadata[key][]=text`, an array that contains all the texts, compare texts only, and inner names are in snake case.
     A malformed parameter matches nothing; `metadata=text`, `metadata[]=text` and a blank value do not filter.
+
+    Raises:
+        BadRequest: there are more than MAX_METADATA_FILTERS values.
     """
     parameters = [name for name in query if name.startswith("metadata[") and name != "metadata[]"]
-    if len(parameters) > MAX_METADATA_KEYS:
-        return queryset.none()
+    # A repeated parameter has several values only as a list.
+    if sum(len(query.getlist(name)) if name.endswith("[]") else 1 for name in parameters) > MAX_METADATA_FILTERS:
+        raise BadRequest(f"must have at most {MAX_METADATA_FILTERS} values", parameter="metadata")
     for parameter in parameters:
         match = _PARAMETER.fullmatch(parameter)
         if match is None:

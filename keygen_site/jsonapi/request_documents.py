@@ -34,6 +34,7 @@ class Schema:
         one_of: the permitted values; empty for any.
         members: the members of an object by name; None for any members, nested at most two containers deep.
         items: the schema of an array's items.
+        max_items: the largest number of items of an array; None for any.
     """
 
     type: ValueType = OBJECT
@@ -43,6 +44,7 @@ class Schema:
     one_of: tuple[str, ...] = ()
     members: "Mapping[str, Schema] | None" = field(default=None, hash=False)
     items: "Schema | None" = None
+    max_items: int | None = None
 
 
 Members = Mapping[str, Schema]
@@ -131,6 +133,8 @@ def _read(value: Any, schema: Schema, pointer: str) -> Any:
     value = schema.type.read(value, pointer)
     if schema.members is not None:
         return _read_members(value, schema.members, pointer)
+    if schema.max_items is not None and len(value) > schema.max_items:
+        raise BadRequest(f"length must be between 1 and {schema.max_items} (inclusive)", pointer=pointer)
     if schema.items is not None:
         value = [_read(item, schema.items, f"{pointer}/{index}") for index, item in enumerate(value)]
     if not schema.blank and value in ("", [], {}):

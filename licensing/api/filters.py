@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.bearers import Bearer
 from accounts.models import User
 from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
@@ -44,25 +45,29 @@ COMPARISONS = {
 # Filters by users -----------------------------------------------------------------------------------------------------
 
 
-def _find_user_ids(identifier: str) -> Rows:
-    """The ids of the users with an id or e-mail."""
-    uuid = parse_uuid(identifier)
+def _find_user_ids(identifier: str, bearer: Bearer) -> Rows:
+    """The ids of the users with an id, or of those whom a bearer may see with an e-mail.
+
+    A license shows the id of its owner to all who see the license, but an e-mail could be guessed.
+    """
     # Users of other accounts have no licenses here, so the account does not matter.
-    return User.objects.filter(Q(pk=uuid) if uuid else Q(email=identifier.lower())).values("pk")
+    if uuid := parse_uuid(identifier):
+        return User.objects.filter(pk=uuid).values("pk")
+    return User.objects.visible_to(bearer).filter(email=identifier.lower()).values("pk")
 
 
 class OwnerFilter(QueryFilter):
     """Licenses that a user, given by id or e-mail, owns."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.filter(owner__in=_find_user_ids(value))
+        return queryset.filter(owner__in=_find_user_ids(value, self.parent.request.user))
 
 
 class LicenseUserFilter(QueryFilter):
     """Licenses that a user, given by id or e-mail, owns or is attached to."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        users = _find_user_ids(value)
+        users = _find_user_ids(value, self.parent.request.user)
         attached = LicenseUser.objects.filter(user__in=users).values("license")
         return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
 

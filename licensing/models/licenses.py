@@ -140,7 +140,8 @@ class License(Resource):
         """
         errors: dict[str, Any] = {}
         if self._state.adding:
-            if self.has_client_id and self.account.licenses.filter(pk=self.pk).exists():
+            # Also with one of another account: ids are unique over all accounts, and the error must not tell which.
+            if self.has_client_id and License.objects.filter(pk=self.pk).exists():
                 errors["id"] = ValidationError("must not conflict with another license", code="conflict")
             if self.key and (key_errors := self._key_errors()):
                 errors["key"] = key_errors

@@ -17,6 +17,7 @@ class Reason(Enum):
     WITHDRAWN = "was withdrawn"
     LICENSE = "is already a license's key"
     LICENSE_ID = "is a license's identifier"
+    TAKEN = "is already taken in this account"  # all that a product learns about keys of other products
     USED = "was used before, by a key or license that has been deleted"
     RESERVED = "is reserved"
     TOO_SHORT = f"is too short (minimum is {MIN_KEY_CHARACTERS} characters)"

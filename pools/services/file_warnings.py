@@ -59,6 +59,8 @@ def _find_look_alikes(key_import: KeyImport, profile: FileProfile, seen: SeenLin
         keys = Key.objects.filter(
             account=key_import.account_id, digest__in=digests[start : start + _DIGESTS_PER_QUERY]
         ).exclude(key_import=key_import.pk)
+        if key_import.bearer_type == "products":
+            keys = keys.filter(policy__product=key_import.bearer_id)  # others do not exist for a product
         for key in keys.values_list("digest", flat=True):
             _, each = variants[bytes(key)]
             found.setdefault(each.number, (each, "a key of this account"))

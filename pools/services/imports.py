@@ -201,12 +201,13 @@ class StagedImport:
         importer: BulkImporter,
         report: ImportReport,
         audit: AuditContext,
+        explainer: Explainer,
         *,
         skip_invalid: bool,
         accept_warnings: bool,
     ) -> None:
         self.report = report
-        self._importer, self._audit = importer, audit
+        self._importer, self._audit, self._explainer = importer, audit, explainer
         self._skip_invalid, self._accept_warnings = skip_invalid, accept_warnings
 
     @transaction.atomic
@@ -225,7 +226,8 @@ class StagedImport:
         if report.serious_warnings and not self._accept_warnings:
             raise WarningsNotAccepted(report)
         if report.good:
-            report.reject([Rejection(0, None, "", reason) for reason in self._importer.publish().values()])
+            refused = self._explainer.conceal(self._importer.publish())
+            report.reject([Rejection(0, None, "", reason) for reason in refused.values()])
             self._refuse_rejected()
         if report.good and not self._importer.dry_run:
             key_import.added, key_import.rejected = report.good, report.rejected
@@ -323,7 +325,7 @@ def stage_import(
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
             last_keys.extend(texts[-SHOWN_KEYS:])
             rejections, used_rows = chunk.rejections, chunk.used
-            refused = importer.write([row for _, row in chunk.rows.values()], chunk.encoded)
+            refused = explainer.conceal(importer.write([row for _, row in chunk.rows.values()], chunk.encoded))
             if has_states:
                 for line, text in chunk.blocked.values():
                     row_states.add_used(chunk.file, line, text)
@@ -354,7 +356,9 @@ def stage_import(
         report.understood = [file.understood for file in files if isinstance(file, KeyFile)]
         report.trimmed = sum(file.trimmed for file in files if isinstance(file, KeyFile))
         report.warnings = find_warnings(key_import, profiles, seen, pool_sample)
-        yield StagedImport(importer, report, audit, skip_invalid=skip_invalid, accept_warnings=accept_warnings)
+        yield StagedImport(
+            importer, report, audit, explainer, skip_invalid=skip_invalid, accept_warnings=accept_warnings
+        )
 
 
 @contextmanager
@@ -401,7 +405,7 @@ def _block_used(
         refused: dict[bytes, Reason] = {}
         if not importer.dry_run:
             importer.remove(list(found))
-            refused = importer.write(used, importer.encode(used)) if used else {}
+            refused = explainer.conceal(importer.write(used, importer.encode(used))) if used else {}
         rejections += [Rejection(*found[key].free, found[key].text, reason) for key, reason in refused.items()]
         report.used += len(used) - len(refused)
         if rejections:

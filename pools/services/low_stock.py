@@ -7,7 +7,7 @@ from uuid import UUID
 from cachetools import TTLCache
 from django.utils import timezone
 
-from accounts.mail import mail_admins
+from accounts.mail import mail_admins, quote
 from licensing.models import Policy
 
 CHECK_SECONDS = 1.0
@@ -65,10 +65,11 @@ def _send_alert(policy: Policy, available: int) -> None:
         policy.account_id,
     )
     policy = Policy.objects.select_related("account", "product").get(pk=policy.pk)
+    name, product = quote(str(policy)), quote(str(policy.product))
     mail_admins(
         policy.account,
-        f"{policy}: {available} license keys left",
-        f"The pool of the policy {policy} of {policy.product} has {available} keys left; its low-stock threshold is "
+        f"{name}: {available} license keys left",
+        f"The pool of the policy {name} of {product} has {available} keys left; its low-stock threshold is "
         f"{policy.low_stock_threshold}.\n\nThe next alert is sent after keys were added and the pool is low again.\n\n"
         f"Policy: {policy.pk}\nAccount: {policy.account.slug}\n",
     )

@@ -29,9 +29,10 @@ TAKEN_REASONS = frozenset(
         Reason.LICENSE,
         Reason.LICENSE_ID,
         Reason.USED,
+        Reason.TAKEN,
     }
 )
-_EXPLAINED = TAKEN_REASONS - {Reason.LICENSE_ID}
+_EXPLAINED = TAKEN_REASONS - {Reason.LICENSE_ID, Reason.TAKEN}
 _TOLD_EVENTS = (KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED, KeyEvent.Event.WITHDRAWN)
 
 
@@ -128,6 +129,19 @@ class Explainer:
         for start in range(0, len(rejections), _TEXTS_PER_QUERY):
             explained += self._explain_batch(rejections[start : start + _TEXTS_PER_QUERY])
         return explained
+
+    def conceal(self, refused: dict[bytes, Reason]) -> dict[bytes, Reason]:
+        """The same reasons, by digest; for a product, `TAKEN` in place of all that are not about its own keys."""
+        if self._product_id is None:
+            return refused
+        told = {each for each, reason in refused.items() if reason in (Reason.REPEATED, Reason.AVAILABLE)}
+        asked = [each for each, reason in refused.items() if each not in told and reason != Reason.LICENSE_ID]
+        for start in range(0, len(asked), _TEXTS_PER_QUERY):
+            digests = asked[start : start + _TEXTS_PER_QUERY]
+            told |= {bytes(key.digest) for key in self._keys(digests)}
+            told |= {bytes(license.digest) for license in self._licenses(digests)}
+            told |= self._events(digests).keys()
+        return {each: reason if each in told else Reason.TAKEN for each, reason in refused.items()}
 
     def same_as(self, first: tuple[int, int], file: int) -> str:
         """The detail of a line of a file that has the text of an earlier line, given by its file and number."""

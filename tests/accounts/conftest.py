@@ -1,6 +1,5 @@
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.core import mail
 
 from licensing.models import LicenseUser
 from tests.accounts.documents import basic
@@ -43,15 +42,6 @@ def hashed(monkeypatch):
 
     monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
     return passwords
-
-
-@pytest.fixture
-def mailbox(settings, monkeypatch):
-    """The messages sent. They are sent within the request, not in a background thread."""
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
-    mail.outbox = []
-    return mail.outbox
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # who is told is decided a
 @pytest.fixture
 def mailbox(settings, monkeypatch):
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
+    monkeypatch.setattr("accounts.background.run_in_background", lambda function, *args: function(*args))
     mail.outbox = []
     return mail.outbox
 

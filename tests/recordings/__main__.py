@@ -3,8 +3,8 @@
     python -m tests.recordings check --base-url http://127.0.0.1:8000 [FOLDER/SCENARIO ...]
     python -m tests.recordings reasons    # lists why this project answers otherwise on purpose, and what
 
-The server must run with SIGN_UP=true, because each scenario starts with an account of its own. Scenarios for a server
-with a single account (ACCOUNT) need --account and --sign-in of an empty one, created by sign-up.
+The server must run with SIGN_UP=true and SIGN_UPS_PER_HOUR=0, because each scenario starts with an account of its own.
+Scenarios for a server with a single account (ACCOUNT) need --account and --sign-in of an empty one, created by sign-up.
 
 `check` ends with 0 if nothing differs, with 1 if something does.
 """

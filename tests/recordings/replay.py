@@ -358,7 +358,9 @@ def sign_up(server: Server) -> Names:
     status, _, content = server.call("POST", "/v1/accounts", {"Content-Type": JSON_API}, json.dumps(document).encode())
     if status != 201:
         reason = content[:200].decode("utf-8", "replace")
-        raise ReplayFailed(f"POST /v1/accounts: {status} {reason}. Start the server with SIGN_UP=true.")
+        raise ReplayFailed(
+            f"POST /v1/accounts: {status} {reason}. Start the server with SIGN_UP=true and SIGN_UPS_PER_HOUR=0."
+        )
     return {"account": json.loads(content)["data"]["id"], "email": email, "password": PASSWORD, "domain": server.host}
 
 

@@ -45,7 +45,7 @@ class InProcess:
 @pytest.fixture(scope="module", autouse=True)
 def quick_sign_up() -> Iterator[None]:
     """Allow sign-up. Generate and load the keys of accounts once: RSA keys take longer than most scenarios."""
-    with pytest.MonkeyPatch.context() as patch, override_settings(SIGN_UP=True):
+    with pytest.MonkeyPatch.context() as patch, override_settings(SIGN_UP=True, SIGN_UPS_PER_HOUR=0):
         load = cache(algorithms.load_private_key)
         patch.setattr(algorithms, "generate_private_key", cache(algorithms.generate_private_key))
         patch.setattr(algorithms, "load_private_key", load)

@@ -130,6 +130,7 @@ class TestCheck:
     @pytest.fixture(autouse=True)
     def open_server(self, settings: Any) -> None:
         settings.SIGN_UP = True
+        settings.SIGN_UPS_PER_HOUR = 0
 
     def check(self, monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, *arguments: str) -> int:
         monkeypatch.setattr("sys.argv", ["recordings", "check", "--base-url", live_server.url, *arguments])
@@ -176,4 +177,4 @@ class TestCheck:
         settings.SIGN_UP = False
 
         assert self.check(monkeypatch, live_server, "pools/keys-versions") == 1
-        assert "Start the server with SIGN_UP=true." in capsys.readouterr().out
+        assert "Start the server with SIGN_UP=true and SIGN_UPS_PER_HOUR=0." in capsys.readouterr().out

@@ -11,6 +11,7 @@ from keygen_site.jsonapi.serializers import ACCOUNT_PATH, EnumField, ResourceSer
 from keygen_site.jsonapi.types import ARRAY, BOOLEAN, STRING, UUID
 from keygen_site.jsonapi.versions import CURRENT_VERSION, VERSIONS
 
+MAX_ADMINS = 10  # of a sign-up: the password of each is hashed
 LINKED = (
     "settings",
     "webhook_endpoints",
@@ -81,6 +82,7 @@ _ADMIN = Schema(
 _PLAN = Schema(
     members={"type": Schema(STRING, required=True, one_of=("plans", "plan")), "id": Schema(UUID, required=True)}
 )
+_ADMINS = Schema(ARRAY, required=True, items=replace(_ADMIN, required=True), max_items=MAX_ADMINS)
 NEW_ACCOUNT: Members = {
     "data": Schema(
         required=True,
@@ -95,7 +97,7 @@ NEW_ACCOUNT: Members = {
                     "plan": Schema(members={"data": _PLAN}),
                     "admins": Schema(
                         required=True,
-                        members={"data": Schema(ARRAY, required=True, items=replace(_ADMIN, required=True))},
+                        members={"data": _ADMINS},
                     ),
                 },
             ),

@@ -7,8 +7,10 @@ from django.conf import settings
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.accounts import NEW_ACCOUNT, AccountSerializer, parse_new_account
 from accounts.api.serializers.users import UserSerializer
+from accounts.authentication import client_ip
 from accounts.models import Account
 from accounts.permissions import Forbidden
+from accounts.rate_limits import count_sign_up
 from accounts.services import AdminsInvalid, propose_name, sign_up
 from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError, EndpointNotFound
 from keygen_site.jsonapi.exceptions import validation_errors
@@ -78,7 +80,9 @@ class NewAccountViewSet(APIViewSet):
         access=Access.ANONYMOUS,
     )
     def create(self, request: APIRequest, document: dict[str, Any]) -> Account:
-        """Where the operator of the server allows it (setting `SIGN_UP`)."""
+        """Where the operator of the server allows it (setting `SIGN_UP`). The setting `SIGN_UPS_PER_HOUR` limits the
+        number from one IP address."""
+        count_sign_up(client_ip(request))
         fields, admins = parse_new_account(document)
         name, slug = propose_name(admins[-1]["email"])
         defaults = {"name": fields.get("slug", name), "slug": slug, "api_version": request.version}

@@ -13,13 +13,15 @@ from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.authentication import client_ip
 from accounts.credentials import Credential
+from accounts.known_addresses import remember_address
 from accounts.models import User
 from accounts.models.tokens import content_type_of
 from accounts.password_reset import is_valid_reset_token, may_reset, request_password_reset
 from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, require_change
-from accounts.rate_limits import PASSWORD_CHANGES
+from accounts.rate_limits import NEW_USERS, PASSWORD_CHANGES, PASSWORD_CHANGES_BY_IP
 from accounts.roles import ADMINISTRATORS
 from accounts.services import change_user, changed_fields, update_password
+from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.lookups import Parent, Rows, not_found
 from keygen_site.jsonapi.operations import OWN, RESOURCE, Access, Gives, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
@@ -52,9 +54,11 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     def find_row(self, *, locked: bool) -> User:
         if self.action != "reset_password":
             return super().find_row(locked=locked)
-        identifier = self.kwargs["pk"]
-        # Counted by the URL, before the look-up, so that an existing user is refused no sooner than an unknown one.
-        PASSWORD_CHANGES.hit(self.request.account.pk, client_ip(self.request), identifier.lower())
+        # The document and the limits come first, so that they do not reveal whether the user exists.
+        self.read_document(None)
+        identifier, caller = self.kwargs["pk"], (self.request.account.pk, client_ip(self.request))
+        PASSWORD_CHANGES_BY_IP.hit(*caller)
+        PASSWORD_CHANGES.hit(*caller, parse_uuid(identifier) or identifier.strip().lower())
         user = self.queryset.filter(account=self.request.account).by_identifier(identifier).first()
         if user is None:
             raise not_found(User, identifier)
@@ -92,6 +96,8 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         access=Access.ANONYMOUS,
     )
     def create(self, request: APIRequest, document: Values) -> User:
+        if request.user is None:
+            NEW_USERS.hit(request.account.pk, client_ip(request))  # each writes a row and hashes a password
         self.check_relationships(document)
         return self.create_row(document.values)
 
@@ -188,13 +194,14 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
     )
     def reset_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
-        """By the token in the mail."""
+        """By the token in the mail. Afterwards the user may sign in from this IP address, although others guess."""
         passwords = document["meta"]
         if not is_valid_reset_token(passwords["password_reset_token"], user):
             raise not_found(User, self.kwargs["pk"])  # does not reveal whether the user exists
         if not may_reset(user):
             raise Forbidden(NO_CREDENTIAL)
         change_user(user, {"password": passwords["new_password"]})
+        remember_address(user, client_ip(request))
         return user
 
 

@@ -62,6 +62,8 @@ def member_schema(member: Schema) -> JSONSchema:
         schema = dict(member.type.schema)
         if member.items is not None:
             schema["items"] = member_schema(member.items)
+            if member.max_items is not None:
+                schema["maxItems"] = member.max_items
         if member.one_of:
             schema["enum"] = list(member.one_of)
         elif not member.blank:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from accounts.api.serializers.users import UserSerializer
+from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from keygen_site.jsonapi import types
@@ -207,8 +208,8 @@ def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
-def render_license_file(license: License, options: CheckOutOptions, version: str) -> str:
-    """The text of a license file in the form of an API version."""
+def render_license_file(license: License, options: CheckOutOptions, version: str, bearer: Bearer) -> str:
+    """The text of a license file in the form of an API version, with the included resources that a bearer may see."""
     data = LicenseSerializer.resource_object(license)
     document: dict[str, Any] = {
         "data": data,
@@ -216,7 +217,7 @@ def render_license_file(license: License, options: CheckOutOptions, version: str
     }
     included: dict[str, dict[str, Any]] = {}  # by id: the owner is one of the users too
     for name in options.includes:
-        resources = _included(license, name, options.issued)
+        resources = _included(license, name, options.issued, bearer)
         if name in ("users", "entitlements"):
             linkage = [{"type": shown["type"], "id": shown["id"]} for shown in resources]
             data["relationships"][name] |= {"data": linkage}
@@ -230,20 +231,21 @@ def render_license_file(license: License, options: CheckOutOptions, version: str
     return render_certificate(document, license, encoding=options.encoding, signature=options.signature)
 
 
-def _included(license: License, name: str, now: datetime) -> list[dict[str, Any]]:
+def _included(license: License, name: str, now: datetime, bearer: Bearer) -> list[dict[str, Any]]:
+    visible = User.objects.with_activity(now).visible_to(bearer)
     match name:
         case "product":
             return [ProductSerializer.resource_object(license.product)]
         case "policy":
             return [PolicySerializer.resource_object(license.policy)]
         case "owner":
-            owners = User.objects.with_activity(now).filter(pk=license.owner_id)
+            owners = visible.filter(pk=license.owner_id)
             return [UserSerializer.resource_object(owner) for owner in owners]
         case "users":
             # The user who was attached last comes first, the owner at the end.
-            attached = User.objects.with_activity(now).filter(license_users__license=license)
+            attached = visible.filter(license_users__license=license)
             users = attached.order_by("-license_users__id")
-            return [UserSerializer.resource_object(user) for user in users] + _included(license, "owner", now)
+            return [UserSerializer.resource_object(user) for user in users] + _included(license, "owner", now, bearer)
     return []
 
 

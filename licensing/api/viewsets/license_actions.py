@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.decorators import action
 
+from accounts import rate_limits
 from accounts.authentication import client_ip
 from accounts.permissions import Forbidden, require
 from keygen_site.jsonapi import codec
@@ -34,7 +35,6 @@ from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.models import License
 from licensing.models.licenses import UsesOutOfRange
-from licensing.rate_limits import KEY_GUESSES
 from licensing.services import validate_license
 from licensing.validation import NOT_FOUND, Verdict, find_license
 
@@ -100,18 +100,19 @@ class LicenseActions(LicenseBase):
         access=Access.ANONYMOUS,
     )
     def validate_key(self, request: APIRequest, document: dict[str, Any]) -> Document:
-        """Without a credential, attempts with unknown keys are limited."""
+        """Attempts with keys that do not exist, or that the bearer may not see, are limited."""
         options, bearer = document["meta"], request.user
         caller = (request.account.pk, client_ip(request))
         if bearer is None:
-            KEY_GUESSES.refuse_if_spent(*caller)
+            rate_limits.KEY_GUESSES.refuse_if_spent(*caller)
         key, hashed = options["key"], bool(options.get("encrypted") or options.get("legacy_encrypted"))
         license = find_license(key, account=request.account, bearer=bearer, hashed=hashed)
         if license:
             return self._validate(license, options)
-        if bearer is None:
-            KEY_GUESSES.hit(*caller)
-        elif find_license(key, account=request.account, hashed=hashed):
+        if bearer is None or not bearer.is_staff:
+            # A bearer may always ask for the keys that it sees: it learns nothing that it cannot list.
+            rate_limits.KEY_GUESSES.hit(*caller)
+        if bearer and find_license(key, account=request.account, hashed=hashed):
             raise Forbidden
         return self._verdict_document(None, NOT_FOUND, timezone.now(), options)
 
@@ -253,7 +254,7 @@ class LicenseActions(LicenseBase):
         for name in options.includes:
             require(INCLUDES[name], self.request.user)
         # The file shows the license as it was before the check-out (contract: licenses 7.6).
-        text = render_license_file(license, options, self.request.version)
+        text = render_license_file(license, options, self.request.version, self.actor)
         license.record_check_out(options.issued)
         return text
 

@@ -36,7 +36,9 @@ MAX_USERS_PER_REQUEST = 100
 
 _LICENSES = License.objects.select_related("policy", "owner")
 _OWNER: CompiledQuery[User] = CompiledQuery(
-    lambda uuid, now: User.objects.with_activity(now).filter(pk=uuid), sample_uuid(), sample_time()
+    lambda bearer, uuid, now: User.objects.with_activity(now).visible_to(bearer).filter(pk=uuid),
+    sample_uuid(),
+    sample_time(),
 )
 _POLICY = {"data": identifier("policies", "policy")}
 _USER = {"data": identifier("users", "user", nullable=True)}
@@ -88,7 +90,7 @@ class LicenseRelationships(LicenseBase):
     @action(detail=True)
     @operation("Show the owner of a license", permission="user.read", gives=Gives(UserSerializer, nullable=True))
     def owner(self, request: APIRequest, license: License) -> User | None:
-        return _find_owner(license)
+        return self._find_owner(license)
 
     @owner.mapping.put
     @owner.mapping.patch
@@ -111,7 +113,7 @@ class LicenseRelationships(LicenseBase):
     )
     def former_owner(self, request: APIRequest, license: License) -> User | None:
         """As `owner`, which is the name since version 1.6."""
-        return _find_owner(license)
+        return self._find_owner(license)
 
     @former_owner.mapping.put
     @former_owner.mapping.patch
@@ -134,6 +136,10 @@ class LicenseRelationships(LicenseBase):
             raise _must_exist_error(name)
         change_owner(license, owner)
         return license
+
+    def _find_owner(self, license: License) -> User | None:
+        """The owner, or None also if the bearer may not see them: staff may make a colleague an owner."""
+        return _OWNER.first(license.owner_id, timezone.now(), bearer=self.actor) if license.owner_id else None
 
     # Relationships that are not supported ----------------------------------------------------------------------------
 
@@ -170,10 +176,6 @@ class LicenseRelationships(LicenseBase):
     def _empty_page(self) -> HttpResponseBase:
         """A page without rows; its query is validated as that of any page."""
         return self.get_paginated_response(self.paginate_queryset(License.objects.none()))
-
-
-def _find_owner(license: License) -> User | None:
-    return _OWNER.first(license.owner_id, timezone.now()) if license.owner_id else None
 
 
 def _must_exist_error(name: str) -> ValidationError:

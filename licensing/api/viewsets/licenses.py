@@ -1,11 +1,14 @@
 """Licenses over HTTP."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from django.http.response import HttpResponseBase
 
 from accounts.api.base import OwnOnly
 from accounts.models import User
 from accounts.permissions import Forbidden
+from accounts.rate_limits import HOUR, RateLimit
 from keygen_site.jsonapi.lookups import Parent
 from keygen_site.jsonapi.serializers import Values
 from keygen_site.jsonapi.text import camel
@@ -21,6 +24,9 @@ from licensing.services import issue_license
 # The roles that may choose the group, the id and these attributes of a new license (contract: licenses 3.2).
 MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
 MANAGER_ATTRIBUTES = ("protected", "expiry", "suspended", *LIMIT_FIELDS)
+# Per user: licenses that users make for themselves, with keys of their choice. Attempts count too: they tell whether a
+# key exists.
+NEW_LICENSES = RateLimit("licenses", 100, HOUR)
 
 
 class LicenseViewSet(
@@ -29,6 +35,13 @@ class LicenseViewSet(
     """The licenses of an account (contract: licenses 1)."""
 
     filterset_class = AllLicenseFilterSet
+
+    def perform(self, method: Callable[..., Any]) -> HttpResponseBase:
+        bearer = self.request.user
+        if self.action == "create" and bearer.role == "user":
+            # Not in the transaction of an Idempotency-Key, which is rolled back if the attempt fails.
+            NEW_LICENSES.hit(bearer.account_id, bearer.id)
+        return super().perform(method)
 
     def withheld(self) -> Iterable[str]:
         if self.action == "create" and self.request.user.role not in MANAGER_ROLES:
