@@ -283,6 +283,7 @@ def stage_import(
         name=name,
         source=source,
         operator=audit.operator,
+        operator_id=audit.operator_id,
         bearer_type=audit.bearer_type,
         bearer_id=audit.bearer_id,
     )
