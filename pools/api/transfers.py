@@ -242,12 +242,11 @@ class TransferMixin(APIViewSet):
             since=time_of(query, "since"),
             until=time_of(query, "until"),
         )
+        filename = f"keys-{self.policy.pk}.{FILE_SUFFIXES.get(format, format)}"
         return StreamingHttpResponse(
             serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
             content_type=f"{MEDIA_TYPES_BY_FORMAT[format]}; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="keys-{self.policy.pk}.{FILE_SUFFIXES.get(format, format)}"'
-            },
+            headers={"Content-Disposition": f'attachment; filename="{filename}"'},
         )
 
     def checked_query(self, request: APIRequest) -> QueryDict:

@@ -22,7 +22,7 @@ class Command(BaseCommand):
             "--mask-keys",
             action="store_true",
             dest="mask_keys",
-            help="mask the keys of pools in the API for roles that may not pop: sales agents, support agents, read-only",
+            help="mask the keys of pools in the API for sales agents, support agents and read-only users",
         )
         masks.add_argument("--no-mask-keys", action="store_false", dest="mask_keys", help="show them these keys")
 
