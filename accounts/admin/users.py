@@ -114,7 +114,10 @@ class UserAdmin(ConsoleAdmin):
         fieldsets: Any = [(title, dict(options)) for title, options in super().get_fieldsets(request, obj)]
         hidden = {"new_superuser"} if obj else set()
         if not operator_of(request).is_superuser:
-            hidden = {"account", "new_superuser"}
+            hidden |= {"account", "new_superuser"}
+        if obj and obj.pk == operator_of(request).pk:
+            hidden.add("new_password")
+            fieldsets[0][1]["description"] = "Your own password: “Change password”, at the top of the page."
         fieldsets[0][1]["fields"] = [name for name in fieldsets[0][1]["fields"] if name not in hidden]
         return fieldsets
 
@@ -124,6 +127,8 @@ class UserAdmin(ConsoleAdmin):
             names.append("account")
             if not may_change(actor_of(request), obj, Change.EMAIL):
                 names.append("email")
+            if obj.pk == operator_of(request).pk:
+                names.append("new_password")  # only the page that asks for the old password changes it
         return names if operator_of(request).is_superuser else [*names, "is_staff", "groups"]
 
     def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:

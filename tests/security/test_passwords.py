@@ -182,6 +182,16 @@ class TestOwnPage:
         assert problem in response.content.decode()
         assert has_password(OLD)
 
+    def test_own_password_has_no_other_page_that_would_not_ask_for_the_old_one(self, world, acme):
+        for person in (staff(acme), superuser()):
+            client, address = signed_in(person), page("accounts_user_change", person.pk)
+            assert "new_password" not in client.get(address).content.decode()
+
+            client.post(address, {"email": person.email, "role": person.role, "metadata": "{}", "new_password": GOOD})
+
+            person.refresh_from_db()
+            assert not person.check_password(GOOD)
+
     def test_own_password_page_is_for_operators(self, world):
         assert Client().get(page("password_change")).status_code == 302
 
