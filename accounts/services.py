@@ -13,7 +13,6 @@ from django.db.models import Field
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-
 from accounts import rate_limits
 from accounts.mail import can_send_mail, send_mail
 from accounts.models import Account, Token, User

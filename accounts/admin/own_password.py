@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 
-
 from accounts.admin.actions import operator_of
 from accounts.authentication import client_ip
 from accounts.errors import TooManyRequests

@@ -281,7 +281,5 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         list(Account.objects.select_for_update(no_key=True).filter(pk=self.account_id))  # type: ignore[misc]
 
 
-
-
 def _admin_required_error() -> ValidationError:
     return ValidationError("account must have at least 1 admin user", code="admins_required")

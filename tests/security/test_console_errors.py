@@ -238,7 +238,9 @@ class TestExports:
         assert response["Content-Disposition"] == f'attachment; filename="keys-{acme.policy.pk}.{suffix}"'
         assert b"KEY-0001" in b"".join(response)
 
-    @pytest.mark.parametrize(("accept", "suffix"), [("text/csv", "csv"), ("*/*", "csv"), ("application/x-ndjson", "ndjson")])
+    @pytest.mark.parametrize(
+        ("accept", "suffix"), [("text/csv", "csv"), ("*/*", "csv"), ("application/x-ndjson", "ndjson")]
+    )
     def test_the_ledger_comes_in_the_accepted_format(self, admin_client, accept, suffix):
         response = admin_client.get("key-events/actions/export", Accept=accept)
 

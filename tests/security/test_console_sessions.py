@@ -139,4 +139,3 @@ class TestExpired:
         Client().post(page("login"), {"username": EMAIL, "password": "wrong"})
 
         assert Session.objects.filter(session_key="old").exists()
-

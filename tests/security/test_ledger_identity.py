@@ -101,10 +101,11 @@ def test_an_entry_names_the_present_email_and_a_deleted_operator(acme, ann):
     rename(ann, "anna@acme.test")
     assert f"{ANN} (now anna@acme.test)" in text_of(viewer.get(ledger))
 
+    pk = ann.pk
     ann.remove()
     assert f"{ANN} (deleted user)" in text_of(viewer.get(ledger))
     (event,) = KeyEvent.objects.filter(event="revealed")
-    assert str(ann.pk) in text_of(viewer.get(page("pools_keyevent_change", event.pk)))
+    assert str(pk) in text_of(viewer.get(page("pools_keyevent_change", event.pk)))
 
 
 def test_an_email_that_passes_to_another_user_does_not_take_the_entries_along(acme, ann):

@@ -45,8 +45,15 @@ def cells_that_run(text):
 
 
 def is_string(cell):
-    """Whether a cell is the formula of a string, or the first part of one, which a spreadsheet cannot run."""
-    return bool(re.fullmatch(r'="(?:[^"]|"")*("(?:&"(?:[^"]|"")*")*)?', cell.strip()))
+    """Whether a cell is the formula of strings, or the beginning of one, which a spreadsheet cannot run.
+
+    With another delimiter, the rest of a row may come after it. Then it is no formula, but a text.
+    """
+    string = re.match(r'="(?:[^"]|"")*("(?:&"(?:[^"]|"")*")*)?', cell.strip())
+    if not string:
+        return False
+    first, *others = cell.strip()[string.end() :].split(",")
+    return not first and not any(other.strip().startswith(RUNS) for other in others)
 
 
 @each_row("text", [*HOSTILE, *WITH_TABS])
@@ -98,7 +105,7 @@ class TestRejectedLines:
         given, rejected = tmp_path / "keys.txt", tmp_path / "rejected.csv"
         given.write_text(lines)
 
-        with pytest.raises(Exception, match="."):
+        with pytest.raises(SystemExit):
             call_command(
                 "import_keys",
                 str(given),
@@ -131,9 +138,7 @@ class TestExports:
 
     def test_the_keys_come_back_by_an_import(self, acme, rival, api):
         add_keys(acme.policy, *self.TEXTS)
-        exported = api(acme.admin).get(
-            f"policies/{acme.policy.pk}/pool/actions/export?format=csv&for-spreadsheet=true"
-        )
+        exported = api(acme.admin).get(f"policies/{acme.policy.pk}/pool/actions/export?format=csv&for-spreadsheet=true")
         policy = make_policy(rival.product, "Copy", use_pool=True)
 
         response = api(rival.admin, "rival").request(
