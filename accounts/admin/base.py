@@ -99,7 +99,7 @@ class StrictAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         return super().changelist_view(request, {"refused": ERROR_FLAG in request.GET, **(extra_context or {})})
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
         """Run the chosen action on the chosen rows.
 
         Raises:
@@ -110,7 +110,7 @@ class StrictAdmin(admin.ModelAdmin):
                 self.opts.pk.to_python(text)
         except ValidationError:
             raise BadRequest from None
-        return super().response_action(request, queryset)
+        return super().response_action(request, *args, **options)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """No initial data: a link from outside must not fill in a form that an operator only has to send."""

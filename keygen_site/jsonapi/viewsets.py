@@ -92,7 +92,8 @@ class BaseViewSet(GenericViewSet[Any]):
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
 
     def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
-        if not self.format_kwarg and self.accepted_file_type():
+        # DRF negotiates again for the response to a refusal that came before the negotiation.
+        if not getattr(self, "format_kwarg", None) and self.accepted_file_type():
             return JSONAPIRenderer(), JSON_API  # of errors
         return super().perform_content_negotiation(request, force)
 

@@ -239,7 +239,7 @@ class TestForSpreadsheet:
         plain = client.post(address, {"state": "available", "format": "csv"})
         text = client.post(address, {"state": "available", "format": "text", "for_spreadsheet": "on"})
 
-        assert 'name="for_spreadsheet" id="id_for_spreadsheet" checked' in client.get(address).content.decode()
+        assert client.get(address).context["form"]["for_spreadsheet"].value() is True
         assert b"".join(response.streaming_content).decode().splitlines()[1].startswith('"=""0012345678""",')
         assert b"".join(plain.streaming_content).decode().splitlines()[1].startswith("0012345678,")
         assert b"".join(text.streaming_content).decode() == "0012345678\n"
