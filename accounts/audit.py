@@ -27,13 +27,19 @@ class AuditContext:
 
     @property
     def actor(self) -> str:
-        return describe_actor(self.operator, self.bearer_type, self.bearer_id)
+        return describe_actor(self.operator, self.operator_id, self.bearer_type, self.bearer_id)
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes by name; the ledger has columns of these names."""
         return dict(vars(self))
 
 
-def describe_actor(operator: str, bearer_type: str, bearer_id: UUID | None) -> str:
-    """The operator or the bearer, in words that last: `ann@acme.test`, `manage.py pop_key`, `products <id>`."""
+def describe_actor(operator: str, operator_id: UUID | None, bearer_type: str, bearer_id: UUID | None) -> str:
+    """The operator or the bearer, in at most 255 characters that last, with the id of the user, who can be renamed.
+
+    For example `ann@acme.test (<id>)`, `manage.py pop_key`, `products <id>`.
+    """
+    if operator_id:
+        identity = f" ({operator_id})"
+        return operator[: 255 - len(identity)] + identity
     return operator or f"{bearer_type} {bearer_id or ''}".strip()

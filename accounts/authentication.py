@@ -112,6 +112,10 @@ class EmailBackend(ModelBackend):
         ip_address = client_ip(request) if request else ""
         return sign_in_to_console(email=username, password=password, account=account, ip_address=ip_address)
 
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Whether a session of the user goes on: banned users and those without access have none."""
+        return bool(user.may_use_console)
+
     def get_user(self, user_id: Any) -> User | None:
         """The user of a session, with the account, which every page of the console shows."""
         user = User.objects.select_related("account").filter(pk=user_id).first()

@@ -25,6 +25,11 @@ class Forbidden(DomainError):
         super().__init__(f"You do not have permission to complete the request ({reason})")
 
 
+def is_permitted(permission: str, bearer: Bearer) -> bool:
+    """Whether a bearer's role holds a permission and may use it."""
+    return permission in bearer.permissions and bearer.role in ALLOWED_ROLES[permission]
+
+
 def require(permission: str, bearer: Bearer) -> None:
     """Refuse a bearer whose role does not hold a permission, or may not use it.
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from accounts import rate_limits
 from accounts.known_addresses import remember_address
@@ -87,8 +88,8 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
     """Change fields of a user.
 
     Another role, email or password, or another access to the console, revokes the user's tokens, except for the one
-    with id `keep_token`. Another email or password ends the sessions in the console too. A mail to the old email
-    announces that it was changed.
+    with id `keep_token`. Another email, password or access ends the sessions in the console too. A mail to the old
+    email announces that it was changed.
 
     Raises:
         ValidationError: by field.
@@ -98,6 +99,9 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
         setattr(user, name, values[name])
     if "password" in changed:
         user.set_password(values["password"])  # before the transaction: hashing is slow
+    if "is_staff" in changed:
+        user.sessions_ended = timezone.now()
+        changed.add("sessions_ended")
     with transaction.atomic():
         if changed:
             user.save_changes(*changed)
@@ -106,6 +110,18 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
         if "email" in changed:
             transaction.on_commit(partial(_notify_old_email, user, old_email), robust=True)
     return user
+
+
+@transaction.atomic
+def change_account(account: Account, *names: str) -> None:
+    """Save changed fields of an account. Another status ends the sessions of its users in the console.
+
+    Raises:
+        ValidationError: by field.
+    """
+    account.save_changes(*names)
+    if "status" in names:
+        account.users.end_sessions()
 
 
 def changed_fields(user: User, values: Mapping[str, Any]) -> set[str]:
@@ -133,7 +149,7 @@ def update_password(user: User, *, old: str, new: str, ip_address: str, keep_tok
 
     Raises:
         OldPasswordInvalid: the old password is wrong, or the user has none.
-        ValidationError: the new password is too short or too long.
+        ValidationError: the new password breaks the rule of `accounts.passwords`.
         TooManyRequests: there were too many attempts, see also `count_guess()`.
     """
     rate_limits.PASSWORD_CHANGES.hit(user.account_id, ip_address, user.pk)

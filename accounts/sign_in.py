@@ -75,7 +75,7 @@ def sign_in_to_console(*, email: str, password: str, account: str = "", ip_addre
     found = [user for user in candidates if user.check_password(password)]
     if not candidates:
         User().set_password(password)  # as slow as a real check: the time must not reveal who exists
-    found = [user for user in found if user.account is None or user.account.is_active]
+    found = [user for user in found if user.may_use_console]
     if not found:
         return None
     _count_success(CONSOLE, ip_address, email, found)

@@ -9,9 +9,9 @@ from accounts.admin.actions import operator_of
 from accounts.admin.base import ConsoleAdmin, ConsoleForm, format_time
 from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.models import Account
-from accounts.services import create_account
+from accounts.services import change_account, create_account
 
-FIELDS = ("name", "slug", "status", "protected")
+FIELDS = ("name", "slug", "status", "protected", "mask_keys")
 
 
 class AccountForm(ConsoleForm):
@@ -55,7 +55,8 @@ class AccountAdmin(ConsoleAdmin):
 
     def save_model(self, request: Any, obj: Account, form: Any, change: bool) -> None:
         if change:
-            super().save_model(request, obj, form, change)
+            if names := [name for name in form.changed_data if name in FIELDS]:
+                change_account(obj, *names)
             return
         values = {name: form.cleaned_data[name] for name in FIELDS}
         account, form.first_admin, form.token = create_account(**values, email=form.cleaned_data["admin_email"])

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, ChangeList
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
@@ -97,6 +98,19 @@ class StrictAdmin(admin.ModelAdmin):
             # With another invalid look-up beside the error flag, Django would show a database error.
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         return super().changelist_view(request, {"refused": ERROR_FLAG in request.GET, **(extra_context or {})})
+
+    def response_action(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse | None:
+        """Run the chosen action on the chosen rows.
+
+        Raises:
+            BadRequest: the id of a row is malformed, on which Django would fail.
+        """
+        try:
+            for text in request.POST.getlist(helpers.ACTION_CHECKBOX_NAME):
+                self.opts.pk.to_python(text)
+        except ValidationError:
+            raise BadRequest from None
+        return super().response_action(request, *args, **options)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """No initial data: a link from outside must not fill in a form that an operator only has to send."""

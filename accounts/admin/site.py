@@ -10,11 +10,14 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 
 from accounts.admin.form_once import SECRET_LIFETIME, find_secret
+from accounts.admin.own_password import OwnPasswordView
 from accounts.errors import TooManyRequests
+from accounts.sessions import delete_expired_sessions
 from accounts.sign_in import AccountRequired
 
 
@@ -56,6 +59,10 @@ class SignInForm(AdminAuthenticationForm):
         return self.cleaned_data
 
 
+def page_not_found(request: HttpRequest, **named: str) -> HttpResponse:
+    raise Http404
+
+
 class Console(AdminSite):
     """The console. A superuser sees all accounts; other operators see their own account."""
 
@@ -72,11 +79,22 @@ class Console(AdminSite):
         if form is not None and form.is_bound and form.refusal:
             response.status_code = form.refusal.status
             response["Retry-After"] = form.refusal.headers["Retry-After"]
+        if request.method == "POST" and response.status_code == 302:
+            delete_expired_sessions()
         return response
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        request.current_app = self.name  # type: ignore[attr-defined]
+        context = {**self.each_context(request), **(extra_context or {})}
+        return OwnPasswordView.as_view(extra_context=context)(request)
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         shown = path("shown/<uuid:once>/", self.admin_view(self.shown_view), name="shown")
-        return [shown, *super().get_urls()]
+        # Instead of Django's redirect to the public page of an object, which none of ours has.
+        public = path("r/<path:content_type_id>/<path:object_id>/", page_not_found, name="view_on_site")
+        return [shown, public, *super().get_urls()]
 
     def shown_view(self, request: HttpRequest, once: UUID) -> HttpResponse:
         """The page that shows the secret of a form to its operator, for SECRET_LIFETIME."""

@@ -13,29 +13,46 @@ from accounts.admin.base import ConsoleAdmin, ConsoleForm, StrictAdmin, format_t
 from accounts.admin.token_pages import MakeToken
 from accounts.audit import AuditContext
 from accounts.models import User
+from accounts.passwords import PASSWORD_HELP
 from accounts.permissions import Change, may_change
 from accounts.roles import RANKS
 from accounts.services import change_user
 
 
 class UserForm(ConsoleForm):
+    new_superuser = forms.BooleanField(
+        required=False,
+        label="Superuser",
+        help_text="Belongs to no account, and sees and changes everything of all accounts in the console.",
+    )
     new_password = forms.CharField(
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="6 to 72 characters. Empty: none, or the one there was. Another one revokes the person's tokens.",
+        help_text=f"{PASSWORD_HELP} Leave it empty to change nothing; a new user then has no password. "
+        "A new password ends the user's sessions and revokes the user's tokens.",
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "account" not in self.fields:  # only superusers choose it, and only for a new user
+            del self.fields["new_superuser"]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
+        if "account" in self.fields and "account" not in self.errors:
+            if values.get("new_superuser"):
+                if values.get("account"):
+                    self.add_error("new_superuser", "A superuser belongs to no account: leave the account empty.")
+            elif not values.get("account"):
+                self.add_error("account", "Choose the account of the user, or tick “Superuser”.")
         if values.get("new_password"):
             self.instance.set_password(values["new_password"])
         return values
 
     def _post_clean(self) -> None:
         if self.instance._state.adding:
-            # A user without an account is a superuser.
-            self.instance.is_superuser = self.account_of(self.cleaned_data) is None
+            self.instance.is_superuser = bool(self.cleaned_data.get("new_superuser"))
         super()._post_clean()
 
     def _update_errors(self, errors: Any) -> None:
@@ -52,7 +69,10 @@ class Ban(RowAction):
         return row.banned is None
 
     def consequences(self, rows: Sequence[User]) -> list[str]:
-        return ["Nobody gets in as them any more: neither the console, nor the API with any of their tokens."]
+        return [
+            "They can't sign in any more, and their tokens stop working.",
+            "Their sessions in the console end for good: after the ban is lifted, they sign in again.",
+        ]
 
     def apply(self, row: User, audit: AuditContext, values: dict[str, Any]) -> None:
         row.ban()
@@ -85,15 +105,20 @@ class UserAdmin(ConsoleAdmin):
     filter_horizontal = ["groups"]
     readonly_fields = ["since", "banned"]
     fieldsets = [
-        (None, {"fields": ["account", "email", "first_name", "last_name", "role", "new_password"]}),
+        (None, {"fields": ["account", "new_superuser", "email", "first_name", "last_name", "role", "new_password"]}),
         ("Console", {"fields": ["is_staff", "groups"]}),
         ("More", {"fields": ["metadata", "banned", "since"], "classes": ["collapse"]}),
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets: Any = [(title, dict(options)) for title, options in super().get_fieldsets(request, obj)]
+        hidden = {"new_superuser"} if obj else set()
         if not operator_of(request).is_superuser:
-            fieldsets[0][1]["fields"] = fieldsets[0][1]["fields"][1:]
+            hidden |= {"account", "new_superuser"}
+        if obj and obj.pk == operator_of(request).pk:
+            hidden.add("new_password")
+            fieldsets[0][1]["description"] = "Your own password: “Change password”, at the top of the page."
+        fieldsets[0][1]["fields"] = [name for name in fieldsets[0][1]["fields"] if name not in hidden]
         return fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
@@ -102,6 +127,8 @@ class UserAdmin(ConsoleAdmin):
             names.append("account")
             if not may_change(actor_of(request), obj, Change.EMAIL):
                 names.append("email")
+            if obj.pk == operator_of(request).pk:
+                names.append("new_password")  # only the page that asks for the old password changes it
         return names if operator_of(request).is_superuser else [*names, "is_staff", "groups"]
 
     def formfield_for_choice_field(self, db_field: Any, request: Any, **kwargs: Any) -> Any:

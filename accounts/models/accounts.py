@@ -44,6 +44,13 @@ class Account(Resource):
     api_version = models.CharField(max_length=8, default="1.8")
     protected = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
+    mask_keys = models.BooleanField(
+        "mask keys",
+        default=False,
+        db_default=False,
+        help_text="In the API, show the keys of pools masked to roles that may not pop them: sales agents, support "
+        "agents and read-only users.",
+    )
 
     objects = AccountQuerySet.as_manager()
 

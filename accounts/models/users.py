@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts.bearers import Bearer
 from accounts.models.accounts import Account
 from accounts.models.user_relations import user_relations
+from accounts.passwords import password_error
 from keygen_site.db.fields import ShortTextField, digest
 from keygen_site.db.metadata import validate_metadata
 from keygen_site.db.uuids import parse_uuid
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     pass
 
 INACTIVE_AFTER = timedelta(days=90)
-MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 6, 72
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -67,6 +67,10 @@ class UserQuerySet(models.QuerySet["User"]):
         users = self.filter(banned=None).with_activity(now)
         active = Q(created__gte=now - INACTIVE_AFTER) | Q(has_recent_activity=True)
         return users.filter(active if status == "ACTIVE" else ~active)
+
+    def end_sessions(self) -> None:
+        """End all sessions of these users in the console, also for the time after they get access again."""
+        self.update(sessions_ended=timezone.now())
 
 
 class LastAdmin(DomainError):
@@ -129,6 +133,8 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
     banned = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     is_staff = models.BooleanField("may use the console", default=False)
+    # Sessions in the console that began before this are over.
+    sessions_ended = models.DateTimeField(null=True, editable=False)
     tokens = GenericRelation("Token", content_type_field="bearer_type", object_id_field="bearer_id")
 
     group_id = None  # groups are not supported
@@ -175,6 +181,11 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         return self.banned is None
 
     @property
+    def may_use_console(self) -> bool:
+        """Whether the user may sign in to the console, and go on with a session there."""
+        return self.is_staff and self.is_active and (self.account is None or self.account.is_active)
+
+    @property
     def status(self) -> str:
         """`BANNED`, or by recent activity `ACTIVE` or `INACTIVE` (contract: platform 8.2)."""
         if self.banned:
@@ -195,24 +206,25 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             is_superuser=self.is_superuser,
         )
 
-    # A change of the password ends the sessions of the console; so does a change of the email, the other half of a
-    # sign-in.
+    # A change of the password ends the sessions of the console. So does a change of the email, the other half of a
+    # sign-in, and of `sessions_ended`.
 
     def get_session_auth_hash(self) -> str:
-        return self._with_email(super().get_session_auth_hash())
+        return self._add_to_hash(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        return map(self._with_email, super().get_session_auth_fallback_hash())
+        return map(self._add_to_hash, super().get_session_auth_fallback_hash())
 
-    def _with_email(self, session_hash: str) -> str:
-        return digest(f"{session_hash} {self.email}").hex()
+    def _add_to_hash(self, session_hash: str) -> str:
+        ended = self.sessions_ended.isoformat() if self.sessions_ended else ""
+        return digest(f"{session_hash} {self.email} {ended}").hex()
 
     def clean(self) -> None:
         problems: dict[str, Any] = {}
         others = User.objects.filter(account=self.account, email=self.email).exclude(pk=self.pk)
         if others.exists():
             problems["email"] = ValidationError("has already been taken", code="taken")
-        if self._password is not None and (problem := _password_error(self._password)):
+        if self._password is not None and (problem := password_error(self._password, self)):
             problems["password"] = problem
         if self._is_demoted() and self._is_last_admin():
             problems["account"] = _admin_required_error()
@@ -225,7 +237,7 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
 
     @transaction.atomic
     def ban(self) -> None:
-        """Refuse the user and all their tokens.
+        """Refuse the user and all their tokens, and end their sessions: they do not return with `unban()`.
 
         Raises:
             LastAdmin: no other admin of the account could sign in.
@@ -234,8 +246,8 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             self._lock_admins()
             if self._is_last_admin():
                 raise LastAdmin
-        self.banned = timezone.now()
-        self.save(update_fields=["banned", "updated"])
+        self.banned = self.sessions_ended = timezone.now()
+        self.save(update_fields=["banned", "sessions_ended", "updated"])
 
     def unban(self) -> None:
         self.banned = None
@@ -267,14 +279,6 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
     def _lock_admins(self) -> None:
         """Lock the account, so that two admins who remove each other concurrently do not both succeed."""
         list(Account.objects.select_for_update(no_key=True).filter(pk=self.account_id))  # type: ignore[misc]
-
-
-def _password_error(password: str) -> ValidationError | None:
-    if len(password) < MIN_PASSWORD_LENGTH:
-        return ValidationError(f"is too short (minimum is {MIN_PASSWORD_LENGTH} characters)", code="too_short")
-    if len(password) > MAX_PASSWORD_LENGTH:
-        return ValidationError(f"is too long (maximum is {MAX_PASSWORD_LENGTH} characters)", code="too_long")
-    return None
 
 
 def _admin_required_error() -> ValidationError:

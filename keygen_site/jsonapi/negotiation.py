@@ -1,7 +1,7 @@
 """Media types of requests and responses; the parser and the renderers of JSON:API documents."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from django.http import HttpRequest, UnreadablePostError
@@ -118,6 +118,14 @@ def accepted_media_type(accept: str) -> str:
         return JSON_API
     if accept in ACCEPTED:
         return ACCEPTED[accept]
+    best = named_media_type(accept, ACCEPTED)
+    if best is None:
+        raise MimeTypeInvalid
+    return ACCEPTED[best]
+
+
+def named_media_type(accept: str, known: Collection[str]) -> str | None:
+    """The known media type that an Accept header prefers, the first of equals; None if it names none of them."""
     best, best_quality = None, 0.0
     for part in accept.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
@@ -128,10 +136,8 @@ def accepted_media_type(accept: str) -> str:
                     quality = float(parameter[2:])
                 except ValueError:
                     quality = 0.0
-        if name in ACCEPTED and quality > best_quality:
-            best, best_quality = ACCEPTED[name], quality
-    if best is None:
-        raise MimeTypeInvalid
+        if name in known and quality > best_quality:
+            best, best_quality = name, quality
     return best
 
 

@@ -19,7 +19,7 @@ from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
 from keygen_site.jsonapi.idempotency import RowResponse
 from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
-from keygen_site.jsonapi.negotiation import Document, open_chunked
+from keygen_site.jsonapi.negotiation import JSON_API, Document, JSONAPIRenderer, named_media_type, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
 from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed
 from keygen_site.jsonapi.request_documents import validate
@@ -91,6 +91,19 @@ class BaseViewSet(GenericViewSet[Any]):
     def negotiate(self, request: APIRequest) -> None:
         self.format_kwarg = self.kwargs.get(self.settings.FORMAT_SUFFIX_KWARG)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+
+    def perform_content_negotiation(self, request: Any, force: bool = False) -> Any:
+        # DRF negotiates again for the response to a refusal that came before the negotiation.
+        if not getattr(self, "format_kwarg", None) and self.accepted_file_type():
+            return JSONAPIRenderer(), JSON_API  # of errors
+        return super().perform_content_negotiation(request, force)
+
+    def accepted_file_type(self) -> str | None:
+        """The media type of the file that the action gives, if the header Accept names it."""
+        declared = self.operations.get(self.action)
+        if declared is None or not isinstance(declared.gives, File):
+            return None
+        return named_media_type(self.request.META.get("HTTP_ACCEPT", ""), declared.gives.media_types)
 
     def read_body(self, request: APIRequest) -> None:
         if request.method in WRITES and not isinstance(self.operation.takes, File):

@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from accounts.admin.base import ReadOnlyAdmin, format_time
+from accounts.admin.operators import operator_name, with_operators
 from keygen_site.db.uuids import parse_uuid, uuid7_floor
 from licensing.models import Policy
 from pools.admin.actions import Return, Reveal, Withdraw
@@ -293,13 +294,14 @@ class Life:
 
     @cached_property
     def added_by(self) -> str:
-        if self.key.key_import:
-            return self.key.key_import.operator
-        added = self._events.filter(event=KeyEvent.Event.ADDED, key=self.key).first()
-        return added.actor if added else ""
+        if self.key.key_import_id:
+            return operator_name(with_operators(KeyImport.objects.filter(pk=self.key.key_import_id)).get())
+        added = with_operators(self._events.filter(event=KeyEvent.Event.ADDED, key=self.key)).first()
+        return (operator_name(added) or added.actor) if added else ""
 
     @cached_property
-    def events(self) -> KeyEventQuerySet:
-        return (
-            self._events.exclude(event=KeyEvent.Event.ADDED).newest_first().select_related("license")[: self.MAX_EVENTS]
-        )
+    def events(self) -> list[tuple[KeyEvent, str]]:
+        """The events, each with its operator or bearer as HTML."""
+        events = self._events.exclude(event=KeyEvent.Event.ADDED).newest_first().select_related("license")
+        found = with_operators(events)[: self.MAX_EVENTS]
+        return [(event, operator_name(event) or event.actor) for event in found]

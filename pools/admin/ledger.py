@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin.base import AccountScopedFilter, ReadOnlyAdmin, format_time
+from accounts.admin.operators import operator_name, with_operators
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import Policy
 from pools.admin.actions import WithdrawRest, describe_left
@@ -21,16 +22,16 @@ class KeyImportAdmin(ReadOnlyAdmin):
 
     confirmed_actions = [WithdrawRest()]
     hint = "Nothing was imported yet. An import begins on the page of a policy with a pool."
-    list_display = ["label", "of_policy", "added", "rejected", "operator", "when"]
+    list_display = ["label", "of_policy", "added", "rejected", "by", "when"]
     list_select_related = ["policy"]
     list_filter = [("policy", AccountScopedFilter)]
     search_fields = ["name", "source", "operator"]
     search_help_text = "Part of the name, of the file's name, or who brought it"
-    fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "when", "keys"]
+    fields = ["name", "source", "of_policy", "added", "rejected", "left", "by", "operator_id", "when", "keys"]
     readonly_fields = ["of_policy", "left", "by", "when", "keys"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(loading=None)
+        return with_operators(super().get_queryset(request).filter(loading=None))
 
     @admin.display(description="import")
     def label(self, key_import: KeyImport) -> str:
@@ -45,9 +46,9 @@ class KeyImportAdmin(ReadOnlyAdmin):
     def left(self, key_import: KeyImport) -> str:
         return describe_left(key_import)
 
-    @admin.display(description="added by")
+    @admin.display(description="added by", ordering="operator")
     def by(self, key_import: KeyImport) -> str:
-        return key_import.operator or f"{key_import.bearer_type} {key_import.bearer_id or ''}"
+        return operator_name(key_import) or f"{key_import.bearer_type} {key_import.bearer_id or ''}"
 
     @admin.display(description="when", ordering="id")
     def when(self, key_import: KeyImport) -> str:
@@ -93,11 +94,11 @@ class KeyEventAdmin(ReadOnlyAdmin):
     search_fields = ["reference"]
     search_help_text = "A reference, a whole key, or the id of a key or license"
     sortable_by = ()
-    fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
+    fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "operator_id", "request_id"]
     readonly_fields = ["when", "what", "key_link", "pool", "license_link", "reference", "by", "request_id"]
 
     def get_queryset(self, request: HttpRequest) -> KeyEventQuerySet:
-        events = super().get_queryset(request).select_related("policy", "license", "key")
+        events: Any = with_operators(super().get_queryset(request).select_related("policy", "license", "key"))
         return events.prefetch_related("account") if request.user.is_superuser else events
 
     def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
@@ -148,5 +149,5 @@ class KeyEventAdmin(ReadOnlyAdmin):
     @admin.display(description="by")
     def by(self, event: KeyEvent) -> str:
         if event.operator:
-            return event.operator
+            return operator_name(event)
         return f"{event.bearer_type.rstrip('s')} …{str(event.bearer_id)[-12:]}" if event.bearer_id else ""

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin.actions import ReferenceForm, audit_context_of
 from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
+from accounts.admin.operators import operator_name, with_operators
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from licensing.admin.policies import PolicyAdmin
@@ -48,15 +49,14 @@ class ExportForm(forms.Form):
     )
     for_spreadsheet = forms.BooleanField(
         required=False,
+        initial=True,
         label="For a spreadsheet",
-        help_text="CSV that a spreadsheet opens without changing a key. It can be imported again, also when the "
-        "spreadsheet has saved it.",
+        help_text="CSV only. A spreadsheet opens it without changing a key or running a formula. It can be imported "
+        "again, also after the spreadsheet has saved it. Without it a program reads the plain texts.",
     )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
-        if values.get("for_spreadsheet") and values.get("format") != "csv":
-            self.add_error("for_spreadsheet", "Only CSV can be written for a spreadsheet.")
         try:
             check_format(values.get("state", ""), values.get("format", ""))
         except StatesLost as error:
@@ -111,7 +111,10 @@ class PooledPolicyAdmin(PolicyAdmin):
         context: dict[str, Any] = {"pool": pools[0] if pools else None}
         if pools:
             context |= {
-                "imports": KeyImport.objects.filter(policy=uuid, loading=None)[:8],
+                "imports": [
+                    (each, operator_name(each))
+                    for each in with_operators(KeyImport.objects.filter(policy=uuid, loading=None))[:8]
+                ],
                 "may_import": may("pools.add_keyimport"),
                 "may_pop": may("pools.pop_key"),
                 "may_export": may("pools.export_key"),
@@ -166,7 +169,8 @@ class PooledPolicyAdmin(PolicyAdmin):
         )
         if request.method == "POST" and form.is_valid():
             values = form.cleaned_data
-            format, for_spreadsheet = values.pop("format"), values.pop("for_spreadsheet")
+            format = values.pop("format")
+            for_spreadsheet = values.pop("for_spreadsheet") and format == "csv"
             keys = export_keys(policy=policy, audit=audit_context_of(request), **values)
             self.log_change(request, policy, f"Exported: {values['state']}")
             suffix = {"text": "txt"}.get(format, format)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from tempfile import TemporaryFile
@@ -53,6 +54,7 @@ IMPORT_MEDIA_TYPES = (
     "application/zip",
     "application/octet-stream",
 )
+FILE_SUFFIXES = {"text": "txt"}  # where it is not the format
 BLOCK_BYTES = 1 << 20
 
 
@@ -238,7 +240,7 @@ class TransferMixin(APIViewSet):
         """The export is recorded in the ledger. The keys count as shown: they cannot be put back into the pool, and
         their texts stay blocked when they are deleted."""
         query = self.checked_query(request)
-        format = one_of(query, "format", WRITTEN_FORMATS)
+        format = format_of(self, MEDIA_TYPES_BY_FORMAT)
         for_spreadsheet = boolean_of(query, "for-spreadsheet")
         if for_spreadsheet and format != "csv":
             raise BadRequest("must be with format=csv", parameter="for-spreadsheet")
@@ -258,9 +260,11 @@ class TransferMixin(APIViewSet):
             since=time_of(query, "since"),
             until=time_of(query, "until"),
         )
+        filename = f"keys-{self.policy.pk}.{FILE_SUFFIXES.get(format, format)}"
         return StreamingHttpResponse(
             serialize_keys(keys, format, for_spreadsheet=for_spreadsheet),
             content_type=f"{MEDIA_TYPES_BY_FORMAT[format]}; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{filename}"'},
         )
 
     def checked_query(self, request: APIRequest) -> QueryDict:
@@ -312,6 +316,21 @@ def read_options_of(query: Any) -> ReadOptions:
         trim=boolean_of(query, "trim"),
         used_rows=UsedRows(one_of(query, "used-rows", tuple(UsedRows))),
     )
+
+
+def format_of(view: APIViewSet, media_types: Mapping[str, str]) -> str:
+    """The format of an exported file: by the parameter `format`, else by the header Accept, else the first one.
+
+    Args:
+        media_types: by format.
+
+    Raises:
+        BadRequest: the parameter has another value.
+    """
+    query = view.request.query_params
+    if "format" not in query and (wanted := view.accepted_file_type()):
+        return next(format for format, media_type in media_types.items() if media_type == wanted)
+    return one_of(query, "format", tuple(media_types))
 
 
 def spool(request: APIRequest, file: IO[bytes]) -> bytes:

@@ -23,9 +23,10 @@ from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.models import Policy, Product
 from pools.api.filters import KeyEventFilterSet, KeyFilterSet
+from pools.api.masks import MaskedKeysMixin
 from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
-from pools.api.transfers import TransferMixin, one_of
+from pools.api.transfers import TransferMixin, format_of
 from pools.models import Key, KeyEvent, KeyImport
 from pools.services.import_changes import move_import, undo_import, withdraw_import
 from pools.services.keys import (
@@ -57,7 +58,7 @@ _KEY_STATE = Schema(
 KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
 
 
-class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
+class KeyViewSet(MaskedKeysMixin, CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
     """The available keys of an account (contract: keys 1.1, 2)."""
 
     queryset = Key.objects.all()
@@ -94,7 +95,7 @@ class KeyViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixi
         return key.policy
 
 
-class PoolViewSet(TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
+class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
     """The pool of a policy (contract: keys 1.2, 6)."""
 
     queryset = Key.objects.with_api_fields()
@@ -320,10 +321,12 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
     )
     def export_events(self, request: APIRequest) -> HttpResponseBase:
         """With the filters of the list, newest first. The events do not contain keys."""
-        format = one_of(request.query_params, "format", tuple(LEDGER_FORMATS))
+        format = format_of(self, LEDGER_FORMATS)
         events = read_events(self.filter_queryset(self.get_queryset()))
         return StreamingHttpResponse(
-            serialize_events(events, format), content_type=f"{LEDGER_FORMATS[format]}; charset=utf-8"
+            serialize_events(events, format),
+            content_type=f"{LEDGER_FORMATS[format]}; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="key-events.{format}"'},
         )
 
     @action(detail=False, methods=["post"], url_path="actions/search")

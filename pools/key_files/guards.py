@@ -16,14 +16,16 @@ _PLAIN = re.compile(r"(?=[A-Za-z0-9])[A-Za-z0-9_-]*[A-Za-z][0-9_-]+[A-Za-z][A-Za
 _STRING = r'"(?:[^"]|"")*"'
 _GUARDED = re.compile(rf"={_STRING}(?:&{_STRING})*", re.DOTALL)
 _MAX_STRING = 255  # characters of a text in a formula of Excel
+# Where a cell is split into several strings: at that length, and after each character that some spreadsheet takes for
+# the delimiter, so that the rest of the cell begins with `"&"`, and not with what may be a formula.
+_PART = re.compile(rf"[^;\t]{{0,{_MAX_STRING - 1}}}[;\t]|[^;\t]{{1,{_MAX_STRING}}}")
 
 
 def guard_cell(text: str) -> str:
     """A cell that a spreadsheet shows as exactly this text."""
     if not text or _PLAIN.fullmatch(text):
         return text
-    parts = (text[start : start + _MAX_STRING] for start in range(0, len(text), _MAX_STRING))
-    return "=" + "&".join('"' + part.replace('"', '""') + '"' for part in parts)
+    return "=" + "&".join('"' + part.replace('"', '""') + '"' for part in _PART.findall(text))
 
 
 def unguard_cell(text: str) -> str:

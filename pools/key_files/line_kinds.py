@@ -161,8 +161,9 @@ _QUOTED = re.compile(r"\"[^\"]*\",?|'[^']*',?|“[^”]*”,?|„[^“”]*[“�
 _GUARDED = re.compile(r"'[=+@-].*|=\"[^\"]*\"")
 _CUT = re.compile(
     r".*[*•●]{3,}.*|([x0?*.•])\1{2,}(?:[-_ .]\1{2,})+|(x)\2{2,}(?:[-_ .]\2{2,})+[-_ .]\S+"
-    r"|\S+?[-_ .](x)\3{2,}(?:[-_ .]\3{2,})+|.*(?:…|\.\.\.)|undefined|\[object Object\]|(?:not |un)available"
-    r"|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)|your[ _-]?key[ _-]?here|change ?me",
+    r"|\S+?[-_ .](x)\3{2,}(?:[-_ .]\3{2,})+|.*(?:…|\.\.\.)|.{0,4}….{0,4}|undefined|\[object Object\]"
+    r"|(?:not |un)available|sold out|out of stock|coming soon|to be (?:announced|determined|delivered)"
+    r"|your[ _-]?key[ _-]?here|change ?me",
     _IGNORE,
 )
 _REPEATED = re.compile(r"([^\W_])\1{3,}(?:[-_ .]\1{4,})+|([A-Z0-9]{4,})(?:[-_ .]\2){2,}")

@@ -1,6 +1,7 @@
 """Writing files of keys: text, CSV and NDJSON."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from io import StringIO
@@ -27,8 +28,9 @@ EXPORT_COLUMNS = (
 )
 _ROWS_PER_BLOCK = 1_000
 _BYTE_ORDER_MARK = "\ufeff"
-# A spreadsheet runs a cell that begins with one of these as a formula.
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# A spreadsheet runs a cell that begins with one of these characters as a formula, also after blanks. One that takes a
+# semicolon or a tab for the delimiter begins a cell there, even within the quotes of a CSV with commas.
+_FORMULA = re.compile(r"(?:^|[;\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r])")
 
 
 class ExportedKey(NamedTuple):
@@ -83,8 +85,8 @@ def _row_of(key: ExportedKey) -> tuple[str | None, ...]:
 
 
 def defuse_formula(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+    """Put an apostrophe before each part of a text that a spreadsheet would run as a formula."""
+    return _FORMULA.sub(r"\g<0>'", text)
 
 
 def _format_csv(rows: Iterable[Iterable[str | None]]) -> str:

@@ -232,7 +232,7 @@ class KeyEvent(Resource):
 
     @property
     def actor(self) -> str:
-        return describe_actor(self.operator, self.bearer_type, self.bearer_id)
+        return describe_actor(self.operator, self.operator_id, self.bearer_type, self.bearer_id)
 
     def __str__(self) -> str:
         return f"{self.event} {self.created:%Y-%m-%d %H:%M}"

@@ -13,6 +13,7 @@ class KeyImport(Resource):
     name = models.CharField(max_length=255, blank=True)
     source = models.CharField("file", max_length=255, blank=True)
     operator = models.CharField("added by", max_length=255, blank=True)
+    operator_id = models.UUIDField(null=True, blank=True)
     bearer_type = models.CharField(max_length=16, blank=True)
     bearer_id = models.UUIDField(null=True, blank=True)
     # The import in another pool whose keys were moved here.

@@ -91,6 +91,7 @@ def move_import(*, key_import: KeyImport, destination: Policy, audit: AuditConte
             "name": key_import.name,
             "source": key_import.source,
             "operator": audit.operator,
+            "operator_id": audit.operator_id,
             "bearer_type": audit.bearer_type,
             "bearer_id": audit.bearer_id,
         },

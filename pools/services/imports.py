@@ -298,6 +298,7 @@ def stage_import(
         name=name,
         source=source,
         operator=audit.operator,
+        operator_id=audit.operator_id,
         bearer_type=audit.bearer_type,
         bearer_id=audit.bearer_id,
         **({"id": import_id} if import_id else {}),

@@ -66,9 +66,9 @@ def serialize_events(events: Iterable[KeyEvent], format: str) -> Iterator[str]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, dict):
-        return orjson.dumps(value).decode()
-    return value.isoformat() if hasattr(value, "isoformat") else defuse_formula(str(value))
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return defuse_formula(orjson.dumps(value).decode() if isinstance(value, dict) else str(value))
 
 
 def _format_csv(rows: Iterable[list[str]]) -> str:

@@ -9,14 +9,15 @@ from tests.console import act, page, signed_in, staff, superuser
 LETTERS = "NERPBUTV"
 
 # N name, E email, R role, P password, B ban, U unban, T make a token, V revoke a token. The operators differ in role.
-# A person of role `user` has the lowest one, so nobody can lower it; nobody who is banned lifts the own ban.
+# A person of role `user` has the lowest one, so nobody can lower it; nobody who is banned lifts the own ban. The own
+# password is changed on a page of its own, which asks for the old one.
 ALLOWED_ROLES = """
 actor      admin      console-admin  developer  support-agent  Operator   customer  product  license  itself
 superuser  NERPBUTV   NERPBUTV       NERPBUTV   NERPBUTV       NEPBUTV    NEPBUTV   TV       V        .
-admin      NERPBUV    BUV            NERPBUV    NERPBUV        BUV        NEPBUTV   TV       V        NERPBTV
-developer  .          .              NRPBUV     NRPBUV         .          NPBUTV    TV       V        NERPBTV
-sales      .          .              .          NRPBUV         .          NPBUV     .        V        NERPBTV
-user       .          .              .          .              .          NPBUV     .        V        NEPBTV
+admin      NERPBUV    BUV            NERPBUV    NERPBUV        BUV        NEPBUTV   TV       V        NERBTV
+developer  .          .              NRPBUV     NRPBUV         .          NPBUTV    TV       V        NERBTV
+sales      .          .              .          NRPBUV         .          NPBUV     .        V        NERBTV
+user       .          .              .          .              .          NPBUV     .        V        NEBTV
 """
 ROLES = {"admin": "admin", "developer": "developer", "sales": "sales-agent", "user": "user"}
 

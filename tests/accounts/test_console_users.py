@@ -30,7 +30,7 @@ def test_console_says_what_is_wrong(acme, operator):
     text = response.content.decode()
     assert response.status_code == 200
     assert "has already been taken" in text
-    assert "is too short (minimum is 6 characters)" in text
+    assert "is too short (minimum is 8 characters)" in text
 
 
 def test_does_not_let_an_operator_into_the_console(acme, operator):

@@ -30,7 +30,7 @@ from tests.errors import (
 
 NEW = "a better one"
 TOO_SHORT = unprocessable(
-    "users", "is too short (minimum is 6 characters)", "PASSWORD_TOO_SHORT", "/data/attributes/password"
+    "users", "is too short (minimum is 8 characters)", "PASSWORD_TOO_SHORT", "/data/attributes/password"
 )
 SHAPES = [
     ({}, "is missing", "/meta"),

@@ -121,7 +121,7 @@ class TestKey:
 
         response = client.get(page("pools_key_change", key.pk))
 
-        assert [event.event for event in response.context["life"].events] == ["returned", "popped"]
+        assert [event.event for event, _ in response.context["life"].events] == ["returned", "popped"]
         for text in ("Order 4711", "shop", "Changed their mind", "ann@acme.test", "added"):
             assert text in response.content.decode()
         assert "KEY-0001" not in response.content.decode()

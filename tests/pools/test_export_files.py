@@ -230,16 +230,19 @@ class TestForSpreadsheet:
 
         assert failed.value.returncode == 2
 
-    def test_console_exports_for_a_spreadsheet(self, acme):
+    def test_console_exports_for_a_spreadsheet_unless_the_operator_unticks_the_box(self, acme):
         add_keys(acme.policy, "0012345678")
         client = signed_in(staff(acme, email="ann@acme.test"))
         address = page("licensing_policy_export", acme.policy.pk)
 
         response = client.post(address, {"state": "available", "format": "csv", "for_spreadsheet": "on"})
-        refused = client.post(address, {"state": "available", "format": "text", "for_spreadsheet": "on"})
+        plain = client.post(address, {"state": "available", "format": "csv"})
+        text = client.post(address, {"state": "available", "format": "text", "for_spreadsheet": "on"})
 
+        assert client.get(address).context["form"]["for_spreadsheet"].value() is True
         assert b"".join(response.streaming_content).decode().splitlines()[1].startswith('"=""0012345678""",')
-        assert "Only CSV can be written for a spreadsheet." in refused.content.decode()
+        assert b"".join(plain.streaming_content).decode().splitlines()[1].startswith("0012345678,")
+        assert b"".join(text.streaming_content).decode() == "0012345678\n"
 
 
 def key_file(*texts):

@@ -262,7 +262,8 @@ class TestCause:
     @each_row(
         ("audit", "actor"),
         [
-            (AuditContext(operator="ann@acme.test", operator_id=UUID(int=1)), "ann@acme.test"),
+            (AuditContext(operator="ann@acme.test", operator_id=UUID(int=1)), f"ann@acme.test ({UUID(int=1)})"),
+            (AuditContext(operator="manage.py pop_key"), "manage.py pop_key"),
             (AuditContext(bearer_type="products", bearer_id=UUID(int=1)), f"products {UUID(int=1)}"),
             (AuditContext(), ""),
         ],

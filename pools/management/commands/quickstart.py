@@ -6,7 +6,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.models import Account, Token, User
-from accounts.services import create_account
+from accounts.services import change_user, create_account
 from keygen_site.management.options import name
 from licensing.models import Policy, Product
 from pools.models import Key
@@ -59,8 +59,7 @@ class Command(BaseCommand):
             return None
         password = secrets.token_urlsafe(12)
         if operator:
-            operator.set_password(password)
-            operator.save_changes("password")
+            change_user(operator, {"password": password})
         else:
             User.objects.create_superuser(OPERATOR_EMAIL, password)
         return password
