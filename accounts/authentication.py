@@ -96,6 +96,7 @@ class EmailBackend(ModelBackend):
         return sign_in_to_console(email=username, password=password, account=account, ip_address=ip_address)
 
     def get_user(self, user_id: Any) -> User | None:
-        """The user of a session, with the account, which every page of the console shows."""
-        user = User.objects.select_related("account").filter(pk=user_id).first()
+        """The user of a session, with the account and the second factor, which every page of the console needs."""
+        users = User.objects.select_related("account", "second_factor").defer("second_factor__secret")
+        user = users.filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None

@@ -84,6 +84,7 @@ SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
 FAILED_SIGN_INS = RateLimit("auth", 5, timedelta(minutes=1))
 PASSWORD_RESETS = RateLimit("rstpwd", 5, timedelta(hours=1))
 PASSWORD_CHANGES = RateLimit("mutpwd", 5, timedelta(minutes=10))
+SECOND_FACTOR_CHANGES = RateLimit("mutmfa", 5, timedelta(minutes=10))
 
 
 def count_request(*caller: object) -> RateLimitState | None:

@@ -33,7 +33,7 @@ def create_account(
     """
     account = Account(slug=slug, name=name, protected=protected, **fields)
     account.validate_and_save()
-    cached_private_key(account.pk, "ed25519")  # now, so that the first response does not wait for it
+    cached_private_key(account, "ed25519")  # now, so that the first response does not wait for it
     user = User.objects.create_user(email, password, account=account, role=User.Role.ADMIN)
     _, text = Token.generate(user)
     return account, user, text
@@ -61,7 +61,7 @@ def sign_up(*, admins: Iterable[Mapping[str, Any]], name: str, slug: str, **fiel
     """
     account = Account(name=name, slug=slug, **fields)
     account.validate_and_save()
-    cached_private_key(account.pk, "ed25519")
+    cached_private_key(account, "ed25519")
     errors = {}
     for index, admin in enumerate(admins):
         try:

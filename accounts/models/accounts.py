@@ -44,6 +44,8 @@ class Account(Resource):
     api_version = models.CharField(max_length=8, default="1.8")
     protected = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.SUBSCRIBED)
+    # Counts the rotations of signing keys, so that all processes notice them.
+    signing_key_version = models.IntegerField(default=0, db_default=0, editable=False)
 
     objects = AccountQuerySet.as_manager()
 

@@ -24,7 +24,7 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 
 if TYPE_CHECKING:
-    pass
+    from accounts.models.second_factors import SecondFactor
 
 INACTIVE_AFTER = timedelta(days=90)
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 6, 72
@@ -195,17 +195,24 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             is_superuser=self.is_superuser,
         )
 
-    # A change of the password ends the sessions of the console; so does a change of the email, the other half of a
-    # sign-in.
+    @property
+    def enabled_second_factor(self) -> "SecondFactor | None":
+        """The second factor that a sign-in to the console asks for."""
+        factor: SecondFactor | None = getattr(self, "second_factor", None)
+        return factor if factor and factor.enabled else None
+
+    # A change of the password ends the sessions of the console; so does a change of the email or of the second factor,
+    # the other parts of a sign-in.
 
     def get_session_auth_hash(self) -> str:
-        return self._with_email(super().get_session_auth_hash())
+        return self._with_sign_in(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        return map(self._with_email, super().get_session_auth_fallback_hash())
+        return map(self._with_sign_in, super().get_session_auth_fallback_hash())
 
-    def _with_email(self, session_hash: str) -> str:
-        return digest(f"{session_hash} {self.email}").hex()
+    def _with_sign_in(self, session_hash: str) -> str:
+        factor = self.enabled_second_factor
+        return digest(f"{session_hash} {self.email} {factor.pk if factor else ''}").hex()
 
     def clean(self) -> None:
         problems: dict[str, Any] = {}
