@@ -11,6 +11,8 @@ from typing import Any
 import dj_email_url
 from environs import Env, validate
 
+from keygen_site.encryption_keys import validate_keys
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)  # collects the errors; `env.seal()` below reports all of them
@@ -31,6 +33,9 @@ not_blank = validate.Length(min=1, error="Must not be blank.")
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
+
+# The keys that encrypt the secrets in the database, as id:base64-of-32-bytes; the first encrypts, all decrypt.
+KEY_ENCRYPTION_KEYS = env.str("KEY_ENCRYPTION_KEYS", "", validate=validate_keys)
 
 # Single-account mode: the id or slug of the only account, which then has URLs under /v1/… without a prefix too.
 ACCOUNT = env.str("ACCOUNT", "")
