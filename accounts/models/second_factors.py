@@ -16,6 +16,7 @@ from django_otp.oath import TOTP
 from accounts.errors import TooManyRequests
 from accounts.models.users import User
 from keygen_site.db.fields import digest
+from keygen_site.encryption import EncryptedTextField
 from keygen_site.models import Resource
 
 ISSUER = "License-key pools"  # how an authenticator app calls this server
@@ -43,7 +44,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
     """
 
     user = models.OneToOneField(User, models.CASCADE, related_name="second_factor", editable=False)
-    secret = models.TextField(default=generate_secret, editable=False)
+    secret = EncryptedTextField(purpose="second factor", default=generate_secret, editable=False)
     enabled = models.BooleanField(default=False)
     last_step = models.BigIntegerField(default=-1, editable=False)
 

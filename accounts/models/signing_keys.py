@@ -25,21 +25,30 @@ class SigningKeyManager(models.Manager["SigningKey"]):
             )
         return key
 
-    @transaction.atomic
-    def rotate(self, account: Account, kind: str) -> "SigningKey":
-        """Replace the key that an account signs with. The public half of the old one stays published.
+    def published(self, account_id: UUID | str) -> tuple[dict[str, "SigningKey"], list["SigningKey"]]:
+        """The keys of an account whose public halves are published: those in use by kind, and the retired ones."""
+        keys = list(self.filter(account_id=account_id))
+        found = {key.kind: key for key in keys if key.retired is None}
+        in_use = {kind: found.get(kind) or self.get_or_generate(account_id, kind) for kind in algorithms.KEY_KINDS}
+        return in_use, [key for key in keys if key.retired is not None]
 
-        All processes sign with the new key from their next request on: they cache keys by
+    @transaction.atomic
+    def rotate(self, account: Account, *kinds: str) -> list["SigningKey"]:
+        """Replace keys that an account signs with, and return the new ones. The old public halves stay published.
+
+        All processes sign with the new keys from their next request on: they cache keys by
         `Account.signing_key_version`, which each request reads.
         """
-        private = algorithms.generate_private_key(kind)
-        # The update locks the account: of two rotations, the second one replaces the key of the first.
+        private = {kind: algorithms.generate_private_key(kind) for kind in kinds}
+        # The update locks the account: of two rotations, the second one replaces the keys of the first.
         Account.objects.filter(pk=account.pk).update(signing_key_version=F("signing_key_version") + 1)
         account.refresh_from_db(fields=["signing_key_version"])
-        for key in self.select_for_update().filter(account=account, kind=kind, retired=None):
+        for key in self.select_for_update().filter(account=account, kind__in=kinds, retired=None):
             key.retire()
-        key, _ = self.get_or_create(account=account, kind=kind, retired=None, defaults={"private": private})
-        return key
+        return [
+            self.get_or_create(account=account, kind=kind, retired=None, defaults={"private": private[kind]})[0]
+            for kind in kinds
+        ]
 
 
 class SigningKey(Resource):
