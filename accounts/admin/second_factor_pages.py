@@ -12,6 +12,7 @@ from django.contrib.auth import login, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -20,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin.actions import operator_of
-from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
+from accounts.admin.form_once import SECRET_LIFETIME, SecretResponse, form_id, replay_if_sent, run_form_once
 from accounts.authentication import client_ip
 from accounts.errors import TooManyRequests
 from accounts.models import SecondFactor, User
@@ -201,7 +202,9 @@ class SecondFactorPages:
         if response := replay_if_sent(request):
             return response
         user = operator_of(request)
-        factor = SecondFactor.objects.filter(user=user, enabled=False).first()
+        # The password was entered shortly before: a session that is left open does not show the secret.
+        since = timezone.now() - SECRET_LIFETIME
+        factor = SecondFactor.objects.filter(user=user, enabled=False, created__gte=since).first()
         if factor is None:
             return HttpResponseRedirect(reverse("admin:second_factor"))
         form = SetUpForm(request.POST if request.method == "POST" else None, request=request, user=user)

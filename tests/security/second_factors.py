@@ -61,7 +61,8 @@ def console_urls():
         for pattern in patterns:
             path = f"{prefix}{pattern.pattern}"
             if isinstance(pattern, URLPattern):
-                url = re.sub(r"<[^>]*>|\(\?P.*$", lambda match: str(uuid4()), path).rstrip("$")
+                path = re.sub(r"\^\(\?P<app_label>.*", "accounts/", path)
+                url = re.sub(r"<[^>]*>|\(\?P.*", lambda match: str(uuid4()), path)
                 found[url] = pattern.name
             else:
                 walk(pattern.url_patterns, path)

@@ -133,13 +133,7 @@ class TestGuesses:
         assert waits[-3:] == [2 ** (MAX_COUNTED_FAILURES - 1)] * 3
 
     def test_guesses_are_refused_also_with_the_right_code_while_they_wait(self, factor, clock):
-        for _ in range(6):
-            factor.accept(wrong_code(factor))
-            clock.shift(1)
-            try:
-                factor.accept(wrong_code(factor))
-            except TooManyRequests:
-                break
+        factor.accept(wrong_code(factor))
 
         with pytest.raises(TooManyRequests):
             factor.accept(code_at(factor))
@@ -202,14 +196,11 @@ class TestFirstStepOnly:
 
         offenders = []
         for url, name in console_urls().items():
-            if name in ("login", "second_step"):
-                continue
             for method in ("get", "post"):
                 answer = getattr(client, method)(url)
-                if answer.status_code != 302 or not answer["Location"].startswith(("/admin/login/", "/admin/")):
-                    offenders.append((method, url, answer.status_code))
-                elif not answer["Location"].startswith("/admin/login/") and name != "logout":
-                    offenders.append((method, url, answer["Location"]))
+                location = answer.get("Location", "")
+                if name not in ("login", "second_step", "logout") and not location.startswith(LOGIN):
+                    offenders.append((method, url, answer.status_code, location))
         assert len(console_urls()) > 60
         assert offenders == []
 
