@@ -48,7 +48,7 @@ class RotateSigningKeys(ConfirmedAction):
     def consequences(self, rows: Sequence[Account]) -> list[str]:
         return [
             "Responses, license files and signed keys made from now on are signed by new keys.",
-            "Apps that contain the old public key refuse them until they are updated: see the public keys of the account.",
+            "Apps that contain the old public key refuse them until they know the new one.",
             "The old public keys stay published (meta.retiredKeys): they verify what they have signed.",
             "The old private keys are deleted. This cannot be undone.",
         ]

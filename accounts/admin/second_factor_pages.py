@@ -89,9 +89,7 @@ def _password_field() -> forms.CharField:
 
 def _code_field(help_text: str, **attributes: Any) -> forms.CharField:
     attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false", **attributes}
-    return forms.CharField(
-        label="Code", max_length=64, help_text=help_text, widget=forms.TextInput(attrs=attributes)
-    )
+    return forms.CharField(label="Code", max_length=64, help_text=help_text, widget=forms.TextInput(attrs=attributes))
 
 
 APP_OR_RECOVERY = "Six digits from your authenticator app, or a recovery code."
@@ -251,7 +249,9 @@ class SecondFactorPages:
             "The recovery codes stop working. Your other sessions end.",
         ]
         if is_second_factor_required(operator_of(request)):
-            consequences.append("You need a second factor: the console shows nothing else until you have set up another.")
+            consequences.append(
+                "You need a second factor: the console shows nothing else until you have set up another."
+            )
         return self._confirmed(request, "Turn off", consequences, remove, danger=True)
 
     def _confirmed(

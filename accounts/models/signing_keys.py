@@ -20,9 +20,7 @@ class SigningKeyManager(models.Manager["SigningKey"]):
         key = self.filter(account_id=account_id, kind=kind, retired=None).first()
         if key is None:
             private = algorithms.generate_private_key(kind)
-            key, _ = self.get_or_create(
-                account_id=account_id, kind=kind, retired=None, defaults={"private": private}
-            )
+            key, _ = self.get_or_create(account_id=account_id, kind=kind, retired=None, defaults={"private": private})
         return key
 
     def published(self, account_id: UUID | str) -> tuple[dict[str, "SigningKey"], list["SigningKey"]]:

@@ -13,6 +13,8 @@ from accounts.models import SecondFactor
 from accounts.second_factors import enable_second_factor, start_second_factor
 from tests.console import PASSWORD
 
+# A time in the middle of a step, so that only the code of this step is accepted. Sessions still last then.
+NOON = int(time.time()) // 30 * 30 + 15
 LOGIN, SECOND_STEP = "/admin/login/", "/admin/login/code/"
 SETTINGS = "/admin/second-factor/"
 SET_UP, NEW_CODES, TURN_OFF = (f"{SETTINGS}{page}/" for page in ("set-up", "new-codes", "turn-off"))

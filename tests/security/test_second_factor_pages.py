@@ -16,6 +16,7 @@ from accounts.second_factors import start_second_factor
 from tests.console import PASSWORD, act, page, shown, signed_in, staff, superuser
 from tests.security.second_factors import (
     NEW_CODES,
+    NOON,
     SET_UP,
     SETTINGS,
     TURN_OFF,
@@ -40,7 +41,7 @@ def client(ann):
 
 @pytest.fixture
 def clock():
-    with time_machine.travel(1_800_000_015, tick=False) as traveller:
+    with time_machine.travel(NOON, tick=False) as traveller:
         yield traveller
 
 
@@ -256,7 +257,9 @@ class TestReset:
     def test_reset_is_refused_to_everyone_else(self, acme, ann, role):
         enable(ann)
 
-        response = act(signed_in(staff(acme, email="op@acme.test", role=role)), "accounts_user_reset-second-factor", ann)
+        response = act(
+            signed_in(staff(acme, email="op@acme.test", role=role)), "accounts_user_reset-second-factor", ann
+        )
 
         assert response.status_code == 403
         assert SecondFactor.objects.exists()

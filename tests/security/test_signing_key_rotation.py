@@ -19,12 +19,14 @@ from tests.cast import make_license, make_policy
 from tests.conftest import API
 from tests.console import act, page, signed_in, staff, superuser
 from tests.licensing import test_license_check_out, test_signed_keys
-from tests.licensing.documents import license_document
+from tests.licensing.test_issue_license import license_document
 from tests.races import race
 
 
 def meta_of(company):
-    return API(company.admin_token, company.account.slug).get(f"/v1/accounts/{company.account.pk}").json()["data"]["meta"]
+    return (
+        API(company.admin_token, company.account.slug).get(f"/v1/accounts/{company.account.pk}").json()["data"]["meta"]
+    )
 
 
 def load(kind, public):
@@ -85,7 +87,12 @@ def test_everything_that_is_signed_verifies_with_the_key_of_its_time_only(acme, 
 
     offenders = []
     for (_, verify, algorithm), first, second in zip(SIGNED, before, after, strict=True):
-        for signed, keys, is_genuine in ((first, old, True), (first, new, False), (second, new, True), (second, old, False)):
+        for signed, keys, is_genuine in (
+            (first, old, True),
+            (first, new, False),
+            (second, new, True),
+            (second, old, False),
+        ):
             try:
                 verify(acme, algorithm, signed, keys, monkeypatch)
                 verified = True
@@ -222,9 +229,7 @@ class TestConsole:
         assert meta_of(acme)["keys"] == before
 
     def test_console_says_what_a_rotation_does(self, acme):
-        response = signed_in(superuser()).get(
-            page("accounts_account_rotate-signing-keys", id=acme.account.pk)
-        )
+        response = signed_in(superuser()).get(page("accounts_account_rotate-signing-keys", id=acme.account.pk))
 
         assert "cannot be undone" in response.content.decode()
         assert response.content.decode().count('type="checkbox"') == 3

@@ -7,8 +7,8 @@ from accounts.models import Account, SigningKey
 from accounts.signing import algorithms
 from keygen_site.jsonapi.openapi.schemas import object_schema
 from keygen_site.jsonapi.request_documents import Members, Schema
-from keygen_site.jsonapi.text import timestamp
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, EnumField, ResourceSerializer, to_many
+from keygen_site.jsonapi.text import timestamp
 from keygen_site.jsonapi.types import ARRAY, BOOLEAN, STRING, UUID
 from keygen_site.jsonapi.versions import CURRENT_VERSION, VERSIONS
 
