@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import login, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -45,6 +46,13 @@ _SESSION_KEY = "second_step"
 _SET_UP_PAGES = frozenset({"second_factor", "second_factor_set_up", "logout"})
 
 
+class CodeInput(forms.TextInput):
+    """A field for a code. It does not show again what was sent: the next attempt needs another code."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        return super().get_context(name, None, attrs)
+
+
 class ProofForm(forms.Form):
     """Asks an operator for proofs of identity, and counts the failures.
 
@@ -67,8 +75,8 @@ class ProofForm(forms.Form):
                 self.add_error("password", "This is not your password.")
             except TooManyRequests as error:
                 self.refusal = error
-                seconds = error.headers["Retry-After"]
-                self.add_error(None, f"Too many attempts. Try again in {seconds} seconds.")
+                seconds = int(error.headers["Retry-After"])
+                self.add_error(None, f"Too many attempts. Try again in {seconds} second{pluralize(seconds)}.")
         return self.cleaned_data
 
     def _check(self) -> None:
@@ -89,7 +97,7 @@ def _password_field() -> forms.CharField:
 
 def _code_field(help_text: str, **attributes: Any) -> forms.CharField:
     attributes = {"autocomplete": "one-time-code", "autocapitalize": "none", "spellcheck": "false", **attributes}
-    return forms.CharField(label="Code", max_length=64, help_text=help_text, widget=forms.TextInput(attrs=attributes))
+    return forms.CharField(label="Code", max_length=64, help_text=help_text, widget=CodeInput(attrs=attributes))
 
 
 APP_OR_RECOVERY = "Six digits from your authenticator app, or a recovery code."
@@ -252,7 +260,7 @@ class SecondFactorPages:
             consequences.append(
                 "You need a second factor: the console shows nothing else until you have set up another."
             )
-        return self._confirmed(request, "Turn off", consequences, remove, danger=True)
+        return self._confirmed(request, "Turn off the second factor", consequences, remove, danger=True)
 
     def _confirmed(
         self,
@@ -303,6 +311,8 @@ class SecondFactorPages:
         self, request: HttpRequest, template: str, form: ProofForm, title: str = SECTION, **context: Any
     ) -> HttpResponse:
         context = {**self.site.each_context(request), "title": title, "form": form, **context}
+        if must_set_up_second_factor(form.user):
+            context["is_nav_sidebar_enabled"] = False  # its links lead back to this page
         response = TemplateResponse(request, template, context)
         if form.refusal:
             response.status_code = form.refusal.status

@@ -161,7 +161,7 @@ class TestGuesses:
 
         assert (wrong.status_code, refused.status_code) == (200, 429)
         assert "not right, or was used before" in wrong.content.decode()
-        assert "Try again in 1 second" in refused.content.decode()
+        assert "Try again in 1 second." in refused.content.decode()
         assert int(refused["Retry-After"]) == 1
         assert not is_in(client)
 
