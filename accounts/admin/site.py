@@ -1,6 +1,5 @@
 """The console as a whole: sign-in, menu, and the page of secrets."""
 
-from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -88,7 +87,7 @@ class Console(AdminSite):
         shown = path("shown/<uuid:once>/", self.admin_view(self.shown_view), name="shown")
         return [shown, *SecondFactorPages(self).urls(), *super().get_urls()]
 
-    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Wrap the view of a page: an operator who has to set up a second factor is led to the page for that."""
         inner = super().admin_view(view, cacheable)
 

@@ -136,7 +136,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
 
     def throttle_increment(self, commit: bool = True) -> None:
         super().throttle_increment(commit=False)
-        self.throttling_failure_count = min(self.throttling_failure_count, MAX_COUNTED_FAILURES)
+        self.throttling_failure_count = min(self.throttling_failure_count, MAX_COUNTED_FAILURES)  # type: ignore[has-type]  # of a base without types
         if commit:
             self.save()
 

@@ -55,7 +55,10 @@ class AccountSerializer(ResourceSerializer):
     @classmethod
     def resource_object(cls, row: Account) -> dict[str, Any]:
         keys, retired = SigningKey.objects.published(row.pk)
-        meta = {"publicKey": keys["rsa2048"].public, "keys": {kind: key.public for kind, key in keys.items()}}
+        meta: dict[str, Any] = {
+            "publicKey": keys["rsa2048"].public,
+            "keys": {kind: key.public for kind, key in keys.items()},
+        }
         if retired:  # an addition to the contract: they verify what they signed before a rotation
             meta["retiredKeys"] = [
                 {"kind": key.kind, "publicKey": key.public, "retired": timestamp(key.retired)} for key in retired
