@@ -1,6 +1,7 @@
 # run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
 # CI=true make test: with as many examples of Hypothesis as .ci/run has.
 # lint: style, types, migrations.  bench: benchmarks.  licenses: writes docs/licenses.md.  audit: known vulnerabilities.
+# lock: writes the requirements files.
 
 .DELETE_ON_ERROR:  # an incomplete .env must not stay
 
@@ -10,7 +11,7 @@ BIN := .venv/bin
 # Arguments of pytest or the benchmarks: make test ARGS="tests/pools -k pop"
 ARGS ?=
 
-.PHONY: run test test-browser lint bench licenses audit
+.PHONY: run test test-browser lint bench licenses lock audit
 
 run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0
@@ -48,6 +49,18 @@ bench: .venv/.dev
 licenses: .venv/.dev
 	$(BIN)/python -m tests.dependency_licenses
 
+# Writes requirements.txt and requirements-dev.txt, with hashes, from the .in files. Versions stay as they are unless an
+# .in file has another one; make lock ARGS=--upgrade takes the newest of what these need. Needs a network.
+lock: .venv/.lock
+	for name in requirements requirements-dev; do \
+		.venv/.lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--custom-compile-command "make lock" --output-file $$name.txt $(ARGS) $$name.in || exit 1; \
+	done
+
+.venv/.lock:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
+
 # Lists known vulnerabilities of the packages in requirements.txt. Needs a network.
 audit: .venv/.audit
 	.venv/.audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
@@ -63,9 +76,9 @@ audit: .venv/.audit
 
 .venv/.run: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@
 
 .venv/.dev: .venv/.run requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@

@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from accounts import bearers
+        from accounts import bearers, checks  # noqa: F401
         from accounts.models import User
 
         bearers.register(User)

@@ -117,6 +117,7 @@ class EmailBackend(ModelBackend):
         return bool(user.may_use_console)
 
     def get_user(self, user_id: Any) -> User | None:
-        """The user of a session, with the account, which every page of the console shows."""
-        user = User.objects.select_related("account").filter(pk=user_id).first()
+        """The user of a session, with the account and the second factor, which every page of the console needs."""
+        users = User.objects.select_related("account", "second_factor").defer("second_factor__secret")
+        user = users.filter(pk=user_id).first()
         return user if user and self.user_can_authenticate(user) else None

@@ -58,6 +58,7 @@ class Change(StrEnum):
     BAN = "ban"
     UNBAN = "unban"
     DELETE = "delete"
+    SECOND_FACTOR = "second factor"  # reset it for a user who lost the device
 
 
 # Changes that let a user in or keep them out. The actor cannot act in the user's name afterwards.
@@ -84,12 +85,14 @@ def why_not_change(actor: Bearer, bearer: Model | None, change: Change) -> str |
 
     Whether the actor sees the user and holds the permission is checked elsewhere.
 
-    - Superusers change everyone, and everyone changes themselves.
+    - Superusers change everyone, and everyone changes themselves. But only another superuser resets a second factor.
     - Users who may use the console are changed by themselves only, but admins decide whether they get in (`ACCESS`).
     - No one changes a user of a higher rank.
     - The email of another user is changed by admins, or by the user's product.
     - A product changes the profile only of a user who holds a license of another product.
     """
+    if change == Change.SECOND_FACTOR and not (actor.is_superuser and bearer and bearer.pk != actor.id):
+        return "only another superuser may reset a second factor"
     if actor.is_superuser or (bearer is not None and bearer.pk == actor.id):
         return None
     rank = rank_of(bearer)

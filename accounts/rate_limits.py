@@ -123,6 +123,7 @@ PASSWORD_RESETS = RateLimit("rstpwd", 5, HOUR)
 PASSWORD_RESETS_BY_IP = RateLimit("rstpwd", 30, HOUR)
 # Per account, IP address and user.
 PASSWORD_CHANGES = RateLimit("mutpwd", 5, timedelta(minutes=10))
+SECOND_FACTOR_CHANGES = RateLimit("mutmfa", 5, timedelta(minutes=10))
 # Per account and IP address, without a credential.
 PASSWORD_CHANGES_BY_IP = RateLimit("mutpwd", 20, timedelta(minutes=10))
 # Per account and IP address: users who sign up in an account that is not protected.

@@ -44,7 +44,7 @@ def create_account(
 
 def _save_account(account: Account) -> None:
     account.validate_and_save()
-    cached_private_key(account.pk, "ed25519")  # now, so that the first response does not wait for it
+    cached_private_key(account, "ed25519")  # now, so that the first response does not wait for it
 
 
 class AdminsInvalid(Exception):

@@ -47,6 +47,10 @@ SIGN_UP = env.bool("SIGN_UP", False)
 SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 10, validate=validate.Range(min=0))
 # Gives all failed sign-ins the same error, so that it does not reveal which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
+# The users of the console who need a second factor: superusers, staff (all users of the console), or none.
+REQUIRE_SECOND_FACTOR = env.str(
+    "REQUIRE_SECOND_FACTOR", "superusers", validate=validate.OneOf(["superusers", "staff", "none"])
+)
 # Behind a proxy that terminates TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # Each log record is one line of text or JSON.

@@ -90,6 +90,13 @@ def quick_passwords():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def optional_second_factors():
+    """Let superusers use the console without a second factor. `tests/security/` has the tests of it."""
+    with override_settings(REQUIRE_SECOND_FACTOR="none"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_emptying():
     """After a test with real transactions, empty only the tables that have rows.
 

@@ -4,6 +4,8 @@ import re
 from importlib.metadata import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parent.parent
 FILES = {"requirements.txt": "In the running server", "requirements-dev.txt": "In tests and development only"}
 # What may be used beside, and by, a server whose source is its owner's. Another one needs a decision, and a line here.
@@ -36,8 +38,10 @@ unchanged.
 
 
 def packages(file):
-    """Return the names of the packages in a requirements file."""
-    return re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==", (ROOT / file).read_text(), re.MULTILINE)
+    """Return the names of the packages in a requirements file, without those that only other platforms need."""
+    lines = re.findall(r"^[\w.-]+(?:\[[\w,-]+\])?==[^\\\n]*", (ROOT / file).read_text(), re.MULTILINE)
+    found = [Requirement(line) for line in lines]
+    return [each.name for each in found if each.marker is None or each.marker.evaluate()]
 
 
 def license_of(package):
@@ -62,9 +66,11 @@ def is_permitted(expression, permitted=PERMITTED):
 
 def document():
     """Return the text of docs/licenses.md."""
-    parts = [HEADER]
+    parts, listed = [HEADER], set()
     for file, heading in FILES.items():
-        rows = [f"| {name} | {license_of(name)} |\n" for name in sorted(packages(file), key=str.lower)]
+        names = sorted(set(packages(file)) - listed, key=str.lower)
+        listed |= {*names}
+        rows = [f"| {name} | {license_of(name)} |\n" for name in names]
         parts.append(f"## {heading}\n\n| package | license |\n|---|---|\n{''.join(rows)}")
     return "\n".join(parts)
 

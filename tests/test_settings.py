@@ -71,6 +71,7 @@ def test_settings_names_all_that_is_missing():
         ("IDLE_TRANSACTION_TIMEOUT", "long"),
         ("CONNECTION_POOLER", "pgbouncer"),
         ("EMAIL_URL", "pigeon://home"),
+        ("REQUIRE_SECOND_FACTOR", "everybody"),
     ],
 )
 def test_settings_names_what_is_malformed(name, value):

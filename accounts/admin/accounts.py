@@ -1,15 +1,17 @@
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts.admin.actions import operator_of
+from accounts.admin.actions import ConfirmedAction, operator_of
 from accounts.admin.base import ConsoleAdmin, ConsoleForm, format_time
 from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
-from accounts.models import Account
+from accounts.models import Account, SigningKey
 from accounts.services import change_account, create_account
+from accounts.signing.algorithms import KEY_KINDS
 
 FIELDS = ("name", "slug", "status", "protected", "mask_keys")
 
@@ -27,6 +29,38 @@ class AccountForm(ConsoleForm):
         return values
 
 
+class RotationForm(forms.Form):
+    keys = forms.MultipleChoiceField(
+        choices=[(kind, kind) for kind in KEY_KINDS],
+        initial=KEY_KINDS,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The keys to replace.",
+    )
+
+
+class RotateSigningKeys(ConfirmedAction):
+    """Gives an account new signing keys. Processes notice it with their next request."""
+
+    name, label, past_tense = "rotate-signing-keys", "Rotate signing keys", "Rotated signing keys"
+    permission, danger, for_many = "accounts.change_account", True, False
+    form_class = RotationForm
+
+    def consequences(self, rows: Sequence[Account]) -> list[str]:
+        return [
+            "Responses, license files and signed keys made from now on are signed by new keys.",
+            "Apps that contain the old public key refuse them until they know the new one.",
+            "The old public keys stay published (meta.retiredKeys): they verify what they have signed.",
+            "The old private keys are deleted. This cannot be undone.",
+        ]
+
+    def run(
+        self, admin: ConsoleAdmin, request: HttpRequest, rows: Sequence[Account], values: dict[str, Any]
+    ) -> HttpResponse:
+        SigningKey.objects.rotate(rows[0], *values["keys"])
+        admin.message_user(request, f"{self.past_tense}: {', '.join(values['keys'])}.")
+        return HttpResponseRedirect(admin.change_url(rows[0]))
+
+
 @admin.register(Account)
 class AccountAdmin(ConsoleAdmin):
     """The accounts: for superusers."""
@@ -37,6 +71,7 @@ class AccountAdmin(ConsoleAdmin):
     list_filter = ["status"]
     search_fields = ["name", "slug"]
     fields = FIELDS
+    confirmed_actions = [RotateSigningKeys()]
 
     def get_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
         return self.fields if obj else [*self.fields, "admin_email"]

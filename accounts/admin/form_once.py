@@ -46,16 +46,19 @@ class SecretResponse(HttpResponse):
         page: the rest of that page.
     """
 
-    def __init__(self, *, title: str, text: str, section: str, back: str = "", again: bool = False) -> None:
+    def __init__(
+        self, *, title: str, text: str, section: str, back: str = "", again: bool = False, filename: str = ""
+    ) -> None:
         """
         Args:
             section: the name of the list that the page belongs to.
             back: the URL of the next page; the home page if empty.
             again: whether the secret can still be seen elsewhere afterwards.
+            filename: the name of the file that the page offers as a download; none if empty.
         """
         super().__init__()
         self.text = text
-        self.page = {"title": title, "section": section, "back": back, "again": again}
+        self.page = {"title": title, "section": section, "back": back, "again": again, "filename": filename}
 
 
 def form_id(request: HttpRequest) -> UUID:

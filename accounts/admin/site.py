@@ -1,5 +1,6 @@
 """The console as a whole: sign-in, menu, and the page of secrets."""
 
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +10,16 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from accounts.admin.form_once import SECRET_LIFETIME, find_secret
 from accounts.admin.own_password import OwnPasswordView
+from accounts.admin.second_factor_pages import SecondFactorPages, begin_second_step, may_open
 from accounts.errors import TooManyRequests
+from accounts.models import User
 from accounts.sessions import delete_expired_sessions
 from accounts.sign_in import AccountRequired
 
@@ -30,6 +33,7 @@ class SignInForm(AdminAuthenticationForm):
         widget=forms.TextInput(attrs={"autocomplete": "organization", "autocapitalize": "none"}),
     )
     refusal: TooManyRequests | None = None  # set by `clean()`
+    half_signed_in: User | None = None  # set by `clean()`: a user whose second factor is still to be checked
 
     def __init__(self, request: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
@@ -56,6 +60,9 @@ class SignInForm(AdminAuthenticationForm):
             raise forms.ValidationError(error.detail) from None
         if self.user_cache is None:
             raise forms.ValidationError("E-mail or password are not right, or their owner may not use the console.")
+        if self.user_cache.enabled_second_factor:
+            self.half_signed_in = self.user_cache
+            raise forms.ValidationError("Enter the code of your second factor.")
         return self.cleaned_data
 
 
@@ -76,6 +83,8 @@ class Console(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().login(request, extra_context)
         form = getattr(response, "context_data", {}).get("form")
+        if form is not None and form.is_bound and form.half_signed_in:
+            return begin_second_step(request, form.half_signed_in)
         if form is not None and form.is_bound and form.refusal:
             response.status_code = form.refusal.status
             response["Retry-After"] = form.refusal.headers["Retry-After"]
@@ -94,13 +103,29 @@ class Console(AdminSite):
         shown = path("shown/<uuid:once>/", self.admin_view(self.shown_view), name="shown")
         # Instead of Django's redirect to the public page of an object, which none of ours has.
         public = path("r/<path:content_type_id>/<path:object_id>/", page_not_found, name="view_on_site")
-        return [shown, public, *super().get_urls()]
+        return [shown, public, *SecondFactorPages(self).urls(), *super().get_urls()]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Wrap the view of a page: an operator who has to set up a second factor is led to the page for that."""
+        inner = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def led(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if self.has_permission(request) and not may_open(request):
+                return HttpResponseRedirect(reverse("admin:second_factor"))
+            return inner(request, *args, **kwargs)
+
+        return led
 
     def shown_view(self, request: HttpRequest, once: UUID) -> HttpResponse:
         """The page that shows the secret of a form to its operator, for SECRET_LIFETIME."""
         stored, text = find_secret(request, once)
         if stored is None:
             raise Http404
+        if text and stored.headers.get("filename") and "download" in request.GET:
+            disposition = f'attachment; filename="{stored.headers["filename"]}"'
+            headers = {"Content-Disposition": disposition}
+            return HttpResponse(f"{text}\n", content_type="text/plain; charset=utf-8", headers=headers)
         context = {
             **self.each_context(request),
             **stored.headers,

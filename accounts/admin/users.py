@@ -12,11 +12,14 @@ from accounts.admin.actions import ConfirmedAction, RowAction, actor_of, operato
 from accounts.admin.base import ConsoleAdmin, ConsoleForm, StrictAdmin, format_time
 from accounts.admin.token_pages import MakeToken
 from accounts.audit import AuditContext
+from accounts.mail import can_send_mail
 from accounts.models import User
 from accounts.passwords import PASSWORD_HELP
 from accounts.permissions import Change, may_change
 from accounts.roles import RANKS
+from accounts.second_factors import remove_second_factor
 from accounts.services import change_user
+from keygen_site.jsonapi.errors import DomainError
 
 
 class UserForm(ConsoleForm):
@@ -92,21 +95,43 @@ class Unban(RowAction):
         row.unban()
 
 
+class ResetSecondFactor(RowAction):
+    """Removes the second factor of another user, who lost the device and the recovery codes."""
+
+    name, label, past_tense = "reset-second-factor", "Reset second factor", "Reset the second factor"
+    permission, danger, for_many = "accounts.change_user", True, False
+    change = Change.SECOND_FACTOR
+
+    def applies_to(self, row: User) -> bool:
+        return row.enabled_second_factor is not None
+
+    def consequences(self, rows: Sequence[User]) -> list[str]:
+        lines = [
+            "Make sure that it is them who ask, for example by a call: a thief of the password asks for the same.",
+            "They sign in with their password only, until they set up another one. Their sessions in the console end.",
+        ]
+        return [*lines, "They get a mail about it."] if can_send_mail() else lines
+
+    def apply(self, row: User, audit: AuditContext, values: dict[str, Any]) -> None:
+        if not remove_second_factor(row, reset_by=audit.actor):
+            raise DomainError("has no second factor")
+
+
 @admin.register(User)
 class UserAdmin(ConsoleAdmin):
     """Users of an account, changed by the rule of rank of the API. Superusers decide who may use the console."""
 
     form = UserForm
-    confirmed_actions = [MakeToken(), Ban(), Unban()]
+    confirmed_actions = [MakeToken(), Ban(), Unban(), ResetSecondFactor()]
     list_display = ["email", "name", "role", "console", "is_let_in", "since"]
     list_select_related = ["account"]
     list_filter = ["role", "is_staff", ("banned", admin.EmptyFieldListFilter)]
     search_fields = ["email", "first_name", "last_name"]
     filter_horizontal = ["groups"]
-    readonly_fields = ["since", "banned"]
+    readonly_fields = ["since", "banned", "second_factor"]
     fieldsets = [
         (None, {"fields": ["account", "new_superuser", "email", "first_name", "last_name", "role", "new_password"]}),
-        ("Console", {"fields": ["is_staff", "groups"]}),
+        ("Console", {"fields": ["is_staff", "groups", "second_factor"]}),
         ("More", {"fields": ["metadata", "banned", "since"], "classes": ["collapse"]}),
     ]
 
@@ -167,6 +192,10 @@ class UserAdmin(ConsoleAdmin):
     @admin.display(description="console", boolean=True)
     def console(self, user: User) -> bool:
         return user.is_staff
+
+    @admin.display(description="second factor", boolean=True)
+    def second_factor(self, user: User) -> bool:
+        return user.enabled_second_factor is not None
 
     @admin.display(description="let in", boolean=True)
     def is_let_in(self, user: User) -> bool:

@@ -51,6 +51,8 @@ class Account(Resource):
         help_text="In the API, show the keys of pools masked to roles that may not pop them: sales agents, support "
         "agents and read-only users.",
     )
+    # Counts the rotations of signing keys, so that all processes notice them.
+    signing_key_version = models.IntegerField(default=0, db_default=0, editable=False)
 
     objects = AccountQuerySet.as_manager()
 

@@ -25,7 +25,7 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import Resource
 
 if TYPE_CHECKING:
-    pass
+    from accounts.models.second_factors import SecondFactor
 
 INACTIVE_AFTER = timedelta(days=90)
 
@@ -206,8 +206,14 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             is_superuser=self.is_superuser,
         )
 
-    # A change of the password ends the sessions of the console. So does a change of the email, the other half of a
-    # sign-in, and of `sessions_ended`.
+    @property
+    def enabled_second_factor(self) -> "SecondFactor | None":
+        """The second factor that a sign-in to the console asks for."""
+        factor: SecondFactor | None = getattr(self, "second_factor", None)
+        return factor if factor and factor.enabled else None
+
+    # A change of the password ends the sessions of the console. So does a change of the email or of the second factor,
+    # the other parts of a sign-in, and of `sessions_ended`.
 
     def get_session_auth_hash(self) -> str:
         return self._add_to_hash(super().get_session_auth_hash())
@@ -216,8 +222,9 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
         return map(self._add_to_hash, super().get_session_auth_fallback_hash())
 
     def _add_to_hash(self, session_hash: str) -> str:
+        factor = self.enabled_second_factor
         ended = self.sessions_ended.isoformat() if self.sessions_ended else ""
-        return digest(f"{session_hash} {self.email} {ended}").hex()
+        return digest(f"{session_hash} {self.email} {factor.pk if factor else ''} {ended}").hex()
 
     def clean(self) -> None:
         problems: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from django.http.response import HttpResponse, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 from django.utils.http import http_date
 
+from accounts.models import Account
 from accounts.signing import algorithms
 from accounts.signing.key_cache import cached_private_key
 from accounts.signing.purposes import RESPONSE, sign
@@ -27,12 +28,13 @@ class SignatureMiddleware:
         response = self.get_response(request)
         account = getattr(request, "account", None)
         if account is not None and not response.streaming:
-            sign_response(request, cast(HttpResponse, response), str(account.pk))
+            sign_response(request, cast(HttpResponse, response), account)
         return response
 
 
-def sign_response(request: HttpRequest, response: HttpResponse, account_id: str) -> None:
+def sign_response(request: HttpRequest, response: HttpResponse, account: Account) -> None:
     """Set the headers of a response by which a client verifies it: date, digest and signature."""
+    account_id = str(account.pk)
     date, digest = http_date(), algorithms.format_digest(response.content)
     response["Date"] = response["Keygen-Date"] = date
     response["Digest"] = response["Keygen-Digest"] = digest
@@ -47,7 +49,7 @@ def sign_response(request: HttpRequest, response: HttpResponse, account_id: str)
         date=date,
         digest=digest,
     )
-    key = cached_private_key(account_id, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
+    key = cached_private_key(account, algorithms.KEY_KIND_BY_ALGORITHM[algorithm])
     signature = sign(RESPONSE, algorithm, key, data)
     response["Keygen-Signature"] = algorithms.format_signature(account_id, algorithm, signature)
 

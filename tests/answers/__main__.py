@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "ENV_FILE": os.devnull,
     "SECRET_KEY": "for-recording-only-and-long-enough-that-nothing-complains-about-it",
     "ALLOWED_HOSTS": "testserver",
+    "REQUIRE_SECOND_FACTOR": "none",
     "SIGN_UP": "true",
     "SIGN_UPS_PER_HOUR": "0",
     "METRICS_TOKEN": "for-metrics",

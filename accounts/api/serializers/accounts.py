@@ -8,6 +8,7 @@ from accounts.signing import algorithms
 from keygen_site.jsonapi.openapi.schemas import object_schema
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH, EnumField, ResourceSerializer, to_many
+from keygen_site.jsonapi.text import timestamp
 from keygen_site.jsonapi.types import ARRAY, BOOLEAN, STRING, UUID
 from keygen_site.jsonapi.versions import CURRENT_VERSION, VERSIONS
 
@@ -54,13 +55,24 @@ class AccountSerializer(ResourceSerializer):
 
     @classmethod
     def resource_object(cls, row: Account) -> dict[str, Any]:
-        keys = {kind: SigningKey.objects.get_or_generate(row.pk, kind).public for kind in algorithms.KEY_KINDS}
-        return super().resource_object(row) | {"meta": {"publicKey": keys["rsa2048"], "keys": keys}}
+        keys, retired = SigningKey.objects.published(row.pk)
+        meta: dict[str, Any] = {
+            "publicKey": keys["rsa2048"].public,
+            "keys": {kind: key.public for kind, key in keys.items()},
+        }
+        if retired:  # an addition to the contract: they verify what they signed before a rotation
+            meta["retiredKeys"] = [
+                {"kind": key.kind, "publicKey": key.public, "retired": timestamp(key.retired)} for key in retired
+            ]
+        return super().resource_object(row) | {"meta": meta}
 
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
         keys = {kind: {"type": "string"} for kind in algorithms.KEY_KINDS}
-        members["meta"] = object_schema({"publicKey": {"type": "string"}, "keys": object_schema(keys)})
+        retired = {"kind": {"type": "string"}, "publicKey": {"type": "string"}, "retired": {"type": "string"}}
+        meta = object_schema({"publicKey": {"type": "string"}, "keys": object_schema(keys)})
+        meta["properties"]["retiredKeys"] = {"type": "array", "items": object_schema(retired)}  # after a rotation
+        members["meta"] = meta
 
 
 _ADMIN = Schema(

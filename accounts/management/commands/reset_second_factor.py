@@ -1,0 +1,33 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import Account, User
+from accounts.second_factors import remove_second_factor
+from keygen_site.management.options import name
+
+
+class Command(BaseCommand):
+    """Removes the second factor of a user who lost the device and the recovery codes, and ends the user's sessions.
+
+    For the last superuser; another superuser resets it in the console. Exit codes: 0 removed, 1 failed, 2 wrong usage.
+    """
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email", type=name, help="email address of the user")
+        parser.add_argument("--account", type=name, help="id or slug of the user's account (default: a superuser)")
+
+    def handle(self, *, email: str, account: str | None, **options: Any) -> None:  # type: ignore[override]
+        users = User.objects.filter(email=email.strip().lower())
+        if account is None:
+            user = users.filter(account=None).first()
+        else:
+            user = users.filter(account__in=Account.objects.by_identifier(account)).first()
+        if user is None:
+            whose = f"in the account {account}" if account else "among the superusers: --account names another account"
+            raise CommandError(f"There is no user {email} {whose}.")
+        if not remove_second_factor(user, reset_by="manage.py reset_second_factor"):
+            raise CommandError(f"{email} has no second factor.")
+        self.stdout.write(f"The second factor of {email} was removed. The next sign-in needs the password only.")
