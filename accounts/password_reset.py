@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.core import signing
 from django.template.loader import render_to_string
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -53,12 +54,11 @@ def _password_state(user: User) -> str:
     return salted_hmac(_SALT, f"{user.password} {user.email}", algorithm="sha256").hexdigest()[:32]
 
 
-def request_password_reset(*, account: Account, email: str, ip_address: str, site: str, deliver: bool = True) -> None:
+def request_password_reset(*, account: Account, email: str, ip_address: str, deliver: bool = True) -> None:
     """Mail a reset token to the user with an email, if there is one. The caller does not learn whether.
 
     Args:
         ip_address: the IP address of the client.
-        site: the URL of this server, for the mail.
         deliver: whether to send the mail.
 
     Raises:
@@ -73,7 +73,7 @@ def request_password_reset(*, account: Account, email: str, ip_address: str, sit
         return
     path = f"/v1/accounts/{account.pk}/users/{user.pk}/actions/reset-password"
     text = render_to_string(
-        "accounts/password_reset.txt", {"user": user, "token": make_reset_token(user), "address": f"{site}{path}"}
+        "accounts/password_reset.txt", {"user": user, "token": make_reset_token(user), "address": f"{settings.SITE_URL}{path}"}
     )
     # In the background also because the time that the mail server takes would reveal that the user exists.
     send_mail(f"New password for {account.name}", text, user.email)

@@ -1,4 +1,4 @@
-"""The application that the server runs: `granian --interface asginl keygen_site.asgi:application`.
+"""The application that the server runs: `manage.py serve`, or `granian --interface asginl keygen_site.asgi:application`.
 
 It is the WSGI application, run in threads. granian passes only the decoded path to a WSGI application, in which `%2F`
 is `/`; an ASGI application gets the path as it was sent, which `keygen_site.paths` needs for keys with slashes.
@@ -10,4 +10,6 @@ from django.conf import settings
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
-application = ThreadedWSGI(wsgi_application, settings.THREADS)
+from keygen_site.body_limits import is_transfer  # isort: skip  Django must be set up first
+
+application = ThreadedWSGI(wsgi_application, settings.THREADS, is_transfer=is_transfer)
