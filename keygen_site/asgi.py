@@ -7,9 +7,8 @@ Django's own ASGI handler runs each request in a new thread, and so on a new con
 
 from django.conf import settings
 
+from keygen_site.paths import is_transfer
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
-
-from keygen_site.body_limits import is_transfer  # isort: skip  Django must be set up first
 
 application = ThreadedWSGI(wsgi_application, settings.THREADS, is_transfer=is_transfer)

@@ -4,7 +4,6 @@ Documents and forms are small. Only the actions and pages for files take more, a
 who may use it. The API's actions check that by themselves before they read.
 """
 
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -24,8 +23,6 @@ from keygen_site.request_bodies import BODY_PROBLEM, Limits
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-# The paths of requests that have a file in the body or the response. A test compares them with the routes.
-_TRANSFER = re.compile(r"/actions/+(?:import|export)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/")
 # A form has fields besides its file.
 FORM_BYTES = MAX_DOCUMENT_BYTES
 
@@ -54,11 +51,6 @@ class TooManyBodies(DomainError):
 _PROBLEMS: dict[int, type[DomainError]] = {
     error.status: error for error in (BodyTooSlow, DocumentTooLarge, TooManyBodies)
 }
-
-
-def is_transfer(path: str) -> bool:
-    """Whether requests with a path, decoded, have a file in the body or the response."""
-    return _TRANSFER.search(path) is not None
 
 
 def takes_files(permission: str) -> Callable[[View], View]:

@@ -26,6 +26,8 @@ _UNDECODED = re.compile(rb"%(?:(2[5EeFf])|(?![0-9A-Fa-f]{2}))")
 _ESCAPES = {"%2F": "/", "%2E": ".", "%25": "%"}
 _ESCAPE = re.compile("|".join(_ESCAPES))
 _SLASHES = re.compile("/{2,}")
+# A test compares it with the routes.
+_TRANSFER = re.compile(r"/actions/+(?:import|export)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/")
 
 
 def merge_leading_slashes(request: HttpRequest) -> None:
@@ -110,3 +112,8 @@ def _path_as_sent(request: HttpRequest) -> bytes | None:
 
 def _decode(text: str) -> str:
     return _ESCAPE.sub(lambda match: _ESCAPES[match[0]], text)
+
+
+def is_transfer(path: str) -> bool:
+    """Whether requests with a path, decoded, have a file in the body or the response."""
+    return _TRANSFER.search(path) is not None

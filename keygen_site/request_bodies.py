@@ -143,6 +143,8 @@ class Body:
         part: bytes = message.get("body", b"")
         self.size += len(part)
         self.is_complete = self.size == self.length or not message.get("more_body", False)
+        if self.is_complete and self.length is not None and self.size != self.length:
+            raise ClientGone  # less than it has announced
         return part
 
     def _hold(self, part: bytes) -> None:

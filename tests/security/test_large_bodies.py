@@ -11,10 +11,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from keygen_site.body_limits import is_transfer
 from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 from keygen_site.jsonapi.openapi.routes import list_endpoints
 from keygen_site.jsonapi.operations import File
+from keygen_site.paths import is_transfer
 from keygen_site.request_bodies import BODY_PROBLEM
 from tests.console import page, signed_in, staff, superuser
 
