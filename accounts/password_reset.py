@@ -73,7 +73,8 @@ def request_password_reset(*, account: Account, email: str, ip_address: str, del
         return
     path = f"/v1/accounts/{account.pk}/users/{user.pk}/actions/reset-password"
     text = render_to_string(
-        "accounts/password_reset.txt", {"user": user, "token": make_reset_token(user), "address": f"{settings.SITE_URL}{path}"}
+        "accounts/password_reset.txt",
+        {"user": user, "token": make_reset_token(user), "address": f"{settings.SITE_URL}{path}"},
     )
     # In the background also because the time that the mail server takes would reveal that the user exists.
     send_mail(f"New password for {account.name}", text, user.email)

@@ -26,7 +26,10 @@ class DemoPool:
         product.validate_and_save()
         policy = Policy(account=account, product=product, name="Benchmark", use_pool=True)
         policy.validate_and_save()
-        keys = (Key(account=account, policy=policy, key=f"{slug}-{number:07}".ljust(characters, "X")) for number in range(size))
+        keys = (
+            Key(account=account, policy=policy, key=f"{slug}-{number:07}".ljust(characters, "X"))
+            for number in range(size)
+        )
         Key.objects.bulk_create(keys, batch_size=1000)
         self.account: Account = account
         self.policy: Any = policy

@@ -117,7 +117,10 @@ def slow_bodies(port: int, pool: "DemoPool") -> Iterator[None]:
     """Requests that begin a body, and then send a byte a second."""
     method, path, _ = pool.license_request
     head = request_head(method, path, pool.token, "Content-Type: application/json", "Content-Length: 1000")
-    with connections(port, SLOW_BODIES, head + b'{"data":') as opened, every_second(opened, lambda each: each.send(b" ")):
+    with (
+        connections(port, SLOW_BODIES, head + b'{"data":') as opened,
+        every_second(opened, lambda each: each.send(b" ")),
+    ):
         yield
 
 

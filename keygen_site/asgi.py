@@ -1,4 +1,4 @@
-"""The application that the server runs: `manage.py serve`, or `granian --interface asginl keygen_site.asgi:application`.
+"""The application that the server runs (`manage.py serve`).
 
 It is the WSGI application, run in threads. granian passes only the decoded path to a WSGI application, in which `%2F`
 is `/`; an ASGI application gets the path as it was sent, which `keygen_site.paths` needs for keys with slashes.

@@ -94,6 +94,11 @@ def normalize_url(request: HttpRequest) -> str:
     return quote_path(request) + (f"?{iri_to_uri(query)}" if query else "")
 
 
+def is_transfer(path: str) -> bool:
+    """Whether requests with a path, decoded, have a file in the body or the response."""
+    return _TRANSFER.search(path) is not None
+
+
 def _path_as_sent(request: HttpRequest) -> bytes | None:
     """The path before it was decoded, or None if the server does not pass it on."""
     target = request.META.get("RAW_URI") or request.META.get("REQUEST_URI") or ""
@@ -112,8 +117,3 @@ def _path_as_sent(request: HttpRequest) -> bytes | None:
 
 def _decode(text: str) -> str:
     return _ESCAPE.sub(lambda match: _ESCAPES[match[0]], text)
-
-
-def is_transfer(path: str) -> bool:
-    """Whether requests with a path, decoded, have a file in the body or the response."""
-    return _TRANSFER.search(path) is not None

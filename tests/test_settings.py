@@ -88,7 +88,11 @@ def test_settings_names_what_is_malformed(name, value):
 
 WEAK_SECRETS = [
     *("x", "secret", "changeme", "replace-me", "secret" * 6, "a" * 50, "31-characters-are-too-few-012345"[:31]),
-    *("replace-me-with-a-long-random-text-please", "CHANGEME-changeme-CHANGEME-changeme", "django-insecure-%s" % ("q7" * 20)),
+    *(
+        "replace-me-with-a-long-random-text-please",
+        "CHANGEME-changeme-CHANGEME-changeme",
+        "django-insecure-%s" % ("q7" * 20),
+    ),
 ]
 
 
@@ -105,7 +109,11 @@ def test_settings_refuse_a_weak_secret_and_say_how_to_make_one(secret):
 
 
 def test_settings_refuse_the_examples_of_the_documentation():
-    texts = (ROOT / "README.md").read_text() + (ROOT / ".env.example").read_text() + (ROOT / "docs/operations.md").read_text()
+    texts = (
+        (ROOT / "README.md").read_text()
+        + (ROOT / ".env.example").read_text()
+        + (ROOT / "docs/operations.md").read_text()
+    )
     examples = re.findall(r"SECRET_KEY=(\S+)", texts)
 
     assert examples

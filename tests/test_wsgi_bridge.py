@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from keygen_site.request_bodies import BODY_PROBLEM, Limits
+from keygen_site.request_bodies import Limits
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
 GONE = {"type": "http.disconnect"}

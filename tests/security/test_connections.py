@@ -169,7 +169,9 @@ class TestMethods:
 
 
 def test_headers_with_underscores_are_dropped(connection, server):
-    connection.send("GET", "/v1/accounts/acme/me", f"Authorization_: x\r\nAUTHORI_ZATION: Bearer {server.token}", token=False)
+    connection.send(
+        "GET", "/v1/accounts/acme/me", f"Authorization_: x\r\nAUTHORI_ZATION: Bearer {server.token}", token=False
+    )
     assert connection.response()[0] == 401
 
     connection.send("GET", "/v1/accounts/acme/me", "Keygen_Version: 0.1")

@@ -15,8 +15,9 @@ def test_methods_that_are_not_upper_case_are_refused_everywhere(acme):
         for method in sorted(HTTP_METHODS):
             for spelling in {method.lower(), method.capitalize(), method[0] + method[1:].lower()}:
                 response = client.generic(spelling, path)
-                errors = response.json()["errors"]
-                if (response.status_code, errors[0]["code"]) != (400, "HTTP_METHOD_INVALID"):
+                # Django's client drops the body of a response to HEAD.
+                code = None if method == "HEAD" else response.json()["errors"][0]["code"]
+                if response.status_code != 400 or code not in (None, "HTTP_METHOD_INVALID"):
                     offenders.append((spelling, path, response.status_code))
 
     assert not offenders

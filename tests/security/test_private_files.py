@@ -64,7 +64,8 @@ class TestNewFiles:
         program = (
             "import os; os.umask(0o077); from django.conf import settings; import django; django.setup(); "
             f"settings.STATIC_ROOT = {str(tmp_path / 'static')!r}; "
-            "from django.core.management import call_command; call_command('collectstatic', interactive=False, verbosity=0)"
+            "from django.core.management import call_command; "
+            "call_command('collectstatic', interactive=False, verbosity=0)"
         )
         run(tmp_path, "-c", program)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.test import override_settings
 
 from keygen_site import security_checks
 from keygen_site.granian import CONNECTIONS, granian_command
@@ -40,7 +41,7 @@ class TestOptions:
         # No other start of granian: not in the benchmarks, and not in the tests.
         sources = [*ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("tests/*.py"), ROOT / "Makefile", ROOT / ".ci" / "run"]
         assert [path.name for path in sources if '"--interface"' in path.read_text()] == []
-        assert not re.search(r"^(ExecStart=)?\S*granian ", OPERATIONS + makefile, re.MULTILINE)
+        assert not re.search(r"^(ExecStart=|\t)?[\w/$().]*granian ", OPERATIONS + makefile, re.MULTILINE)
 
     def test_options_hold_slow_clients(self):
         command = granian_command(port=8000, workers=2)
@@ -138,8 +139,7 @@ class TestChecks:
             "METRICS_TOKEN": "short",
         }
         for name, value in unsafe.items():
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(settings, name, value)
+            with override_settings(**{name: value}):
                 (problem,) = security_checks.check_unsafe_settings(None)
             assert name in problem.msg
             assert problem.id == "keygen.W005"
