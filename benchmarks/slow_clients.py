@@ -1,6 +1,6 @@
 """Do slow clients delay others? Times of /healthz and of a pop, quiet and under attack, on the shipped server.
 
-    python -m benchmarks.slow_clients [--database postgresql|sqlite] [--seconds 8] [--workers 2]
+    python -m benchmarks.slow_clients [--database postgresql|sqlite] [--seconds 8]
 
 Three attacks, one after the other, on a server of its own on this machine:
 
@@ -18,16 +18,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from select import select
 from statistics import median, quantiles
 from threading import Event, Thread
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING
 
 from benchmarks.servers import database, server
+from keygen_site.wsgi_bridge import TRANSFER_THREADS
 
 if TYPE_CHECKING:
     from benchmarks.pools import DemoPool
 
+WORKERS = 2
 SLOW_BODIES = 16
 HALF_HEADERS = 2_000
 SLOW_READERS = 16
@@ -40,12 +43,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--seconds", type=float, default=8.0, choices=range(1, 31), metavar="1..30")
-    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    sys.exit(0 if run(options.database, options.seconds, options.workers) else 1)
+    sys.exit(0 if run(options.database, options.seconds) else 1)
 
 
-def run(kind: str, seconds: float, workers: int) -> bool:
+def run(kind: str, seconds: float) -> bool:
     """Measure all attacks and print the times. Returns whether all are within MAX_RATIO."""
     with database(kind):
         from benchmarks.pools import DemoPool  # after django.setup()
@@ -53,11 +55,11 @@ def run(kind: str, seconds: float, workers: int) -> bool:
 
         raise_file_limit()
         pool, exported = DemoPool(50_000), DemoPool(EXPORTED_KEYS, characters=KEY_CHARACTERS)
-        with server(workers=workers) as running:
+        with server(workers=WORKERS) as running:
             for _ in range(200):  # warm up: the first requests of a process import modules
                 time_request(running.port, "GET", "/healthz")
                 time_request(running.port, *pool.pop_request, token=pool.token)
-            print(f"{kind}, {workers} workers, {seconds:g} s each\n")
+            print(f"{kind}, {WORKERS} workers, {seconds:g} s each\n")
             print(f"{'':<10}{'':<10}{'requests':>9}{'p50 ms':>9}{'p99 ms':>9}{'p99 to quiet':>14}")
             quiet = measure(running.port, pool, seconds)
             print_times("quiet", quiet, quiet)
@@ -135,8 +137,22 @@ def half_headers(port: int, pool: "DemoPool") -> Iterator[None]:
 def slow_readers(port: int, pool: "DemoPool") -> Iterator[None]:
     """Clients that read an export at a kilobyte a second."""
     head = request_head("GET", f"{pool.pop_request[1]}/actions/export", pool.token)
-    with connections(port, SLOW_READERS, head) as opened, every_second(opened, lambda each: each.recv(1024)):
-        yield
+    with connections(port, SLOW_READERS, head) as opened:
+        wait_for_responses(opened, min(SLOW_READERS, WORKERS * TRANSFER_THREADS))
+        with every_second(opened, lambda each: each.recv(1024)):
+            yield
+
+
+def wait_for_responses(opened: list[socket.socket], number: int) -> None:
+    """Wait up to two minutes until some responses have begun. The others wait for their turn.
+
+    Until then the server reads and records the keys, which takes its time however fast the clients are.
+    """
+    waiting, deadline = set(opened), monotonic() + 120
+    while len(opened) - len(waiting) < number and monotonic() < deadline:
+        waiting.difference_update(select(list(waiting), [], [], 1)[0])
+        sleep(0.1)
+    print(f"{len(opened) - len(waiting)} exports have begun")
 
 
 def request_head(method: str, path: str, token: str, *headers: str) -> bytes:

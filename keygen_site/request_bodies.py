@@ -32,7 +32,7 @@ class Limits:
     """What a client may cost.
 
     Attributes:
-        body_bytes: the maximum size of a body that is no transfer; of a transfer, the part read before it takes a thread.
+        body_bytes: the maximum size of a body that is no transfer; of a transfer, what is read before it has a thread.
         body_seconds: in which that must arrive; a transfer has the time for it at the minimum rate in addition.
         patience_seconds: how long a transfer may stand still.
         bytes_per_second: the minimum rate of a transfer, and of a response that the client reads.

@@ -85,12 +85,15 @@ class ThreadedWSGI:
             return
         *others, last = messages
         block = last["body"]
-        async with asyncio.timeout(self.limits.patience_seconds + size / self.limits.bytes_per_second):
-            for message in others:
-                await send(message)
-            for start in range(0, len(block), SLICE_BYTES):
-                end = start + SLICE_BYTES
-                await send(_body(block[start:end], more=end < len(block)))
+        try:
+            async with asyncio.timeout(self.limits.patience_seconds + size / self.limits.bytes_per_second):
+                for message in others:
+                    await send(message)
+                for start in range(0, len(block), SLICE_BYTES):
+                    end = start + SLICE_BYTES
+                    await send(_body(block[start:end], more=end < len(block)))
+        except TimeoutError:
+            raise ClientGone from None
 
 
 class Workers:
