@@ -17,8 +17,7 @@ run: .venv/.run .env
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py collectstatic --no-input --verbosity 0
 	$(BIN)/python manage.py quickstart --address http://127.0.0.1:$(PORT)
-	$(BIN)/granian --interface asginl --no-ws --host 127.0.0.1 --port $(PORT) --workers 2 --respawn-failed-workers \
-		keygen_site.asgi:application
+	$(BIN)/python manage.py serve --port $(PORT) --workers 2
 
 # Runs on both databases even if the first fails, to show whether an error is specific to one.
 test: .venv/.dev

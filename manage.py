@@ -10,6 +10,7 @@ from keygen_site.management.monitoring import end_unknown
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "keygen_site.settings")
+    os.umask(0o077)  # keys, tokens and private keys are in the files that commands and the server make
     try:
         execute_from_command_line(sys.argv)
     except Exception as error:

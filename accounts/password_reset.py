@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.core import signing
 from django.template.loader import render_to_string
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -58,12 +59,11 @@ def _password_state(user: User) -> str:
     return salted_hmac(_SALT, f"{user.password} {user.email}", algorithm="sha256").hexdigest()[:32]
 
 
-def request_password_reset(*, account: Account, email: str, ip_address: str, site: str, deliver: bool = True) -> None:
+def request_password_reset(*, account: Account, email: str, ip_address: str, deliver: bool = True) -> None:
     """Mail a reset token to the user with an email, if there is one. The caller does not learn whether.
 
     Args:
         ip_address: the IP address of the client.
-        site: the URL of this server, for the mail.
         deliver: whether to send the mail.
 
     Raises:
@@ -79,13 +79,13 @@ def request_password_reset(*, account: Account, email: str, ip_address: str, sit
     user = User.objects.filter(account=account, email=email).select_related("account").first()
     if is_sent and user is not None and may_reset(user):
         # In the background: the time that all this takes would reveal that the user exists.
-        background.run_in_background(_mail_reset_token, user, site)
+        background.run_in_background(_mail_reset_token, user)
 
 
-def _mail_reset_token(user: User, site: str) -> None:
+def _mail_reset_token(user: User) -> None:
     name = quote(user.account.name)  # type: ignore[union-attr]  # of a user of an account
     path = f"/v1/accounts/{user.account_id}/users/{user.pk}/actions/reset-password"
-    context = {"user": user, "name": name, "token": make_reset_token(user), "address": f"{site}{path}"}
+    context = {"user": user, "name": name, "token": make_reset_token(user), "address": f"{settings.SITE_URL}{path}"}
     deliver_mail(f"New password for {name}", render_to_string("accounts/password_reset.txt", context), [user.email])
 
 

@@ -14,19 +14,22 @@ class DemoPool:
 
     Attributes:
         account, policy: of the pool.
-        size: the number of its keys at the beginning.
+        size: the number of its keys at the beginning; `characters` pads their texts.
         token: of the account's admin.
         pop_request, license_request: method and path, and for the latter the document, of a request that takes a key.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, characters: int = 0) -> None:
         slug = f"bench-{uuid4().hex[:8]}"
         account, _, self.token = create_account(slug=slug, name=slug, email=f"admin@{slug}.test")
         product = Product(account=account, name="Benchmark")
         product.validate_and_save()
         policy = Policy(account=account, product=product, name="Benchmark", use_pool=True)
         policy.validate_and_save()
-        keys = (Key(account=account, policy=policy, key=f"{slug}-{number:07}") for number in range(size))
+        keys = (
+            Key(account=account, policy=policy, key=f"{slug}-{number:07}".ljust(characters, "X"))
+            for number in range(size)
+        )
         Key.objects.bulk_create(keys, batch_size=1000)
         self.account: Account = account
         self.policy: Any = policy

@@ -14,6 +14,7 @@ from threading import Event, Thread
 from benchmarks.poolers import pgbouncer
 from benchmarks.testbed.live_server import wait_for
 from benchmarks.testbed.postgresql import ENVIRONMENT, crashable_postgresql_server
+from keygen_site.granian import granian_command
 
 ROOT = Path(__file__).parent.parent
 
@@ -133,21 +134,18 @@ def server(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     if kind == "granian":
-        command = [*_granian(port, str(workers), str(respawn)), f"{module}:application"]
+        target = f"{module}:application"
+        command = granian_command(port=port, workers=workers, respawn_interval=respawn, target=target)
+        command += ["--no-log"]
     else:
-        command = [*_gunicorn(port, str(workers), str(threads)), f"{module}:wsgi_application"]
-    running = Server([sys.executable, "-m", *command], port, threads)
+        options = _gunicorn(port, str(workers), str(threads))
+        command = [sys.executable, "-m", *options, f"{module}:wsgi_application"]
+    running = Server(command, port, threads)
     try:
         wait_for(port)
         yield running
     finally:
         running.stop()
-
-
-def _granian(port: int, workers: str, respawn: str) -> list[str]:
-    listen = ["--interface", "asginl", "--no-ws", "--host", "127.0.0.1", "--port", str(port)]
-    restart = ["--respawn-failed-workers", "--respawn-interval", respawn, "--no-log"]
-    return ["granian", *listen, "--workers", workers, *restart]
 
 
 def _gunicorn(port: int, workers: str, threads: str) -> list[str]:

@@ -8,4 +8,4 @@ class KeygenSiteConfig(AppConfig):
     verbose_name = "Server"
 
     def ready(self) -> None:
-        from keygen_site import checks  # noqa: F401 registers them
+        from keygen_site import checks, security_checks  # noqa: F401 registers them

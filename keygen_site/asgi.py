@@ -1,4 +1,4 @@
-"""The application that the server runs: `granian --interface asginl keygen_site.asgi:application`.
+"""The application that the server runs (`manage.py serve`).
 
 It is the WSGI application, run in threads. granian passes only the decoded path to a WSGI application, in which `%2F`
 is `/`; an ASGI application gets the path as it was sent, which `keygen_site.paths` needs for keys with slashes.
@@ -10,6 +10,7 @@ import sys
 from django.conf import settings
 
 from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
+from keygen_site.paths import is_transfer
 from keygen_site.server_start import report_server_start
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
@@ -19,6 +20,6 @@ try:
 except KeyEncryptionError as error:
     sys.exit(f"The server does not start. {error}")
 
-application = ThreadedWSGI(wsgi_application, settings.THREADS)
+application = ThreadedWSGI(wsgi_application, settings.THREADS, is_transfer=is_transfer)
 
 report_server_start()

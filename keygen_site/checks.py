@@ -15,22 +15,12 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, ProgrammingError, conn
 
 from keygen_site.db.key_digests import IN_CLEAR, KeyEncryptionError, read_digest_key
 from keygen_site.encryption import keyring
+from keygen_site.security_checks import is_public
 
-EXAMPLE_SECRETS = ("replace-me", "for-debugging-only")
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver")
 EARLIEST_TIME = 1_767_225_600  # 2026-01-01, in seconds since 1970: a clock that shows an earlier time is wrong
 # The difference of the clocks of this machine and of the database's, from which it is a warning or an error.
 WARNING_SKEW_SECONDS = 2
 ERROR_SKEW_SECONDS = 60
-
-
-@register(Tags.security, deploy=True)
-def check_secret(app_configs: Any, **options: Any) -> list[CheckMessage]:
-    """Report a SECRET_KEY that is one of our examples."""
-    if settings.SECRET_KEY not in EXAMPLE_SECRETS:
-        return []
-    hint = 'Set SECRET_KEY to the output of `python3 -c "import secrets; print(secrets.token_urlsafe(50))"`.'
-    return [Error("SECRET_KEY is a published example.", hint=hint, id="keygen.E001")]
 
 
 @register(deploy=True)
@@ -38,10 +28,9 @@ def check_database_for_many(app_configs: Any, **options: Any) -> list[CheckMessa
     """Report SQLite on a public server: a second machine would have a file of its own, with the same keys."""
     if connections[DEFAULT_DB_ALIAS].vendor != "sqlite":
         return []
-    public = settings.BEHIND_TLS_PROXY or not set(settings.ALLOWED_HOSTS) <= set(LOOPBACK_HOSTS)
     hint = "Use PostgreSQL (DATABASE_URL=postgres://…), or make sure that this is the only machine and has backups."
     message = "SQLite serves one machine only: a second one would hand out the same keys again."
-    return [Warning(message, hint=hint, id="keygen.W001")] if public else []
+    return [Warning(message, hint=hint, id="keygen.W001")] if is_public() else []
 
 
 @register(deploy=True)
@@ -80,7 +69,7 @@ def check_encryption(app_configs: Any, **options: Any) -> list[CheckMessage]:
         return []
     if keyring().current and IN_CLEAR in ids:
         hint = "Run `manage.py rotate_key_encryption`."
-        return [Warning("Some secrets in the database may be in clear.", hint=hint, id="keygen.W003")]
+        return [Warning("Some secrets in the database may be in clear.", hint=hint, id="keygen.W006")]
     return []
 
 

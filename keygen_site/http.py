@@ -33,13 +33,14 @@ _HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class WellFormedRequestMiddleware:
-    """Refuses unknown methods and malformed URLs, so that no later code has to expect them."""
+    """Refuses unknown methods, lower-case ones too, and malformed URLs, so that no later code has to expect them."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in HTTP_METHODS:
+        # As it was sent: Django would take `delete` for DELETE, but a rule of a proxy for DELETE does not.
+        if request.META["REQUEST_METHOD"] not in HTTP_METHODS:
             return error_response(request, MethodInvalid())
         # Django percent-encodes the bytes of the path that are not UTF-8 again, so unquoting shows them.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")

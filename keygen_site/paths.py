@@ -26,6 +26,8 @@ _UNDECODED = re.compile(rb"%(?:(2[5EeFf])|(?![0-9A-Fa-f]{2}))")
 _ESCAPES = {"%2F": "/", "%2E": ".", "%25": "%"}
 _ESCAPE = re.compile("|".join(_ESCAPES))
 _SLASHES = re.compile("/{2,}")
+# A test compares it with the routes.
+_TRANSFER = re.compile(r"/actions/+(?:import|export)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/")
 
 
 def merge_leading_slashes(request: HttpRequest) -> None:
@@ -90,6 +92,11 @@ def normalize_url(request: HttpRequest) -> str:
     """Path and query of a request. Equal URLs that are spelled differently become the same text."""
     query = request.META.get("QUERY_STRING", "")
     return quote_path(request) + (f"?{iri_to_uri(query)}" if query else "")
+
+
+def is_transfer(path: str) -> bool:
+    """Whether requests with a path, decoded, have a file in the body or the response."""
+    return _TRANSFER.search(path) is not None
 
 
 def _path_as_sent(request: HttpRequest) -> bytes | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_email_url
-from environs import Env, validate
+from environs import Env, ValidationError, validate
 
 from keygen_site.encryption_keys import validate_keys
 
@@ -30,7 +30,23 @@ def require(read: Callable[..., Any], name: str, debug_default: Any, **options: 
 
 not_blank = validate.Length(min=1, error="Must not be blank.")
 
-SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
+
+def refuse_weak_secret(secret: str) -> None:
+    """Refuse a SECRET_KEY that is short or a well-known example, unless DEBUG: who knows it signs in as everyone.
+
+    Raises:
+        ValidationError: with a command that makes a good one.
+    """
+    is_example = any(word in secret.lower() for word in EXAMPLE_SECRETS)
+    if not DEBUG and (len(secret) < 32 or len(set(secret)) < 8 or is_example):
+        raise ValidationError(
+            "Must be a random text of 32 characters or more and no example. Make one by: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
+
+
+EXAMPLE_SECRETS = ("replace-me", "replace_me", "replaceme", "changeme", "change-me", "change_me", "django-insecure")
+SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refuse_weak_secret)
 # Former values of SECRET_KEY. Sessions, reset mails and repeated requests of the time before its change still work.
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
@@ -71,6 +87,12 @@ EMAIL_URL = env.str(
     "dummy://",
     validate=validate.Regexp(r"(smtp|submission|console|file|dummy)://", error="Must be a URL such as smtp://host:25."),
 )
+# The URL of this server in mail, without a path: never what a client sent. By default of the first of ALLOWED_HOSTS.
+SITE_URL = env.str(
+    "SITE_URL",
+    "",
+    validate=validate.Regexp(r"(https?://[^\s/?#@]+)?$", error="Must be a URL such as https://keys.example.com."),
+)
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds that a statement waits for a lock. A pop that waits longer is a 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
@@ -106,6 +128,8 @@ CONNECTION_POOLER = env.bool("CONNECTION_POOLER", False)
 
 env.seal()
 
+SITE_URL = SITE_URL or f"{'https' if BEHIND_TLS_PROXY else 'http'}://{ALLOWED_HOSTS[0].lstrip('.')}"
+
 INSTALLED_APPS = [
     "keygen_site",
     "accounts",
@@ -132,6 +156,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "keygen_site.http.WellFormedRequestMiddleware",
+    "keygen_site.body_limits.BodyLimitMiddleware",
     "keygen_site.http.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -241,6 +266,7 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o755  # static files are public; all other files that a command makes are private
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -1,53 +1,124 @@
 """Runs a WSGI application behind a server that speaks ASGI."""
 
 import asyncio
-import io
 import sys
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-Message = dict[str, Any]
+from keygen_site.request_bodies import BODY_PROBLEM, Body, ClientGone, Limits, Memory, Message, Patience, Receive
+
+Send = Callable[[Message], Awaitable[None]]
+WSGIApplication = Callable[..., Any]
+# Threads of each process for transfers, and how many more transfers may wait for one. Others get 503.
+TRANSFER_THREADS = 4
+WAITING_TRANSFERS = 16
+# The parts in which a response is sent whose thread has finished.
+SLICE_BYTES = 1 << 16
 
 
 class ThreadedWSGI:
     """An ASGI application that runs a WSGI application in a fixed number of threads, one request at a time in each.
 
+    A request takes a thread when its body has arrived. Transfers, requests with a file in the body or the response,
+    have threads of their own: their clients may keep a thread waiting.
+
     The threads live as long as the process, so each keeps its connection to the database. They are daemons: a client
     that is still sending does not keep the process from ending.
     """
 
-    def __init__(self, application: Callable[..., Any], threads: int) -> None:
-        self.application, self.threads = application, threads
-        self.queue: SimpleQueue[Exchange] = SimpleQueue()
-        self.lock, self.is_started = Lock(), False
-
-    async def __call__(
+    def __init__(
         self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
+        application: WSGIApplication,
+        threads: int,
+        *,
+        is_transfer: Callable[[str], bool] = lambda path: False,
+        limits: Limits | None = None,
     ) -> None:
+        """Args:
+        threads: for requests that are no transfers.
+        is_transfer: whether the request with a path, decoded, is a transfer.
+        """
+        self.is_transfer, self.limits = is_transfer, limits or Limits()
+        self.memory = Memory(self.limits.held_bytes)
+        self.requests = Workers(application, "wsgi", threads)
+        self.transfers = Workers(application, "transfer", TRANSFER_THREADS)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return  # the server refuses a WebSocket that is not accepted
+        body = Body(scope, receive, self.limits, self.memory)
+        is_transfer = self.is_transfer(scope["path"])
+        exchange = None
+        try:
+            if not body.is_complete:
+                await body.read_ahead(is_transfer=is_transfer)
+            exchange = Exchange(scope, body, receive, send, self.limits)
+            workers = self.requests
+            if is_transfer and not body.problem:
+                if self.transfers.open < TRANSFER_THREADS + WAITING_TRANSFERS:
+                    workers = self.transfers
+                else:
+                    body.problem = HTTPStatus.SERVICE_UNAVAILABLE
+            workers.open += 1
+            try:
+                workers.put(exchange)
+                await self._finish(send, await exchange.last_messages)
+            finally:
+                workers.open -= 1
+        except ClientGone:
+            pass  # nobody reads a response
+        finally:
+            body.release()
+            if exchange:
+                exchange.close()
+
+    async def _finish(self, send: Send, messages: list[Message]) -> None:
+        """Send the rest of a response. A client that does not read it costs no thread, and not for ever."""
+        size = sum(len(message.get("body", b"")) for message in messages)
+        if size <= SLICE_BYTES:
+            for message in messages:
+                await send(message)
+            return
+        *others, last = messages
+        block = last["body"]
+        try:
+            async with asyncio.timeout(self.limits.patience_seconds + size / self.limits.bytes_per_second):
+                for message in others:
+                    await send(message)
+                for start in range(0, len(block), SLICE_BYTES):
+                    end = start + SLICE_BYTES
+                    await send(_body(block[start:end], more=end < len(block)))
+        except TimeoutError:
+            raise ClientGone from None
+
+
+class Workers:
+    """Threads that run requests in the order in which they come. They start with the first one.
+
+    Attributes:
+        open: the requests that run or wait. Only the event loop uses it.
+    """
+
+    def __init__(self, application: WSGIApplication, name: str, threads: int) -> None:
+        self.application, self.name, self.threads = application, name, threads
+        self.queue: SimpleQueue[Exchange] = SimpleQueue()
+        self.lock, self.is_started, self.open = Lock(), False, 0
+
+    def put(self, exchange: "Exchange") -> None:
         if not self.is_started:
             self._start()
-        exchange = Exchange(scope, receive, send)
         self.queue.put(exchange)
-        try:
-            for message in await exchange.last_messages:
-                await send(message)
-        finally:
-            exchange.close()
 
     def _start(self) -> None:
         with self.lock:
             if not self.is_started:
                 self.is_started = True
                 for number in range(self.threads):
-                    Thread(target=self._work, daemon=True, name=f"wsgi-{number}").start()
+                    Thread(target=self._work, daemon=True, name=f"{self.name}-{number}").start()
 
     def _work(self) -> None:
         while True:
@@ -55,33 +126,25 @@ class ThreadedWSGI:
             try:
                 exchange.run(self.application)
             except ClientGone:
-                exchange.finish()
+                exchange.finish(error=ClientGone())
             except BaseException as error:  # granian logs it and sends a 500; the thread goes on
                 exchange.finish(error=error)
             del exchange  # frees its memory while the thread waits
 
 
-class ClientGone(ConnectionResetError):
-    """The client has closed the connection before its request was read or its response sent."""
-
-
 class Exchange:
     """A request and its response, between the event loop, which sends both, and the thread that runs the request."""
 
-    def __init__(
-        self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
-        self.scope, self._receive, self._send = scope, receive, send
+    def __init__(self, scope: Message, body: Body, receive: Receive, send: Send, limits: Limits) -> None:
+        self.scope, self.body, self._receive, self._send, self.limits = scope, body, receive, send, limits
         self.loop = asyncio.get_running_loop()
         # The messages that the event loop sends after the thread has finished.
         self.last_messages: asyncio.Future[list[Message]] = self.loop.create_future()
         # Done when the client has closed the connection.
         self.disconnected: asyncio.Task[None] | None = None
+        self.patience: Patience | None = None
 
-    def run(self, application: Callable[..., Any]) -> None:
+    def run(self, application: WSGIApplication) -> None:
         """Run the WSGI application in this thread until the response ends."""
         start: Message = {"type": "http.response.start"}
 
@@ -89,34 +152,42 @@ class Exchange:
             start["status"] = int(status[:3])
             start["headers"] = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
-        blocks = application(build_environ(self.scope, Body(self)), start_response)
+        blocks = application(build_environ(self.scope, self.body, self.receive), start_response)
+        messages: list[Message] = [start]
+        parts: list[bytes] = []
+        size = 0
         try:
-            block: bytes = b""
-            messages = [start]
-            for number, following in enumerate(blocks):
-                if number:  # more than one block: the response is streamed
-                    self.send(*messages, _body(block, more=True))
-                    messages = []
-                block = following
-            messages.append(_body(block))
+            for block in blocks:
+                if size >= self.limits.response_bytes:  # a long response: this thread waits for the client
+                    self._tell_of_close(start)
+                    self.send(*messages, _body(b"".join(parts), more=True))
+                    messages, parts, size = [], [], 0
+                parts.append(block)
+                size += len(block)
         finally:
             if hasattr(blocks, "close"):
                 blocks.close()
-        self.finish(messages)
+        self._tell_of_close(start)
+        self.finish([*messages, _body(b"".join(parts))])
 
-    def receive(self) -> Message:
-        """Wait in this thread for the next message of the request."""
+    def _tell_of_close(self, start: Message) -> None:
+        """Tell the client that the connection ends, because the rest of its body would look like the next request."""
+        if not self.body.is_complete and self.scope["http_version"].startswith("1"):
+            start["headers"].append((b"Connection", b"close"))
 
-        async def receive() -> Message:
-            return await self._receive()
+    def receive(self) -> bytes:
+        """Wait in this thread for the next part of the body.
 
-        return asyncio.run_coroutine_threadsafe(receive(), self.loop).result()
+        Raises:
+            ClientGone: the client has closed the connection, or is too slow.
+        """
+        return self._wait(self.body.receive(), len)
 
     def send(self, *messages: Message) -> None:
         """Send messages of the response, and wait in this thread until the client can take more.
 
         Raises:
-            ClientGone: the client has closed the connection; `send` of ASGI does not report that.
+            ClientGone: the client has closed the connection, which `send` of ASGI does not report, or is too slow.
         """
 
         async def send() -> None:
@@ -127,7 +198,11 @@ class Exchange:
             if self.disconnected.done():
                 raise ClientGone
 
-        asyncio.run_coroutine_threadsafe(send(), self.loop).result()
+        self._wait(send(), lambda _: sum(len(message.get("body", b"")) for message in messages))
+
+    def _wait(self, coroutine: Any, bytes_moved: Callable[[Any], int]) -> Any:
+        self.patience = self.patience or Patience(self.limits)
+        return self.patience.wait(coroutine, self.loop, bytes_moved)
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -152,27 +227,7 @@ class Exchange:
         self.loop.call_soon_threadsafe(settle)
 
 
-class Body(io.RawIOBase):
-    """The body of a request, read as it arrives."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange, self.rest, self.is_over = exchange, b"", False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self.rest and not self.is_over:
-            message = self.exchange.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            self.rest, self.is_over = message.get("body", b""), not message.get("more_body", False)
-        size = min(len(buffer), len(self.rest))
-        buffer[:size], self.rest = self.rest[:size], self.rest[size:]
-        return size
-
-
-def build_environ(scope: dict[str, Any], body: Body) -> dict[str, Any]:
+def build_environ(scope: Message, body: Body, receive: Callable[[], bytes]) -> dict[str, Any]:
     """The WSGI environment of a request (PEP 3333), with the request target as it was sent in `RAW_URI`."""
     path, query = (scope[name].decode("latin-1") for name in ("raw_path", "query_string"))
     environ: dict[str, Any] = {
@@ -187,7 +242,7 @@ def build_environ(scope: dict[str, Any], body: Body) -> dict[str, Any]:
         "REMOTE_ADDR": scope["client"][0],
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BufferedReader(body),
+        "wsgi.input": body.open(receive),
         "wsgi.input_terminated": True,  # reading stops at the end of the body, even without a length
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -201,6 +256,12 @@ def build_environ(scope: dict[str, Any], body: Body) -> dict[str, Any]:
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
+    if body.length is None:  # in chunks: the length is known if all have arrived
+        environ.pop("CONTENT_LENGTH", None)
+        if body.is_complete:
+            environ["CONTENT_LENGTH"] = str(body.size)
+    if body.problem:
+        environ[BODY_PROBLEM] = body.problem
     return environ
 
 

@@ -20,7 +20,7 @@ PRODUCTION = {
     "DATABASE_URL": "postgres://keygen@db.example.com/keygen",
     "BEHIND_TLS_PROXY": "true",
     "EMAIL_URL": "submission://user:password@mail.example.com:587",
-    "METRICS_TOKEN": "for-metrics",
+    "METRICS_TOKEN": "a-token-for-the-metrics",
     "LOG_FORMAT": "json",
 }
 
@@ -53,11 +53,12 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
 @pytest.mark.parametrize(
     ("environment", "id"),
     [
-        ({"SECRET_KEY": "replace-me"}, "keygen.E001"),
-        ({"SECRET_KEY": "short"}, "security.W009"),
+        ({"SECRET_KEY": "but-32-characters-are-not-enough"}, "security.W009"),
         ({"DATABASE_URL": "sqlite:///db.sqlite3"}, "keygen.W001"),
-        ({"METRICS_TOKEN": "x", "PROMETHEUS_MULTIPROC_DIR": ""}, "keygen.W002"),
+        ({"METRICS_TOKEN": "a-token-for-the-metrics", "PROMETHEUS_MULTIPROC_DIR": ""}, "keygen.W002"),
         ({"BEHIND_TLS_PROXY": "false"}, "security.W010"),
+        ({"BEHIND_TLS_PROXY": "false"}, "keygen.W004"),
+        ({"METRICS_TOKEN": "short"}, "keygen.W005"),
         ({"DEBUG": "true"}, "security.W018"),
     ],
 )

@@ -12,7 +12,11 @@ pytestmark = pytest.mark.without_database
 
 
 ROOT = Path(__file__).parent.parent
-GOOD = {"SECRET_KEY": "secret", "ALLOWED_HOSTS": "example.test", "DATABASE_URL": "sqlite:///db.sqlite3"}
+GOOD = {
+    "SECRET_KEY": "fQ7-for-a-server-that-never-starts-zK2",
+    "ALLOWED_HOSTS": "example.test",
+    "DATABASE_URL": "sqlite:///db.sqlite3",
+}
 
 
 def start(program="import keygen_site.settings", **environment):
@@ -57,6 +61,8 @@ def test_settings_names_all_that_is_missing():
     ("name", "value"),
     [
         ("SECRET_KEY", ""),
+        ("SITE_URL", "keys.example.com"),
+        ("SITE_URL", "https://keys.example.com/"),
         ("ALLOWED_HOSTS", ""),
         ("DATABASE_URL", "nonsense://"),
         ("DEBUG", "perhaps"),
@@ -79,6 +85,51 @@ def test_settings_names_what_is_malformed(name, value):
 
     assert not started
     assert name in said
+
+
+WEAK_SECRETS = [
+    *("x", "secret", "changeme", "replace-me", "secret" * 6, "a" * 50, "31-characters-are-too-few-012345"[:31]),
+    *(
+        "replace-me-with-a-long-random-text-please",
+        "CHANGEME-changeme-CHANGEME-changeme",
+        "django-insecure-%s" % ("q7" * 20),
+    ),
+]
+
+
+@pytest.mark.parametrize("secret", WEAK_SECRETS)
+def test_settings_refuse_a_weak_secret_and_say_how_to_make_one(secret):
+    started, said = start(**GOOD | {"SECRET_KEY": secret})
+
+    assert not started
+    (line,) = [line for line in said.splitlines() if "SECRET_KEY" in line]
+    command = re.search(r"python3 -c '(.*?)'", line)[1]
+    made = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True).stdout.strip()
+    assert start(**GOOD | {"SECRET_KEY": made}) == (True, "")
+    assert start(**GOOD | {"SECRET_KEY": secret, "DEBUG": "true"}) == (True, "")
+
+
+def test_settings_refuse_the_examples_of_the_documentation():
+    texts = (
+        (ROOT / "README.md").read_text()
+        + (ROOT / ".env.example").read_text()
+        + (ROOT / "docs/operations.md").read_text()
+    )
+    examples = re.findall(r"SECRET_KEY=(\S+)", texts)
+
+    assert examples
+    assert [secret for secret in examples if start(**GOOD | {"SECRET_KEY": secret})[0]] == []
+
+
+def test_settings_have_an_url_for_mail():
+    program = "from keygen_site import settings; print(settings.SITE_URL)"
+    for more, url in [
+        ({}, "http://example.test"),
+        ({"BEHIND_TLS_PROXY": "true"}, "https://example.test"),
+        ({"ALLOWED_HOSTS": ".example.com,other"}, "http://example.com"),
+        ({"SITE_URL": "https://keys.example.com:8443"}, "https://keys.example.com:8443"),
+    ]:
+        assert start(program, **GOOD | more) == (True, f"{url}\n")
 
 
 def test_settings_are_all_explained():

@@ -13,6 +13,8 @@ from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 
+from keygen_site.granian import granian_command
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -51,8 +53,7 @@ def live_server(folder: Path) -> Iterator[LiveServer]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "asginl", "--no-ws", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1", "--no-log", "keygen_site.asgi:application"]
+    command = [*granian_command(port=port, workers=1), "--no-log"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         wait_for(port)

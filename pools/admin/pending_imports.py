@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 
 from accounts.admin.actions import operator_of
 from accounts.admin.base import ReadOnlyAdmin
+from keygen_site.body_limits import takes_files
 from keygen_site.jsonapi.errors import DomainError
 from licensing.models import Policy
 from pools.key_files import FORMATS, ReadOptions, UsedRows
@@ -210,6 +211,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
         )
         return TemplateResponse(request, "admin/pools/upload/help.html", context)
 
+    @takes_files("pools.add_keyimport")
     def import_view(self, request: Any, policy: UUID) -> HttpResponse:
         """Upload and check a file. The next page shows the result of the check."""
         pooled_policy = self.find_policy(request, policy)

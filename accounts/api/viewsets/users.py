@@ -232,7 +232,6 @@ class PasswordViewSet(APIViewSet):
             account=request.account,
             email=document["meta"]["email"],
             ip_address=client_ip(request),
-            site=request.build_absolute_uri("/").rstrip("/"),
             deliver=document["meta"].get("deliver", True),
         )
 

@@ -6,6 +6,7 @@ opens the new one.
 """
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -19,10 +20,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _file: tuple[int, int] | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        self._create_private_file()
         self._file = self._identity()  # before it is opened, so that the next request notices a file replaced meanwhile
         connection = super().get_new_connection(conn_params)
         connection.create_function("metadata_name", 1, metadata_name, deterministic=True)
         return connection
+
+    def _create_private_file(self) -> None:
+        """Create a missing file so that only its owner may read it. SQLite gives `-wal` and `-shm` the same mode."""
+        name = str(self.settings_dict["NAME"])
+        if not self.is_in_memory_db() and not name.startswith("file:"):
+            with suppress(OSError):  # it exists, or SQLite says what is wrong
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def is_usable(self) -> bool:
         return self._identity() == self._file

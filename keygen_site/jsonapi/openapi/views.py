@@ -7,6 +7,7 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from keygen_site.jsonapi.openapi.generator import build
@@ -16,6 +17,7 @@ from keygen_site.jsonapi.openapi.page import chapters
 DOCS_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
+@csrf_exempt  # it has no form; the check would read the body of a POST
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """The description as OpenAPI 3.1. It contains no secret, so any site may read it."""
@@ -25,6 +27,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@csrf_exempt  # it has no form; the check would read the body of a POST
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The description as a page."""
