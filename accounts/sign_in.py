@@ -1,11 +1,11 @@
 """Sign-in by email and password, to the API and to the console."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from accounts import rate_limits
 from accounts.errors import EmailInvalid, EmailRequired, PasswordInvalid, PasswordNotSupported, PasswordRequired
 from accounts.models import Account, User
+from accounts.models.users import validate_email
 from keygen_site.jsonapi.errors import DomainError
 
 
