@@ -85,7 +85,9 @@ class BaseViewSet(GenericViewSet[Any]):
     def check_route(self) -> None:
         if self.action not in self.operations:
             raise EndpointNotFound
-        self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=self.ends_with_identifier)
+        has_names = hasattr(self.serializer_class.Meta.model.JSONAPIMeta, "identifiers")
+        at_end = self.ends_with_identifier and has_names
+        self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=at_end)
 
     def negotiate(self, request: APIRequest) -> None:
         self.format_kwarg = self.kwargs.get(self.settings.FORMAT_SUFFIX_KWARG)
