@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from accounts import rate_limits
 from accounts.errors import (
@@ -17,6 +16,7 @@ from accounts.errors import (
 )
 from accounts.known_addresses import is_known_address, remember_address
 from accounts.models import Account, User
+from accounts.models.users import validate_email
 from keygen_site.jsonapi.errors import DomainError
 
 CONSOLE = "console"  # the scope of limits of sign-ins to the console, where no account is stated

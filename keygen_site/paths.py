@@ -61,7 +61,7 @@ def decode_identifiers(request: HttpRequest, parameters: dict[str, Any], *, at_e
 
     Args:
         parameters: by name; `pk` names the resource itself.
-        at_end: whether only a suffix and a slash may follow `pk` in the route.
+        at_end: whether `pk` may be a key, a code or an e-mail, and only a suffix and a slash may follow it.
     """
     is_exact = request.META.get(_IS_EXACT, False)
     if is_exact:

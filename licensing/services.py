@@ -151,6 +151,8 @@ def _find_incompatibility(old: Policy, new: Policy) -> str | None:
         )
         if after > before:
             return f"cannot change to a policy with a more strict {noun} uniqueness strategy"
+        if after < before:
+            return None  # the first difference decides
     return None
 
 

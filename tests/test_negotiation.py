@@ -5,6 +5,7 @@ import json
 import pytest
 from django.test import Client
 
+from keygen_site.jsonapi.negotiation import JSON_NAMES
 from pools.models import Key
 from tests.cast import add_keys, numbered
 from tests.conftest import JSON_API
@@ -48,6 +49,7 @@ class TestAccept:
             ("application/vnd.keygen+json", JSON_API),
             ("application/octet-stream", JSON_API),
             ("application/json", JSON),
+            *((name, JSON) for name in JSON_NAMES),
             ("APPLICATION/JSON; charset=utf-8", JSON),
             ("application/json, application/vnd.api+json", JSON),
             ("application/json;q=0.5, application/vnd.api+json", JSON_API),
@@ -99,6 +101,13 @@ class TestAccept:
             assert_refused(response, 400, MIME_TYPE, early=True)
             assert "Keygen-Version" not in response
 
+    def test_suffix_follows_anything_where_only_ids_name_a_resource(self, api, acme):
+        admin, nested = api(acme.admin), f"policies/{acme.policy.pk}/pool"
+
+        for path, noun in [("keys", "key"), ("policies", "policy"), ("tokens", "token"), (nested, "key")]:
+            assert_refused(admin.get(f"{path}/none.json"), 404, not_found(noun, "none"))
+            assert_refused(admin.get(f"{path}/none.xml"), 400, MIME_TYPE, early=True)
+
     def test_suffix_of_an_email_is_part_of_it(self, api, acme):
         assert_refused(
             api(acme.admin).get(f"users/{acme.admin.pk}.json"), 404, not_found("user", f"{acme.admin.pk}.json")
@@ -115,6 +124,7 @@ class TestContentType:
         [
             "application/vnd.api+json",
             "application/vnd.keygen+json",
+            *JSON_NAMES,
             "application/json",
             "application/json; charset=utf-8",
             "Application/JSON",

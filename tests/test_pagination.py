@@ -48,6 +48,34 @@ class TestPage:
         for path in ("keys", "me"):
             assert_refused(reader.get(f"{path}?{query}"), 400, error, early=True)
 
+    @pytest.mark.parametrize(
+        ("path", "query"),
+        [
+            ("keys", "page[number]=1&page[number][a]=2"),
+            ("keys", "page[number][]=1&page[number][a]=2"),
+            ("keys", "limit=1&limit[]=2"),
+            ("keys", "order[a]=asc&order[]=asc"),
+            ("keys", "policy=a&policy%5Bid%5D=b"),
+            ("users", "roles=user&roles[]=user"),
+            ("users", "metadata[a]=1&metadata[a][b]=2"),
+            ("users", "metadata[a][b]=1&metadata[a][]=2"),
+            ("tokens", "bearer[role]=user&bearer[role][]=admin"),
+            ("licenses", "expires[on]=2030-01-01&expires[on][a]=1"),
+            ("licenses/any/actions/check-out", "ttl=3600&ttl[]=3600"),
+            ("licenses/any/actions/check-out", "include=policy&include[]=product"),
+        ],
+    )
+    def test_parameter_of_two_kinds_cannot_be_read(self, reader, path, query):
+        error = bad_request(
+            "The request could not be completed because it contains invalid query parameters (check encoding)",
+            code="PARAMETERS_INVALID",
+        )
+        assert_refused(reader.get(f"{path}?{query}"), 400, error, early=True)
+
+    @pytest.mark.parametrize("query", ["policy[a]=1&policy=", "policy[]=1&policy[]=2", "other=1&other[a]=2", "policy["])
+    def test_parameter_that_ends_as_one_kind_can_be_read(self, reader, query):
+        assert len(keys_of(reader.get(f"keys?limit=20&{query}"))) == 12
+
     @pytest.mark.parametrize("query", ["page[number]=1", "page[cursor]="])
     def test_page_ignores_further_members(self, reader, query):
         document = reader.get(f"keys?{query}&page[foo]=1&page[size]=2").json()
@@ -165,6 +193,25 @@ class TestNumbered:
 
         query = dict(parse_qsl(urlsplit(response.json()["links"]["next"]).query))
         assert query == {"policy": str(acme.policy.pk), "page[number]": "2", "page[size]": "5"}
+
+    @pytest.mark.parametrize(
+        ("query", "shown"),
+        [
+            ("b=2&a=1", "a=1&b=2&page%5B"),
+            ("a=x%20y+z%26%E9%94%AE", "a=x+y+z%26%E9%94%AE&page%5B"),
+            ("a", "a&page%5B"),
+            ("a=", "a=&page%5B"),
+            ("a=1&a=2", "a=2&page%5B"),
+            ("a[]=1&a[]=2", "a%5B%5D=1&a%5B%5D=2&page%5B"),
+            ("%61=%62", "a=b&page%5B"),
+            ("a=~*'()!$,;:@/?", "a=~%2A%27%28%29%21%24%2C%3B%3A%40%2F%3F&page%5B"),
+        ],
+    )
+    def test_numbered_page_spells_other_parameters_in_one_way(self, reader, query, shown):
+        for path in ("keys", "keys/"):
+            links = reader.get(f"{path}?{query}&page[number]=1&page[size]=1").json()["links"]
+
+            assert links["self"] == f"/v1/accounts/acme/keys?{shown}number%5D=1&page%5Bsize%5D=1"
 
     @pytest.mark.parametrize(
         ("query", "detail", "parameter"),

@@ -85,18 +85,27 @@ class RolesFilter(QueryFilter):
         return {f"{name}[]": Parameter(self.extra["help_text"], self.schema)}
 
 
-class UserFilterSet(FilterSet):
-    """Filters of `GET /users`. Without `roles[]` only users of the role `user` are listed.
+class RoleFilterSet(FilterSet):
+    """The filter of `GET /products/:id/users`, without which only users of the role `user` are listed."""
+
+    roles = RolesFilter(help_text="Users of these roles; by default, of the role `user`.")
+
+    applies_by_default = True
+
+    class Meta:
+        model = User
+        fields: list[str] = []
+
+
+class UserFilterSet(RoleFilterSet):
+    """Filters of `GET /users`.
 
     An app above adds the filters by its own resources, see `include`.
     """
 
     status = StatusFilter("active", "inactive", "banned", help_text="Only users of this status.")
-    roles = RolesFilter(help_text="Users of these roles; by default, of the role `user`.")
     group = EmptyFilter(help_text="Only users of this group: none, as groups are not supported.")
     metadata = MetadataFilter(help_text=METADATA_FILTER_HELP)
-
-    applies_by_default = True
 
     class Meta:
         model = User

@@ -16,6 +16,8 @@ from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
+# Other names of JSON.
+JSON_NAMES = ("application/problem+json", "application/jsonrequest", "text/x-json")
 # Media types in Accept, and those of the responses (contract: platform 2.1).
 ACCEPTED = {
     JSON_API: JSON_API,
@@ -25,7 +27,8 @@ ACCEPTED = {
     "*": JSON_API,
     JSON: JSON,
     "application/*": JSON,
-    "text/*": JSON,
+    "text/*": JSON,  # of which `text/x-json` is one
+    **dict.fromkeys(JSON_NAMES, JSON),
 }
 # Media types in Content-Type that are read as JSON (contract: platform 2.2). `curl -d` sends that of a form by default.
 JSON_TYPES = {
@@ -33,7 +36,7 @@ JSON_TYPES = {
     "application/vnd.api+json",
     "application/vnd.keygen+json",
     "application/json",
-    "application/problem+json",
+    *JSON_NAMES,
     "application/x-www-form-urlencoded",
     "multipart/form-data",
     "text/plain",

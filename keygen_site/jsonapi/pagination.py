@@ -11,10 +11,11 @@ clients may choose is ordered by `-created`, then `-id`. A queryset with an orde
 equivalent.
 """
 
+import re
 from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
 
 import orjson
@@ -32,11 +33,13 @@ from keygen_site.paths import quote_path
 
 DEFAULT_SIZE = 10
 MAX_SIZE = 100
+PAGE_PARAMETERS = ("page", "limit", "order")
 # Beyond the end of any table, and within PostgreSQL's bigint.
 MAX_OFFSET = 2**62
 # In milliseconds since 1970: the end of Python's calendar. The id of a cursor may contain a later timestamp.
 MAX_TIMESTAMP_MS = 253_402_300_799_999
 _CREDENTIALS = ("token", "auth")
+_MEMBER = re.compile(r"\[([^\[\]]*)\]")
 
 
 class Pagination(BasePagination):
@@ -113,17 +116,19 @@ class Pagination(BasePagination):
         return rows
 
     def _link(self, **page: Any) -> str:
-        """The URL of another page: this request's with another `page`, sorted by name, without credentials."""
-        query = self.request.query_params
-        pairs = [
-            (name, value)
-            for name, values in query.lists()
-            if name not in _CREDENTIALS and not name.startswith("page[")
-            for value in values
-        ]
-        pairs += [(f"page[{name}]", str(value)) for name, value in page.items()]
-        encoded = "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in sorted(pairs))
-        return f"{quote_path(self.request)}?{encoded}"
+        """The URL of another page: this request's with another `page`, sorted, without credentials.
+
+        Of a parameter that is repeated the last counts, unless it is an array.
+        """
+        parameters: dict[str, list[str]] = {}
+        for pair in filter(None, self.request.META.get("QUERY_STRING", "").split("&")):
+            name, equals, value = (unquote_plus(part) for part in pair.partition("="))
+            if name not in _CREDENTIALS and not name.startswith("page["):
+                shown = f"{quote_plus(name)}{equals}{quote_plus(value)}"
+                parameters[name] = [*parameters.get(name, []), shown] if name.endswith("[]") else [shown]
+        encoded = [shown for several in parameters.values() for shown in several]
+        encoded += [f"{quote_plus(f'page[{name}]')}={quote_plus(str(value))}" for name, value in page.items()]
+        return f"{quote_path(self.request).rstrip('/')}?{'&'.join(sorted(encoded))}"
 
     def get_paginated_response(self, data: Any) -> Response:
         document = Document(data=data)
@@ -175,25 +180,33 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     )
 
 
-def refuse_mixed(query: QueryDict, names: Container[str]) -> None:
+def refuse_mixed(query: str, names: Container[str]) -> None:
     """Refuse a parameter that is an object and an array or, before that, a text: `page=2&page[number]=1`.
 
-    A text that comes last replaces the others.
+    A text that comes last replaces the others. The same holds for the members of objects.
 
     Args:
+        query: the query string, percent-encoded.
         names: the parameters that are looked at.
 
     Raises:
         ParametersInvalid: one of them is.
     """
     kinds: dict[str, str] = {}
-    for parameter in query:
-        name, bracket, rest = parameter.partition("[")
-        if name in names:
-            kind = "text" if not bracket else "array" if rest.startswith("]") else "object"
-            if kind not in ("text", kinds.get(name, kind)):
+    for pair in query.split("&"):
+        parameter = unquote_plus(pair.partition("=")[0])
+        path = parameter.partition("[")[0]
+        if path not in names:
+            continue
+        for member in _MEMBER.findall(parameter):
+            kind = "object" if member else "array"
+            if kinds.setdefault(path, kind) != kind:
                 raise ParametersInvalid
-            kinds[name] = kind
+            if kind == "array":
+                break  # each further value is another item
+            path += f"[{member}]"
+        else:
+            kinds[path] = "text"
 
 
 def _order(query: QueryDict) -> str:

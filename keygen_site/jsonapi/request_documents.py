@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from keygen_site.jsonapi.errors import BadRequest, NullByte
-from keygen_site.jsonapi.text import camel, merge_spellings, snake
+from keygen_site.jsonapi.text import camel, merge_spellings, metadata_name, snake
 from keygen_site.jsonapi.types import OBJECT, STRING, UUID, ValueType
 
 METADATA_DEPTH = 2
@@ -172,6 +172,8 @@ def _refuse_deep_nesting(value: Collection[Any], pointer: str, depth: int) -> No
         if isinstance(name, str) and "\0" in name:
             raise NullByte
         if isinstance(content, dict | list):
-            _refuse_deep_nesting(content, f"{pointer}/{camel(name) if isinstance(name, str) else name}", depth + 1)
+            _refuse_deep_nesting(
+                content, f"{pointer}/{metadata_name(name) if isinstance(name, str) else name}", depth + 1
+            )
         elif isinstance(content, str) and "\0" in content:
             raise NullByte

@@ -10,7 +10,7 @@ from typing import Any
 _WORD_STARTS = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])")
 _METADATA_NAME = re.compile(r"(?=[^A-Za-z0-9]*[A-Za-z0-9])[A-Za-z0-9 ./:_-]+")
 # Python refuses to convert more than 4,300 digits.
-_LEADING_INTEGER = re.compile(r"\s*([+-]?\d{1,4000})", re.ASCII)
+_LEADING_INTEGER = re.compile(r"\s*([+-]?\d(?:_?\d){0,3999})", re.ASCII)
 _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -20,7 +20,7 @@ def is_one_line(text: str) -> bool:
 
 
 def leading_integer(text: str) -> int:
-    """The integer that a text in a query begins with; 0 without one."""
+    """The integer that a text in a query begins with, as `10`, `10.5` or `1_0`; 0 without one."""
     match = _LEADING_INTEGER.match(text)
     return int(match[1]) if match else 0
 

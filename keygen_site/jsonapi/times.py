@@ -13,10 +13,10 @@ _TIME = r"""
     (?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,6})\d*)?)?
     \ *(?P<half>am|pm)?
 """
-# `UTC`, `+0200`, `GMT+0200 (CEST)`, `+00:00 UTC`, `[Europe/Rome]` after an offset.
+# `UTC`, `+0200`, `GMT+0200 (CEST)`, `+0100 CET`, `[Europe/Rome]` after an offset.
 _ZONE = r"""
     (?:\ *(?P<zone>z|[a-z]{2,4})(?![a-z]))?
-    (?:\ *(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?(?:\ +(?:utc|gmt))?)?
+    (?:\ *(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?(?:\ +(?:[a-z]{2,5}|[+-]\d\d(?:\d\d)?))?)?
     (?:\ *\([^()]*\)|\[[\w/+-]+\])?
 """
 _FORMS = [
@@ -27,6 +27,8 @@ _FORMS = [
         # Wed, 02 Jan 2030 10:00:00 GMT; 2 January 2030
         rf"{_DAY_NAME}(?P<day>\d\d?)(?:\ +|-)(?P<name>[a-z]{{3,9}})\.?(?:\ +|-)(?P<year>\d{{4}})"
         rf"(?:,?\ +{_TIME}{_ZONE})?",
+        # Wednesday, 02-Jan-30 10:00:00 GMT
+        rf"[a-z]{{3,9}},\ +(?P<day>\d\d)-(?P<name>[a-z]{{3}})-(?P<short_year>\d\d)\ +{_TIME}{_ZONE}",
         # Wed Jan 02 2030 10:00:00 GMT+0200 (CEST); Jan 2, 2030
         rf"{_DAY_NAME}(?P<name>[a-z]{{3,9}})\.?\ +(?P<day>\d\d?)(?:,\ *|\ +)(?P<year>\d{{4}})"
         rf"(?:,?\ +{_TIME}{_ZONE})?",
@@ -38,10 +40,25 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-# The names of RFC 2822, in hours.
+# In hours: the names of RFC 2822, and those that Java and `date` print in other parts of the world.
 _ZONES = {
-    **dict.fromkeys(("z", "ut", "utc", "gmt"), 0),
+    **dict.fromkeys(("z", "ut", "utc", "gmt", "wet"), 0),
     **{"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7},
+    **{
+        "nst": -3.5,
+        "ndt": -2.5,
+        "ast": -4,
+        "adt": -3,
+        "akst": -9,
+        "akdt": -8,
+        "hst": -10,
+        "art": -3,
+        "brt": -3,
+        "clt": -4,
+    },
+    **dict.fromkeys(("bst", "cet", "met", "mez", "wat", "west"), 1),
+    **dict.fromkeys(("cat", "cest", "eet", "mest", "mesz", "sast"), 2),
+    **{"eat": 3, "eest": 3, "msk": 3, "ist": 5.5, "sgt": 8, "jst": 9, "kst": 9, "nzst": 12, "nzdt": 13},
 }
 
 
@@ -86,8 +103,14 @@ def _parse_form(text: str) -> datetime:
         hour = hour % 12 + (12 if part["half"].lower() == "pm" else 0)
     if (hour, minute, second) > (24, 0, 0) or minute > 59 or second > 60:
         raise ValueError(text)
-    day = datetime(int(part["year"]), month, int(part["day"]), tzinfo=_parse_zone(part))
+    year = int(part["year"]) if "year" in part else _century(int(part["short_year"]))
+    day = datetime(year, month, int(part["day"]), tzinfo=_parse_zone(part))
     return day + timedelta(hours=hour, minutes=minute, seconds=second, microseconds=microsecond)
+
+
+def _century(year: int) -> int:
+    """The full year of two digits (POSIX): 1969 to 2068."""
+    return year + (2000 if year < 69 else 1900)
 
 
 def _parse_month(name: str) -> int:

@@ -21,7 +21,7 @@ from keygen_site.jsonapi.idempotency import RowResponse
 from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
 from keygen_site.jsonapi.negotiation import JSON_API, Document, JSONAPIRenderer, named_media_type, open_chunked
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
-from keygen_site.jsonapi.pagination import limit_of, newest_first, refuse_mixed
+from keygen_site.jsonapi.pagination import PAGE_PARAMETERS, limit_of, newest_first, refuse_mixed
 from keygen_site.jsonapi.request_documents import validate
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
@@ -86,7 +86,9 @@ class BaseViewSet(GenericViewSet[Any]):
     def check_route(self) -> None:
         if self.action not in self.operations:
             raise EndpointNotFound
-        self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=self.ends_with_identifier)
+        has_names = hasattr(self.serializer_class.Meta.model.JSONAPIMeta, "identifiers")
+        at_end = self.ends_with_identifier and has_names
+        self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=at_end)
 
     def negotiate(self, request: APIRequest) -> None:
         self.format_kwarg = self.kwargs.get(self.settings.FORMAT_SUFFIX_KWARG)
@@ -120,9 +122,11 @@ class BaseViewSet(GenericViewSet[Any]):
 
     def check_query(self, request: APIRequest) -> None:
         """Refuse a query whose parameters contradict each other."""
-        if request.META.get("QUERY_STRING"):
+        query = request.META.get("QUERY_STRING", "")
+        if "[" in query or "%5" in query:
             filters = getattr(self, "filterset_class", None)
-            refuse_mixed(request.query_params, {"page", *(filters.base_filters if filters else ())})
+            own = [*(filters.base_filters if filters else ()), *self.operation.parameters]
+            refuse_mixed(query, {*PAGE_PARAMETERS, *(name.partition("[")[0] for name in own)})
 
     def check_identifiers(self) -> None:
         """Refuse NULs in the URL, which no identifier has."""

@@ -50,6 +50,14 @@ class TestSignIn:
     def test_sign_in_knows_an_email_however_it_is_spelled(self, sign_in, joe, email):
         assert sign_in(email).status_code == 201
 
+    @pytest.mark.parametrize(
+        "email", ["ünï@acme.test", "zoe@exämple.test", "zoe@127.0.0.1", "zoe@acme.t", "a@-acme.test", '"zoe"@acme.test']
+    )
+    def test_sign_in_knows_every_email_that_a_user_may_have(self, sign_in, acme, email):
+        acme.user("user", email=email, password=PASSWORD)
+
+        assert sign_in(email).status_code == 201
+
     def test_sign_in_takes_a_password_with_colons_and_letters_of_any_script(self, sign_in, acme):
         acme.user("user", email="zoe@acme.test", password="a:b:ключ")
 

@@ -259,6 +259,20 @@ class TestIncludes:
     def test_includes_and_the_encryption_too(self, check_out, query, meta, algorithm):
         assert check_out(query, **meta).json()["data"]["attributes"]["algorithm"] == algorithm
 
+    @each_row(
+        ("query", "includes"),
+        [
+            ("?include=product,", ["product"]),
+            ("?include=product,policy,,", ["product", "policy"]),
+            ("?include=,", []),
+            ("?include[]=product", ["product"]),
+            ("?include[]=product&include[]=policy", ["product", "policy"]),
+            ("?include%5B%5D=user", ["owner"]),
+        ],
+    )
+    def test_includes_of_the_query_are_names_between_commas_or_an_array(self, check_out, query, includes):
+        assert check_out(query).json()["data"]["attributes"]["includes"] == includes
+
     def test_includes_may_call_the_owner_user(self, check_out):
         assert check_out("?include=user").json()["data"]["attributes"]["includes"] == ["owner"]
 
@@ -315,6 +329,13 @@ class TestShape:
             ),
             ("", {"include": ["machines"]}, INCLUDES),
             ("?include=environments", {}, INCLUDES),
+            ("?include=,product", {}, INCLUDES),
+            ("?include=product,,policy", {}, INCLUDES),
+            ("?include[]=machines", {}, INCLUDES),
+            ("?include[]=product,policy", {}, INCLUDES),
+            ("?include[a]=product", {}, INCLUDES),
+            ("?algorithm[]=base64%2Bed25519", {}, ENCODING),
+            ("?algorithm[a]=base64%2Bed25519", {}, ENCODING),
             ("", {"algorithm": "rot13+ed25519"}, ENCODING),
             ("", {"algorithm": "base64"}, SIGNING),
             ("?algorithm=base64%2Bmd5", {}, SIGNING),

@@ -132,10 +132,19 @@ class TestAnotherPolicy:
                 {"component_uniqueness_strategy": "UNIQUE_PER_LICENSE"},
                 "cannot change to a policy with a more strict component uniqueness strategy",
             ),
+            # The first difference decides.
             (
                 {"machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"},
                 {"component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"},
-                "cannot change to a policy with a more strict component uniqueness strategy",
+                None,
+            ),
+            (
+                {"machine_uniqueness_strategy": "UNIQUE_PER_LICENSE"},
+                {
+                    "machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT",
+                    "component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT",
+                },
+                "cannot change to a policy with a more strict machine uniqueness strategy",
             ),
             ({"machine_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"}, {}, None),
             ({"component_uniqueness_strategy": "UNIQUE_PER_ACCOUNT"}, {}, None),

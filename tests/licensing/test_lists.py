@@ -190,6 +190,13 @@ class TestUsersOfAProduct:
             ("", ["attached", "owner"]),
             ("?roles[]=read-only", ["reader"]),
             ("?roles[]=user&roles[]=read-only", ["reader", "attached", "owner"]),
+            # The filters of `/users` are not theirs.
+            ("?status=BANNED", ["attached", "owner"]),
+            ("?assigned=true", ["attached", "owner"]),
+            ("?active=false", ["attached", "owner"]),
+            ("?metadata[a]=1", ["attached", "owner"]),
+            (f"?product={UNKNOWN}", ["attached", "owner"]),
+            (f"?license={UNKNOWN}&group={UNKNOWN}", ["attached", "owner"]),
         ],
     )
     def test_users_of_a_product_hold_a_license_of_it(self, acme, admin, licenses, query, listed):

@@ -69,6 +69,8 @@ def test_metadata_is_replaced_as_a_whole(create, api, acme):
         ({"a": {"b": {"c": {}}}}, "a/b/c"),
         ({"array": [1, [[2]]]}, "array/1/0"),
         ({"first_name": [{"last_name": []}]}, "firstName/0/lastName"),
+        ({"User-Info": {"HTTPServer": {"with space": []}}}, "userInfo/httpServer/withSpace"),
+        ({"UPPER": {"a.b": {"größe": {}}}}, "upper/aB/größe"),
     ],
 )
 def test_metadata_is_refused_too_deep(create, metadata, pointer):

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from django.http import QueryDict
+
 from accounts.api.serializers.users import UserSerializer
 from accounts.bearers import Bearer
 from accounts.models import User
@@ -187,7 +189,7 @@ def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -
     return CheckOutOptions(now, ttl, expiry, encoding, signature, includes)
 
 
-def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
+def parse_check_out_query(query: QueryDict) -> dict[str, Any]:
     """The options in the query, by name.
 
     Raises:
@@ -198,13 +200,17 @@ def parse_check_out_query(query: Mapping[str, str]) -> dict[str, Any]:
         given["encrypt"] = query["encrypt"] in TRUE_TEXTS
     if "algorithm" in query:
         given["algorithm"] = query["algorithm"]
+    if any(name.startswith("algorithm[") for name in query):
+        given["algorithm"] = "[]"  # an array or an object is no algorithm
     if "ttl" in query:
         given["ttl"] = _read_ttl(query["ttl"])
     for name in query:
         if name.startswith("ttl["):
             _read_ttl([] if name == "ttl[]" else {}, parameter="ttl")
-    if query.get("include"):
-        given["include"] = query["include"].split(",")
+    if names := query.get("include", "").rstrip(","):
+        given["include"] = names.split(",")
+    if any(name.startswith("include[") for name in query):
+        given["include"] = query.getlist("include[]") or ["[]"]  # an object is no list of names
     return given
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.api.base import APIViewSet
-from accounts.api.filters import UserFilterSet
+from accounts.api.filters import RoleFilterSet
 from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.tokens import BearerTokenViewSet
@@ -60,7 +60,7 @@ class ProductUserViewSet(NestedViewSet):
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
-    filterset_class = UserFilterSet
+    filterset_class = RoleFilterSet
     parent = Parent(
         "product", Product.objects.all(), narrow=lambda users, product_id: users.filter(holders_of_product(product_id))
     )
