@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("keygen_site", "0002_void_responses"),
+        ("keygen_site", "0003_digest_key"),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """The digest of a license becomes a keyed one. `pools` converts the rows: its triggers watch the digests."""
 
     dependencies = [
-        ("keygen_site", "0003_s_rest_digest_key"),
+        ("keygen_site", "0003_digest_key"),
         ("licensing", "0001_initial"),
     ]
 

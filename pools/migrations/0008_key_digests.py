@@ -65,8 +65,8 @@ class Migration(migrations.Migration):
     """One transaction: at no time do digests of both kinds exist."""
 
     dependencies = [
-        ("keygen_site", "0003_s_rest_digest_key"),
-        ("licensing", "0002_s_rest_key_digest"),
+        ("keygen_site", "0003_digest_key"),
+        ("licensing", "0002_key_digest"),
         ("pools", "0007_pending_import_options"),
     ]
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("pools", "0007_pending_import_options"),
+        ("pools", "0009_background_imports"),
     ]
 
     operations = [

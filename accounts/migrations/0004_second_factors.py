@@ -9,7 +9,7 @@ import keygen_site.db.fields
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0002_international_emails")]
+    dependencies = [("accounts", "0003_sessions_and_masks")]
 
     operations = [
         migrations.CreateModel(
