@@ -12,9 +12,7 @@ from accounts.services import change_user
 from pools.services.low_stock import alert_if_low
 from tests.cast import add_keys, make_policy, make_product
 
-EVIL = (
-    "Your key expired\r\nBcc: all@evil.test\n\nGo to https://evil.test/win or www.evil.test, mail a@evil.test \u202e"
-)
+EVIL = "Your key expired\r\nBcc: all@evil.test\n\nGo to https://evil.test/win or www.evil.test, mail a@evil.test \u202e"
 # Texts of strangers, and what a mail says.
 QUOTED = [
     ("Acme Inc.", "Acme Inc."),
