@@ -18,7 +18,7 @@ COMMANDS = {name: app for name, app in sorted(get_commands().items()) if app in 
 # For each command some arguments, the exit code, and a part of the output; in this order, on a pool with three keys.
 RUNS = {
     "allow_sign_in": [
-        ("admin@acme.test 192.0.2.1 --account acme", 0, "admin@acme.test may sign in from 192.0.2.1 for 90 days"),
+        ("admin@acme.test 192.0.2.1 --account acme", 0, "admin@acme.test may sign in from 192.0.2.1 for 90 days."),
         ("admin@acme.test 192.0.2.1", 1, "No user has the email admin@acme.test among the superusers"),
         ("admin@acme.test localhost --account acme", 1, "localhost is no IP address"),
         ("admin@acme.test", 2, "the following arguments are required: ip_address"),

@@ -36,6 +36,11 @@ class RateLimitCounterManager(models.Manager["RateLimitCounter"]):
             except IntegrityError:
                 continue  # another process created the row first: count on that one
 
+    def restart(self, digest: bytes, period: timedelta) -> None:
+        """Begin a new window with one attempt."""
+        if not self.filter(digest=digest).update(number=1, until=timezone.now() + period):
+            self.hit(digest, period)
+
     def refund(self, digest: bytes) -> None:
         """Subtract an attempt."""
         self.filter(digest=digest, number__gt=0).update(number=F("number") - 1)

@@ -32,6 +32,4 @@ class Command(BaseCommand):
             where = f"in the account {account}" if account else "among the superusers (--account names an account)"
             raise CommandError(f"No user has the email {email} {where}.")
         remember_address(user, address)
-        self.stderr.write(
-            f"{user.email} may sign in from {address} for {KNOWN_FOR.days} days with the present password."
-        )
+        self.stderr.write(f"{user.email} may sign in from {address} for {KNOWN_FOR.days} days.")
