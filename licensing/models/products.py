@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection
 from typing import Self
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericRelation
@@ -21,8 +20,14 @@ from keygen_site.models import Resource
 
 MAX_PLATFORMS, MAX_PLATFORM_LENGTH, MAX_URL_LENGTH = 100, 255, 255
 RESERVED_IDENTIFIERS = ("action", "actions")  # segments of the API's URLs
-_HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
-_UNENCODED = re.compile(r"[^\x21-\x7e]")  # blanks, control characters and letters beyond ASCII
+_CHARACTER = r"(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})"
+_URL = re.compile(  # RFC 3986
+    r"(?:(?P<scheme>[a-z][a-z0-9+.-]*):|(?![^/?#]*:))"
+    rf"(?://(?:(?:{_CHARACTER}|:)*@)?(?P<host>\[[0-9a-f:.]+\]|{_CHARACTER}*)(?::\d*)?(?![^/?#])|(?!//))"
+    rf"(?:{_CHARACTER}|[:@/?])*(?:\#(?:{_CHARACTER}|[:@/?])*)?",
+    re.IGNORECASE | re.ASCII,
+)
+_HOST = re.compile(r".*\.[a-z]{2,}", re.IGNORECASE | re.ASCII)
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -129,18 +134,14 @@ class Product(Resource):
 
     @staticmethod
     def _url_form_errors(url: str) -> list[ValidationError]:
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname or "", parts.port  # a port beyond 65535 is a ValueError
-        except ValueError:
-            return [ValidationError("must be a valid URL", code="invalid")]
-        if _UNENCODED.search(url):  # `urlsplit` drops line breaks without an error
+        parts = _URL.fullmatch(url)
+        if parts is None:
             return [ValidationError("must be a valid URL", code="invalid")]
         errors = []
-        if parts.scheme not in ("http", "https"):
+        if (parts["scheme"] or "").lower() not in ("http", "https"):
             detail = "must be a valid URL using one of the following protocols: https, http"
             errors.append(ValidationError(detail, code="protocol_invalid"))
-        if not _HOST.fullmatch(host):
+        if not _HOST.fullmatch(parts["host"] or ""):
             errors.append(ValidationError("must be a URL with a valid host", code="host_invalid"))
         return errors
 

@@ -38,6 +38,10 @@ class TestCreate:
             {"distributionStrategy": "CLOSED"},
             {"url": "https://example.com"},
             {"url": "http://sub.example.museum:8080/path?query=1#fragment"},
+            {"url": "HTTPS://user:pass@EXAMPLE.com:99999/%E2%9C%93?q=(~*')@/?#/?"},
+            {"url": "https://my_host.example.com:/"},
+            {"url": "https://exam%70le..com?x"},
+            {"url": "https://.com"},
             {"platforms": []},
             {"platforms": ["macos", "linux"]},
             {"metadata": {}},
@@ -147,6 +151,36 @@ class TestCreate:
             (
                 {"url": "/var/www/index.html"},
                 [("url", PROTOCOL, "URL_PROTOCOL_INVALID"), ("url", HOST, "URL_HOST_INVALID")],
+            ),
+            *(
+                ({"url": url}, [("url", HOST, "URL_HOST_INVALID")])
+                for url in (
+                    *("https://", "https:///x", "https:example.com", "https://[::1]/", "https://example.com.", "http:"),
+                    *("https://example.c0m", "https://xn--p1ai.xn--p1ai", "https://user@:80/", "https://2130706433/"),
+                )
+            ),
+            *(
+                ({"url": url}, [("url", PROTOCOL, "URL_PROTOCOL_INVALID"), ("url", HOST, "URL_HOST_INVALID")])
+                for url in ("example.com", "javascript:alert(1)", "mailto:a@example.com", "?", "#", "//")
+            ),
+            *(
+                ({"url": url}, [("url", "must be a valid URL", "URL_INVALID")])
+                for url in (
+                    *(
+                        "https://example.com/<x>",
+                        "https://example.com/{x}",
+                        "https://example.com/|",
+                        "https://a.com/[x]",
+                    ),
+                    *("https://example.com/%zz", "https://example.com/%", "https://example.com/a#b#c", "1http://a.com"),
+                    *("https://example.com:80:80/", "https://a@b@example.com", 'https://example.com/"', "https://[x]/"),
+                    *(
+                        "https://example.com/\\",
+                        "https://example.com/`",
+                        "https://example.com/^",
+                        " https://example.com",
+                    ),
+                )
             ),
             ({"url": "http://["}, [("url", "must be a valid URL", "URL_INVALID")]),
             ({"url": "http://example.com:port"}, [("url", "must be a valid URL", "URL_INVALID")]),
