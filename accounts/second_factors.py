@@ -104,4 +104,6 @@ def _announce(user: User, what: str) -> None:
     """Mail to a user what happened to the second factor, once it is committed."""
     if can_send_mail():
         text = render_to_string("accounts/second_factor_changed.txt", {"user": user, "what": what})
-        transaction.on_commit(partial(send_mail, f"Your second factor {what}", text, user.email), robust=True)
+        transaction.on_commit(
+            partial(send_mail, user.account, f"Your second factor {what}", text, user.email), robust=True
+        )
