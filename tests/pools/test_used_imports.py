@@ -323,7 +323,7 @@ class TestNothingIsBlocked:
     def test_used_import_of_a_killed_process(self, pooled_policy, monkeypatch):
         key_import = KeyImport(account=pooled_policy.account, policy=pooled_policy)
         with monkeypatch.context() as patch:
-            patch.setattr("pools.bulk_import._delete_unpublished", lambda: None)
+            patch.setattr("pools.bulk_import._delete_unpublished", lambda account_id: None)
             with bulk_importer(key_import) as importer:
                 rows = [RowMaker().make(text, USED) for text in numbered(2)]
                 importer.write(rows, importer.encode(rows))
