@@ -20,10 +20,15 @@ def new_key(name):
     return f"{name}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
+def configured():
+    """The items of KEY_ENCRYPTION_KEYS with which the tests run."""
+    return [item for item in settings.KEY_ENCRYPTION_KEYS.split(",") if item]
+
+
 @contextmanager
 def encryption(*items):
     """Set KEY_ENCRYPTION_KEYS, as if the process started with it, followed by the keys that the database needs."""
-    known = [item for item in settings.KEY_ENCRYPTION_KEYS.split(",") if item and item not in items]
+    known = [item for item in configured() if item not in items]
     with override_settings(KEY_ENCRYPTION_KEYS=",".join([*items, *known])):
         key_digester()
         yield

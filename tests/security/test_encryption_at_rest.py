@@ -4,7 +4,6 @@ import hashlib
 from datetime import timedelta
 
 import pytest
-from django.conf import settings
 from django.core.exceptions import FieldError
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -12,10 +11,8 @@ from django.test import override_settings
 
 from accounts.models import RateLimitCounter, SigningKey
 from accounts.rate_limits import RateLimit
-from keygen_site.checks import check_encryption
 from keygen_site.db.key_digests import KeyEncryptionError, key_digest, key_digester
 from keygen_site.encryption import DecryptionError, decrypt_bytes, decrypt_text, encrypt_bytes, encrypt_text
-from keygen_site.encryption_keys import parse_keys
 from keygen_site.models import DigestKey, IdempotentResponse
 from licensing.models import License
 from pools.models import Key, PendingImport, UsedText
@@ -23,9 +20,8 @@ from pools.services.keys import change_key
 from pools.services.pending_imports import check_pending_import, create_pending_import, run_pending_import
 from tests.cast import add_keys, make_license
 from tests.console import act, page, shown, signed_in, staff
-from tests.encryption import encryption, forget_digest_key, new_key, revealed, stored_values
+from tests.encryption import configured, encryption, forget_digest_key, new_key, revealed, stored_values
 from tests.other_database import empty_database
-from tests.processes import manage
 
 # A quote and a backslash are written differently in JSON and in COPY, an umlaut in JSON and in bytes.
 AWKWARD = ['QUOTE"KEY"0001', "BACK\\SLASH\\0001", "ÜMLAUT-SCHLÜSSEL"]
@@ -287,49 +283,3 @@ class TestDigestKey:
 
         with pytest.raises(KeyEncryptionError, match="restore it from a backup"):
             key_digest("KEY-0001")
-
-
-def configured():
-    """The items of KEY_ENCRYPTION_KEYS with which the tests run."""
-    return [item for item in settings.KEY_ENCRYPTION_KEYS.split(",") if item]
-
-
-class TestStart:
-    def test_missing_key_is_reported(self, acme):
-        with encryption(new_key("one")):
-            pass
-
-        (problem,) = check_encryption(None)
-
-        assert problem.msg == "KEY_ENCRYPTION_KEYS must have the key one: the database is encrypted with it."
-
-    def test_wrong_key_is_reported(self, acme):
-        with encryption(new_key("one")):
-            pass
-        with override_settings(KEY_ENCRYPTION_KEYS=",".join([new_key("one"), *configured()])):
-            (problem,) = check_encryption(None)
-
-            assert "The key one of KEY_ENCRYPTION_KEYS is not the one" in problem.msg
-            with pytest.raises(KeyEncryptionError):
-                add_keys(acme.policy, "KEY-0001")
-
-    def test_right_key_is_accepted(self, encrypted, acme):
-        assert [problem for problem in check_encryption(None) if problem.is_serious()] == []
-
-    @pytest.mark.parametrize("text", ["one", "one:", "one:AAAA", ":x", "a b:x", "one:€", "off,one"])
-    def test_malformed_setting_is_refused(self, text):
-        with pytest.raises(ValueError, match=r"(has no id|is not the base64)"):
-            parse_keys(text)
-
-    def test_id_occurs_once(self):
-        with pytest.raises(ValueError, match="occurs twice"):
-            parse_keys(f"{new_key('one')},{new_key('one')}")
-
-    def test_malformed_setting_stops_the_start_without_showing_it(self, transactional_db):
-        outcome = manage("check", KEY_ENCRYPTION_KEYS="one:my-secret-secret")
-
-        assert outcome.code != 0
-        assert "my-secret" not in outcome.err
-        last = outcome.err.strip().splitlines()[-1]
-        assert "KEY_ENCRYPTION_KEYS" in last
-        assert "base64" in last
