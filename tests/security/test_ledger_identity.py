@@ -134,7 +134,7 @@ def test_moved_imports_have_the_id_too(acme, ann):
 
 def test_the_longest_email_fits_where_a_key_was_disclosed_to(acme):
     add_keys(acme.policy, "KEY-0001")
-    email = "a" * 243 + "@acme.test.de"
+    email = "a" * 242 + "@acme.test.de"
 
     key = acme.policy.pool.pop(AuditContext(operator=email, operator_id=UUID(int=7)))
 
