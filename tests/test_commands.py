@@ -17,6 +17,16 @@ COMMANDS = {name: app for name, app in sorted(get_commands().items()) if app in 
 
 # For each command some arguments, the exit code, and a part of the output; in this order, on a pool with three keys.
 RUNS = {
+    "change_account": [
+        ("acme --mask-keys", 0, "keys of pools are masked for roles that may not pop"),
+        ("nothing --mask-keys", 1, "There is no account nothing."),
+        ("acme", 2, "one of the arguments --mask-keys --no-mask-keys is required"),
+    ],
+    "changepassword": [
+        ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
+        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("admin@acme.test --account acme --superuser", 2, "not allowed with argument --account"),
+    ],
     "check_pools": [
         ("--warn 2 --critical 1", 0, "OK: 1 pool has enough keys | 'acme/Pooled'=3;2;1;0\n"),
         ("--warn 3 --critical 1", 1, "WARNING: acme/Pooled has 3"),
