@@ -23,6 +23,16 @@ RUNS = {
         ("admin@acme.test localhost --account acme", 1, "localhost is no IP address"),
         ("admin@acme.test", 2, "the following arguments are required: ip_address"),
     ],
+    "change_account": [
+        ("acme --mask-keys", 0, "keys of pools are masked for roles that may not pop"),
+        ("nothing --mask-keys", 1, "There is no account nothing."),
+        ("acme", 2, "one of the arguments --mask-keys --no-mask-keys is required"),
+    ],
+    "changepassword": [
+        ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
+        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("admin@acme.test --account acme --superuser", 2, "not allowed with argument --account"),
+    ],
     "check_pools": [
         ("--warn 2 --critical 1", 0, "OK: 1 pool has enough keys | 'acme/Pooled'=3;2;1;0\n"),
         ("--warn 3 --critical 1", 1, "WARNING: acme/Pooled has 3"),

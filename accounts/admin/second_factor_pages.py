@@ -35,6 +35,7 @@ from accounts.second_factors import (
     remove_second_factor,
     start_second_factor,
 )
+from accounts.sessions import delete_expired_sessions
 
 if TYPE_CHECKING:
     from accounts.admin.site import Console
@@ -181,6 +182,7 @@ class SecondFactorPages:
             target = request.session[_SESSION_KEY]["next"]
             request.session.flush()
             login(request, user)
+            delete_expired_sessions()
             is_safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
             return HttpResponseRedirect(target if is_safe else reverse("admin:index"))
         return self._render(request, "admin/second_step.html", form, title="Sign in: the second step")

@@ -262,7 +262,8 @@ class KeyAdmin(ReadOnlyAdmin):
     def shown(self, key: Key) -> str:
         if key.disclosed is None:
             return ""
-        return f"{format_time(key.disclosed)}, {key.disclosure} to {key.disclosed_to or 'an unknown person'}"
+        to = key.disclosed_to or "an unknown person"
+        return format_html("{}, {} to {}", format_time(key.disclosed), key.disclosure, to)
 
 
 def with_references(rows: Iterable[Any]) -> list[Any]:

@@ -118,6 +118,16 @@ def test_an_email_that_passes_to_another_user_does_not_take_the_entries_along(ac
     assert f"{ANN} (now anna@acme.test)" in text_of(viewer.get(page("pools_keyevent_changelist")))
 
 
+def test_the_page_of_a_key_shows_when_and_to_whom_it_was_disclosed(acme, ann):
+    add_keys(acme.policy, "KEY-0001")
+    signed_in(ann).post(page("licensing_policy_pop", acme.policy.pk), {"count": 1})
+    key = Key.objects.get()
+
+    text = text_of(signed_in(ann).get(page("pools_key_change", key.pk)))
+
+    assert f"{key.disclosed:%Y-%m-%d %H:%M:%S} , revealed to {ANN} ({ann.pk})" in text
+
+
 def test_moved_imports_have_the_id_too(acme, ann):
     add_keys(acme.policy, *numbered(3))
     work(acme, ann)
@@ -134,7 +144,7 @@ def test_moved_imports_have_the_id_too(acme, ann):
 
 def test_the_longest_email_fits_where_a_key_was_disclosed_to(acme):
     add_keys(acme.policy, "KEY-0001")
-    email = "a" * 243 + "@acme.test.de"
+    email = "a" * 242 + "@acme.test.de"
 
     key = acme.policy.pool.pop(AuditContext(operator=email, operator_id=UUID(int=7)))
 

@@ -1,5 +1,6 @@
 """Passwords have several doors (API, console, commands): each has the same rule, and ends tokens and sessions."""
 
+import io
 from contextlib import suppress
 
 import pytest
@@ -41,7 +42,7 @@ class World:
         return User.objects.filter(email=EMAIL).first() or self.acme.user(email=EMAIL, password=OLD)
 
     def answer_prompts(self, password):
-        self.monkeypatch.setattr("accounts.management.commands.changepassword.getpass", lambda prompt: password)
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(f"{password}\n"))
 
 
 def sign_up(world, password):
@@ -204,13 +205,16 @@ class TestOwnPage:
 class TestCommand:
     def test_change_of_a_password_needs_the_same_password_twice(self, world, monkeypatch):
         world.person()
-        answers = iter([GOOD, "another one"])
+        answers = iter([GOOD, "another one", GOOD, GOOD])
         monkeypatch.setattr("accounts.management.commands.changepassword.getpass", lambda prompt: next(answers))
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True)
 
         with pytest.raises(CommandError, match="differ. Nothing was changed"):
             call_command("changepassword", EMAIL)
-
         assert has_password(OLD)
+
+        call_command("changepassword", EMAIL)
+        assert has_password(GOOD)
 
     @each_row(
         ("options", "whose"),

@@ -1,3 +1,4 @@
+import sys
 from getpass import getpass
 from typing import Any
 
@@ -10,7 +11,9 @@ from keygen_site.management.options import name
 
 
 class Command(BaseCommand):
-    """Sets the password of a user, and ends the user's sessions and API tokens. Asks for the password twice.
+    """Sets the password of a user, and ends the user's sessions and API tokens.
+
+    Asks for the password twice; without a terminal, reads it from the first line of standard input.
 
     Exit codes: 0 changed, 1 failed, 2 wrong usage.
     """
@@ -25,14 +28,19 @@ class Command(BaseCommand):
 
     def handle(self, *, email: str, account: str | None, superuser: bool, **options: Any) -> None:
         user = self.find_user(email.strip().lower(), account, superuser)
-        password = getpass(f"New password of {user}: ")
-        if getpass("The same again: ") != password:
-            raise CommandError("The two passwords differ. Nothing was changed.")
         try:
-            change_user(user, {"password": password})
+            change_user(user, {"password": self.read_password(user)})
         except ValidationError as error:
             raise CommandError(f"The password {'; '.join(error.messages)}. Nothing was changed.") from None
         self.stderr.write(f"The password of {user} was changed. Sessions and API tokens have ended.")
+
+    def read_password(self, user: User) -> str:
+        if not sys.stdin.isatty():
+            return sys.stdin.readline().rstrip("\r\n")
+        password = getpass(f"New password of {user}: ")
+        if getpass("The same again: ") != password:
+            raise CommandError("The two passwords differ. Nothing was changed.")
+        return password
 
     def find_user(self, email: str, account: str | None, superuser: bool) -> User:
         users = User.objects.filter(email=email).select_related("account")
