@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models.accounts import Account
 from accounts.signing import algorithms
+from keygen_site.encryption import EncryptedTextField
 from keygen_site.models import Resource
 
 
@@ -59,7 +60,7 @@ class SigningKey(Resource):
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="signing_keys", editable=False)
     kind = models.CharField(max_length=16, choices=[(kind, kind) for kind in algorithms.KEY_KINDS], editable=False)
-    private = models.TextField(editable=False)
+    private = EncryptedTextField(purpose="signing key", editable=False)
     retired = models.DateTimeField(null=True, editable=False)
     retired_public = models.TextField(default="", db_default="", editable=False)
 
