@@ -82,9 +82,18 @@ RUNS = {
         ("- --policy Pooled", 1, "The key is still waiting in the pool."),
         ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
     ],
+    "reset_second_factor": [
+        ("admin@acme.test --account acme", 1, "admin@acme.test has no second factor."),
+        ("admin@acme.test", 2, "There is no user admin@acme.test among the superusers"),
+    ],
     "return_key": [
         ("- --policy Pooled --undelivered", 1, "The key is still waiting in the pool."),
         ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
+    ],
+    "rotate_signing_key": [
+        ("acme --algorithm ed25519", 0, "ed25519 "),
+        ("nothing", 2, "There is no account nothing."),
+        ("acme --algorithm md5", 2, "invalid choice: 'md5'"),
     ],
     "run_imports": [
         ("", 0, ""),
@@ -116,7 +125,9 @@ VALID = {
     "move_import": IMPORT | {"--to": "Other"},
     "pop_key": {"--policy": "Pooled"},
     "replace_key": KEY,
+    "reset_second_factor": {"email": "admin@acme.test", "--account": "acme"},
     "return_key": KEY,
+    "rotate_signing_key": {"account": "acme", "--algorithm": "ed25519"},
     "undo_import": IMPORT,
     "withdraw_import": IMPORT,
     "withdraw_key": KEY,

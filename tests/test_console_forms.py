@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.admin.form_once import FORM_LIFETIME, SECRET_LIFETIME
 from accounts.models import Account, Token
+from accounts.second_factors import enable_second_factor, start_second_factor
 from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from pools.models import Key, KeyEvent, KeyImport
@@ -38,6 +39,12 @@ class Form:
 
 def form(address, row, secret="", /, *, repeatable=True, **values):
     return Form(page(address, id=row.pk), values, secret, repeatable)
+
+
+def with_second_factor(company):
+    user = company.user("user", email="lost@acme.test")
+    enable_second_factor(start_second_factor(user))
+    return user
 
 
 @pytest.fixture
@@ -70,6 +77,12 @@ def forms(acme, audit):
         "accounts.user token": form("accounts_user_token", acme.user(), "user-[0-9a-f]+v3"),
         "accounts.user ban": form("accounts_user_ban", acme.user("user", email="new@acme.test"), repeatable=False),
         "accounts.user unban": form("accounts_user_unban", banned, repeatable=False),
+        "accounts.user reset-second-factor": form(
+            "accounts_user_reset-second-factor", with_second_factor(acme), repeatable=False
+        ),
+        "accounts.account rotate-signing-keys": form(
+            "accounts_account_rotate-signing-keys", acme.account, keys=["ed25519", "ecdsa"]
+        ),
         "accounts.token revoke": form("accounts_token_revoke", Token.generate(acme.product)[0], repeatable=False),
         "accounts.account add": Form(
             page("accounts_account_add"),

@@ -71,7 +71,11 @@ class AccountSerializer(ResourceSerializer):
         keys = {kind: {"type": "string"} for kind in algorithms.KEY_KINDS}
         retired = {"kind": {"type": "string"}, "publicKey": {"type": "string"}, "retired": {"type": "string"}}
         meta = object_schema({"publicKey": {"type": "string"}, "keys": object_schema(keys)})
-        meta["properties"]["retiredKeys"] = {"type": "array", "items": object_schema(retired)}  # after a rotation
+        meta["properties"]["retiredKeys"] = {
+            "type": "array",
+            "items": object_schema(retired),
+            "description": "Keys that were replaced: they verify what they signed. Missing if there are none.",
+        }
         members["meta"] = meta
 
 

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             user = users.filter(account__in=Account.objects.by_identifier(account)).first()
         if user is None:
             whose = f"in the account {account}" if account else "among the superusers: --account names another account"
-            raise CommandError(f"There is no user {email} {whose}.")
+            raise CommandError(f"There is no user {email} {whose}.", returncode=2)
         if not remove_second_factor(user, reset_by="manage.py reset_second_factor"):
             raise CommandError(f"{email} has no second factor.")
         self.stdout.write(f"The second factor of {email} was removed. The next sign-in needs the password only.")

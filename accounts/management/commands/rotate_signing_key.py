@@ -27,6 +27,6 @@ class Command(BaseCommand):
     def handle(self, *, account: str, algorithm: list[str] | None, **options: Any) -> None:  # type: ignore[override]
         found = Account.objects.by_identifier(account).first()
         if found is None:
-            raise CommandError(f"There is no account {account}.")
+            raise CommandError(f"There is no account {account}.", returncode=2)
         for key in SigningKey.objects.rotate(found, *(algorithm or KEY_KINDS)):
             self.stdout.write(f"{key.kind} {key.public}")
