@@ -241,8 +241,8 @@ class TestNumber:
 
     def test_a_process_counts_again_before_it_allows_more_than_its_share(self, acme, settings):
         settings.IDEMPOTENCY_KEYS_PER_HOUR = 1_000
-        bearer = type("Bearer", (), {"account_id": acme.account.pk, "id": acme.user().pk, "role": "user"})()
-        row = {"account_id": bearer.account_id, "bearer_id": bearer.id, "fingerprint": b""}
+        bearer = acme.user().as_bearer()
+        row = {**idempotency_limits.scope_of(bearer), "fingerprint": b""}
         idempotency_limits.spend(bearer)
         # Other processes use up the limit meanwhile.
         IdempotentResponse.objects.bulk_create([IdempotentResponse(name=str(number), **row) for number in range(1_000)])
@@ -274,6 +274,24 @@ def old_responses(number, age=timedelta(hours=25)):
         )
         for index in range(number)
     )
+
+
+class TestScope:
+    def test_a_license_with_the_id_of_another_bearer_has_keys_of_its_own(self, acme, api):
+        """A client may choose the id of a license: with that of an admin it could answer the admin's requests."""
+        policy = make_policy(acme.product, "Open", authentication_strategy="MIXED", protected=False)
+        document = license_document(policy, {"key": "LICENSE-KEY-0001"}, id=str(acme.admin.pk))
+        assert api(acme.product).post("licenses", document).status_code == 201
+        license = License.objects.get(pk=acme.admin.pk)
+        send = lambda caller: caller.post(  # noqa: E731
+            f"licenses/{license.pk}/actions/increment-usage", Idempotency_Key="order-1"
+        )
+
+        responses = [send(api(bearer)) for bearer in (license, acme.admin, license, acme.admin)]
+
+        assert ["Idempotency-Replayed" in response for response in responses] == [False, False, True, True]
+        license.refresh_from_db()
+        assert license.uses == 2
 
 
 class TestPruning:
