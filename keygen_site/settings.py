@@ -69,7 +69,7 @@ IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=
 # Requests of one account, IP address and credential; 0: no limit, so that a sales spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
-# New idempotency keys of a user or a license in an hour, ten times as many of staff and of a product; 0: no limit.
+# New idempotency keys of a user or a license in an hour; a hundred times as many of staff or a product; 0: no limit.
 IDEMPOTENCY_KEYS_PER_HOUR = env.int("IDEMPOTENCY_KEYS_PER_HOUR", 10_000, validate=validate.Range(min=0))
 # The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked. The command has no limit.
 MAX_IMPORT_BYTES = env.int("MAX_IMPORT_BYTES", 2 * 2**30, validate=validate.Range(min=1))
