@@ -57,6 +57,9 @@ def test_settings_names_all_that_is_missing():
     ("name", "value"),
     [
         ("SECRET_KEY", ""),
+        ("SECRET_KEY_FALLBACKS", "former,,older"),
+        ("SECRET_KEY_FALLBACKS", "former,"),
+        ("IDEMPOTENCY_KEYS_PER_HOUR", "-1"),
         ("ALLOWED_HOSTS", ""),
         ("DATABASE_URL", "nonsense://"),
         ("DEBUG", "perhaps"),
