@@ -29,7 +29,7 @@ def require(read: Callable[..., Any], name: str, debug_default: Any, **options: 
 not_blank = validate.Length(min=1, error="Must not be blank.")
 
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=not_blank)
-# Former values of SECRET_KEY. Sessions, reset mails and repeated requests of the time before its change still work. A
+# Former values of SECRET_KEY. Sessions and repeated requests of the time before its change still work. A
 # blank one, as between two commas, would be a secret that everyone knows.
 no_blank_item = validate.ContainsNoneOf(["", " "], error="Must not have blank items.")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], validate=no_blank_item)
