@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.base import APIViewSet
+from accounts.api.serializers.tokens import TokenSerializer
 from keygen_site.db.fields import digest
 from keygen_site.jsonapi import idempotency, idempotency_limits
 from keygen_site.jsonapi.openapi.routes import list_endpoints
@@ -96,6 +97,16 @@ class TestWhatIsStored:
         }
 
         assert {(app, action) for app, _, action in found} == {(app, action) for app, _, action in ONCE}
+
+    def test_no_operation_that_shows_the_text_of_a_token_is_idempotent(self):
+        showing = [
+            endpoint.operation.idempotent
+            for endpoint in list_endpoints()
+            if endpoint.action and endpoint.method != "GET" and endpoint.view.serializer_class is TokenSerializer
+        ]
+
+        assert len(showing) >= 8
+        assert not any(showing)
 
     @pytest.mark.parametrize("method", ["post", "delete"])
     def test_a_write_that_gives_something_away_must_say_whether_it_is_idempotent(self, method):
