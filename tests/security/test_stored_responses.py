@@ -4,14 +4,12 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.base import APIViewSet
 from accounts.api.serializers.tokens import TokenSerializer
-from keygen_site.db.fields import digest
 from keygen_site.jsonapi import idempotency, idempotency_limits
 from keygen_site.jsonapi.openapi.routes import list_endpoints
 from keygen_site.jsonapi.operations import operation
@@ -19,11 +17,8 @@ from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from pools.api.serializers import KeySerializer
 from pools.models import Key
-from tests.accounts.documents import user_document
 from tests.cast import add_keys, make_license, make_policy, numbered
-from tests.errors import assert_refused
 from tests.licensing.test_issue_license import license_document
-from tests.pools.documents import key_document
 from tests.races import Holder, race
 from tests.tables import rolled_back
 from tests.tenant_rows import Belongings, request_of
@@ -346,69 +341,3 @@ class TestPruning:
         assert race(4, work) == [[200, 200]] * 4
         call_command("prune_idempotency_keys")
         assert IdempotentResponse.objects.count() == 8
-
-
-class TestFingerprint:
-    def test_a_password_cannot_be_guessed_from_a_stored_fingerprint(self, acme, api, monkeypatch):
-        plain = []
-        original = idempotency.fingerprint_of
-        monkeypatch.setattr(idempotency, "fingerprint_of", lambda *a: plain.append(original(*a)) or plain[-1])
-        document = user_document(email="new@acme.test", password="correct horse")
-        assert api(acme.admin).post("users", document, Idempotency_Key="a").status_code == 201
-
-        stored = bytes(IdempotentResponse.objects.get().fingerprint)
-
-        assert plain
-        assert stored not in plain
-        assert stored not in [digest(each.hex()) for each in plain]
-
-    def test_a_repeated_request_after_a_change_of_the_secret_runs_once(self, acme, api, settings):
-        add_keys(acme.policy, *numbered(3))
-        first = pop(api(acme.admin), acme.policy)
-        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new secret", [django_settings.SECRET_KEY]
-
-        second = pop(api(acme.admin), acme.policy)
-
-        assert second.content == first.content
-        assert second["Idempotency-Replayed"] == "true"
-        assert acme.policy.pool.available().count() == 2
-
-    def test_without_the_former_secret_it_is_refused_and_has_no_effect(self, acme, api, settings):
-        add_keys(acme.policy, *numbered(3))
-        pop(api(acme.admin), acme.policy)
-        settings.SECRET_KEY = "a new secret"
-
-        response = pop(api(acme.admin), acme.policy)
-
-        assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
-        assert acme.policy.pool.available().count() == 2
-
-    def test_another_request_under_a_former_secret_is_refused(self, acme, api, settings):
-        admin = api(acme.admin)
-        admin.post("keys", key_document(acme.policy, "KEY-0001"), Idempotency_Key="a")
-        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new secret", [django_settings.SECRET_KEY]
-
-        response = admin.post("keys", key_document(acme.policy, "KEY-0002"), Idempotency_Key="a")
-
-        assert response.json()["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
-        assert Key.objects.count() == 1
-
-
-def test_a_refusal_of_a_stored_response_is_complete(acme, api):
-    policy = make_policy(acme.product, encrypted=True)
-    send = lambda: api(acme.admin).post("licenses", license_document(policy), Idempotency_Key="a")  # noqa: E731
-    first = send()
-
-    second = send()
-
-    assert_refused(
-        second,
-        409,
-        {
-            "title": "Conflict",
-            "detail": idempotency.IdempotentResponseSecret.detail,
-            "code": "IDEMPOTENT_RESPONSE_SECRET",
-            "source": {"header": "Idempotency-Key"},
-        },
-    )
-    assert second["Location"] == first["Location"]
