@@ -101,7 +101,7 @@ class IdempotentResponse(models.Model):
     """A response stored under an `Idempotency-Key`, for replay: see `keygen_site.jsonapi.idempotency`.
 
     Attributes:
-        account_id, bearer_id: the scope of the key.
+        account_id, bearer_id: the scope of the key, by `scope_of(bearer)`, or of an operator's form of the console.
         name: the key.
         fingerprint: a keyed hash of the request.
         status, headers, body: of the response. The status is 0 while the request runs, which no other transaction sees.

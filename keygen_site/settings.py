@@ -47,8 +47,10 @@ def refuse_weak_secret(secret: str) -> None:
 
 EXAMPLE_SECRETS = ("replace-me", "replace_me", "replaceme", "changeme", "change-me", "change_me", "django-insecure")
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refuse_weak_secret)
-# Former values of SECRET_KEY. Sessions, reset mails and repeated requests of the time before its change still work.
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
+# Former values of SECRET_KEY. Sessions and repeated requests of the time before its change still work. A
+# blank one, as between two commas, would be a secret that everyone knows.
+no_blank_item = validate.ContainsNoneOf(["", " "], error="Must not have blank items.")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], validate=no_blank_item)
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
@@ -103,7 +105,7 @@ IDLE_TRANSACTION_TIMEOUT = env.float("IDLE_TRANSACTION_TIMEOUT", 60.0, validate=
 # spike is not throttled by default.
 REQUESTS_PER_SECOND = env.int("REQUESTS_PER_SECOND", 0, validate=validate.Range(min=0))
 REQUESTS_PER_MINUTE = env.int("REQUESTS_PER_MINUTE", 0, validate=validate.Range(min=0))
-# New idempotency keys of a user or a license in an hour, ten times as many of staff and of a product; 0: no limit.
+# New idempotency keys of a user or a license in an hour; a hundred times as many of staff or a product; 0: no limit.
 IDEMPOTENCY_KEYS_PER_HOUR = env.int("IDEMPOTENCY_KEYS_PER_HOUR", 10_000, validate=validate.Range(min=0))
 # The maximum size in bytes of a file of keys sent by HTTP, as sent and unpacked, and of its lines. The command has no
 # limits.

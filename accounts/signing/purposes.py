@@ -20,7 +20,7 @@ _SIGNED_HEADER = re.compile(r"\s*(?:\([a-z-]+\)|host|date|digest|content-[a-z]+)
 _NOT_BASE64URL = re.compile(r"[^A-Za-z0-9_-]+")
 # Blanks, control characters and characters that cannot be seen: a verifier may ignore them at the start of a text.
 _IGNORED_AT_START = re.compile(
-    r"[\s\x00-\x20\x7f-\xa0\xad\u034f\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
+    r"\A[\s\x00-\x20\x7f-\xa0\xad\u034f\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufe00-\ufe0f\ufeff]+"
 )
 
 
@@ -119,5 +119,5 @@ def sign_block(key: rsa.RSAPrivateKey, content: bytes) -> bytes:
 
 def _readings(text: str) -> list[str]:
     """A text as it is, and as lenient readers may see it: without compatibility characters, blanks, upper case."""
-    normal = _IGNORED_AT_START.sub("", unicodedata.normalize("NFKC", text), count=1)
+    normal = _IGNORED_AT_START.sub("", unicodedata.normalize("NFKC", text))
     return [text, normal, normal.casefold()]

@@ -237,7 +237,7 @@ def _stored_body(response: Response) -> bytes:
 
 
 def _scope(key: str, request: APIRequest) -> dict[str, Any]:
-    return {"account_id": request.account.pk, "bearer_id": request.user.id, "name": key}
+    return {**idempotency_limits.scope_of(request.user), "name": key}
 
 
 def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:

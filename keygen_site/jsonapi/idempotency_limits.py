@@ -8,7 +8,7 @@ again. Near the limit it counts for each request. The limit is exact but for req
 import math
 from datetime import timedelta
 from threading import Lock
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from cachetools import TTLCache
 from django.conf import settings
@@ -19,8 +19,8 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import IdempotentResponse
 
 WINDOW = timedelta(hours=1)
-# Bearers that pop keys for a shop, not for one customer, have so many times the limit.
-FACTOR_OF_STAFF = 10
+# Bearers that pop keys for a shop, not for one customer, have so many times the limit: a sales spike is not refused.
+FACTOR_OF_STAFF = 100
 CUSTOMER_ROLES = frozenset({"user", "license"})
 # A process allows one in so many of the keys that are left, so that up to so many processes together do not exceed the
 # limit.
@@ -49,18 +49,26 @@ _refused: TTLCache[Scope, int] = TTLCache(MAX_BEARERS, REFUSAL_SECONDS)  # the s
 _lock = Lock()
 
 
+def scope_of(bearer: Bearer) -> dict[str, UUID]:
+    """The scope of a bearer's keys, as columns of `IdempotentResponse`.
+
+    The type is part of it: a client may choose the id of a license, also that of a user or product.
+    """
+    return {"account_id": bearer.account_id, "bearer_id": uuid5(bearer.id, bearer.type)}
+
+
 def spend(bearer: Bearer) -> None:
     """Count a new idempotency key of a bearer.
 
     Raises:
         IdempotencyKeysSpent: there were too many in the last hour.
     """
-    limit = settings.IDEMPOTENCY_KEYS_PER_HOUR
+    limit: int = settings.IDEMPOTENCY_KEYS_PER_HOUR
     if not limit:
         return
     if bearer.role not in CUSTOMER_ROLES:
         limit *= FACTOR_OF_STAFF
-    scope = (bearer.account_id, bearer.id, limit)
+    scope = (bearer.account_id, scope_of(bearer)["bearer_id"], limit)
     with _lock:
         if scope in _refused:
             raise IdempotencyKeysSpent(limit, seconds=_refused[scope])

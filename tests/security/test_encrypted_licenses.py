@@ -3,6 +3,7 @@ its hash, and nothing takes the hash for the key."""
 
 import pytest
 
+from keygen_site.jsonapi import idempotency
 from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from tests.cast import make_policy
@@ -97,3 +98,23 @@ class TestKey:
         for content in contents:
             assert key.encode() not in content
             assert license.key.encode() not in content
+
+
+def test_a_refusal_of_a_stored_response_is_complete(acme, api):
+    policy = make_policy(acme.product, encrypted=True)
+    send = lambda: api(acme.admin).post("licenses", license_document(policy), Idempotency_Key="a")  # noqa: E731
+    first = send()
+
+    second = send()
+
+    assert_refused(
+        second,
+        409,
+        {
+            "title": "Conflict",
+            "detail": idempotency.IdempotentResponseSecret.detail,
+            "code": "IDEMPOTENT_RESPONSE_SECRET",
+            "source": {"header": "Idempotency-Key"},
+        },
+    )
+    assert second["Location"] == first["Location"]

@@ -55,26 +55,18 @@ def requests_of(endpoint, own, token, refused):
         bodies = [text, text[:-1], as_json({"data": planted, "meta": planted}), as_json({"meta": {"key": 1}})]
     join = "&" if "?" in path else "?"
     key = own.rows["license"].key
-    for body in bodies:
-        for where, headers, secret in (
-            (path, {"Authorization": f"Bearer {token}"}, token),
-            (path, {"Authorization": f"Bearer {refused}"}, refused),
-            (f"{path}{join}token={token}", {}, token),
-            (f"{path}{join}auth=license:{quote(key)}", {}, key),
-            (path, {"Authorization": basic("license", key)}, key),
-            (path, {"Authorization": basic("person@acme.test", "CANARY-PASSWORD-3391")}, "CANARY-PASSWORD-3391"),
-        ):
-            yield (
-                endpoint.method,
-                where,
-                body.encode() if isinstance(body, str) else body,
-                media_type,
-                headers,
-                [
-                    secret,
-                    *planted,
-                ],
-            )
+    credentials = [
+        (path, {"Authorization": f"Bearer {token}"}, token),
+        (path, {"Authorization": basic("person@acme.test", "CANARY-PASSWORD-3391")}, "CANARY-PASSWORD-3391"),
+        (path, {"Authorization": f"Bearer {refused}"}, refused),
+        (f"{path}{join}token={token}", {}, token),
+        (f"{path}{join}auth=license:{quote(key)}", {}, key),
+        (path, {"Authorization": basic("license", key)}, key),
+    ]
+    for number, body in enumerate(bodies):
+        content = body.encode() if isinstance(body, str) else body
+        for where, headers, secret in credentials[: 2 if number else None]:
+            yield endpoint.method, where, content, media_type, headers, [secret, *planted]
 
 
 def is_named(secret, path):
@@ -109,7 +101,7 @@ def test_no_operation_logs_or_repeats_a_secret(acme, api, logged, monkeypatch, s
                     repeated.add((method, endpoint.path, response.status_code, secret))
 
     text = logged()
-    assert text.count("keygen_site.access") > 1_000
+    assert text.count("keygen_site.access") > 10 * len(ENDPOINTS)
     assert_silent(repeated, "responses repeat a secret")
     sent |= {own.rows["license"].key, *own.secrets[:2]}
     assert_silent([(secret, line_with(secret, text)) for secret in sent if is_in(secret, text)], "secrets are logged")
