@@ -175,6 +175,26 @@ class TestContentType:
 
         assert_refused(response, 400, MIME_TYPE, early=True)
 
+    @each_row(
+        ("method", "path"),
+        [
+            ("DELETE", "policies/{policy}/pool"),
+            ("DELETE", "policies/{policy}"),
+            ("POST", "tokens"),
+            ("POST", "products/{product}/tokens"),
+            ("PUT", "tokens"),
+            ("PATCH", "products/{product}"),
+        ],
+    )
+    def test_content_type_that_is_none_is_refused_without_a_body_too(self, api, acme, method, path):
+        add_keys(acme.policy, *numbered(1))
+        path = path.format(policy=acme.policy.pk, product=acme.product.pk)
+
+        response = api(acme.admin).request(method, path, Content_Type="nonsense")
+
+        assert_refused(response, 400, MIME_TYPE, early=True)
+        assert Key.objects.available().count() == 1
+
 
 class TestBody:
     @each_row(
