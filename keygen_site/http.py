@@ -88,7 +88,7 @@ EXPOSED_HEADERS = (
 )
 
 
-CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD"
+CORS_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 API_HEADERS = {
@@ -116,6 +116,8 @@ class APIHeadersMiddleware:
         meta = request.META  # `request.headers` would be built for this alone
         is_preflight = request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in meta
         response = HttpResponse() if is_preflight else self.get_response(request)
+        if is_preflight:
+            del response["Content-Type"]  # it has no body
         for name, value in API_HEADERS.items():
             response[name] = value
         response["Report-To"] = build_report_to(request.get_host())

@@ -17,6 +17,8 @@ from accounts.signing import purposes
 from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM, PrivateKey
 from accounts.signing.key_cache import private_key_in_transaction
 from accounts.signing.purposes import SIGNED_KEY, WEB_TOKEN, Purpose, TextReserved
+from keygen_site.jsonapi import codec
+from keygen_site.jsonapi.errors import JSONInvalid
 from keygen_site.jsonapi.text import timestamp
 from licensing.models import License
 
@@ -26,6 +28,8 @@ ENCRYPT, JWT = "RSA_2048_PKCS1_ENCRYPT", "RSA_2048_JWT_RS256"
 SIGN_BARE_SEED = ("RSA_2048_PKCS1_SIGN", "RSA_2048_PKCS1_PSS_SIGN")
 ISSUER = "https://keygen.sh"  # clients compare it
 MAX_ENCRYPTED_LENGTH = 245  # bytes; a block of RSA with 2048 bits holds no more
+# How the error of a claim that is not a number names other types (contract: licenses 3.6); of booleans `trueclass`.
+_TYPE_NAMES = {str: "string", list: "array", dict: "hash", type(None): "nilclass"}
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}", re.ASCII)
 
 
@@ -92,45 +96,31 @@ def _encrypt(account_id: UUID, seed: bytes) -> str:
 
 
 def _generate_jwt(account_id: UUID, seed: str) -> str:
-    parts = [_base64url(orjson.dumps(part)).rstrip("=") for part in ({"alg": "RS256"}, _parse_claims(seed))]
+    parts = [_base64url(codec.dumps(part)).rstrip("=") for part in ({"alg": "RS256"}, _parse_claims(seed))]
     signature = sign(WEB_TOKEN, account_id, "rsa-sha256", ".".join(parts).encode())
     return ".".join([*parts, _base64url(signature).rstrip("=")])
 
 
-def _parse_claims(seed: str) -> dict[str, Any]:
-    """The claims of a JSON Web Token.
+def _parse_claims(seed: str) -> Any:
+    """The claims of a JSON Web Token, which may be any JSON value.
 
     Raises:
-        ValidationError: the seed is no JSON object, or has a time that is no number.
+        ValidationError: the seed is not JSON, or an object with a time that is not a number.
     """
     try:
-        claims = orjson.loads(seed)
-    except orjson.JSONDecodeError:
+        claims = codec.loads(seed.encode())
+    except JSONInvalid:
         raise _claims_error("must be a valid JSON encoded string") from None
-    if not isinstance(claims, dict):
-        raise _claims_error("must be a valid JSON encoded object")
-    for name in ("exp", "iat", "nbf"):
+    for name in ("exp", "iat", "nbf") if isinstance(claims, dict) else ():
         if name in claims and type(claims[name]) not in (int, float):
-            raise _claims_error(f"{name} claim must be a numeric value but it is {_describe_type(claims[name])}")
+            kind = _TYPE_NAMES.get(type(claims[name])) or f"{str(claims[name]).lower()}class"
+            raise _claims_error(f"{name} claim must be a numeric value but it is a {kind}")
     return claims
 
 
 def _claims_error(reason: str) -> ValidationError:
     detail = f"key is not a valid JWT claims payload ({reason})"
     return ValidationError({"key": ValidationError(detail, code="jwt_claims_invalid")})
-
-
-def _describe_type(value: object) -> str:
-    match value:
-        case str():
-            return "a string"
-        case bool():
-            return "a boolean"
-        case list():
-            return "an array"
-        case dict():
-            return "an object"
-    return "null"
 
 
 def _default_seed(license: License) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.test import Client
 from keygen_site.jsonapi.negotiation import JSON_NAMES
 from pools.models import Key
 from tests.cast import add_keys, numbered
-from tests.conftest import JSON_API
+from tests.conftest import API, JSON_API
 from tests.errors import ENDPOINT_NOT_FOUND, assert_refused, bad_request, not_found, unprocessable
 from tests.licensing.documents import policy_document, product_document
 from tests.pools.documents import key_document
@@ -80,6 +80,31 @@ class TestAccept:
         assert_refused(response, 400, MIME_TYPE, early=True)
         assert response["Content-Type"] == f"{JSON_API}; charset=utf-8"
 
+    @pytest.mark.parametrize(
+        ("accept", "status"),
+        [
+            ("", 200),
+            ("*", 200),
+            ("text/html, image/*;q=0.1,", 200),
+            ("x/y", 200),
+            ("nonsense", 400),
+            ("text/html;,a", 400),
+        ],
+    )
+    def test_accept_header_of_a_ping_has_media_types(self, db, accept, status):
+        for path in ("/v1/ping", "/v1/accounts/any/ping", "/v1/health"):
+            response = API().get(path, Accept=accept)
+
+            assert response.status_code == (204 if (status, path) == (200, "/v1/health") else status)
+            if status == 400:
+                assert_refused(response, 400, MIME_TYPE, early=True)
+
+    def test_accept_header_of_an_account_is_not_that_of_a_file(self, api, acme):
+        admin, path = api(acme.admin), f"/v1/accounts/{acme.account.pk}"
+
+        assert_refused(admin.get(path, Accept="application/octet-stream"), 400, MIME_TYPE, early=True)
+        assert admin.get(f"{path}/me", Accept="application/octet-stream").status_code == 200
+
     @pytest.mark.parametrize(("suffix", "media_type"), [(".json", JSON), (".jsonapi", JSON_API)])
     @pytest.mark.parametrize("accept", ["", "*/*"])
     def test_suffix_of_the_address_counts_where_accept_does_not(self, api, acme, suffix, media_type, accept):
@@ -149,6 +174,26 @@ class TestContentType:
         response = api(acme.admin).post("keys", key_document(acme.policy), content_type=content_type)
 
         assert_refused(response, 400, MIME_TYPE, early=True)
+
+    @each_row(
+        ("method", "path"),
+        [
+            ("DELETE", "policies/{policy}/pool"),
+            ("DELETE", "policies/{policy}"),
+            ("POST", "tokens"),
+            ("POST", "products/{product}/tokens"),
+            ("PUT", "tokens"),
+            ("PATCH", "products/{product}"),
+        ],
+    )
+    def test_content_type_that_is_none_is_refused_without_a_body_too(self, api, acme, method, path):
+        add_keys(acme.policy, *numbered(1))
+        path = path.format(policy=acme.policy.pk, product=acme.product.pk)
+
+        response = api(acme.admin).request(method, path, Content_Type="nonsense")
+
+        assert_refused(response, 400, MIME_TYPE, early=True)
+        assert Key.objects.available().count() == 1
 
 
 class TestBody:

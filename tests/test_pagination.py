@@ -276,7 +276,8 @@ class TestCursor:
     def test_cursor_page_is_an_id(self, reader):
         detail = 'page cursor must be a valid UUID (got "foo")'
 
-        assert_refused(reader.get("keys?page[cursor]=foo"), 400, bad_request(detail, parameter="page[cursor]"))
+        for query in ("page[cursor]=foo", "page[cursor]=foo&page[size]=0", "page[cursor]=foo&limit=x&page[number]=0"):
+            assert_refused(reader.get(f"keys?{query}"), 400, bad_request(detail, parameter="page[cursor]"))
 
     def test_uses_the_limit_as_its_size(self, reader):
         assert len(keys_of(reader.get("keys?page[cursor]=&limit=3"))) == 3

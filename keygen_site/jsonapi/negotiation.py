@@ -16,13 +16,14 @@ from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
+BINARY = "application/octet-stream"  # that of files; a document is JSON:API nevertheless
 # Other names of JSON.
 JSON_NAMES = ("application/problem+json", "application/jsonrequest", "text/x-json")
 # Media types in Accept, and those of the responses (contract: platform 2.1).
 ACCEPTED = {
     JSON_API: JSON_API,
     "application/vnd.keygen+json": JSON_API,
-    "application/octet-stream": JSON_API,
+    BINARY: JSON_API,
     "*/*": JSON_API,
     "*": JSON_API,
     JSON: JSON,
@@ -142,6 +143,12 @@ def named_media_type(accept: str, known: Collection[str]) -> str | None:
         if name in known and quality > best_quality:
             best, best_quality = name, quality
     return best
+
+
+def is_accept(header: str) -> bool:
+    """Whether a text is an Accept header: media types or ranges of them, known or not."""
+    names = (part.partition(";")[0].strip() for part in header.split(","))
+    return all(name in ("", "*") or _MEDIA_TYPE.fullmatch(name) for name in names)
 
 
 # Requests ------------------------------------------------------------------------------------------------------------

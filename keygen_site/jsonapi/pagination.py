@@ -101,14 +101,14 @@ class Pagination(BasePagination):
         return list(queryset[offset : offset + size]) if offset < min(count, MAX_OFFSET) else []
 
     def _after_cursor(self, queryset: QuerySet[Any], cursor: str, descending: bool) -> list[Any]:
-        size = self._size()
-        self.links = {"self": self._link(cursor=cursor, size=size), "next": None}
         if cursor:
             uuid = parse_uuid(cursor)
             if uuid is None:
                 shown = orjson.dumps(cursor).decode()
                 raise BadRequest(f"page cursor must be a valid UUID (got {shown})", parameter="page[cursor]")
             queryset = _after(queryset, uuid, "lt" if descending else "gt")
+        size = self._size()
+        self.links = {"self": self._link(cursor=cursor, size=size), "next": None}
         rows = self.first(queryset, size + 1)
         if len(rows) > size:
             rows.pop()

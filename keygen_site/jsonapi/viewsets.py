@@ -19,7 +19,14 @@ from keygen_site.jsonapi import idempotency
 from keygen_site.jsonapi.errors import EndpointNotFound, NullByte
 from keygen_site.jsonapi.idempotency import RowResponse
 from keygen_site.jsonapi.lookups import Lookup, Parent, Rows, not_found
-from keygen_site.jsonapi.negotiation import JSON_API, Document, JSONAPIRenderer, named_media_type, open_chunked
+from keygen_site.jsonapi.negotiation import (
+    JSON_API,
+    Document,
+    JSONAPIRenderer,
+    named_media_type,
+    open_chunked,
+    select_parser,
+)
 from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation, operation, operations_of
 from keygen_site.jsonapi.pagination import PAGE_PARAMETERS, limit_of, newest_first, refuse_mixed
 from keygen_site.jsonapi.request_documents import validate
@@ -109,6 +116,7 @@ class BaseViewSet(GenericViewSet[Any]):
 
     def read_body(self, request: APIRequest) -> None:
         if request.method in WRITES and not isinstance(self.operation.takes, File):
+            select_parser(request.content_type, self.get_parsers())  # DRF does not, if there is no body
             request.data  # noqa: B018 parses the body
 
     def resolve_account(self, request: APIRequest) -> None:

@@ -13,8 +13,10 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from keygen_site.jsonapi.errors import BadRequest, MimeTypeInvalid
 from keygen_site.jsonapi.exceptions import endpoint_not_found, error_response
-from keygen_site.jsonapi.versions import VersionInvalid, parse_version, set_version
+from keygen_site.jsonapi.negotiation import is_accept
+from keygen_site.jsonapi.versions import parse_version, set_version
 from keygen_site.observability import metrics
 
 
@@ -32,8 +34,9 @@ def require_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRes
 def ping(request: HttpRequest, account: str | None = None, format: str | None = None) -> HttpResponseBase:
     """200 while the server responds. The account is ignored."""
     try:
+        _check_accept(request)
         parse_version(request)
-    except VersionInvalid as error:
+    except BadRequest as error:
         return error_response(request, error)
     response = HttpResponse(" ", content_type="text/plain; charset=utf-8")
     set_version(request, response)
@@ -43,10 +46,20 @@ def ping(request: HttpRequest, account: str | None = None, format: str | None = 
 @require_read
 def health(request: HttpRequest) -> HttpResponseBase:
     """204 while the server can work, for which it needs the database; else 503."""
+    try:
+        _check_accept(request)
+    except BadRequest as error:
+        return error_response(request, error)
     response = HttpResponse(status=204 if is_database_writable() else 503)
     del response["Content-Type"]
     set_version(request, response)
     return response
+
+
+def _check_accept(request: HttpRequest) -> None:
+    """Refuse an Accept header that is none. Any media type is acceptable (contract: platform 2.1)."""
+    if not is_accept(request.META.get("HTTP_ACCEPT", "")):
+        raise MimeTypeInvalid
 
 
 def is_database_writable() -> bool:

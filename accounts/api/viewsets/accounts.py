@@ -12,8 +12,9 @@ from accounts.models import Account
 from accounts.permissions import Forbidden
 from accounts.rate_limits import count_sign_up
 from accounts.services import AdminsInvalid, propose_name, sign_up
-from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError, EndpointNotFound
+from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError, EndpointNotFound, MimeTypeInvalid
 from keygen_site.jsonapi.exceptions import validation_errors
+from keygen_site.jsonapi.negotiation import BINARY
 from keygen_site.jsonapi.operations import OWN, REFUSES, RESOURCE, Access, Gives, operation
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
@@ -25,6 +26,11 @@ class OwnAccountViewSet(APIViewSet):
 
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
+
+    def negotiate(self, request: APIRequest) -> None:
+        if request.META.get("HTTP_ACCEPT") == BINARY:
+            raise MimeTypeInvalid  # unlike for the resources of the account (contract: platform 2.1)
+        super().negotiate(request)
 
     def authorize(self, row: Any = None) -> None:
         if self.action == "destroy":
