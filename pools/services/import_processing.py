@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import time
 from contextlib import nullcontext, suppress
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -22,6 +23,9 @@ from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 MAX_DIRECT_LINES = 10_000  # of a file that is imported within a request; they take less than a second
 MAX_SHOWN_REJECTIONS = 100
+# A worker pauses after each chunk, for so long relative to the chunk: the database, whose processes do not have the low
+# priority of the worker, serves others meanwhile. The next chunk is read at the same time.
+PAUSE, MAX_PAUSE_SECONDS = 0.5, 0.25
 MAX_REJECTED_BYTES = 64 << 20  # of the stored CSV of rejected lines
 
 logger = logging.getLogger(__name__)
@@ -87,8 +91,14 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, in_requ
         if rejected.tell() < MAX_REJECTED_BYTES:
             rows.writerows(rejected_row(each, "")[1:] for each in rejections)
 
+    last = time.monotonic()
+
     def on_progress(report: ImportReport) -> None:
+        nonlocal last
         pending.lines = report.lines
+        if not in_request:
+            time.sleep(min(PAUSE * (time.monotonic() - last), MAX_PAUSE_SECONDS))
+        last = time.monotonic()
 
     request, dry_run = pending.request, pending.state == PendingImport.State.CHECKING
     max_bytes, max_lines = settings.MAX_IMPORT_BYTES, settings.MAX_IMPORT_LINES
