@@ -14,6 +14,7 @@ import base64
 import binascii
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -122,7 +123,7 @@ def _decrypt(key_id: str, encrypted: bytes, purpose: str) -> bytes:
         raise DecryptionError(message) from None
 
 
-class EncryptedField(models.Field):
+class EncryptedField(models.Field, ABC):
     """Base of fields whose values are encrypted in the database. An empty value is stored as it is.
 
     Queries can only compare them with null and with an empty value.
@@ -176,12 +177,13 @@ class EncryptedField(models.Field):
             key_digester()
         return self.encrypt_value(value)
 
+    @abstractmethod
     def encrypt_value(self, value: Any) -> Any:
-        raise NotImplementedError
+        """The stored form of a value, with the current key or in clear."""
 
+    @abstractmethod
     def decrypt(self, stored: Any) -> Any:
         """The value of a stored form."""
-        raise NotImplementedError
 
 
 class _IsEmpty(Exact):
