@@ -6,9 +6,12 @@ Django's own ASGI handler runs each request in a new thread, and so on a new con
 """
 
 from django.conf import settings
+from django.db import connections
 
 from keygen_site.paths import is_transfer
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
-application = ThreadedWSGI(wsgi_application, settings.THREADS, is_transfer=is_transfer)
+application = ThreadedWSGI(
+    wsgi_application, settings.THREADS, is_transfer=is_transfer, after_transfer=connections.close_all
+)
