@@ -8,6 +8,7 @@ Django's own ASGI handler runs each request in a new thread, and so on a new con
 import sys
 
 from django.conf import settings
+from django.db import connections
 
 from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
 from keygen_site.paths import is_transfer
@@ -20,6 +21,8 @@ try:
 except KeyEncryptionError as error:
     sys.exit(f"The server does not start. {error}")
 
-application = ThreadedWSGI(wsgi_application, settings.THREADS, is_transfer=is_transfer)
+application = ThreadedWSGI(
+    wsgi_application, settings.THREADS, is_transfer=is_transfer, after_transfer=connections.close_all
+)
 
 report_server_start()

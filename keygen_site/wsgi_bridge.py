@@ -26,7 +26,7 @@ class ThreadedWSGI:
     A request takes a thread when its body has arrived. Transfers, requests with a file in the body or the response,
     have threads of their own: their clients may keep a thread waiting.
 
-    The threads live as long as the process, so each keeps its connection to the database. They are daemons: a client
+    The threads live as long as the process, so each may keep its connection to the database. They are daemons: a client
     that is still sending does not keep the process from ending.
     """
 
@@ -36,16 +36,18 @@ class ThreadedWSGI:
         threads: int,
         *,
         is_transfer: Callable[[str], bool] = lambda path: False,
+        after_transfer: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
     ) -> None:
         """Args:
         threads: for requests that are no transfers.
         is_transfer: whether the request with a path, decoded, is a transfer.
+        after_transfer: called in the thread of a transfer at its end, to close what it need not keep.
         """
         self.is_transfer, self.limits = is_transfer, limits or Limits()
         self.memory = Memory(self.limits.held_bytes)
         self.requests = Workers(application, "wsgi", threads)
-        self.transfers = Workers(application, "transfer", TRANSFER_THREADS)
+        self.transfers = Workers(application, "transfer", TRANSFER_THREADS, after_transfer)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,8 +105,10 @@ class Workers:
         open: the requests that run or wait. Only the event loop uses it.
     """
 
-    def __init__(self, application: WSGIApplication, name: str, threads: int) -> None:
-        self.application, self.name, self.threads = application, name, threads
+    def __init__(
+        self, application: WSGIApplication, name: str, threads: int, after: Callable[[], None] = lambda: None
+    ) -> None:
+        self.application, self.name, self.threads, self.after = application, name, threads, after
         self.queue: SimpleQueue[Exchange] = SimpleQueue()
         self.lock, self.is_started, self.open = Lock(), False, 0
 
@@ -123,13 +127,15 @@ class Workers:
     def _work(self) -> None:
         while True:
             exchange = self.queue.get()
+            messages: list[Message] = []
+            error: BaseException | None = None
             try:
-                exchange.run(self.application)
-            except ClientGone:
-                exchange.finish(error=ClientGone())
-            except BaseException as error:  # granian logs it and sends a 500; the thread goes on
-                exchange.finish(error=error)
-            del exchange  # frees its memory while the thread waits
+                messages = exchange.run(self.application)
+            except BaseException as failure:  # granian logs it and sends a 500; the thread goes on
+                error = failure
+            self.after()
+            exchange.finish(messages, error)
+            del exchange, messages, error  # frees their memory while the thread waits
 
 
 class Exchange:
@@ -144,8 +150,8 @@ class Exchange:
         self.disconnected: asyncio.Task[None] | None = None
         self.patience: Patience | None = None
 
-    def run(self, application: WSGIApplication) -> None:
-        """Run the WSGI application in this thread until the response ends."""
+    def run(self, application: WSGIApplication) -> list[Message]:
+        """Run the WSGI application in this thread until the response ends. Returns its last messages."""
         start: Message = {"type": "http.response.start"}
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
@@ -168,7 +174,7 @@ class Exchange:
             if hasattr(blocks, "close"):
                 blocks.close()
         self._tell_of_close(start)
-        self.finish([*messages, _body(b"".join(parts))])
+        return [*messages, _body(b"".join(parts))]
 
     def _tell_of_close(self, start: Message) -> None:
         """Tell the client that the connection ends, because the rest of its body would look like the next request."""
@@ -213,7 +219,7 @@ class Exchange:
         if self.disconnected:
             self.disconnected.cancel()
 
-    def finish(self, messages: list[Message] | None = None, error: BaseException | None = None) -> None:
+    def finish(self, messages: list[Message], error: BaseException | None) -> None:
         """Give the event loop the last messages of the response, or the error."""
 
         def settle() -> None:
@@ -222,7 +228,7 @@ class Exchange:
             if error:
                 self.last_messages.set_exception(error)
             else:
-                self.last_messages.set_result(messages or [])
+                self.last_messages.set_result(messages)
 
         self.loop.call_soon_threadsafe(settle)
 

@@ -68,7 +68,9 @@ def open_files(server):
 
 
 def test_one_is_kept_for_the_next_request(server, database):
-    policy = pooled_policy(server, ["KEY-0001", "KEY-0002"])
+    policy = pooled_policy(server, [])
+    for key in ("KEY-0001", "KEY-0002"):
+        create(server, "keys", {"key": key}, policy={"data": {"type": "policies", "id": policy}})
 
     opened = []
     for _ in range(3):
@@ -81,10 +83,11 @@ def test_one_is_kept_for_the_next_request(server, database):
 
 def test_one_is_closed_after_an_import_with_its_temporary_tables(server, database):
     policy = pooled_policy(server, [])
+    for _ in range(6):  # more than there are threads for imports
+        ask(server, "POST", f"policies/{policy}/pool/actions/import?dry-run=true", "KEY-0001", "text/plain")
 
-    ask(server, "POST", f"policies/{policy}/pool/actions/import?dry-run=true", "KEY-0001", "text/plain")
-
-    assert str(database) not in open_files(server)
+    # That of the thread for other requests; and SQLite keeps the file of a closed one open while there is another.
+    assert open_files(server)[str(database)] <= 2
 
 
 def test_one_sees_what_another_process_writes(server, database):

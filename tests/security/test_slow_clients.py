@@ -227,6 +227,15 @@ class TestTransfers:
         assert refused == [503]
         assert (one_more, other, transfers) == (b"done", b"done", {b"done"})
 
+    def test_transfer_closes_its_connections_before_its_response_ends(self):
+        closed = []
+        transfer = {"is_transfer": lambda path: path == "/transfer", "after_transfer": lambda: closed.append(True)}
+
+        ask(Recorder(), scope_of(b"/transfer"), **transfer)
+        ask(Recorder(), scope_of(b"/other"), **transfer)
+
+        assert closed == [True]
+
 
 class SlowReader(Peer):
     """A client that never takes more than the first part of a response."""
