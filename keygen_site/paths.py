@@ -27,7 +27,12 @@ _ESCAPES = {"%2F": "/", "%2E": ".", "%25": "%"}
 _ESCAPE = re.compile("|".join(_ESCAPES))
 _SLASHES = re.compile("/{2,}")
 # A test compares it with the routes.
-_TRANSFER = re.compile(r"/actions/+(?:import|export)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/")
+_TRANSFER = re.compile(
+    r"(?:/actions/+(?:import|export)|/key-imports/+[^/]+/+rejections)(?:[/.]|$)"
+    r"|^/+admin/.*/(?:import|export|rejected)/"
+)
+    r"(?:/actions/+(?:import|export)|/key-imports/+[^/]+/+rejections)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/"
+)
 
 
 def merge_leading_slashes(request: HttpRequest) -> None:

@@ -102,7 +102,9 @@ class Console(AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         shown = path("shown/<uuid:once>/", self.admin_view(self.shown_view), name="shown")
         # Instead of Django's redirect to the public page of an object, which none of ours has.
-        public = path("r/<path:content_type_id>/<path:object_id>/", page_not_found, name="view_on_site")
+        public = path(
+            "r/<path:content_type_id>/<path:object_id>/", self.admin_view(page_not_found), name="view_on_site"
+        )
         return [shown, public, *SecondFactorPages(self).urls(), *super().get_urls()]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

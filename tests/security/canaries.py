@@ -137,7 +137,7 @@ class Story:
 
 @pytest.fixture
 def story(acme, api, settings, monkeypatch):
-    monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *args: function(*args))
+    monkeypatch.setattr("accounts.background.run_in_background", lambda function, *args: function(*args))
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     return Story(acme, api)
 

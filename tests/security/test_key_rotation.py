@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import SigningKey
+from accounts.models import SecondFactor, SigningKey
 from keygen_site import key_rotation
 from keygen_site.checks import check_encryption
 from keygen_site.db.key_digests import KeyEncryptionError, key_digest, key_digester
@@ -34,7 +34,9 @@ def fill(acme, api):
     make_license(acme.unpooled, "LICENSE-0001")
     pending = create_pending_import(policy=acme.policy, operator=acme.admin, blocks=[b"FILE-KEY-0001\nx\n"])
     check_pending_import(pending)
-    PendingImport.objects.update(column="A-KEY-AS-HEADER", problem="A-KEY-IN-A-PROBLEM", options={"delimiter": ";"})
+    texts = {"column": "A-KEY-AS-HEADER", "problem": "A-KEY-IN-A-PROBLEM"}
+    PendingImport.objects.update(**texts, options={"delimiter": ";"}, error={"detail": "A-KEY-IN-AN-ERROR"})
+    SecondFactor.objects.create(user=acme.admin)
     SigningKey.objects.get_or_generate(acme.account.pk, "ed25519")
     api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="pop")
     return contents()

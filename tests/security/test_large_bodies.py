@@ -94,7 +94,8 @@ class TestPages:
         assert not offenders
 
     @pytest.mark.parametrize("name", ["Operator", "Auditor"])
-    def test_large_body_is_read_on_no_page_but_the_import_of_an_operator(self, acme, name):
+    def test_large_body_is_read_on_no_page_but_the_import_of_an_operator(self, acme, name, settings):
+        settings.MAX_IMPORT_BYTES = 1 << 30
         client, upload = signed_in(staff(acme, name)), page("pools_pendingimport_import", acme.policy.pk)
         offenders = []
         for path in [*pages(), upload]:

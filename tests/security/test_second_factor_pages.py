@@ -243,7 +243,7 @@ class TestReset:
 
     def test_reset_is_told_to_the_user(self, ann, settings, django_capture_on_commit_callbacks, monkeypatch):
         settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-        monkeypatch.setattr("accounts.mail.run_in_background", lambda function, *values: function(*values))
+        monkeypatch.setattr("accounts.background.run_in_background", lambda function, *values: function(*values))
         enable(ann)
 
         with django_capture_on_commit_callbacks(execute=True):
