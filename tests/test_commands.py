@@ -70,6 +70,11 @@ RUNS = {
         ("- --policy Pooled --undelivered", 1, "The key is still waiting in the pool."),
         ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
     ],
+    "serve": [
+        ("--port many", 2, "invalid int value: 'many'"),
+        ("--workers 0", 2, "must be 1 or more"),
+        ("--no-such-option", 2, "unrecognized arguments: --no-such-option"),
+    ],
     "undo_import": [
         ("first --policy Pooled", 0, "0 keys were removed. Left: 0 popped"),
         ("nothing --policy Pooled", 2, "No import into the pool of 'Pooled' has the id or name 'nothing'."),
