@@ -31,8 +31,6 @@ _TRANSFER = re.compile(
     r"(?:/actions/+(?:import|export)|/key-imports/+[^/]+/+rejections)(?:[/.]|$)"
     r"|^/+admin/.*/(?:import|export|rejected)/"
 )
-    r"(?:/actions/+(?:import|export)|/key-imports/+[^/]+/+rejections)(?:[/.]|$)|^/+admin/.*/(?:import|export|rejected)/"
-)
 
 
 def merge_leading_slashes(request: HttpRequest) -> None:

@@ -99,6 +99,11 @@ RUNS = {
         ("", 0, ""),
         ("--lock none", 2, "invalid int value: 'none'"),
     ],
+    "serve": [
+        ("--port many", 2, "invalid int value: 'many'"),
+        ("--workers 0", 2, "must be 1 or more"),
+        ("--no-such-option", 2, "unrecognized arguments: --no-such-option"),
+    ],
     "undo_import": [
         ("first --policy Pooled", 0, "0 keys were removed. Left: 0 popped"),
         ("nothing --policy Pooled", 2, "No import into the pool of 'Pooled' has the id or name 'nothing'."),

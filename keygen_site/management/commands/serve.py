@@ -1,11 +1,21 @@
 import os
 import resource
 import sys
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from keygen_site.granian import granian_command
+from keygen_site.management import options
+
+
+def count(text: str) -> int:
+    """A number of workers."""
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("must be 1 or more")
+    return number
 
 
 class Command(BaseCommand):
@@ -15,12 +25,16 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--host", type=options.name, default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="by default one per core")
-        parser.add_argument("granian", nargs="*", help="options of granian, e.g. -- --log-config logging.json")
+        parser.add_argument(
+            "--workers", type=count, default=len(os.sched_getaffinity(0)), help="by default one per core"
+        )
+        parser.add_argument(
+            "granian", nargs="*", type=options.name, help="options of granian, e.g. -- --log-config logging.json"
+        )
 
-    def handle(self, *, host: str, port: int, workers: int, granian: list[str], **options: Any) -> None:
+    def handle(self, *, host: str, port: int, workers: int, granian: list[str], **_: Any) -> None:
         files = raise_file_limit()
         command = granian_command(host=host, port=port, workers=workers, open_files=files)
         sys.stdout.flush()
