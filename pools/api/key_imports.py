@@ -146,7 +146,7 @@ class KeyImportViewSet(APIViewSet):
     def retrieve(self, request: APIRequest, row: PendingImport) -> PendingImport:
         """`report` and `error` are what the response of an import within its request has as `meta` and as its error;
         null while the import waits or runs. An import that the server interrupted starts over by itself, and adds each
-        key once. It is deleted after seven days, or when the account has 100 newer ones."""
+        key once. It is deleted after seven days, or when the account has 100 newer ones. A product sees its own."""
         if row.needs_worker:
             start_worker()
         return row

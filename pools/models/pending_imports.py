@@ -26,11 +26,16 @@ class ClaimLost(Exception):
 
 class PendingImportQuerySet(models.QuerySet["PendingImport"]):
     def visible_to(self, bearer: Bearer) -> Self:
-        """The imports of the API that a bearer may see: staff those of the account, a product those into its pools."""
+        """The imports of the API that a bearer may see: staff those of the account, a product those that it sent.
+
+        The report of an import that staff sent tells of keys of other products, even if it is into a pool of this one.
+        """
         imports = self.filter(account=bearer.account_id, bearer_id__isnull=False)
         if bearer.is_staff:
             return imports
-        return imports.filter(policy__product=bearer.id) if bearer.role == "product" else imports.none()
+        if bearer.role != "product":
+            return imports.none()
+        return imports.filter(policy__product=bearer.id, bearer_type="products", bearer_id=bearer.id)
 
     def of_console(self) -> Self:
         return self.filter(bearer_id=None)

@@ -18,10 +18,13 @@ from accounts.password_reset import make_reset_token
 from keygen_site.jsonapi.openapi.routes import list_endpoints
 from licensing.models import License
 from licensing.services import issue_license
+from pools.services.import_workers import run_waiting_imports
 from pools.services.keys import withdraw_key
 from tests.accounts.documents import basic
 from tests.cast import add_keys, make_license, make_policy
+from tests.errors import not_found
 from tests.licensing.test_license_check_out import opened
+from tests.pools.background import waiting
 from tests.pools.documents import linkage
 
 PASSWORD = "open sesame"
@@ -221,6 +224,17 @@ class TestKeysOfOtherProducts:
         meta = client.request("POST", path, body, "text/plain").json()["meta"]
         by_line = {each["line"]: (each["code"], each["detail"]) for each in meta["rejections"]}
         return {name: by_line.get(number) for number, name in enumerate(texts, start=2)}, meta
+
+    def test_the_import_of_an_admin_tells_a_product_nothing(self, acme, api, texts):
+        """Its report has texts of other products, and where they are."""
+        body = "\n".join(["NEW-KEY-0001", *texts.values()])
+        for query in ("?background&skip-invalid", "?background&dry-run", "?background"):
+            pending = waiting(api(acme.admin), f"policies/{acme.policy.pk}/pool/actions", body.encode(), query)
+            run_waiting_imports(wait=False)
+
+            response = api(acme.product).get(f"key-imports/{pending.pk}")
+
+            assert (response.status_code, response.json()["errors"]) == (404, [not_found("import", pending.pk)])
 
     @pytest.mark.parametrize("query", ["dry-run=true&skip-invalid=true", "dry-run=true", "skip-invalid=true", ""])
     def test_a_product_learns_one_reason(self, acme, api, texts, query):
