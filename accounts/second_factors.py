@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 
 from accounts import rate_limits
 from accounts.errors import Unauthorized
-from accounts.mail import can_send_mail, send_mail
+from accounts.mail import can_send_mail, quote, send_mail
 from accounts.models import SecondFactor, User
 from keygen_site.jsonapi.errors import DomainError
 
@@ -103,7 +103,9 @@ def remove_second_factor(user: User, *, reset_by: str = "") -> bool:
 def _announce(user: User, what: str) -> None:
     """Mail to a user what happened to the second factor, once it is committed."""
     if can_send_mail():
-        text = render_to_string("accounts/second_factor_changed.txt", {"user": user, "what": what})
+        account = quote(user.account.name) if user.account else ""
+        context = {"user": user, "account": account, "what": what}
+        text = render_to_string("accounts/second_factor_changed.txt", context)
         transaction.on_commit(
             partial(send_mail, user.account, f"Your second factor {what}", text, user.email), robust=True
         )
