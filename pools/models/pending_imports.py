@@ -26,11 +26,14 @@ class ClaimLost(Exception):
 
 class PendingImportQuerySet(models.QuerySet["PendingImport"]):
     def visible_to(self, bearer: Bearer) -> Self:
-        """The imports of the API that a bearer may see: staff those of the account, a product those into its pools."""
+        """The imports of the API that a bearer may see: staff those of the account, a product its own.
+
+        The report of an import by staff tells where the account has the rejected keys, also in pools of other products.
+        """
         imports = self.filter(account=bearer.account_id, bearer_id__isnull=False)
         if bearer.is_staff:
             return imports
-        return imports.filter(policy__product=bearer.id) if bearer.role == "product" else imports.none()
+        return imports.filter(bearer_id=bearer.id) if bearer.role == "product" else imports.none()
 
     def of_console(self) -> Self:
         return self.filter(bearer_id=None)

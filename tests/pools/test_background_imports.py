@@ -154,11 +154,11 @@ class TestIdempotency:
 
 
 class TestVisibility:
-    ALLOWED = {"admin": 200, "developer": 200, "product": 200}
-    REFUSED = {"sales-agent": 403, "support-agent": 403, "read-only": 403, "license": 404, "user": 404}
+    ALLOWED = {"admin": 200, "developer": 200}
+    REFUSED = {"product": 404, "sales-agent": 403, "support-agent": 403, "read-only": 403, "license": 404, "user": 404}
 
     @pytest.mark.parametrize("part", ["", "/rejections"])
-    def test_import_is_seen_by_those_who_may_import(self, acme, api, path, part):
+    def test_import_is_seen_by_staff_who_may_import(self, acme, api, path, part):
         pending = waiting(api(acme.admin), path)
 
         found = {
@@ -168,6 +168,13 @@ class TestVisibility:
 
         expected = self.ALLOWED if not part else dict.fromkeys(self.ALLOWED, 404)  # no line is rejected
         assert found == expected | self.REFUSED
+
+    def test_import_of_a_product_is_seen_by_the_product_and_by_staff(self, acme, api, path):
+        pending = waiting(api(acme.product), path)
+
+        found = [api(bearer).get(f"key-imports/{pending.pk}").status_code for bearer in (acme.product, acme.admin)]
+
+        assert found == [200, 200]
 
     def test_import_of_others_is_not_found(self, acme, rival, api, path):
         pending = waiting(api(acme.admin), path)
