@@ -41,13 +41,13 @@ logger = logging.getLogger(__name__)
 
 
 class ImportGivenUp(DomainError):
-    """The process that worked on a file ended each time, e.g. for lack of memory."""
+    """The worker ended during each attempt, e.g. for lack of memory."""
 
     status = 500
     title = "Internal server error"
     detail = (
-        f"The server stopped {MAX_INTERRUPTIONS} times while it worked on this file. Nothing was added: send the file in "
-        "several parts, or import it by the command import_keys"
+        f"The server stopped {MAX_INTERRUPTIONS} times during this import. Nothing was added: send the file in several "
+        "parts, or import it by the command import_keys"
     )
     code = "IMPORT_GIVEN_UP"
 
