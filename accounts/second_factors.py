@@ -93,6 +93,7 @@ def remove_second_factor(user: User, *, reset_by: str = "") -> bool:
     if factor is None:
         return False
     factor.delete()
+    User.objects.filter(pk=user.pk).end_sessions()  # those from before the second factor would go on otherwise
     if reset_by:
         logger.warning("The second factor of user %s was reset by %s", user.pk, reset_by)
     if factor.enabled:
