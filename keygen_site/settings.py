@@ -49,8 +49,8 @@ EXAMPLE_SECRETS = ("replace-me", "replace_me", "replaceme", "changeme", "change-
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refuse_weak_secret)
 # Former values of SECRET_KEY: sessions and repeated requests from before its change still work. A blank value, as
 # between two commas, would be a secret that everyone knows.
-no_blank_item = validate.ContainsNoneOf(["", " "], error="Must not have blank items.")
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], validate=no_blank_item)
+no_blank_item = validate.ContainsNoneOf([""], error="Must not have blank items.")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=no_blank_item)
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
