@@ -91,7 +91,7 @@ def max_bytes(request: HttpRequest, view: Any) -> int | None:
         return None
     permission = getattr(view, "takes_files_with", None)
     if permission and admin.site.has_permission(request) and request.user.has_perm(permission):
-        return settings.MAX_IMPORT_BYTES + FORM_BYTES  # type: ignore[no-any-return]
+        return settings.MAX_IMPORT_BYTES + FORM_BYTES
     return MAX_DOCUMENT_BYTES
 
 

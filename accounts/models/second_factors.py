@@ -51,7 +51,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
     name = None  # fields of `Device`
     confirmed = None
 
-    objects: ClassVar[models.Manager["SecondFactor"]] = models.Manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager["SecondFactor"]] = models.Manager()
 
     if TYPE_CHECKING:
         recovery_codes: models.Manager["RecoveryCode"]
