@@ -4,6 +4,7 @@ A pytest plugin, loaded by `-p` in pyproject.toml: the environment has to be rig
 """
 
 import base64
+import gc
 import os
 import tempfile
 from contextlib import ExitStack
@@ -68,3 +69,9 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish():
+    """Exclude all modules and collected tests from garbage collection, which would visit them again and again."""
+    gc.collect()
+    gc.freeze()
