@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 
 from accounts import rate_limits
 from accounts.errors import Unauthorized
-from accounts.mail import can_send_mail, send_mail
+from accounts.mail import can_send_mail, quote, send_mail
 from accounts.models import SecondFactor, User
 from keygen_site.jsonapi.errors import DomainError
 
@@ -93,6 +93,7 @@ def remove_second_factor(user: User, *, reset_by: str = "") -> bool:
     if factor is None:
         return False
     factor.delete()
+    User.objects.filter(pk=user.pk).end_sessions()  # those from before the second factor would go on otherwise
     if reset_by:
         logger.warning("The second factor of user %s was reset by %s", user.pk, reset_by)
     if factor.enabled:
@@ -103,7 +104,9 @@ def remove_second_factor(user: User, *, reset_by: str = "") -> bool:
 def _announce(user: User, what: str) -> None:
     """Mail to a user what happened to the second factor, once it is committed."""
     if can_send_mail():
-        text = render_to_string("accounts/second_factor_changed.txt", {"user": user, "what": what})
+        account = quote(user.account.name) if user.account else ""
+        context = {"user": user, "account": account, "what": what}
+        text = render_to_string("accounts/second_factor_changed.txt", context)
         transaction.on_commit(
             partial(send_mail, user.account, f"Your second factor {what}", text, user.email), robust=True
         )

@@ -99,7 +99,7 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
         setattr(user, name, values[name])
     if "password" in changed:
         user.set_password(values["password"])  # before the transaction: hashing is slow
-    if "is_staff" in changed:
+    if changed & {"email", "is_staff"}:  # a later change back must not bring sessions back
         user.sessions_ended = timezone.now()
         changed.add("sessions_ended")
     with transaction.atomic():

@@ -12,7 +12,7 @@ from django.db import connections
 
 from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
 from keygen_site.paths import is_transfer
-from keygen_site.server_start import report_server_start
+from keygen_site.server_start import run_start_functions
 from keygen_site.wsgi import application as wsgi_application
 from keygen_site.wsgi_bridge import ThreadedWSGI
 
@@ -25,4 +25,4 @@ application = ThreadedWSGI(
     wsgi_application, settings.THREADS, is_transfer=is_transfer, after_transfer=connections.close_all
 )
 
-report_server_start()
+run_start_functions()

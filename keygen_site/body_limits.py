@@ -1,7 +1,7 @@
-"""Limits on the bodies of requests, enforced before anything reads them, so that no stranger's file reaches the disk.
+"""Limits on the bodies of requests, enforced before any code reads a body or writes it to the disk.
 
-Documents and forms are small. Only the actions and pages for files take more, and a page takes it from an operator
-who may use it. The API's actions check that by themselves before they read.
+Documents and forms are small. Only actions and pages that take files accept more. A page accepts it only from an
+operator who has its permission; an action of the API checks that itself before it reads the body.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class BodyTooSlow(DomainError):
 
 
 class TooManyBodies(DomainError):
-    """The server reads as many bodies, or has as many transfers, as it can. The request had no effect."""
+    """The memory for bodies is full, or too many transfers wait. The request had no effect."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Service unavailable"
@@ -54,7 +54,7 @@ _PROBLEMS: dict[int, type[DomainError]] = {
 
 
 def takes_files(permission: str) -> Callable[[View], View]:
-    """Decorator of a page: its form may have a file, from operators with a permission."""
+    """Decorate a page whose form may have a file, if the operator has a permission."""
 
     def mark(view: View) -> View:
         view.takes_files_with = permission  # type: ignore[attr-defined]
@@ -92,6 +92,7 @@ def max_bytes(request: HttpRequest, view: Any) -> int | None:
     permission = getattr(view, "takes_files_with", None)
     if permission and admin.site.may_send_files(request, permission):  # type: ignore[attr-defined]
         return settings.MAX_IMPORT_BYTES + FORM_BYTES  # type: ignore[no-any-return]
+        return settings.MAX_IMPORT_BYTES + FORM_BYTES
     return MAX_DOCUMENT_BYTES
 
 

@@ -21,8 +21,8 @@ def granian_command(
     """The command that runs an ASGI application by granian.
 
     Args:
-        open_files: that each process may have. Fewer connections are taken than that: a server that cannot open one
-            more would stop to accept any.
+        open_files: the number of files that each process may open. It accepts fewer connections than that: without a
+            free file it could accept none.
         respawn_interval: seconds that a new worker has to start before the old one is stopped at a reload.
         target: the module of the application, and its name.
     """
@@ -37,6 +37,6 @@ def granian_command(
         # `keepalive_timeout`, so that the proxy never sends a request to a connection that is just being closed.
         *("--http1-header-read-timeout", "15000"),
         *("--respawn-failed-workers", "--respawn-interval", str(respawn_interval)),
-        *("--workers-kill-timeout", "60"),  # for the longest request that is to end well
+        *("--workers-kill-timeout", "60"),  # longer than any request that must not be cut off
         target,
     ]

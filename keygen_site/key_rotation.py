@@ -136,7 +136,7 @@ def _other_values(field: EncryptedField) -> models.QuerySet[Any]:
 
 
 def _write(field: EncryptedField, batch: list[tuple[Any, Any]]) -> int:
-    """Write values anew, in the caller's transaction, which has locked their rows. Returns the number of values."""
+    """Encrypt values again, in the caller's transaction, which has locked their rows. Returns the number of values."""
     table, column, pk = field.model._meta.db_table, field.column, field.model._meta.pk
     values = [
         (field.get_db_prep_save(_decrypt(field, stored), connection), pk.get_db_prep_save(key, connection))

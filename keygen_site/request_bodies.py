@@ -1,7 +1,8 @@
 """The bodies of requests, read by the event loop before a thread runs the request.
 
-A client that sends slowly costs a coroutine and no thread. A request whose body has not arrived completely never runs.
-Only a transfer, a large file, is read by its thread as it arrives, and its client must keep to a minimum rate.
+A slow client occupies a coroutine, but no thread. A request runs only after its whole body has arrived. The exception
+are transfers, requests with a large file: a thread reads the body as it arrives, and the client must keep a minimum
+rate.
 """
 
 import asyncio
@@ -29,12 +30,12 @@ class BodyUnread(OSError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may cost.
+    """Limits on the resources that clients use.
 
     Attributes:
-        body_bytes: the maximum size of a body that is no transfer; of a transfer, what is read before it has a thread.
-        body_seconds: in which that must arrive; a transfer has the time for it at the minimum rate in addition.
-        patience_seconds: how long a transfer may stand still.
+        body_bytes: the maximum size of a body; of a transfer, the size that is read before a thread runs it.
+        body_seconds: the time for this to arrive. A transfer has the time at the minimum rate in addition.
+        patience_seconds: how long a transfer may pause.
         bytes_per_second: the minimum rate of a transfer, and of a response that the client reads.
         small_bytes: a body of this size is read even if the memory for bodies is full.
         held_bytes: the memory of a process for all bodies that are read or wait for a thread.
@@ -60,8 +61,8 @@ class Memory:
 class Patience:
     """How long a thread waits for the client of a transfer.
 
-    Waiting uses it up and moving bytes restores it, never above its beginning: over a long time the client must move
-    the minimum rate. The time that the server works does not count.
+    Waiting uses it up, and bytes that move restore it, up to its first value. So over a long time the client must keep
+    the minimum rate. The time in which the server works does not count.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""Work that each process of the server does once when it starts. Commands do not."""
+"""Functions that each process of the server runs once when it starts. Commands do not run them."""
 
 import threading
 from collections.abc import Callable
@@ -13,8 +13,8 @@ def run_at_server_start(function: Callable[[], None]) -> None:
     _functions.append(function)
 
 
-def report_server_start() -> None:
-    """Run the registered functions in a thread, so that the server accepts requests at once."""
+def run_start_functions() -> None:
+    """Run the registered functions in a thread, so that the server accepts requests without waiting for them."""
     threading.Thread(target=_run, name="server start", daemon=True).start()
 
 

@@ -47,10 +47,10 @@ def refuse_weak_secret(secret: str) -> None:
 
 EXAMPLE_SECRETS = ("replace-me", "replace_me", "replaceme", "changeme", "change-me", "change_me", "django-insecure")
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refuse_weak_secret)
-# Former values of SECRET_KEY. Sessions and repeated requests of the time before its change still work. A
-# blank one, as between two commas, would be a secret that everyone knows.
-no_blank_item = validate.ContainsNoneOf(["", " "], error="Must not have blank items.")
-SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], validate=no_blank_item)
+# Former values of SECRET_KEY: sessions and repeated requests from before its change still work. A blank value, as
+# between two commas, would be a secret that everyone knows.
+no_blank_item = validate.ContainsNoneOf([""], error="Must not have blank items.")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=no_blank_item)
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
@@ -61,7 +61,7 @@ KEY_ENCRYPTION_KEYS = env.str("KEY_ENCRYPTION_KEYS", "", validate=validate_keys)
 ACCOUNT = env.str("ACCOUNT", "")
 # Allows everyone to create an account by POST /v1/accounts.
 SIGN_UP = env.bool("SIGN_UP", False)
-# How many from one IP address; 0: no limit.
+# New accounts from one IP address in an hour; 0: no limit.
 SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 10, validate=validate.Range(min=0))
 # Gives all failed sign-ins the same error, so that it does not reveal which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
@@ -114,8 +114,8 @@ MAX_IMPORT_LINES = env.int("MAX_IMPORT_LINES", 20_000_000, validate=validate.Ran
 # The maximum size in bytes, unpacked, of a file of keys that is imported within its request. Others are imported by a
 # worker in the background.
 MAX_DIRECT_IMPORT_BYTES = env.int("MAX_DIRECT_IMPORT_BYTES", 256 * 2**10, validate=validate.Range(min=0))
-# Imports that run within requests at the same time, on this machine. Fewer than the threads of all web workers, so that
-# one stays free.
+# Imports that run within requests at the same time, on this machine. Fewer than all web workers have threads, so that a
+# thread stays free.
 IMPORTS_AT_ONCE = env.int("IMPORTS_AT_ONCE", 1, validate=validate.Range(min=1))
 # Processes on this machine that import in the background, each for one account at a time. They end when nothing waits.
 IMPORT_WORKERS = env.int("IMPORT_WORKERS", 2, validate=validate.Range(min=1))

@@ -23,8 +23,8 @@ SLICE_BYTES = 1 << 16
 class ThreadedWSGI:
     """An ASGI application that runs a WSGI application in a fixed number of threads, one request at a time in each.
 
-    A request takes a thread when its body has arrived. Transfers, requests with a file in the body or the response,
-    have threads of their own: their clients may keep a thread waiting.
+    A request gets a thread when its body has arrived. Transfers, requests with a file in the body or the response, have
+    threads of their own, because a thread may have to wait for the client.
 
     The threads live as long as the process, so each may keep its connection to the database. They are daemons: a client
     that is still sending does not keep the process from ending.
@@ -72,14 +72,14 @@ class ThreadedWSGI:
             finally:
                 workers.open -= 1
         except ClientGone:
-            pass  # nobody reads a response
+            pass  # there is no client to respond to
         finally:
             body.release()
             if exchange:
                 exchange.close()
 
     async def _finish(self, send: Send, messages: list[Message]) -> None:
-        """Send the rest of a response. A client that does not read it costs no thread, and not for ever."""
+        """Send the rest of a response. A client that does not read it occupies no thread, and is given up in time."""
         size = sum(len(message.get("body", b"")) for message in messages)
         if size <= SLICE_BYTES:
             for message in messages:
@@ -130,10 +130,12 @@ class Workers:
             messages: list[Message] = []
             error: BaseException | None = None
             try:
-                messages = exchange.run(self.application)
+                try:
+                    messages = exchange.run(self.application)
+                finally:
+                    self.after()
             except BaseException as failure:  # granian logs it and sends a 500; the thread goes on
                 error = failure
-            self.after()
             exchange.finish(messages, error)
             del exchange, messages, error  # frees their memory while the thread waits
 
@@ -165,7 +167,7 @@ class Exchange:
         try:
             for block in blocks:
                 if size >= self.limits.response_bytes:  # a long response: this thread waits for the client
-                    self._tell_of_close(start)
+                    self._add_connection_close(start)
                     self.send(*messages, _body(b"".join(parts), more=True))
                     messages, parts, size = [], [], 0
                 parts.append(block)
@@ -173,11 +175,11 @@ class Exchange:
         finally:
             if hasattr(blocks, "close"):
                 blocks.close()
-        self._tell_of_close(start)
+        self._add_connection_close(start)
         return [*messages, _body(b"".join(parts))]
 
-    def _tell_of_close(self, start: Message) -> None:
-        """Tell the client that the connection ends, because the rest of its body would look like the next request."""
+    def _add_connection_close(self, start: Message) -> None:
+        """Announce the end of the connection if a part of the body is unread: it would look like the next request."""
         if not self.body.is_complete and self.scope["http_version"].startswith("1"):
             start["headers"].append((b"Connection", b"close"))
 

@@ -90,6 +90,10 @@ RUNS = {
         ("- --policy Pooled --undelivered", 1, "The key is still waiting in the pool."),
         ("nothing --policy Pooled", 2, "The pool of 'Pooled' has no key with the id 'nothing'."),
     ],
+    "rotate_key_encryption": [
+        ("--dry-run", 0, "Values that are encrypted: 0"),
+        ("--batch 0", 2, "--batch must be at least 1."),
+    ],
     "rotate_signing_key": [
         ("acme --algorithm ed25519", 0, "ed25519 "),
         ("nothing", 2, "There is no account nothing."),

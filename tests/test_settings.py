@@ -64,6 +64,7 @@ def test_settings_names_all_that_is_missing():
         ("SITE_URL", "keys.example.com"),
         ("SITE_URL", "https://keys.example.com/"),
         ("SECRET_KEY_FALLBACKS", "former,,older"),
+        ("SECRET_KEY_FALLBACKS", "former,  ,older"),
         ("SECRET_KEY_FALLBACKS", "former,"),
         ("IDEMPOTENCY_KEYS_PER_HOUR", "-1"),
         ("ALLOWED_HOSTS", ""),

@@ -95,7 +95,7 @@ class Console(AdminSite):
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         context = {**self.each_context(request), **(extra_context or {})}
         return OwnPasswordView.as_view(extra_context=context)(request)
 

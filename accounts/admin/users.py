@@ -74,7 +74,7 @@ class Ban(RowAction):
     def consequences(self, rows: Sequence[User]) -> list[str]:
         return [
             "They can't sign in any more, and their tokens stop working.",
-            "Their sessions in the console end for good: after the ban is lifted, they sign in again.",
+            "Their sessions in the console end. After the ban is lifted, they have to sign in again.",
         ]
 
     def apply(self, row: User, audit: AuditContext, values: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
     name = None  # fields of `Device`
     confirmed = None
 
-    objects: ClassVar[models.Manager["SecondFactor"]] = models.Manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager["SecondFactor"]] = models.Manager()
 
     if TYPE_CHECKING:
         recovery_codes: models.Manager["RecoveryCode"]
@@ -78,7 +78,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
 
         Raises:
             TooManyRequests: there were too many wrong codes. Recovery codes are accepted all the same: they cannot be
-                guessed, and the user is not locked out by somebody else's guesses.
+                guessed, and guesses by others must not lock the user out.
         """
         code = "".join(character for character in code if character.isalnum()).lower()
         with transaction.atomic():

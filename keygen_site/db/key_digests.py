@@ -5,7 +5,7 @@ migration and never changes, so a text has one digest, whatever KEY_ENCRYPTION_K
 encryption is turned on or off and while keys are rotated.
 
 The table `keygen_site_digestkey` has the digest key once for each encryption key in use, encrypted with it; without
-encryption it has it in clear, under an empty id. So its rows tell which encryption keys the database needs.
+encryption the table has it in clear, under an empty id. So the rows tell which encryption keys the database needs.
 """
 
 import base64

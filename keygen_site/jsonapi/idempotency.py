@@ -4,9 +4,9 @@ The response is stored in the transaction of the effect: either both exist or ne
 request "running". A repeated request waits while the first one runs. Only successful responses are stored: a failed
 request had no effect, and can be repeated under the same key.
 
-Two kinds of responses are not stored as they are. One of more than MAX_BODY_BYTES is stored as the ids of its rows, and
-made again of them. One with a secret that is shown once is not stored at all. A repeated request whose response cannot
-be given has no second effect either: it is refused.
+Two kinds of responses are not stored as they are. Of a response with more than MAX_BODY_BYTES the ids of its rows are
+stored, and a replay shows these rows. A response with a secret that is shown once is not stored. If a response cannot
+be replayed, the repeated request is refused, and has no second effect.
 """
 
 import random
@@ -35,7 +35,7 @@ HEADER = "Idempotency-Key"
 STORED_HEADERS = ("Location",)
 MAX_BODY_BYTES = 64 * 1024
 RESPONSE_LIFETIME = timedelta(hours=24)
-# Each PRUNE_INTERVAL-th new response deletes so many old ones at most: more than were added since the last time.
+# Each PRUNE_INTERVAL-th new response deletes up to PRUNE_BATCH_SIZE old ones: more than were added in the meantime.
 PRUNE_INTERVAL, PRUNE_BATCH_SIZE = 20, 100
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SALT = "keygen_site.jsonapi.idempotency"
@@ -80,7 +80,7 @@ class IdempotentResponseVoid(DomainError):
 
 
 class IdempotentResponseUnavailable(DomainError):
-    """The request had its effect, but its response cannot be given again."""
+    """The request had its effect, but its response cannot be replayed."""
 
     status = 409
     title = "Conflict"
@@ -102,7 +102,7 @@ class IdempotentResponseSecret(IdempotentResponseUnavailable):
 
 
 class IdempotentResponseNotStored(IdempotentResponseUnavailable):
-    """The response was too large to be stored, and cannot be made again."""
+    """The response was too large to be stored, and its rows cannot be shown again."""
 
     detail = (
         "The request with this Idempotency-Key had its effect, but its response was too large to be stored. "
@@ -127,7 +127,7 @@ class RowResponse(Response):
         self.row_ids, self.is_list, self.shows_secret = row_ids, is_list, shows_secret
 
 
-# Makes the response to an action again, of the ids of its rows and `is_list`; None if a row is gone or invisible.
+# Makes a response again from the ids of its rows and `is_list`; returns None if a row is gone or invisible.
 Rebuild = Callable[[list[str], bool], Response | None]
 
 
@@ -168,7 +168,7 @@ def run_once(
         IdempotencyKeyReused: the first request was a different one.
         IdempotencyKeyInUse: the first request runs for longer than the setting LOCK_TIMEOUT.
         IdempotencyKeysSpent: the key is new, and the bearer has used too many.
-        IdempotentResponseVoid, IdempotentResponseUnavailable: the response cannot be given again.
+        IdempotentResponseVoid, IdempotentResponseUnavailable: the response cannot be replayed.
     """
     scope = _scope(key, request)
     fingerprint = fingerprint or fingerprint_of(request)
@@ -194,7 +194,7 @@ def run_once(
             raise
         if replayed := stored_response(key, request, fingerprint, rebuild):
             return replayed
-        # The stored response was old, and was deleted at this moment.
+        # The stored response was old, and has just been deleted.
         return run_once(key, request, act, is_busy, fingerprint, rebuild)
     except OperationalError as error:
         if not is_first and is_busy(error):
@@ -253,7 +253,7 @@ def fingerprint_of(request: APIRequest, document: bytes | None = None) -> bytes:
 
 
 def _keyed(fingerprint: bytes, secret: str | None = None) -> bytes:
-    """The stored form of a fingerprint. Without SECRET_KEY nobody can guess the request, and a password in it."""
+    """The stored form of a fingerprint: a request, and a password in it, cannot be guessed without SECRET_KEY."""
     return salted_hmac(_SALT, fingerprint, secret=secret, algorithm="sha256").digest()
 
 
@@ -268,7 +268,7 @@ def replay(stored: IdempotentResponse, fingerprint: bytes, rebuild: Rebuild | No
     Raises:
         IdempotencyKeyReused: the stored response belongs to another request, or SECRET_KEY has changed.
         IdempotentResponseVoid: the effect of the request was undone.
-        IdempotentResponseSecret, IdempotentResponseNotStored: the response cannot be given again.
+        IdempotentResponseSecret, IdempotentResponseNotStored: the response cannot be replayed.
     """
     if not _is_same_request(stored, fingerprint):
         raise IdempotencyKeyReused

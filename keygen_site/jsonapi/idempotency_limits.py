@@ -1,8 +1,8 @@
 """The limit of new idempotency keys of a bearer in an hour.
 
-The stored responses themselves are counted, so all processes share the limit. To count thousands of rows for each
-request would cost more than the request: a process that has counted them allows a share of the rest before it counts
-again. Near the limit it counts for each request. The limit is exact but for requests that run at the same time.
+The limit counts the stored responses, so all processes share it. Counting thousands of rows costs more than a request.
+So a process that has counted them allows a share of the keys that are left before it counts again; near the limit it
+counts for each request. Requests that run at the same time may exceed the limit a little.
 """
 
 import math
@@ -19,14 +19,13 @@ from keygen_site.jsonapi.errors import DomainError
 from keygen_site.models import IdempotentResponse
 
 WINDOW = timedelta(hours=1)
-# Bearers that pop keys for a shop, not for one customer, have so many times the limit: a sales spike is not refused.
+# Factor of the limit for staff and products. They pop keys for many customers, and must not fail in a sales spike.
 FACTOR_OF_STAFF = 100
 CUSTOMER_ROLES = frozenset({"user", "license"})
-# A process allows one in so many of the keys that are left, so that up to so many processes together do not exceed the
-# limit.
+# A process allows one in SHARE of the keys that are left. So up to SHARE processes together do not exceed the limit.
 SHARE = 8
 MAX_BEARERS, ALLOWANCE_SECONDS = 10_000, 600
-REFUSAL_SECONDS = 5  # for which a refusal stands without counting again
+REFUSAL_SECONDS = 5  # after a refusal, further ones come without counting
 
 
 class IdempotencyKeysSpent(DomainError):

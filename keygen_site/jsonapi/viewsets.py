@@ -247,7 +247,7 @@ class BaseViewSet(GenericViewSet[Any]):
 
     def rows_to_show_again(self, ids: list[str]) -> Rows:
         """Rows that an action has shown to the bearer. Override it if they are not those of the viewset."""
-        return self.rows(self.action, timezone.now()).visible_to(self.request.user).filter(pk__in=ids)  # type: ignore[attr-defined]
+        return self.rows(self.action, timezone.now()).visible_to(self.request.user).filter(pk__in=ids)
 
     # Rows ------------------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ class PoolFilter(IdFilter):
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
-        return queryset.for_policy(uuid) if uuid else queryset.none()  # type: ignore[attr-defined]
+        return queryset.for_policy(uuid) if uuid else queryset.none()
 
 
 class KeyFilterSet(FilterSet):

@@ -73,7 +73,7 @@ REPORT = {
     "reasons": Schema(required=True, blank=True),
     "rejections": Schema(ARRAY, required=True, blank=True, items=_REJECTION),
 }
-# The states in the API by those of the model. What no process works on is `waiting`.
+# The final states in the API by those of the model. Others are `running` if a process works on them, else `waiting`.
 STATES = {
     PendingImport.State.CHECKED: "done",
     PendingImport.State.DONE: "done",
@@ -144,9 +144,9 @@ class KeyImportViewSet(APIViewSet):
 
     @operation("Show an import in the background", permission="policy.pool.import", gives=OWN)
     def retrieve(self, request: APIRequest, row: PendingImport) -> PendingImport:
-        """`report` and `error` are what the response of an import within its request has as `meta` and as its error;
-        null while the import waits or runs. An import that the server interrupted starts over by itself, and adds each
-        key once. It is deleted after seven days, or when the account has 100 newer ones. A product sees its own."""
+        """`report` has the members that an import within its request returns as `meta`, and `error` has its error. Both
+        are null while the import waits or runs. An import that was interrupted starts over by itself, and adds each key
+        once. It is deleted after seven days, or when the account has 100 newer ones. A product sees its own imports."""
         if row.needs_worker:
             start_worker()
         return row
@@ -158,8 +158,8 @@ class KeyImportViewSet(APIViewSet):
         gives=File(("text/csv",)),
     )
     def rejections(self, request: APIRequest, row: PendingImport) -> HttpResponseBase:
-        """With their texts, which may be keys, so only for the bearer of the import; for others it is `404`, as it is
-        if no line was rejected."""
+        """Only for the bearer that sent the file, because the lines may have keys. For others, and if no line was
+        rejected, the response is `404`."""
         parts = row.read_file(PendingImportPart.Kind.REJECTED)
         first = next(parts, None)
         if first is None or row.bearer_id != self.actor.id:

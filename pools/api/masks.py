@@ -1,4 +1,4 @@
-"""Masked keys in responses, for accounts that want it."""
+"""Masks keys in the responses of accounts with `mask_keys`."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from pools.api.serializers import KeySerializer
 class MaskedKeysMixin(APIViewSet):
     """Masks the keys in the responses to bearers who may not pop, if the account has `mask_keys`.
 
-    The base of every viewset whose responses have keys of pools. The key of a license is no key of a pool: it is with
-    its customer.
+    Every viewset whose responses have keys of pools inherits from it. Keys of licenses are not masked: support needs
+    them to find a customer's license.
     """
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:

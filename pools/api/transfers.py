@@ -113,7 +113,9 @@ class TransferMixin(APIViewSet):
             ),
             "skip-invalid": Parameter("Add the good lines, and leave out the others.", BOOLEAN),
             "dry-run": Parameter("Add nothing, and report what would be added.", BOOLEAN),
-            "background": Parameter("Answer `202`, and import the file in the background, whatever its size.", BOOLEAN),
+            "background": Parameter(
+                "Import the file in the background, whatever its size. The status is 202.", BOOLEAN
+            ),
             "used": Parameter(
                 "The keys were used in another system: `true`, or the time. They are added as popped, at the time in "
                 "the column or member `popped` of the file if it has one, so that no pool hands them out again."
@@ -128,8 +130,8 @@ class TransferMixin(APIViewSet):
         The status is 409 (`ALREADY_IMPORTED`) if all keys are in the pool by an earlier import.
 
         A large file is imported in the background: the status is 202, and `Location` is the URL of the import, whose
-        `state` becomes `done` or `failed`. A small one is imported at once, or is 503 (`IMPORT_BUSY`) with
-        `Retry-After` while another import of the account runs, or as many of the server as may run at a time."""
+        `state` becomes `done` or `failed`. A small one is imported within the request. While another import of the
+        account runs, or too many on the server, the status is 503 (`IMPORT_BUSY`) with `Retry-After`."""
         media_type, charset = declared_type_of(request)
         query = self.checked_query(request)
         options = read_options_of(query)
@@ -164,7 +166,7 @@ class TransferMixin(APIViewSet):
         """Import a small file within the request.
 
         Raises:
-            FileTooLarge: it is none.
+            FileTooLarge: the file is not small.
             ImportBusy: another import runs.
         """
         max_bytes = min(settings.MAX_IMPORT_BYTES, settings.MAX_DIRECT_IMPORT_BYTES)

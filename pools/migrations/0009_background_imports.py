@@ -34,6 +34,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="pendingimport",
+            name="interruptions",
+            field=models.PositiveIntegerField(db_default=0, default=0),
+        ),
+        migrations.AddField(
+            model_name="pendingimport",
             name="error",
             field=models.JSONField(null=True),
         ),

@@ -28,7 +28,7 @@ class PendingImportQuerySet(models.QuerySet["PendingImport"]):
     def visible_to(self, bearer: Bearer) -> Self:
         """The imports of the API that a bearer may see: staff those of the account, a product those that it sent.
 
-        The report of an import that staff sent tells of keys of other products, even if it is into a pool of this one.
+        The report of an import by staff tells where the account has the rejected keys, also in pools of other products.
         """
         imports = self.filter(account=bearer.account_id, bearer_id__isnull=False)
         if bearer.is_staff:
@@ -61,7 +61,14 @@ class PendingImportQuerySet(models.QuerySet["PendingImport"]):
         waiting = self.claimable().exclude(models.Exists(running)).exclude(account__in=busy).order_by("id")
         for pk in list(waiting.values_list("pk", flat=True)[:10]):
             claimed = self.claimable().filter(pk=pk)
-            if claimed.update(queued=None, alive=timezone.now(), lines=0, claims=models.F("claims") + 1):
+            interruption = models.Case(models.When(queued=None, then=1), default=0)
+            if claimed.update(
+                queued=None,
+                alive=timezone.now(),
+                lines=0,
+                claims=models.F("claims") + 1,
+                interruptions=models.F("interruptions") + interruption,
+            ):
                 return self.select_related("account", "policy__account").get(pk=pk)
         return None
 
@@ -81,7 +88,9 @@ class PendingImport(Resource):
         accept_warnings: whether the operator has confirmed the serious warnings.
         queued: since when it waits for a worker; None if a process works on it, or nothing is to be done.
         alive: the time of the last heartbeat of the process that works on it.
-        claims: how often a worker has begun with it. The number tells a worker whether another one has taken over.
+        claims: how often a process has begun with it. It only grows: by it a process notices that another one has taken
+            over.
+        interruptions: how often a process has ended during the present check or import.
         report: the result of the last check or import. If a column has to be chosen, its member `question` has the
             candidates. For the API: the `meta` of the response that a direct import has.
         problem: why the check or the import failed.
@@ -121,6 +130,7 @@ class PendingImport(Resource):
     queued = models.DateTimeField(null=True)
     alive = models.DateTimeField(default=timezone.now)
     claims = models.PositiveIntegerField(default=0, db_default=0)
+    interruptions = models.PositiveIntegerField(default=0, db_default=0)
     report = EncryptedJSONField(purpose="report of a pending import", default=dict)
     problem = EncryptedTextField(purpose="problem of a pending import", blank=True)
     error = EncryptedJSONField(purpose="error of a pending import", null=True)
@@ -172,7 +182,14 @@ class PendingImport(Resource):
         if seen is not None:
             ready &= models.Q(updated=seen)
         started = PendingImport.objects.filter(ready, pk=self.pk).update(
-            state=state, queued=None, alive=now, lines=0, problem="", claims=models.F("claims") + 1, **values
+            state=state,
+            queued=None,
+            alive=now,
+            lines=0,
+            problem="",
+            claims=models.F("claims") + 1,
+            interruptions=0,
+            **values,
         )
         if started:
             self.refresh_from_db()
@@ -181,7 +198,7 @@ class PendingImport(Resource):
     def enqueue(self) -> None:
         """Let it wait for a worker, which begins from the start. This process works on it no longer."""
         self.queued = timezone.now()
-        self._claimed().update(queued=self.queued, claims=models.F("claims") - 1)
+        self._claimed().update(queued=self.queued)
 
     @contextmanager
     def finishing(self) -> Iterator[None]:

@@ -23,8 +23,8 @@ from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 MAX_DIRECT_LINES = 10_000  # of a file that is imported within a request; they take less than a second
 MAX_SHOWN_REJECTIONS = 100
-# A worker pauses after each chunk, for so long relative to the chunk: the database, whose processes do not have the low
-# priority of the worker, serves others meanwhile. The next chunk is read at the same time.
+# A worker pauses after each chunk, for this share of the time that the chunk took. The processes of the database do not
+# have the low priority of the worker; in the pause they serve others. The next chunk is read during the pause.
 PAUSE, MAX_PAUSE_SECONDS = 0.5, 0.25
 MAX_REJECTED_BYTES = 64 << 20  # of the stored CSV of rejected lines
 
@@ -183,7 +183,7 @@ def _report_of(report: ImportReport) -> dict[str, Any]:
 
 
 def fail(pending: PendingImport, error: DomainError) -> None:
-    """Store why nothing was added.
+    """Store the error of a pending import that added nothing.
 
     The file of the console is kept, so that it can be checked again with other options.
     """

@@ -31,7 +31,7 @@ from pools.services.import_processing import fail, process
 
 HEARTBEAT_SECONDS = 1.0
 POLL_SECONDS = 1.0  # while other workers are busy
-MAX_CLAIMS = 5
+MAX_INTERRUPTIONS = 5
 LOWEST_PRIORITY = 19
 WORKER_LOCK = "worker"  # the name of the slots in `pools.import_locks`
 # A process that writes metrics into the server's folder would be counted as one that serves requests.
@@ -41,13 +41,13 @@ logger = logging.getLogger(__name__)
 
 
 class ImportGivenUp(DomainError):
-    """The process that worked on a file ended each time, e.g. for lack of memory."""
+    """The worker ended during each attempt, e.g. for lack of memory."""
 
     status = 500
     title = "Internal server error"
     detail = (
-        f"The server stopped {MAX_CLAIMS} times while it worked on this file. Nothing was added: send the file in "
-        "several parts, or import it by the command import_keys"
+        f"The server stopped {MAX_INTERRUPTIONS} times during this import. Nothing was added: send the file in several "
+        "parts, or import it by the command import_keys"
     )
     code = "IMPORT_GIVEN_UP"
 
@@ -108,7 +108,7 @@ def run_waiting_imports(*, wait: bool = True) -> None:
 
 def _run(pending: PendingImport) -> bool:
     """Work on a claimed import. Returns false if it has to wait for another import of its account."""
-    if pending.claims > MAX_CLAIMS:
+    if pending.interruptions >= MAX_INTERRUPTIONS:
         fail(pending, ImportGivenUp())
         return True
     try:

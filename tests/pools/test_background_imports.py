@@ -158,7 +158,7 @@ class TestVisibility:
     REFUSED = {"product": 404, "sales-agent": 403, "support-agent": 403, "read-only": 403, "license": 404, "user": 404}
 
     @pytest.mark.parametrize("part", ["", "/rejections"])
-    def test_import_is_seen_by_those_who_may_import(self, acme, api, path, part):
+    def test_import_is_seen_by_staff_who_may_import(self, acme, api, path, part):
         pending = waiting(api(acme.admin), path)
 
         found = {
@@ -169,10 +169,10 @@ class TestVisibility:
         expected = self.ALLOWED if not part else dict.fromkeys(self.ALLOWED, 404)  # no line is rejected
         assert found == expected | self.REFUSED
 
-    def test_import_of_a_product_is_seen_by_staff_and_by_itself(self, acme, api, path):
+    def test_import_of_a_product_is_seen_by_the_product_and_by_staff(self, acme, api, path):
         pending = waiting(api(acme.product), path)
 
-        found = [api(who).get(f"key-imports/{pending.pk}").status_code for who in (acme.product, acme.admin)]
+        found = [api(bearer).get(f"key-imports/{pending.pk}").status_code for bearer in (acme.product, acme.admin)]
 
         assert found == [200, 200]
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from pools.models import Key, KeyEvent, KeyImport, PendingImport
 from pools.models.pending_imports import INTERRUPTED_AFTER
-from pools.services.import_workers import run_waiting_imports
+from pools.services.import_workers import MAX_INTERRUPTIONS, run_waiting_imports
 from pools.services.pending_imports import check_pending_import, create_pending_import
 from tests.cast import add_keys, numbered
 from tests.console import page, signed_in, staff
@@ -383,6 +383,19 @@ def test_a_large_file_is_worked_on_beside_the_request(look, client, settings):
 
     assert texts() == numbered(2000)
     assert KeyEvent.objects.get().event == "added"
+
+
+def test_a_large_file_can_be_checked_many_times(acme, settings):
+    settings.MAX_DIRECT_IMPORT_BYTES = 0
+    operator = User.objects.filter(account=acme.account).first()
+    pending = create_pending_import(policy=acme.policy, operator=operator, blocks=[b"KEY-0001\n"])
+
+    for _ in range(MAX_INTERRUPTIONS + 1):
+        check_pending_import(pending)
+        run_waiting_imports(wait=False)
+        pending.refresh_from_db()
+
+    assert (pending.state, pending.problem) == ("checked", "")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pools.import_locks import ImportBusy, try_slots
 from pools.models import Key, KeyImport, PendingImport
 from pools.models.pending_imports import INTERRUPTED_AFTER
 from pools.services import import_processing, import_workers
-from pools.services.import_workers import MAX_CLAIMS, WORKER_LOCK, resume_imports, run_waiting_imports
+from pools.services.import_workers import MAX_INTERRUPTIONS, WORKER_LOCK, resume_imports, run_waiting_imports
 from tests.cast import numbered
 from tests.pools.background import attributes_of, send, waiting
 from tests.processes import manage_here
@@ -40,7 +40,7 @@ class TestResuming:
         run_waiting_imports(wait=False)
 
         pending.refresh_from_db()
-        assert (pending.state, pending.claims, Key.objects.count()) == ("done", 2, 2)
+        assert (pending.state, pending.interruptions, Key.objects.count()) == ("done", 1, 2)
 
     def test_import_of_a_living_worker_is_left_to_it(self, acme, api, path):
         pending = waiting(api(acme.admin), path)
@@ -69,7 +69,7 @@ class TestResuming:
     def test_file_that_kills_its_workers_is_given_up(self, acme, api, path):
         pending = waiting(api(acme.admin), path)
         interrupt(pending)
-        PendingImport.objects.update(claims=MAX_CLAIMS)
+        PendingImport.objects.update(interruptions=MAX_INTERRUPTIONS - 1)
 
         run_waiting_imports(wait=False)
 
@@ -89,7 +89,7 @@ class TestResuming:
                 run_waiting_imports(wait=False)
 
         pending.refresh_from_db()
-        assert (pending.needs_worker, pending.claims) == (True, 0)
+        assert (pending.needs_worker, pending.interruptions) == (True, 0)
         run_waiting_imports(wait=False)
         assert Key.objects.count() == 2
 
@@ -162,7 +162,7 @@ class TestClaims:
             run_waiting_imports(wait=False)
 
         first.refresh_from_db(), second.refresh_from_db()
-        assert (first.needs_worker, first.claims, second.state) == (True, 0, "done")
+        assert (first.needs_worker, first.interruptions, second.state) == (True, 0, "done")
         run_waiting_imports(wait=False)
         assert Key.objects.count() == 4
 

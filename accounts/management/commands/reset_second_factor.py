@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("email", type=name, help="email address of the user")
         parser.add_argument("--account", type=name, help="id or slug of the user's account (default: a superuser)")
 
-    def handle(self, *, email: str, account: str | None, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, email: str, account: str | None, **options: Any) -> None:
         users = User.objects.filter(email=email.strip().lower())
         if account is None:
             user = users.filter(account=None).first()

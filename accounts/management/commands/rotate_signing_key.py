@@ -24,7 +24,7 @@ class Command(BaseCommand):
             help="only the key of this algorithm; may be repeated (default: all)",
         )
 
-    def handle(self, *, account: str, algorithm: list[str] | None, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, account: str, algorithm: list[str] | None, **options: Any) -> None:
         found = Account.objects.by_identifier(account).first()
         if found is None:
             raise CommandError(f"There is no account {account}.", returncode=2)

@@ -41,9 +41,7 @@ class Command(PoolCommand):
         except Exception as error:  # monitoring must not mistake any failure for a full or an empty pool
             end_unknown(error)
 
-    def handle(  # type: ignore[override]
-        self, *, policy: str | None, account: str | None, warn: int, critical: int, **options: Any
-    ) -> None:
+    def handle(self, *, policy: str | None, account: str | None, warn: int, critical: int, **options: Any) -> None:
         if not 0 <= critical <= warn:
             raise CommandError("--critical must be 0 or more, and no more than --warn.")
         policies = self.find_policies(policy, account)

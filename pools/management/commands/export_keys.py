@@ -65,7 +65,7 @@ class Command(PoolCommand):
         parser.add_argument("--output", type=path, metavar="FILE", help="write to this file, not to standard output")
         parser.add_argument("--force", action="store_true", help="replace an existing --output file")
 
-    def handle(  # type: ignore[override]
+    def handle(
         self,
         *,
         policy: list[str] | None,

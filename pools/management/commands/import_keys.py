@@ -131,7 +131,7 @@ class Command(PoolCommand):
         parser.add_argument("--first", type=int, default=20, help="number of rejected lines to print (default: 20)")
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    def handle(  # type: ignore[override]
+    def handle(
         self,
         *,
         files: list[str],

@@ -24,7 +24,7 @@ class Command(PoolCommand):
 
     def handle(
         self, *, policy: str, account: str | None, key_import: str, to: str, reference: str, **options: Any
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         moved = self.find_import(pooled_policy, key_import)
         destination = self.find_policy(policy=to, account=str(pooled_policy.account_id))

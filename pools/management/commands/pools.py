@@ -22,9 +22,7 @@ class Command(PoolCommand):
         self.add_policy(parser, required=False)
         parser.add_argument("--json", action="store_true", help="print JSON")
 
-    def handle(  # type: ignore[override]
-        self, *, policy: str | None, account: str | None, **options: Any
-    ) -> None:
+    def handle(self, *, policy: str | None, account: str | None, **options: Any) -> None:
         policies = Policy.objects.order_by("account__slug", "name", "id")
         if policy is not None:
             policies = policies.filter(pk=self.find_policy(policy=policy, account=account).pk)

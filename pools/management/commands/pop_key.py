@@ -25,9 +25,7 @@ class Command(PrintingCommand):
         self.add_reference(parser)
         parser.add_argument("--json", action="store_true", help="print ids and keys as JSON")
 
-    def handle(  # type: ignore[override]
-        self, *, policy: str, account: str | None, count: int, reference: str, **options: Any
-    ) -> None:
+    def handle(self, *, policy: str, account: str | None, count: int, reference: str, **options: Any) -> None:
         if count < 1:
             raise CommandError("--count must be 1 or more.", returncode=2)
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--new-password", action="store_true", help="give the operator a new password")
 
     @transaction.atomic
-    def handle(self, *, address: str, new_password: bool, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, address: str, new_password: bool, **options: Any) -> None:
         account = Account.objects.by_identifier("demo").first()
         if account is None:
             account, _, _ = create_account(slug="demo", name="Demo", email="admin@demo.test")

@@ -25,7 +25,7 @@ class Command(PrintingCommand):
         self.add_reason(parser, "defective")
         parser.add_argument("--json", action="store_true", help="print the id and the key as JSON")
 
-    def handle(  # type: ignore[override]
+    def handle(
         self, *, policy: str, account: str | None, key: str, reference: str, reason: str, **options: Any
     ) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)

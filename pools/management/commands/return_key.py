@@ -23,7 +23,7 @@ class Command(PoolCommand):
             "--undelivered", action="store_true", help="confirm that the key reached no one; without it nothing is done"
         )
 
-    def handle(self, *, policy: str, account: str | None, key: str, reference: str, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, policy: str, account: str | None, key: str, reference: str, **options: Any) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         text = self.find_key(pooled_policy, key)
         try:

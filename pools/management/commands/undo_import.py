@@ -20,7 +20,7 @@ class Command(PoolCommand):
         self.add_policy(parser)
         self.add_reference(parser)
 
-    def handle(self, *, policy: str, account: str | None, key_import: str, reference: str, **options: Any) -> None:  # type: ignore[override]
+    def handle(self, *, policy: str, account: str | None, key_import: str, reference: str, **options: Any) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         result = undo_import(key_import=self.find_import(pooled_policy, key_import), audit=audit)
         self.report(f"{result.changed:,} keys were removed. {result.describe_left()}")

@@ -23,7 +23,7 @@ class Command(PoolCommand):
 
     def handle(
         self, *, policy: str, account: str | None, key_import: str, reference: str, reason: str, **options: Any
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         self.check_label("--reason", reason)
         withdrawn = self.find_import(pooled_policy, key_import)

@@ -21,7 +21,7 @@ class Command(PoolCommand):
 
     def handle(
         self, *, policy: str, account: str | None, key: str, reference: str, reason: str, **options: Any
-    ) -> None:  # type: ignore[override]
+    ) -> None:
         audit, pooled_policy = self.audit_with(reference), self.find_policy(policy=policy, account=account)
         self.check_label("--reason", reason)
         text = self.find_key(pooled_policy, key)
