@@ -91,7 +91,6 @@ def max_bytes(request: HttpRequest, view: Any) -> int | None:
         return None
     permission = getattr(view, "takes_files_with", None)
     if permission and admin.site.may_send_files(request, permission):  # type: ignore[attr-defined]
-        return settings.MAX_IMPORT_BYTES + FORM_BYTES  # type: ignore[no-any-return]
         return settings.MAX_IMPORT_BYTES + FORM_BYTES
     return MAX_DOCUMENT_BYTES
 
