@@ -5,6 +5,7 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from environs import EnvValidationError
 
 from keygen_site.management.monitoring import end_unknown
 
@@ -15,6 +16,8 @@ if __name__ == "__main__":
         execute_from_command_line(sys.argv)
     except Exception as error:
         # Malformed settings or wrong usage: the interpreter's exit code for an error, 1, would say WARNING.
-        if sys.argv[1:2] != ["check_pools"]:
-            raise
-        end_unknown(error)
+        if sys.argv[1:2] == ["check_pools"]:
+            end_unknown(error)
+        if isinstance(error, EnvValidationError):
+            sys.exit(str(error))  # one line, which names all malformed settings
+        raise

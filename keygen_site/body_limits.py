@@ -90,7 +90,7 @@ def max_bytes(request: HttpRequest, view: Any) -> int | None:
     if action and action in view.cls.operations and isinstance(view.cls.operations[action].takes, File):
         return None
     permission = getattr(view, "takes_files_with", None)
-    if permission and admin.site.has_permission(request) and request.user.has_perm(permission):
+    if permission and admin.site.may_send_files(request, permission):  # type: ignore[attr-defined]
         return settings.MAX_IMPORT_BYTES + FORM_BYTES
     return MAX_DOCUMENT_BYTES
 

@@ -1,12 +1,14 @@
 """Middleware for all requests: well-formed requests, security headers, CORS."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -29,6 +31,7 @@ class MethodInvalid(BadRequest):
     detail = "The HTTP method for the request is not valid"
 
 
+_TOO_MANY = "The request could not be completed because it contains too many query parameters"
 _HALF_ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -44,6 +47,9 @@ class WellFormedRequestMiddleware:
             return error_response(request, MethodInvalid())
         # Django percent-encodes the bytes of the path that are not UTF-8 again, so unquoting shows them.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")
+        # Django would refuse it later, with a traceback in the log.
+        if query.count("&") >= (settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or math.inf):
+            return error_response(request, ParametersInvalid(_TOO_MANY))
         if "%" in query and _HALF_ENCODED.search(query):
             return error_response(request, ParametersInvalid())
         try:

@@ -321,6 +321,9 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # Any client can send a wrong host, which logs two tracebacks each time; the response is a 400.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # The same goes for a form with too many fields or files.
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
+        "django.security.TooManyFilesSent": {"level": "CRITICAL"},
         # Statements contain keys and digests, and are never logged.
         "django.db.backends": {"level": "WARNING"},
     },

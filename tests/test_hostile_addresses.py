@@ -135,6 +135,27 @@ class TestQuery:
 
         assert_refused(api(acme.admin).get(f"keys?{query}"), 400, error, early=True)
 
+    @pytest.mark.parametrize("number", [1_000, 1_001])
+    def test_query_of_too_many_parameters_is_refused_and_not_logged(self, api, acme, client, caplog, number):
+        """Anyone can send it: it must not fill the log with tracebacks."""
+        query = "&".join(["limit=1"] * number)
+
+        responses = [api(acme.admin).get(f"keys?{query}"), client.get(f"/admin/login/?{query}")]
+
+        assert not [record for record in caplog.records if record.exc_info]
+        if number <= 1_000:
+            assert [response.status_code for response in responses] == [200, 200]
+        else:
+            detail = "The request could not be completed because it contains too many query parameters"
+            assert_refused(responses[0], 400, bad_request(detail, code="PARAMETERS_INVALID"), early=True)
+            assert responses[1].status_code == 400
+
+    def test_form_of_too_many_fields_is_refused_and_not_logged(self, client, caplog):
+        response = client.post("/admin/login/", {f"name{number}": "x" for number in range(1_001)})
+
+        assert response.status_code == 400
+        assert not [record for record in caplog.records if record.exc_info]
+
 
 class TestMethod:
     @pytest.mark.parametrize("method", ["BREW", "G", "GETT", "get\u00e9", "A" * 5_000])

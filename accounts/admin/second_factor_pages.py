@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 SECTION = "Second factor"
 SECOND_STEP_SECONDS = 600  # to enter the code after the password
 _SESSION_KEY = "second_step"
+_SET_UP_KEY = "second_factor_set_up"
 # The pages that an operator may open who has to set up a second factor first.
 _SET_UP_PAGES = frozenset({"second_factor", "second_factor_set_up", "logout"})
 
@@ -194,7 +195,7 @@ class SecondFactorPages:
         is_sent = request.method == "POST" and factor is None
         form = PasswordForm(request.POST if is_sent else None, request=request, user=user)
         if is_sent and form.is_valid():
-            start_second_factor(user)
+            request.session[_SET_UP_KEY] = str(start_second_factor(user).pk)
             return HttpResponseRedirect(reverse("admin:second_factor_set_up"))
         return self._render(
             request,
@@ -210,9 +211,9 @@ class SecondFactorPages:
         if response := replay_if_sent(request):
             return response
         user = operator_of(request)
-        # The password was entered shortly before: a session that is left open does not show the secret.
-        since = timezone.now() - SECRET_LIFETIME
-        factor = SecondFactor.objects.filter(user=user, enabled=False, created__gte=since).first()
+        # The password was entered shortly before, in this session: one that is left open does not show the secret.
+        mine = {"pk": request.session.get(_SET_UP_KEY), "created__gte": timezone.now() - SECRET_LIFETIME}
+        factor = SecondFactor.objects.filter(user=user, enabled=False, **mine).first()
         if factor is None:
             return HttpResponseRedirect(reverse("admin:second_factor"))
         form = SetUpForm(request.POST if request.method == "POST" else None, request=request, user=user)

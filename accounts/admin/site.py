@@ -119,6 +119,10 @@ class Console(AdminSite):
 
         return led
 
+    def may_send_files(self, request: HttpRequest, permission: str) -> bool:
+        """Whether a page takes the file of a request: see `keygen_site.body_limits`."""
+        return self.has_permission(request) and may_open(request) and request.user.has_perm(permission)
+
     def shown_view(self, request: HttpRequest, once: UUID) -> HttpResponse:
         """The page that shows the secret of a form to its operator, for SECRET_LIFETIME."""
         stored, text = find_secret(request, once)

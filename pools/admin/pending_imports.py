@@ -253,14 +253,17 @@ class PendingImportAdmin(ReadOnlyAdmin):
     def status_view(self, request: Any, pk: UUID) -> HttpResponse:
         """The result of the check, the progress, or the result of the import.
 
-        A POST starts or resumes the import, or checks the file again with other options.
+        A POST starts or resumes the import, or checks the file again with other options. The ledger names the operator
+        who uploaded the file, so nobody else starts it; and a check may quote a line of the file.
         """
         pending = self.find_pending_import(request, pk)
-        form, problem = None, ""
+        form, problem, is_own = None, "", pending.operator_id == request.user.pk
         report = pending.report
         has_serious = any(warning["serious"] for warning in report.get("warnings", ()))
         if request.method == "POST":
-            if "check" in request.POST:
+            if not is_own and "again" not in request.POST:
+                problem = f"Nothing was done: {pending.operator} uploaded this file. To import it, upload it yourself."
+            elif "check" in request.POST:
                 form = OptionsForm(request.POST)
                 if form.is_valid():
                     check_pending_import(pending, form.read_options())
@@ -280,7 +283,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
                         seen=pending.updated,
                     )
                 return HttpResponseRedirect(request.path)
-        if form is None and pending.has_file:
+        if form is None and is_own and pending.has_file:
             form = OptionsForm(initial=OptionsForm.values_of(options_of(pending)))
         question = report.get("question", {})
         titles = {"checked": "Look before you import", "done": "Imported", "failed": "Not imported"}
@@ -298,7 +301,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
             form=form,
             question=question,
             more_rejected=report.get("rejected", 0) - len(report.get("first_rejected", ())),
-            is_own=pending.operator_id == request.user.pk,
+            is_own=is_own,
         )
         return TemplateResponse(request, "admin/pools/upload/upload.html", context)
 
@@ -308,7 +311,8 @@ class PendingImportAdmin(ReadOnlyAdmin):
             start_worker()
         total = pending.report.get("lines")  # known after the check
         share = min(1, pending.lines / total) if total else None
-        verb = "looked at" if pending.state == PendingImport.State.CHECKING else "imported"
+        is_check = pending.state in (PendingImport.State.CHECKING, PendingImport.State.CHECKED)
+        verb = "looked at" if is_check else "imported"
         if pending.queued:
             return JsonResponse({"running": True, "text": "Waiting for other imports", "share": None})
         text = f"{pending.lines:,} of {total:,} lines {verb}" if total else f"{pending.lines:,} lines {verb}"

@@ -196,14 +196,24 @@ class TestCheckAgain:
 
         assert texts() == numbered(2)
 
-    def test_cells_of_the_picker_are_hidden_from_others(self, acme, look):
-        upload = look("Product,Note\nGame,KEY-0001\nGame,KEY-0002\n")
+    @pytest.mark.parametrize("button", ["all", "skip", "check"])
+    @pytest.mark.parametrize("keys", ["KEY-0001\nKEY-0002\n", "Product,Note\nGame,KEY-0001\nGame,KEY-0002\n"])
+    def test_others_neither_import_nor_check_nor_see_keys(self, acme, look, client, keys, button):
+        """The ledger would name the operator who uploaded it; and a check for a missing column quotes the first row."""
+        upload = look(keys)
+        other, address = signed_in(staff(acme, email="bob@acme.test")), page("pools_pendingimport_change", upload.pk)
+        seen = upload.updated
 
-        other = signed_in(staff(acme, email="bob@acme.test"))
+        response = other.post(address, {button: "yes", "column": "99", "accept_warnings": "true"})
 
-        text = other.get(page("pools_pendingimport_change", upload.pk)).content.decode()
-        assert "Which column has the keys?" in text
-        assert "KEY-000" not in text
+        upload.refresh_from_db()
+        assert (texts(), upload.updated, response.status_code) == ([], seen, 200)
+        assert f"Nothing was done: {upload.operator} uploaded this file" in response.content.decode()
+        for text in (response.content.decode(), other.get(address).content.decode()):
+            assert "KEY-000" not in text
+            assert "Game" not in text
+            assert 'name="all"' not in text
+            assert 'name="check"' not in text
 
     def test_encoding_is_chosen_after_a_failure(self, look, client):
         upload = look(file=SimpleUploadedFile("keys.txt", "SCHLÜSSEL-1\nSCHLÜSSEL-2\n".encode("windows-1252")))

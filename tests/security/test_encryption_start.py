@@ -53,6 +53,7 @@ class TestStart:
 
         assert outcome.code != 0
         assert "my-secret" not in outcome.err
+        assert "Traceback" not in outcome.err
         last = outcome.err.strip().splitlines()[-1]
         assert "KEY_ENCRYPTION_KEYS" in last
         assert "base64" in last

@@ -121,6 +121,15 @@ class TestPages:
 
         assert (response.status_code, reads) == (413, 0)
 
+    def test_large_file_of_an_operator_who_lacks_the_second_factor_is_refused(self, acme, settings):
+        settings.REQUIRE_SECOND_FACTOR = "staff"
+        upload = page("pools_pendingimport_import", acme.policy.pk)
+
+        for operator in (staff(acme), superuser()):
+            response, reads = send(signed_in(operator), upload, size=7 << 20)
+
+            assert (response.status_code, reads) == (413, 0)
+
     def test_refusal_is_a_page_for_a_browser(self, acme):
         response, _ = send(Client(headers={"Accept": "text/html"}), "/admin/login/")
 

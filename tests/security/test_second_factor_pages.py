@@ -74,6 +74,15 @@ class TestSetUp:
         assert " ".join(re.findall("....", factor.secret)) in text
         assert response.context["uri"].startswith("otpauth://totp/License-key%20pools:ann%40acme.test?secret=")
 
+    def test_set_up_is_shown_in_no_other_session(self, client, ann):
+        """Not in one that somebody has stolen, who does not know the password."""
+        secret, other = set_up(client, ann).secret, signed_in(ann)
+
+        response = other.get(SET_UP)
+
+        assert (response.status_code, response.url) == (302, page("second_factor"))
+        assert secret[:4] in client.get(SET_UP).content.decode()
+
     def test_set_up_writes_names_into_the_uri_that_break_nothing(self, ann):
         User.objects.filter(pk=ann.pk).update(email="a:b&secret=x@acme.test")
         factor = start_second_factor(User.objects.get(pk=ann.pk))
