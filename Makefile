@@ -1,5 +1,5 @@
 # run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
-# CI=true make test: with as many examples of Hypothesis as .ci/run has.
+# CI=true make test: with as many examples of Hypothesis as .ci/run has. HYPOTHESIS_PROFILE=long make test: with all.
 # lint: style, types, migrations.  bench: benchmarks.  licenses: writes docs/licenses.md.  audit: known vulnerabilities.
 # lock: writes the requirements files.
 

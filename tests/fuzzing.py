@@ -23,7 +23,7 @@ def examples(number):
 
 
 def share(cases, turn):
-    """All cases in the long profile of Hypothesis; in the short one a share of them, other ones at each turn."""
+    """All cases in the long profile of Hypothesis; in others a share of them, different ones at each turn."""
     step = settings.get_profile("long").max_examples // settings.default.max_examples
     return cases[turn % step :: step]
 

@@ -201,7 +201,7 @@ class TestProcess:
             return processes[-1]
 
         monkeypatch.setattr("pools.services.import_workers.subprocess.Popen", popen)
-        body = b"\n".join(b"KEY-%09d" % number for number in range(300_000))
+        body = b"\n".join(b"KEY-%09d" % number for number in range(150_000))
         send(api(acme.admin), path, body)
         wait_until(lambda: PendingImport.objects.get().lines > 0)
 
@@ -212,7 +212,7 @@ class TestProcess:
         assert not Key.objects.available().exists()
         PendingImport.objects.update(alive=timezone.now() - LONG_AGO)
         run_waiting_imports(wait=False)
-        assert (Key.objects.available().count(), KeyImport.objects.count()) == (300_000, 1)
+        assert (Key.objects.available().count(), KeyImport.objects.count()) == (150_000, 1)
 
 
 def no_worker_runs():
