@@ -53,26 +53,26 @@ def test_console_imports_what_is_pasted(page, visit, operator, acme):
     expect(page.get_by_text("ACME PO 4711")).to_be_visible()
 
 
-def test_ten_thousand_pasted_keys(page, visit, operator, acme):
+def test_ten_thousand_pasted_keys(page, visit, operator, acme, import_workers):
     visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     keys = "\n".join(f"C1B6DE-39A6E3-DE1529-8559A0-{number:06}-V3" for number in range(10_000))
     page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)  # typing takes a minute
 
     button(page, "Look at it").click()
-    button(page, "Import 10,000 keys").click()
+    button(page, "Import 10,000 keys").click(timeout=60_000)
 
-    expect(page.get_by_role("heading", name="Imported")).to_be_visible()
+    expect(page.get_by_role("heading", name="Imported")).to_be_visible(timeout=60_000)
     assert acme.policy.pool.available().count() == 10_000
 
 
-def test_more_text_than_a_server_takes(page, visit, operator, acme):
+def test_more_text_than_a_server_takes(page, visit, operator, acme, import_workers):
     visit.as_(operator)(address("pools_pendingimport_import", acme.policy.pk))
     keys = "\n".join(f"{number:06}-{'X' * 1000}" for number in range(3_000))
     page.evaluate("keys => { document.getElementById('id_keys').value = keys }", keys)
 
     button(page, "Look at it").click()
 
-    expect(button(page, "Import 3,000 keys")).to_be_visible()
+    expect(button(page, "Import 3,000 keys")).to_be_visible(timeout=60_000)
 
 
 def test_console_imports_a_file_with_bad_lines(page, visit, operator, acme, tmp_path):
