@@ -29,7 +29,7 @@ JSON_API = "application/vnd.api+json"
 # `tests.fuzzing.examples`.
 settings.register_profile("long", max_examples=100, deadline=None, derandomize=True, database=None)
 settings.register_profile("short", settings.get_profile("long"), max_examples=15)
-settings.register_profile("ci", settings.get_profile("long"), max_examples=40)
+settings.register_profile("ci", settings.get_profile("long"), max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "short"))
 
 
