@@ -2,9 +2,9 @@
 
     python -m benchmarks.hostile_imports [--database postgresql|sqlite] [--lines 1000000] [--seconds 20] [--json FILE]
 
-Two accounts send two files each at once, as `dry-run&skip-invalid`: a small gzip file of millions of equal lines, and a
-file of distinct lines. Meanwhile other clients request /healthz, and pop from the pool of another account. Exits with 1
-if the 99th percentile of either is more than twice its value without imports.
+Each of two accounts sends two files at the same time, as `dry-run&skip-invalid`: a small gzip file of millions of equal
+lines, and a file of distinct lines. Meanwhile other clients request /healthz, and pop from the pool of another account.
+Exits with 1 if the 99th percentile of either is more than twice its value without imports.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def sampler(port: int, token: str, method: str, path: str, stopped: Event) -> Ca
 
 
 def attack(port: int, attackers: list["DemoPool"], files: list[bytes]) -> list[int]:
-    """Send all files of all attackers at once, and wait until the server has done with them; the statuses."""
+    """Send all files of all attackers at the same time, wait until their imports end, and return the statuses."""
     sends = [send(port, attacker, file) for attacker in attackers for file in files]
     return run_in_threads(sends)
 

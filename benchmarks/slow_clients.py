@@ -69,7 +69,7 @@ def run(kind: str, seconds: float) -> bool:
                     times = measure(running.port, pool, seconds)
                 print_times(name, times, quiet)
                 is_good &= all(p99(times[what]) <= MAX_RATIO * p99(quiet[what]) for what in quiet)
-    print("\nSlow clients delay nobody." if is_good else "\nSlow clients delay others.")
+    print("\nSlow clients delay no other client." if is_good else "\nSlow clients delay other clients.")
     return is_good
 
 
@@ -102,7 +102,7 @@ def time_request(port: int, method: str, path: str, token: str = "") -> float:
 
 
 def export(port: int, pool: "DemoPool") -> None:
-    """Export a pool at once."""
+    """Export a pool as fast as the server sends it."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     headers = {"Authorization": f"Bearer {pool.token}"}
     connection.request("GET", f"{pool.pop_request[1]}/actions/export", headers=headers)

@@ -79,7 +79,7 @@ def _open(name: str) -> BinaryIO:
 
 
 def _folder() -> Path:
-    """The folder of this database's locks: beside the file of SQLite, else one for temporary files.
+    """The folder of this database's locks: next to the file of SQLite, else one for temporary files.
 
     Raises:
         PermissionError: another user of the machine has made it.

@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        # Retired signing keys stay beside the one in use.
+        # Retired signing keys are kept with the one in use.
         migrations.AddField(
             model_name="account",
             name="signing_key_version",

@@ -254,7 +254,7 @@ class PendingImportAdmin(ReadOnlyAdmin):
         """The result of the check, the progress, or the result of the import.
 
         A POST starts or resumes the import, or checks the file again with other options. The ledger names the operator
-        who uploaded the file, so nobody else starts it; and a check may quote a line of the file.
+        who uploaded the file, so no other user starts it; and a check may quote a line of the file.
         """
         pending = self.find_pending_import(request, pk)
         form, problem, is_own = None, "", pending.operator_id == request.user.pk

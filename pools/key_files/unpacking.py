@@ -19,8 +19,8 @@ _BLOCK_BYTES = 1 << 18
 _MAX_RATIO, _UNSUSPICIOUS_BYTES = 100, 1 << 25
 _MAX_MEMBERS = 1_000
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-# zipfile raises NotImplementedError for a compression or a version that it does not know.
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+# zipfile raises a RuntimeError for a password, and a subclass of it for an unknown compression or version.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
 
 
 class Source:

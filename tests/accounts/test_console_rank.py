@@ -9,8 +9,8 @@ from tests.console import act, page, signed_in, staff, superuser
 LETTERS = "NERPBUTV"
 
 # N name, E email, R role, P password, B ban, U unban, T make a token, V revoke a token. The operators differ in role.
-# A person of role `user` has the lowest one, so nobody can lower it; nobody who is banned lifts the own ban. The own
-# password is changed on a page of its own, which asks for the old one.
+# A person of role `user` has the lowest one, so it cannot be lowered. A banned user cannot lift the
+# ban. Users change their own password on a separate page, which asks for the old one.
 ALLOWED_ROLES = """
 actor      admin      console-admin  developer  support-agent  Operator   customer  product  license  itself
 superuser  NERPBUTV   NERPBUTV       NERPBUTV   NERPBUTV       NEPBUTV    NEPBUTV   TV       V        .

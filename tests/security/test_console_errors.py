@@ -1,4 +1,4 @@
-"""No address of the console is a server error, whoever asks for it and whatever stands in it."""
+"""No URL of the console returns a server error, for any user and any parameters."""
 
 from urllib.parse import urlencode
 

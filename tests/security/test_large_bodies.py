@@ -1,4 +1,4 @@
-"""Bodies that are too large: a file is read only from who may import, and of nobody else a byte reaches the disk."""
+"""Bodies that are too large: a file is read only if its sender may import it; no other body reaches the disk."""
 
 import re
 from http import HTTPStatus

@@ -55,7 +55,7 @@ def elsewhere(work):
 
 
 class TestPlaces:
-    """An import within a request takes a place, or is refused at once."""
+    """An import within a request takes a place, or is refused without waiting."""
 
     def test_import_is_refused_while_the_server_has_no_place(self, acme, rival, api, settings):
         settings.IMPORTS_AT_ONCE = 2
@@ -160,7 +160,7 @@ class TestBounds:
 
     @pytest.mark.without_database
     def test_repetitive_file_of_keys_passes(self, small_allowance):
-        # The columns beside the key are the same in all rows.
+        # The other columns are the same in all rows.
         row = "KEY-{:08};" + "The Summer Sale, Game of the Year Edition;" * 5
         data = gzip.compress("\n".join(row.format(number * 7919) for number in range(20_000)).encode())
         assert len(data) * 10 < 4_500_000

@@ -75,7 +75,7 @@ class TestSetUp:
         assert response.context["uri"].startswith("otpauth://totp/License-key%20pools:ann%40acme.test?secret=")
 
     def test_set_up_is_shown_in_no_other_session(self, client, ann):
-        """Not in one that somebody has stolen, who does not know the password."""
+        """A stolen session, without the password, does not show it."""
         secret, other = set_up(client, ann).secret, signed_in(ann)
 
         response = other.get(SET_UP)
