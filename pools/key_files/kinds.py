@@ -61,8 +61,11 @@ _PARTS = [
 _MARKUP = re.compile(r"\s*<(\?xml|\?php|!doctype|!--|[a-z][\w:.-]*(\s[^<>]*)?/?>)", re.IGNORECASE)
 _DECLARED = re.compile(r"\s*<[?!]")
 _PAGE = re.compile(r"<(!doctype\s+html|html|head|body)\b", re.IGNORECASE)
-# Not any brace or bracket: a key may look like {3F2504E0-…} or [AAAA-BBBB].
-_JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*([\"{\[\]]|-?\d+\s*,))")
+_SCALAR = r"(-?{digits}(\.\d+)?([eE][+-]?\d+)?|-?Infinity|NaN|true|false|null)"
+_FIRST_SCALAR, _ONLY_SCALAR = _SCALAR.format(digits=r"\d+"), _SCALAR.format(digits=r"(0|[1-9]\d*)")
+# Not any brace or bracket: a key may look like {3F2504E0-…}, [AAAA-BBBB] or [00012345]. A list of one scalar is all of
+# the text, or else the lines are keys in brackets.
+_JSON = re.compile(rf"\s*(\{{\s*[\"}}]|\[\s*([\"{{\[\]]|{_FIRST_SCALAR}\s*,|{_ONLY_SCALAR}\s*\]\s*\Z))")
 
 
 def find_archive_error(head: bytes, names: Sequence[str] = ()) -> str | None:

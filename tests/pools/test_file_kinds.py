@@ -112,6 +112,12 @@ DOCUMENTS = {
     "JSON object": (b'{"errors":[{"title":"Not found"}]}', JSON),
     "JSON object on several lines": (b'{\n "key": "KEY-0001"\n}', JSON),
     "JSON array of numbers": (b"[10000001, 10000002]", JSON),
+    "JSON array of large numbers": (b"[1e999999, 1.5]", JSON),
+    "JSON array of one number": (b" [12345678]\n", JSON),
+    "JSON array of one large number": (b"[-1e999999]", JSON),
+    "JSON array of constants": (b"[null, true, false]", JSON),
+    "JSON array of one constant": (b"[true]", JSON),
+    "JSON array of no number": (b"[NaN]", JSON),
     "JSON, empty": (b"{}", JSON),
 }
 # These are read, but not as text or CSV.
@@ -127,6 +133,7 @@ LISTS = [
     *("PK-KEY-0001", "MZ12-3456-7890", "GIF89a-KEY-01", "BM-KEY-0001", "RIFF-KEY-0001", "II*KEY-0001", "7z-KEY-0001"),
     *("Rar!KEY-0001", "BZh91-KEY-0001", "%PDF-KEY-0001", "SQLite format 3 KEY", "ftyp-KEY-0001"),
     *("<KEY-0001>", "<KEY-0001/>", "</KEY-0001>", "<!KEY-0001>", "<?KEY-0001", "<html-KEY-0001"),
+    *("[12345678]", "[true-KEY-0001]", "[1e5-KEY-0001]", "[NaN-KEY-0001", "[12345678"),
     *("{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "[AAAA-BBBB]", "[1234-5678]", "{KEY-0001", "[KEY-0001", '"KEY-0001"'),
 ]
 
@@ -154,7 +161,8 @@ def test_each_is_called_what_it_is(format):
     found = {name: refused(data, format) for name, (data, _) in ALL.items()}
 
     wrong = {name: said for name, said in found.items() if not (said or "").startswith(ALL[name][1])}
-    told = set() if format is None else {"xlsx, damaged", "JSON array of numbers"}  # refused as being no NDJSON
+    arrays = {name for name in ALL if name.startswith("JSON array of")}
+    told = set() if format is None else {"xlsx, damaged", *arrays}  # refused as being no NDJSON
     assert wrong.keys() == told
 
 

@@ -1,7 +1,6 @@
 """Low marks: one message for each refill."""
 
 import pytest
-from django.core import mail
 from django.core.management import call_command
 
 from licensing.models import Policy
@@ -14,14 +13,6 @@ from tests.cast import add_keys, make_policy, numbered
 from tests.licensing.test_issue_license import license_document
 
 pytestmark = pytest.mark.django_db(transaction=True)  # who is told is decided after the commit
-
-
-@pytest.fixture
-def mailbox(settings, monkeypatch):
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    monkeypatch.setattr("accounts.background.run_in_background", lambda function, *args: function(*args))
-    mail.outbox = []
-    return mail.outbox
 
 
 def marked(policy, mark):
