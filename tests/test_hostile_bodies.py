@@ -26,7 +26,11 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def policy(server):
-    """The id of a policy with a pool."""
+    return create_pool(server)
+
+
+def create_pool(server):
+    """Create a policy with a pool on a running server, and return its id."""
     product = post(server, "products", {"data": {"type": "products", "attributes": {"name": "Rocket"}}})
     document = {
         "data": {

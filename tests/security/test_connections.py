@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from benchmarks.testbed.live_server import live_server
-from tests.test_hostile_bodies import MIB, post
+from tests.test_hostile_bodies import MIB, create_pool, post
 
 pytestmark = pytest.mark.sqlite  # it brings its own database
 
@@ -21,11 +21,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pool(server):
     """The path of a pool with keys."""
-    product = post(server, "products", {"data": {"type": "products", "attributes": {"name": "Rocket"}}})
-    attributes = {"name": "Pooled", "usePool": True}
-    relationships = {"product": {"data": {"type": "products", "id": product["data"]["id"]}}}
-    document = {"data": {"type": "policies", "attributes": attributes, "relationships": relationships}}
-    policy = post(server, "policies", document)["data"]["id"]
+    policy = create_pool(server)
     for number in range(3):
         related = {"policy": {"data": {"type": "policies", "id": policy}}}
         post(
