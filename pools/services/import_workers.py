@@ -2,7 +2,7 @@
 
 A request stores a file and starts a worker if fewer than IMPORT_WORKERS run on this machine. A worker takes one file
 after the other, and ends when none is left. It is a process of its own because threads would take the interpreter's
-lock from requests, and it has the lowest priority. It uses two connections to the database: one for the import, which
+lock from requests, and it has a low priority. It uses two connections to the database: one for the import, which
 is a long transaction, and one for the heartbeat.
 
 The table of pending imports is the queue. Each worker claims a file of an account for which no other one works, and
@@ -32,7 +32,7 @@ from pools.services.import_processing import fail, process
 HEARTBEAT_SECONDS = 1.0
 POLL_SECONDS = 1.0  # while other workers are busy
 MAX_INTERRUPTIONS = 5
-LOWEST_PRIORITY = 19
+LOW_PRIORITY = 10  # a tenth of a busy core: with 19, an import would hardly go on while all cores are busy
 WORKER_LOCK = "worker"  # the name of the slots in `pools.import_locks`
 # A process that writes metrics into the server's folder would be counted as one that serves requests.
 _WITHOUT = ("PROMETHEUS_MULTIPROC_DIR",)
@@ -73,7 +73,7 @@ def start_worker() -> None:
             logger.exception("no import worker could be started; the next request about an import tries again")
             return
     with suppress(ProcessLookupError):
-        os.setpriority(os.PRIO_PROCESS, worker.pid, LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, worker.pid, LOW_PRIORITY)
     # Without it an ended worker would stay in the process table.
     threading.Thread(target=worker.wait, name="import worker", daemon=True).start()
 
