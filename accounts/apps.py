@@ -10,10 +10,16 @@ class AccountsConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        from accounts import bearers, checks  # noqa: F401
-        from accounts.models import User
+        from accounts import bearers, checks, searchable, user_search  # noqa: F401
+        from accounts.models import Group, User
 
         bearers.register(User)
+        # Admins may be among the users that are found.
+        needed = ("user.read", "admin.read")
+        searchable.register(User, user_search.MEMBERS, User.objects.with_activity, permissions=needed)
+        searchable.register(
+            Group, user_search.GROUP_MEMBERS, lambda now: Group.objects.all(), permissions=("group.read",)
+        )
 
 
 class ConsoleConfig(admin.AdminConfig):
@@ -25,5 +31,5 @@ class ConsoleConfig(admin.AdminConfig):
     def ready(self) -> None:
         super().ready()
         # Autodiscovery imports `accounts.admin`, but that package contains the site: what registers with the site can
-        # only be imported after it was created. The menu has the order of the registrations.
-        from accounts.admin import users, tokens, accounts  # noqa: F401, I001
+        # only be imported after it was created.
+        from accounts.admin import accounts, customers, invitations, settings_page, tokens, users  # noqa: F401

@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 
@@ -24,6 +24,11 @@ class AuditContext:
     operator_id: UUID | None = None
     request_id: str = ""
     reference: str = ""
+
+    @classmethod
+    def of_command(cls, command: object) -> Self:
+        """The audit context of a management command: the command is the operator."""
+        return cls(operator=f"manage.py {type(command).__module__.rpartition('.')[2]}")
 
     @property
     def actor(self) -> str:

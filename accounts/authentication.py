@@ -13,6 +13,8 @@ from accounts.bearers import Bearer
 from accounts.credentials import Credential
 from accounts.errors import (
     CredentialsInvalid,
+    SessionExpired,
+    SessionInvalid,
     SignInRefused,
     TokenExpired,
     TokenFormatInvalid,
@@ -21,9 +23,10 @@ from accounts.errors import (
     UserBanned,
 )
 from accounts.ip_addresses import normalize_ip
-from accounts.models import Token, User
+from accounts.models import APISession, Token, User
 from accounts.sign_in import sign_in, sign_in_to_console
 from keygen_site.db.uuids import parse_uuid
+from keygen_site.jsonapi.types import STRING
 
 LAST_WITH_UNIFORM_ERRORS = "1.7"
 
@@ -39,6 +42,8 @@ class BearerAuthentication(BaseAuthentication):
             return self._sign_in(request, credential)
         if credential.kind == "token":
             return self._bearer_of_token(request), request.found_token
+        if credential.kind == "session":
+            return self._bearer_of_session(request), request.found_token
         return self._bearer_of_key(request), None
 
     def _bearer_of_key(self, request: Any) -> Bearer:
@@ -64,9 +69,19 @@ class BearerAuthentication(BaseAuthentication):
             raise UserBanned
         bearer = token.as_bearer()
         check = bearers.type_of(bearer.model).check
-        if check is not None:
-            check(bearer)
-        return bearer
+        return check(bearer) if check else bearer
+
+    def _bearer_of_session(self, request: Any) -> Bearer:
+        """The bearer of the token of a session (contract: security 2.3)."""
+        session: APISession | None = request.found_session
+        token: Token | None = request.found_token
+        if session is None or token is None or token.account_id != request.account.pk:
+            raise SessionInvalid
+        if session.is_expired or token.is_expired:
+            raise SessionExpired
+        if token.bearer_banned:
+            raise UserBanned
+        return token.as_bearer()
 
     def _sign_in(self, request: Any, credential: Credential) -> tuple[Bearer, User]:
         try:
@@ -75,12 +90,25 @@ class BearerAuthentication(BaseAuthentication):
                 email=credential.text,
                 password=credential.password,
                 ip_address=client_ip(request),
+                code=_code_of(request),
             )
         except SignInRefused as error:
             if request.version <= LAST_WITH_UNIFORM_ERRORS or settings.UNIFORM_SIGN_IN_ERRORS:
                 raise CredentialsInvalid from None
             raise error
         return user.as_bearer(), user
+
+
+def _code_of(request: Any) -> str | None:
+    """The code of the second factor in the document of a sign-in.
+
+    Raises:
+        BadRequest: it is not a text.
+    """
+    document = request.data
+    options = document.get("meta") if isinstance(document, dict) else None
+    code = options.get("otp") if isinstance(options, dict) else None
+    return None if code is None else STRING.read(code, "/meta/otp")
 
 
 def client_ip(request: HttpRequest | Request) -> str:

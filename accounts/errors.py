@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
+from keygen_site.jsonapi.errors import DOCUMENTATION, REFERENCE, DomainError
 
 ABOUT_AUTHENTICATION = f"{DOCUMENTATION}/authentication/"
 ABOUT_TOKENS = f"{ABOUT_AUTHENTICATION}#token-authentication"
@@ -18,6 +18,8 @@ class Unauthorized(DomainError):
 
 
 class TokenMissing(Unauthorized):
+    """The request has no credential."""
+
     code = "TOKEN_MISSING"
     about = ABOUT_AUTHENTICATION
 
@@ -30,14 +32,31 @@ class TokenInvalid(Unauthorized):
 
 
 class TokenFormatInvalid(Unauthorized):
+    """The credential is the id of a token instead of its text."""
+
     code = "TOKEN_FORMAT_INVALID"
     about = ABOUT_TOKENS
     detail = "Token format is invalid (make sure that you're providing a token value, not a token's UUID identifier)"
 
 
 class TokenExpired(Unauthorized):
+    """The token has expired."""
+
     code = "TOKEN_EXPIRED"
     detail = "Token is expired"
+
+
+class SessionInvalid(Unauthorized):
+    """The session of the cookie is unknown, has ended, or is of another account."""
+
+    code = "SESSION_INVALID"
+
+
+class SessionExpired(Unauthorized):
+    """The session of the cookie has expired, or its token has."""
+
+    code = "SESSION_EXPIRED"
+    detail = "Session is expired"
 
 
 class SignInRefused(Unauthorized):
@@ -47,6 +66,8 @@ class SignInRefused(Unauthorized):
 
 
 class EmailRequired(SignInRefused):
+    """The sign-in has no email."""
+
     code = "EMAIL_REQUIRED"
     detail = "email is required"
 
@@ -59,27 +80,47 @@ class EmailInvalid(SignInRefused):
 
 
 class PasswordNotSupported(SignInRefused):
-    """The user has no password: others make their tokens."""
+    """The user has no password and cannot sign in."""
 
     code = "PASSWORD_NOT_SUPPORTED"
     detail = "password is unsupported"
 
 
 class PasswordRequired(SignInRefused):
+    """The sign-in has no password."""
+
     code = "PASSWORD_REQUIRED"
     detail = "password is required"
 
 
 class PasswordInvalid(SignInRefused):
+    """The password is wrong."""
+
     code = "PASSWORD_INVALID"
     detail = "password must be valid"
 
 
 class CredentialsInvalid(SignInRefused):
-    """Any of the above, without revealing which."""
+    """The email or the password of a sign-in is wrong. The response does not reveal which."""
 
     code = "CREDENTIALS_INVALID"
     detail = "email and password must be valid"
+
+
+class CodeRequired(Unauthorized):
+    """The user has a second factor, and the sign-in has no code of it (contract: security 1.6)."""
+
+    code = "OTP_REQUIRED"
+    detail = "second factor is required"
+    source = {"pointer": "/meta/otp"}
+
+
+class CodeInvalid(Unauthorized):
+    """The code of the second factor is wrong, or was used before."""
+
+    code = "OTP_INVALID"
+    detail = "second factor must be valid"
+    source = {"pointer": "/meta/otp"}
 
 
 class AccessDenied(DomainError):
@@ -103,8 +144,16 @@ class TooManyRequests(DomainError):
     title = "Too many requests"
     detail = "Throttle limit has been reached for your IP address. Please slow down."
     code = "TOO_MANY_REQUESTS"
+    about = REFERENCE
     early = True
 
     def __init__(self, headers: Mapping[str, str], *, seconds: int) -> None:
         super().__init__()
         self.headers = {**headers, "Retry-After": str(seconds)}
+
+
+class LinkInvalid(DomainError):
+    """A link of a mail was used, has expired, was revoked or replaced, or never was one."""
+
+    status = 410
+    detail = "This link no longer works."

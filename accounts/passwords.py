@@ -4,9 +4,11 @@ The setting AUTH_PASSWORD_VALIDATORS lists these validators, so Django's own com
 are in the contract's words (platform 4.3).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import bcrypt
 from django.contrib.auth import password_validation
+from django.contrib.auth.hashers import BCryptPasswordHasher
 from django.core.exceptions import ValidationError
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 MIN_PASSWORD_CHARACTERS = 8  # the contract's 6 are too few: the digest of such a password can be guessed
 MAX_PASSWORD_CHARACTERS = 72
+MAX_BCRYPT_BYTES = 72
 PASSWORD_HELP = (
     f"{MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters. "
     "Common passwords, and those like the email or the name, are refused."
@@ -57,6 +60,19 @@ class SimilarityValidator(password_validation.UserAttributeSimilarityValidator):
         except ValidationError as error:
             name = (error.params or {})["verbose_name"]
             raise ValidationError(f"is too similar to the {name}", code="too_similar") from None
+
+
+class MovedPasswordHasher(BCryptPasswordHasher):
+    """Checks passwords by the digests of keygen-api (contract: moving). At the next sign-in they get a digest of ours.
+
+    keygen-api ignores the bytes of a password after the 72nd; the library `bcrypt` refuses them.
+    """
+
+    def encode(self, password: str, salt: Any) -> str:
+        if "\0" in password:
+            return ""  # equals no digest: bcrypt knows no such password
+        hashed = bcrypt.hashpw(password.encode()[:MAX_BCRYPT_BYTES], salt)
+        return f"{self.algorithm}${hashed.decode()}"
 
 
 def password_error(password: str, user: "User") -> ValidationError | None:

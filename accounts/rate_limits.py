@@ -108,6 +108,7 @@ def keyed_digest(*facts: object) -> bytes:
     return salted_hmac("accounts.rate_limits", text, algorithm="sha256").digest()
 
 
+CONSOLE = "console"  # the scope of limits of sign-ins and resets in the console, where no account is stated
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 # Per account, IP address and email, against guessing the password of one user.
@@ -136,6 +137,13 @@ PASSWORD_RESET_MAILS = RateLimit("rstpwd mail", 20, HOUR)
 MAILS_BY_RECIPIENT = RateLimit("mail", 20, HOUR)
 # Per account: mail to its admins.
 MAILS_BY_ACCOUNT = RateLimit("mail", 60, HOUR)
+# Per account: mail to its customers, see also MAILS_BY_RECIPIENT.
+CUSTOMER_MAILS = RateLimit("customer mail", 300, HOUR)
+
+# Per account: invitations to its team.
+INVITATIONS = RateLimit("invitations", 60, HOUR)
+# Per operator: mails that test the mail server, for which a request waits.
+TEST_MAILS = RateLimit("test mail", 5, timedelta(minutes=10))
 
 
 def count_sign_up(ip_address: str) -> None:

@@ -9,6 +9,8 @@ There are two checks, each with an error of its own:
 Whether the bearer may see the object is checked separately, by `visible_to(bearer)`.
 """
 
+from accounts.permission_names import DEFAULTS, GRANTABLE, NAMES
+
 ADMINISTRATORS = frozenset({"admin", "developer"})
 STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
 
@@ -19,6 +21,24 @@ _TABLE = """
     account.delete
     account.read                   A D Sa Su R P L U
     account.update                 A D
+    component.create               A D Sa P L U
+    component.delete               A D Sa P L U
+    component.read                 A D Sa Su R P L U
+    component.update               A D Sa Su P L U
+    entitlement.create             A D
+    entitlement.delete             A D
+    entitlement.read               A D Sa Su R P L U
+    entitlement.update             A D
+    group.create                   A D P
+    group.delete                   A D P
+    group.licenses.read            A D Sa Su R P U
+    group.machines.read            A D Sa Su R P U
+    group.owners.attach            A D P
+    group.owners.detach            A D P
+    group.owners.read              A D Sa Su R P L U
+    group.read                     A D Sa Su R P L U
+    group.update                   A D P
+    group.users.read               A D Sa Su R P U
     key-event.read                 A D Su R P
     key.create                     A D P
     key.delete                     A D P
@@ -28,6 +48,9 @@ _TABLE = """
     license.check-out              A D Sa Su P L U
     license.create                 A D Sa P U
     license.delete                 A D Sa P U
+    license.entitlements.attach    A D Sa P
+    license.entitlements.detach    A D Sa P
+    license.group.update           A D Sa P
     license.owner.update           A D Sa P
     license.policy.update          A D Sa P U
     license.read                   A D Sa Su R P L U
@@ -43,8 +66,20 @@ _TABLE = """
     license.users.attach           A D Sa Su P
     license.users.detach           A D Sa Su P
     license.validate               A D Sa Su R P L U
+    machine.check-out              A D Sa Su P L U
+    machine.create                 A D Sa P L U
+    machine.delete                 A D Sa P L U
+    machine.group.update           A D Sa P
+    machine.heartbeat.ping         A D P L U
+    machine.heartbeat.reset        A D Sa P
+    machine.owner.update           A D Sa P
+    machine.proofs.generate        A D Sa P L U
+    machine.read                   A D Sa Su R P L U
+    machine.update                 A D Sa Su P L U
     policy.create                  A D Sa P
     policy.delete                  A D P
+    policy.entitlements.attach     A D Sa P
+    policy.entitlements.detach     A D Sa P
     policy.pool.export             A D
     policy.pool.import             A D P
     policy.pool.move               A D
@@ -55,6 +90,11 @@ _TABLE = """
     policy.pool.withdraw           A D
     policy.read                    A D Sa Su R P L U
     policy.update                  A D Sa P
+    process.create                 A D Sa P L U
+    process.delete                 A D Sa P L U
+    process.heartbeat.ping         A D P L U
+    process.read                   A D Sa Su R P L U
+    process.update                 A D Sa Su P L U
     product.create                 A D
     product.delete                 A D
     product.read                   A D Sa Su R P L U
@@ -67,9 +107,14 @@ _TABLE = """
     user.ban                       A D Sa Su P
     user.create                    A D Sa P
     user.delete                    A D P
+    user.group.update              A D Sa P
     user.password.reset            A D Sa Su R U
     user.password.update           A D Sa Su R U
     user.read                      A D Sa Su R P L U
+    user.second-factors.create     A D Sa Su U
+    user.second-factors.delete     A D Sa Su U
+    user.second-factors.read       A D Sa Su R U
+    user.second-factors.update     A D Sa Su U
     user.tokens.generate           A D P
     user.unban                     A D Sa Su P
     user.update                    A D Sa P U
@@ -92,67 +137,15 @@ ALLOWED_ROLES = {
 PERMISSIONS = frozenset(ALLOWED_ROLES)
 
 
-def _ending_with(*endings: str) -> frozenset[str]:
-    return frozenset(permission for permission in PERMISSIONS if permission.endswith(endings))
-
-
-_OWN_PASSWORD = frozenset({"user.password.reset", "user.password.update"})
-
-# The permissions that a role holds by default. The original API lets users and licenses be given more (platform 6.1,
-# "allowed"), but none for keys or pools.
-ROLE_PERMISSIONS = {
-    "admin": PERMISSIONS,
-    "developer": PERMISSIONS,
-    "sales-agent": PERMISSIONS,
-    "support-agent": PERMISSIONS,
-    "read-only": _ending_with(".read") | _OWN_PASSWORD | {"license.validate", "token.generate"},
-    "product": PERMISSIONS
-    - _OWN_PASSWORD
-    - {
-        "account.create",
-        "account.delete",
-        "account.update",
-        "policy.pool.move",
-        "policy.pool.replace",
-        "policy.pool.return",
-        "policy.pool.undo",
-        "policy.pool.withdraw",
-        "product.create",
-        "product.delete",
-        "product.tokens.generate",
-    },
-    "user": _OWN_PASSWORD
-    | {
-        "license.check-in",
-        "license.check-out",
-        "license.create",
-        "license.delete",
-        "license.policy.update",
-        "license.read",
-        "license.renew",
-        "license.revoke",
-        "license.usage.increment",
-        "license.validate",
-        "token.generate",
-        "token.read",
-        "token.regenerate",
-        "token.revoke",
-        "user.read",
-        "user.update",
-    },
-    "license": frozenset(
-        {
-            "license.check-in",
-            "license.check-out",
-            "license.read",
-            "license.usage.increment",
-            "license.validate",
-            "token.read",
-            "token.regenerate",
-            "token.revoke",
-        }
-    ),
+# The permissions that this server adds: which of them a role holds, although it may not use all of these.
+_OWN_NAMES = PERMISSIONS - NAMES
+_OWN_NAMES_BY_ROLE = dict.fromkeys(("admin", "developer", "sales-agent", "support-agent"), _OWN_NAMES) | {
+    "read-only": frozenset({"key-event.read"}),
+    "product": frozenset({"key-event.read", "policy.pool.export", "policy.pool.import"}),
 }
+# The permissions that a role holds by default, and those that `*` stands for: also names that no operation needs.
+ROLE_PERMISSIONS = {role: names | _OWN_NAMES_BY_ROLE.get(role, frozenset()) for role, names in DEFAULTS.items()}
+ALL_PERMISSIONS = {role: names | _OWN_NAMES_BY_ROLE.get(role, frozenset()) for role, names in GRANTABLE.items()}
 
 # A bearer does not change a user of a higher rank (contract: platform 6.1): `accounts.permissions.may_change`.
 RANKS = {

@@ -7,17 +7,22 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from accounts import rate_limits
+from accounts.errors import LinkInvalid
 from accounts.known_addresses import remember_address
 from accounts.mail import can_send_mail, quote, send_mail
 from accounts.models import Account, Token, User
-from accounts.password_reset import OldPasswordInvalid
+from accounts.password_reset import OldPasswordInvalid, mail_first_link, may_reset_in_console, password_state
+from accounts.permission_names import ALL, DEFAULTS
+from accounts.roles import RANKS
 from accounts.sign_in import count_guess
 from accounts.signing.key_cache import cached_private_key
 
@@ -40,6 +45,13 @@ def create_account(
         user.validate_and_save()
         _, text = Token.generate(user)
     return account, user, text
+
+
+def give_operator_access(user: User) -> None:
+    """Give a user access to the console as an Operator: all permissions in their account that their role allows."""
+    user.is_staff = True
+    user.save(update_fields=["is_staff"])
+    user.groups.add(Group.objects.get(name="Operator"))
 
 
 def _save_account(account: Account) -> None:
@@ -84,21 +96,48 @@ def sign_up(*, admins: Iterable[Mapping[str, Any]], name: str, slug: str, **fiel
     return account
 
 
-def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | None = None) -> User:
+def get_or_create_customer(account: Account, email: str, name: str = "") -> tuple[User, bool]:
+    """The user of an account with an email, or else a new customer, and whether the customer is new.
+
+    Args:
+        name: of a new customer. Its last word is the last name.
+
+    Raises:
+        ValidationError: by field.
+    """
+    email = email.strip().lower()
+    if user := User.objects.filter(account=account, email=email).first():
+        return user, False
+    first, _, last = " ".join(name.split()).rpartition(" ")
+    if not first:
+        first, last = last, ""
+    names = {"first_name": first or None, "last_name": last or None}
+    return User.objects.create_user(email, account=account, **names), True
+
+
+def change_user(
+    user: User, values: Mapping[str, Any], *, keep_token: UUID | None = None, may_widen: bool = True
+) -> User:
     """Change fields of a user.
 
     Another role, email or password, or another access to the console, revokes the user's tokens, except for the one
     with id `keep_token`. Another email, password or access ends the sessions in the console too. A mail to the old
     email announces that it was changed.
 
+    Args:
+        may_widen: whether a higher role brings its standard permissions, although the user has others.
+
     Raises:
         ValidationError: by field.
     """
-    changed, old_email = changed_fields(user, values), user.email
+    changed, old_email, old_role = changed_fields(user, values), user.email, user.role
     for name in changed - {"password"}:
         setattr(user, name, values[name])
     if "password" in changed:
         user.set_password(values["password"])  # before the transaction: hashing is slow
+    if "role" in changed and user.permissions is not None:
+        user.permissions = _permissions_in_role(user, old_role, may_widen=may_widen)
+        changed.add("permissions")
     if changed & {"email", "is_staff"}:  # a later change back must not bring sessions back
         user.sessions_ended = timezone.now()
         changed.add("sessions_ended")
@@ -110,6 +149,35 @@ def change_user(user: User, values: Mapping[str, Any], *, keep_token: UUID | Non
         if "email" in changed:
             transaction.on_commit(partial(_notify_old_email, user, old_email), robust=True)
     return user
+
+
+def _permissions_in_role(user: User, old_role: str, *, may_widen: bool) -> list[str] | None:
+    """The permissions of a user who has another role now: those that both roles have, or None for the standard ones."""
+    if may_widen and RANKS[user.role] > RANKS[old_role]:
+        return None
+    return sorted({*(user.permissions or ())} & (DEFAULTS[user.role] | {ALL}))
+
+
+@transaction.atomic
+def set_console_access(user: User, group: Group | None) -> bool:
+    """Give a user access to the console in one group, or remove it. The caller checks the rule of rank.
+
+    Both end the user's sessions and revoke the tokens. A user who gets access chooses a new password by a link: others
+    may know the old one, or may have set it.
+
+    Returns:
+        Whether the user got access, and needs a link.
+
+    Raises:
+        ValidationError: by field.
+    """
+    locked = User.objects.select_for_update(of=("self",)).get(pk=user.pk)
+    has_gained_access = group is not None and not locked.is_staff
+    change_user(locked, {"is_staff": group is not None, **({"password": None} if has_gained_access else {})})
+    locked.groups.set([group] if group else [])
+    if has_gained_access and can_send_mail():
+        transaction.on_commit(partial(mail_first_link, locked), robust=True)
+    return has_gained_access
 
 
 @transaction.atomic
@@ -158,6 +226,30 @@ def update_password(user: User, *, old: str, new: str, ip_address: str, keep_tok
         raise OldPasswordInvalid
     rate_limits.PASSWORD_GUESSES.refund(user.account_id, user.email)
     change_user(user, {"password": new}, keep_token=keep_token)
+    remember_address(user, ip_address)
+    return user
+
+
+def reset_console_password(*, user_id: UUID | str, state: str, new: str, ip_address: str) -> User:
+    """Set the new password of a user who has opened the link in a mail. The link is used up.
+
+    Afterwards the user may sign in from this IP address, although others guess. A second factor stays.
+
+    Args:
+        state: the `password_state()` for which the link was made.
+
+    Raises:
+        LinkInvalid: the user has another password or email by now, or may not use the console.
+        ValidationError: the new password breaks the rule of `accounts.passwords`.
+        TooManyRequests: there were too many attempts.
+    """
+    rate_limits.PASSWORD_CHANGES_BY_IP.hit(rate_limits.CONSOLE, ip_address)
+    rate_limits.PASSWORD_CHANGES.hit(rate_limits.CONSOLE, ip_address, user_id)
+    with transaction.atomic():
+        user = User.objects.select_for_update(of=("self",)).select_related("account").filter(pk=user_id).first()
+        if user is None or not constant_time_compare(state, password_state(user)) or not may_reset_in_console(user):
+            raise LinkInvalid
+        change_user(user, {"password": new})
     remember_address(user, ip_address)
     return user
 

@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 
 from accounts import rate_limits
 from accounts.errors import (
+    CodeInvalid,
+    CodeRequired,
     EmailInvalid,
     EmailRequired,
     PasswordInvalid,
@@ -17,16 +19,22 @@ from accounts.errors import (
 from accounts.known_addresses import is_known_address, remember_address
 from accounts.models import Account, User
 from accounts.models.users import validate_email
+from accounts.rate_limits import CONSOLE
 from keygen_site.jsonapi.errors import DomainError
 
-CONSOLE = "console"  # the scope of limits of sign-ins to the console, where no account is stated
 
+def sign_in(*, account: Account, email: str, password: str, ip_address: str, code: str | None = None) -> User:
+    """The user of an account with this email and password, even a banned one (contract: platform 5.3, security 1.6).
 
-def sign_in(*, account: Account, email: str, password: str, ip_address: str) -> User:
-    """The user of an account with this email and password, even a banned one (contract: platform 5.3).
+    A code of the second factor is used up only with the right password, which also comes first so that guesses do not
+    tell who has a factor.
+
+    Args:
+        code: of the second factor, for a user who has one that is enabled.
 
     Raises:
         SignInRefused: the email or the password is wrong; subclasses say which.
+        CodeRequired, CodeInvalid: the password is right, but the code is missing or wrong.
         TooManyRequests: from this IP address there were too many attempts for this email, or too many failures; or
             see `count_guess()`.
     """
@@ -36,7 +44,7 @@ def sign_in(*, account: Account, email: str, password: str, ip_address: str) -> 
         validate_email(email)
     except ValidationError:
         raise EmailRequired from None
-    user = User.objects.filter(account=account, email=email).first()
+    user = User.objects.filter(account=account, email=email).select_related("second_factor").first()
     count_guess(account.pk, email, [user] if user else [], ip_address)
     if user is None or not user.has_usable_password():
         if password.strip():
@@ -46,6 +54,11 @@ def sign_in(*, account: Account, email: str, password: str, ip_address: str) -> 
         raise PasswordRequired
     if not user.check_password(password):
         raise PasswordInvalid
+    if factor := user.enabled_second_factor:
+        if code is None:
+            raise CodeRequired
+        if not factor.accept(code):
+            raise CodeInvalid
     _count_success(account.pk, ip_address, email, [user])
     return user
 

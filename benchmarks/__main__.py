@@ -7,14 +7,14 @@ The baseline is a bare Django view with one `SELECT 1`.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from benchmarks.servers import ROOT, Server, database, server
+from benchmarks.latency import compare
+from benchmarks.load import run
+from benchmarks.servers import ROOT, database, server
 
 # The minimum rate of each workload that we aim at, relative to the baseline.
 TARGETS = {
@@ -25,10 +25,20 @@ TARGETS = {
         "pop": 0.18,
         "idempotent pop": 0.12,
         "issue": 0.14,
+        "validate, scope": 1 / 8,
+        "ping": 1 / 5,
+        "activate": 1 / 12,
     },
     "sqlite": {"pop": 0.15},
 }
-MAX_STATEMENTS = {"get": 3, "list of 10": 3, "pop": 3, "validate-key": 3, "issue": 5, "idempotent pop": 5}
+# Statements on SQLite, round trips on PostgreSQL.
+MAX_STATEMENTS = {
+    "postgresql": {
+        **{"get": 2, "list of 10": 2, "pop": 2, "validate-key": 2, "issue": 4, "idempotent pop": 4},
+        **{"validate, scope": 3, "ping": 3, "activate": 7},
+    },
+    "sqlite": {"get": 3, "list of 10": 3, "pop": 4, "validate-key": 3, "issue": 5, "idempotent pop": 6},
+}
 BASELINE = "SELECT 1 view"
 
 
@@ -38,7 +48,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two short rounds instead of five")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--json", type=argparse.FileType("w"))
+    parser.add_argument("--latency", type=float, metavar="MS", help="compare with a database so far away")
+    parser.add_argument("--threads", type=int, help="of the worker, with --latency; the shipped setting by default")
     options = parser.parse_args()
+    if options.latency:
+        rounds, seconds = (2, 1.0) if options.quick else (3, 3.0)
+        sys.exit(0 if compare(options.latency, rounds, seconds, options.connections, options.threads) else 1)
     if options.database is None:
         # Django is set up for one database per process.
         arguments = sys.argv[1:]
@@ -83,38 +98,18 @@ def measure(kind: str, rounds: int, seconds: float, connections: int) -> dict[st
     return {"database": kind, "rounds": rounds, "seconds": seconds, "connections": connections, "rows": rows}
 
 
-def run(running: Server, requests: list[Any], seconds: float, connections: int) -> dict[str, Any]:
-    """Run a workload; returns the load generator's figures and the server's CPU time per request, in microseconds."""
-    before = cpu_seconds_of(running.workers())
-    loader = [sys.executable, "-m", "benchmarks.loader", str(running.port), str(connections), str(seconds)]
-    outcome = subprocess.run(loader, input=json.dumps(requests), capture_output=True, text=True, cwd=ROOT, check=True)
-    figures = json.loads(outcome.stdout)
-    spent = cpu_seconds_of(running.workers()) - before
-    other = sum(count for status, count in figures["statuses"].items() if not status.startswith("2"))
-    return figures | {"cpu": spent / figures["requests"] * 1e6, "other": other}
-
-
-def cpu_seconds_of(processes: Iterable[int]) -> float:
-    """The CPU time of processes so far, user and system."""
-    ticks = 0
-    for process in processes:
-        with open(f"/proc/{process}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def print_report(report: dict[str, Any]) -> None:
     print("\n{database}, {connections} connections, {rounds} rounds of {seconds} s".format(**report))
-    heads = ("to base", 10), ("target", 8), ("p50 ms", 8), ("p99 ms", 8), ("CPU us", 8), ("statements", 12)
+    counted = "round trips" if report["database"] == "postgresql" else "statements"
+    heads = ("to base", 10), ("target", 8), ("p50 ms", 8), ("p99 ms", 8), ("CPU us", 8), (counted, 13)
     print(f"{'workload':<16}{'req/s':>8}" + "".join(f"{head:>{width}}" for head, width in heads))
     for row in report["rows"]:
         target = f"{row['target']:.2f}" if row["target"] else ""
-        allowed = MAX_STATEMENTS.get(row["workload"], "")
+        allowed = MAX_STATEMENTS[report["database"]].get(row["workload"], "")
         statements = f"{row['statements']} of {allowed}" if row["statements"] is not None and allowed else ""
         print(
             f"{row['workload']:<16}{row['rate']:>8.0f}{row['ratio']:>10.2f}{target:>8}{row['p50']:>8.1f}"
-            f"{row['p99']:>8.1f}{row['cpu']:>8.0f}{statements:>12}"
+            f"{row['p99']:>8.1f}{row['cpu']:>8.0f}{statements:>13}"
             + (f"  {row['other responses']} other responses!" if row["other responses"] else "")
         )
 

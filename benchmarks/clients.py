@@ -44,6 +44,9 @@ class Client:
         self.port, self.token = port, token
         self.connection: HTTPConnection | None = None
 
+    def connect(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=30)
+
     def send(self, method: str, path: str, document: dict[str, Any] | None = None, **headers: str) -> Response:
         """Send a request and return the response.
 
@@ -55,7 +58,7 @@ class Client:
         began = monotonic()
         try:
             if self.connection is None:
-                self.connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+                self.connection = self.connect()
             self.connection.request(method, path, body, headers)
             response = self.connection.getresponse()
             content = response.read()

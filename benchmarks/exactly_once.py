@@ -2,9 +2,15 @@
 
     python -m benchmarks.exactly_once [--database postgresql|sqlite] [--pooler] [--keys 10000] [--clients 32]
         [--json FILE]
+    python -m benchmarks.exactly_once --against http://127.0.0.1:3000 --account ID --token-file FILE [--keys 300]
+        [--clients 16] [--yes-really]
 
 Clients empty three pools: by pops, by creating licenses, and by both. A fourth is the negative control: a server whose
 pop is not atomic, which the check must detect. Exits with 1 if a check fails.
+
+With --against, clients empty a pool of a running server that speaks the API, ours or another one: the program makes a
+product with a policy and keys, pops them, says what was handed out twice, lost or refused, and deletes the product. The
+token is an admin's. Addresses must be of this machine or a private network.
 """
 
 import argparse
@@ -14,6 +20,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.against import MAX_CLIENTS, MAX_KEYS, parse_url, race
 from benchmarks.clients import Client, Response, run_in_threads
 from benchmarks.servers import database, server
 
@@ -26,12 +33,20 @@ REFUSALS_PER_CLIENT = 5  # responses "pool is empty" after which a client stops
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
-    parser.add_argument("--keys", type=int, default=10_000)
-    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--keys", type=int, help="10000; 300 with --against")
+    parser.add_argument("--clients", type=int, help="32; 16 with --against")
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--pooler", action="store_true", help="through PgBouncer in transaction mode")
     parser.add_argument("--json", type=argparse.FileType("w"))
+    parser.add_argument("--against", metavar="URL", help="race against a running server")
+    parser.add_argument("--account", help="the account there, its id or slug")
+    parser.add_argument("--token-file", type=argparse.FileType(), help="a file with a token of an admin there")
+    parser.add_argument("--yes-really", action="store_true", help="also against a public address")
     options = parser.parse_args()
+    if options.against:
+        race_against(parser, options)
+        return
+    options.keys, options.clients = options.keys or 10_000, options.clients or 32
     if options.pooler and options.database == "sqlite":
         parser.error("SQLite has no connections to pool")
     with database(options.database, options.pooler):
@@ -51,6 +66,24 @@ def main() -> None:
     if options.json:
         json.dump({"database": options.database, "rows": [*rows, control]}, options.json, indent=2)
     sys.exit(0 if honest and is_detected else 1)
+
+
+def race_against(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Run the race against a running server, and print the figures. Exits with 1 if a key went to two callers."""
+    keys, clients = options.keys or 300, options.clients or 16
+    if not (options.account and options.token_file):
+        parser.error("--against needs --account and --token-file")
+    if not (0 < keys <= MAX_KEYS and 0 < clients <= MAX_CLIENTS):
+        parser.error(f"at most {MAX_KEYS} keys and {MAX_CLIENTS} clients, and at least one")
+    try:
+        url = parse_url(options.against, may_be_public=options.yes_really)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    row = race(url, options.account, options.token_file.read().strip(), keys, clients)
+    print_row(row)
+    if options.json:
+        json.dump(row, options.json, indent=2)
+    sys.exit(1 if row["to two or more callers"] or row["lost"] else 0)
 
 
 def empty(pool: "DemoPool", port: int, way: str, clients: int) -> dict[str, Any]:

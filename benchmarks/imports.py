@@ -106,7 +106,8 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
     clean = taken["command, into an empty table"]
     ratio = taken["command, a tenth invalid"] / clean
     rows.append(make_row("a tenth invalid: time to that of valid lines", ratio, most=1.3))
-    rows.append(make_row("API: time to that of the command", taken["API"] / clean, most=1.15))
+    # In the background, at low priority and with pauses: 1.5 times the command's time, and somewhat more.
+    rows.append(make_row("API: time to that of the command", taken["API"] / clean, most=2.2))
     rows.append(make_row("peak memory, MiB", peak, most=140 if options.encrypted else 120))
     if options.workbook:
         workbook = folder / "workbook.xlsx"
@@ -214,8 +215,8 @@ def delete_all_keys() -> None:
             cursor.execute("TRUNCATE pools_key, pools_keyimport CASCADE")  # pending imports refer to their import
             cursor.execute("CHECKPOINT")
         else:
-            cursor.execute("DELETE FROM pools_key")
-            cursor.execute("DELETE FROM pools_keyimport")
+            for table in ("key", "pendingimport", "keyimport"):
+                cursor.execute(f"DELETE FROM pools_{table}")
             cursor.execute("VACUUM")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -2,8 +2,9 @@
 
     python -m benchmarks.loader PORT CONNECTIONS SECONDS < requests
 
-Standard input is a JSON list of requests `[method, path, headers, body]`, which are sent in turn; `{n}` in a header
-becomes a different number in each request. Standard output has the figures as JSON.
+Standard input is a JSON list of requests `[method, path, headers, body]`, which are sent in turn. In each request
+becomes a different number: `{n}` in a header, and `{number}` anywhere, which is as long as the eight digits that
+replace it. Standard output has the figures as JSON.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from itertools import count, cycle
+from random import randrange
 from time import perf_counter
 from typing import Any
 
@@ -55,11 +57,12 @@ def encode_request(method: str, path: str, headers: Mapping[str, str], body: str
 
 def load(port: int, connections: int, seconds: float, requests: list[Any]) -> dict[str, Any]:
     """Send requests for some seconds; returns their number, statuses, rate, and times in milliseconds."""
-    numbers = count()
+    numbers = count(randrange(10**7))  # the next run of a workload has others
     texts = cycle([encode_request(*request) for request in requests])
 
     def next_request() -> bytes:
-        return next(texts).replace(b"{n}", b"%d" % next(numbers))
+        number = next(numbers)
+        return next(texts).replace(b"{n}", b"%d" % number).replace(b"{number}", b"%08d" % number)
 
     selector = selectors.DefaultSelector()
     for _ in range(connections):

@@ -23,7 +23,7 @@ from threading import Event, Thread
 from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING
 
-from benchmarks.__main__ import cpu_seconds_of
+from benchmarks.load import cpu_seconds_of
 from benchmarks.servers import Server, database, server
 
 if TYPE_CHECKING:

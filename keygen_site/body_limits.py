@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from keygen_site.jsonapi.exceptions import error_response
 from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES, DocumentTooLarge
 from keygen_site.jsonapi.operations import File
@@ -34,16 +34,21 @@ class BodyTooSlow(DomainError):
     title = "Request timeout"
     detail = f"The body of the request did not arrive within {Limits().body_seconds:.0f} seconds. Please try again."
     code = "BODY_TOO_SLOW"
+    about = REFERENCE
     early = True
 
 
 class TooManyBodies(DomainError):
-    """The memory for bodies is full, or too many transfers wait. The request had no effect."""
+    """The server is busy with other large requests. The request had no effect.
+
+    The memory for bodies is full, or too many transfers wait.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = "Service unavailable"
     detail = "The server is busy with other large requests. Please try again."
     code = "BUSY"
+    about = REFERENCE
     headers = {"Retry-After": "5"}
     early = True
 

@@ -12,14 +12,16 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from keygen_site.jsonapi.errors import BadRequest, BytesInvalid, NullByte, ParametersInvalid
 from keygen_site.jsonapi.exceptions import error_response
+from keygen_site.observability.health import ProbeMiddleware
 from keygen_site.observability.request_context import HTTP_METHODS
-from keygen_site.paths import API_PREFIX, merge_leading_slashes, set_route_path
+from keygen_site.paths import API_PREFIX, is_utf8, merge_leading_slashes, set_route_path
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -45,7 +47,6 @@ class WellFormedRequestMiddleware:
         # As it was sent: Django would take `delete` for DELETE, but a rule of a proxy for DELETE does not.
         if request.META["REQUEST_METHOD"] not in HTTP_METHODS:
             return error_response(request, MethodInvalid())
-        # Django percent-encodes the bytes of the path that are not UTF-8 again, so unquoting shows them.
         path, query = request.path_info, request.META.get("QUERY_STRING", "")
         # Django would refuse it later, with a traceback in the log.
         if query.count("&") >= (settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or math.inf):
@@ -56,11 +57,8 @@ class WellFormedRequestMiddleware:
             has_null = "\0" in unquote_to_bytes(query).decode()
         except UnicodeDecodeError:
             return error_response(request, ParametersInvalid())
-        if "%" in path:
-            try:
-                unquote_to_bytes(path).decode()
-            except UnicodeDecodeError:
-                return error_response(request, BytesInvalid())
+        if "%" in path and not is_utf8(request):
+            return error_response(request, BytesInvalid())
         if has_null or ("\0" in path and not path.startswith(API_PREFIX)):
             return error_response(request, NullByte())
         request.encoding = "utf-8"  # Django would decode the query in the charset that is declared for the body
@@ -69,7 +67,7 @@ class WellFormedRequestMiddleware:
 
 
 def skip_for_api(middleware: Any) -> Any:
-    """Make a subclass of a middleware that API requests bypass; the API uses no cookies."""
+    """Make a subclass of a middleware that API requests bypass; the API does not use the cookies of pages."""
 
     class SkippedForAPI(middleware):
         def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -83,6 +81,19 @@ def skip_for_api(middleware: Any) -> Any:
 PageSessionMiddleware = skip_for_api(SessionMiddleware)
 PageAuthenticationMiddleware = skip_for_api(AuthenticationMiddleware)
 PageMessageMiddleware = skip_for_api(MessageMiddleware)
+
+
+class KeepMethodMiddleware:
+    """Lets the redirect from http to https keep the method and the body: 308 instead of Django's 301."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponsePermanentRedirect):
+            response.status_code = 308
+        return response
 
 
 # The response headers that a script of another site may read (contract: platform 3.5).
@@ -109,7 +120,8 @@ API_HEADERS = {
 class APIHeadersMiddleware:
     """Security headers of API responses, and CORS for every origin (contract: platform 3.3, 3.5).
 
-    CORS may allow every origin because the API ignores cookies: a page can act only with a credential that it has.
+    CORS may allow every origin because the API ignores cookies, so that a page can act only with a credential that it
+    has. The exception are the cookies of pages of SESSION_ORIGINS (contract: security 2.1).
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -126,9 +138,16 @@ class APIHeadersMiddleware:
             del response["Content-Type"]  # it has no body
         for name, value in API_HEADERS.items():
             response[name] = value
-        response["Report-To"] = build_report_to(request.get_host())
+        try:
+            response["Report-To"] = build_report_to(request.get_host())
+        except DisallowedHost:
+            if request.path_info not in ProbeMiddleware.PATHS:  # a probe may name any host
+                raise
         if "HTTP_ORIGIN" in meta:
-            response["Access-Control-Allow-Origin"] = "*"
+            may_send_cookie = meta["HTTP_ORIGIN"] in settings.SESSION_ORIGINS
+            response["Access-Control-Allow-Origin"] = meta["HTTP_ORIGIN"] if may_send_cookie else "*"
+            if may_send_cookie:
+                response["Access-Control-Allow-Credentials"] = "true"
             response["Access-Control-Allow-Methods"] = CORS_METHODS
             response["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             response["Access-Control-Max-Age"] = "86400"

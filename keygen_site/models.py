@@ -25,6 +25,12 @@ class Resource(models.Model):
 
     # The order of a response's errors by field name; other fields come last, in the order of their checks.
     error_order: ClassVar[Sequence[str]] = ()
+    # Whether the ledger of keys records all changes of the rows, so that the activity does not.
+    in_ledger: ClassVar[bool] = False
+    # Whether the activity records changes of the rows: those that people make.
+    in_activity: ClassVar[bool] = True
+    # Whether the service that creates the rows records this, so that the API and the console do not.
+    service_records_creation: ClassVar[bool] = False
 
     class Meta:
         abstract = True

@@ -41,6 +41,20 @@ def merge_leading_slashes(request: HttpRequest) -> None:
             request.path = request.path_info = path
 
 
+def is_utf8(request: HttpRequest) -> bool:
+    """Whether the bytes of the path are UTF-8.
+
+    Django percent-encodes those that are not, so that they look like percent signs of the client. Only the path as it
+    was sent tells them apart; without it, both are taken for bytes.
+    """
+    sent = _sent_path(request)
+    try:
+        unquote_to_bytes(request.path_info if sent is None else sent).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def set_route_path(request: HttpRequest) -> None:
     """Set the path that routes are matched against. Its bytes must be UTF-8."""
     if not request.path_info.startswith(API_PREFIX):
@@ -104,6 +118,13 @@ def is_transfer(path: str) -> bool:
 
 def _path_as_sent(request: HttpRequest) -> bytes | None:
     """The path before it was decoded, or None if the server does not pass it on."""
+    sent = _sent_path(request)
+    # None if a layer in front of the application has rewritten the path.
+    return sent if sent is not None and unquote_to_bytes(sent) == request.path_info.encode() else None
+
+
+def _sent_path(request: HttpRequest) -> bytes | None:
+    """The path that the client sent, which a layer in front of the application may have rewritten. None if unknown."""
     target = request.META.get("RAW_URI") or request.META.get("REQUEST_URI") or ""
     path = target.partition("?")[0].partition("#")[0]
     if not path.startswith("/"):  # the absolute form: `GET http://host/path`
@@ -114,8 +135,7 @@ def _path_as_sent(request: HttpRequest) -> bytes | None:
         return None
     if sent.startswith(b"//"):
         sent = b"/" + sent.lstrip(b"/")
-    # None if a layer in front of the application has rewritten the path.
-    return sent if unquote_to_bytes(sent) == request.path_info.encode() else None
+    return sent or None
 
 
 def _decode(text: str) -> str:

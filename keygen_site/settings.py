@@ -4,9 +4,11 @@ A malformed or missing value stops the start, with an error that lists all of th
 """
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_email_url
 from environs import Env, ValidationError, validate
@@ -45,6 +47,27 @@ def refuse_weak_secret(secret: str) -> None:
         )
 
 
+def refuse_malformed_origins(origins: list[str]) -> None:
+    """Refuse origins for sessions that are not those of https pages."""
+    for origin in origins:
+        if not re.fullmatch(r"https://[a-z0-9.-]+(:[0-9]+)?", origin):
+            raise ValidationError("Must be origins such as https://portal.example.com, separated by commas.")
+
+
+def refuse_malformed_url(url: str) -> None:
+    """Refuse what is no URL of a server, or has a path. An empty text is accepted.
+
+    Raises:
+        ValidationError: with an example.
+    """
+    try:
+        is_valid = bool(re.fullmatch(r"(https?://[^\s/?#@*]+)?", url)) and urlsplit(url).port != 0
+    except ValueError:  # the port is no number, or a bracket is missing
+        is_valid = False
+    if not is_valid:
+        raise ValidationError("Must be a URL such as https://keys.example.com or https://keys.example.com:8443.")
+
+
 EXAMPLE_SECRETS = ("replace-me", "replace_me", "replaceme", "changeme", "change-me", "change_me", "django-insecure")
 SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refuse_weak_secret)
 # Former values of SECRET_KEY: sessions and repeated requests from before its change still work. A blank value, as
@@ -52,6 +75,8 @@ SECRET_KEY = require(env.str, "SECRET_KEY", "for-debugging-only", validate=refus
 no_blank_item = validate.ContainsNoneOf([""], error="Must not have blank items.")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], subcast=str.strip, validate=no_blank_item)
 ALLOWED_HOSTS = require(env.list, "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], validate=not_blank)
+is_supported = validate.Regexp(r"(postgres|postgresql|sqlite)://", error="Must begin with postgres:// or sqlite:///.")
+require(env.str, "DATABASE_URL", "sqlite:///db.sqlite3", validate=is_supported)
 DATABASE = require(env.dj_db_url, "DATABASE_URL", "sqlite:///db.sqlite3")
 
 # The keys that encrypt the secrets in the database, as id:base64-of-32-bytes; the first encrypts, all decrypt.
@@ -65,10 +90,14 @@ SIGN_UP = env.bool("SIGN_UP", False)
 SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 10, validate=validate.Range(min=0))
 # Gives all failed sign-ins the same error, so that it does not reveal which e-mails have an account.
 UNIFORM_SIGN_IN_ERRORS = env.bool("UNIFORM_SIGN_IN_ERRORS", False)
+# The origins of the browser applications that may sign in to the API by a cookie; empty: none.
+SESSION_ORIGINS: list[str] = env.list("SESSION_ORIGINS", [], subcast=str.strip, validate=refuse_malformed_origins)
 # The users of the console who need a second factor: superusers, staff (all users of the console), or none.
 REQUIRE_SECOND_FACTOR = env.str(
     "REQUIRE_SECOND_FACTOR", "superusers", validate=validate.OneOf(["superusers", "staff", "none"])
 )
+# The days that the activity is kept, which has all changes but those of keys; 0: for ever, as the ledger of keys is.
+ACTIVITY_DAYS = env.int("ACTIVITY_DAYS", 730, validate=validate.Range(min=0))
 # Behind a proxy that terminates TLS and sets X-Forwarded-Proto: cookies become secure, links https.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", False)
 # Each log record is one line of text or JSON.
@@ -89,12 +118,8 @@ EMAIL_URL = env.str(
     "dummy://",
     validate=validate.Regexp(r"(smtp|submission|console|file|dummy)://", error="Must be a URL such as smtp://host:25."),
 )
-# The URL of this server in mail, without a path: never what a client sent. By default of the first of ALLOWED_HOSTS.
-SITE_URL = env.str(
-    "SITE_URL",
-    "",
-    validate=validate.Regexp(r"(https?://[^\s/?#@]+)?$", error="Must be a URL such as https://keys.example.com."),
-)
+# The URL of this server, without a path: in mail never what a client sent. By default of the first of ALLOWED_HOSTS.
+SITE_URL = env.str("SITE_URL", "", validate=refuse_malformed_url)
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds that a statement waits for a lock. A pop that waits longer is a 503, never "pool is empty".
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", 2.0, validate=validate.Range(min=0.05, max=60))
@@ -130,6 +155,11 @@ CONNECTION_POOLER = env.bool("CONNECTION_POOLER", False)
 
 env.seal()
 
+# The console accepts forms from its own origin, which is known from the Host of a request, and from this one.
+CSRF_TRUSTED_ORIGINS = [SITE_URL.lower()] if SITE_URL else []
+CSRF_FAILURE_VIEW = "keygen_site.jsonapi.exceptions.csrf_failure"
+# Where http is redirected to: by default the same host and port, which is wrong if https has a port of its own.
+SECURE_SSL_HOST = urlsplit(SITE_URL).netloc if urlsplit(SITE_URL).port else None
 SITE_URL = SITE_URL or f"{'https' if BEHIND_TLS_PROXY else 'http'}://{ALLOWED_HOSTS[0].lstrip('.')}"
 
 INSTALLED_APPS = [
@@ -155,16 +185,18 @@ MIDDLEWARE = [
     "keygen_site.http.APIHeadersMiddleware",
     "keygen_site.http.PageHeadersMiddleware",
     "accounts.signing.middleware.SignatureMiddleware",
+    "keygen_site.http.KeepMethodMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "keygen_site.http.WellFormedRequestMiddleware",
     "keygen_site.body_limits.BodyLimitMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "keygen_site.observability.health.ProbeMiddleware",
     "keygen_site.http.PageSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "keygen_site.http.PageAuthenticationMiddleware",
     "keygen_site.http.PageMessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "keygen_site.urls"
@@ -188,7 +220,7 @@ TEMPLATES = [
 
 # Database ------------------------------------------------------------------------------------------------------------
 
-# Opening a connection takes longer than most requests: it stays open, and each request checks it before its first use.
+# Opening a connection takes longer than most requests: it stays open, and the first statement of a request checks it.
 DATABASE["CONN_MAX_AGE"] = None
 DATABASE["CONN_HEALTH_CHECKS"] = True
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
@@ -204,6 +236,7 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     }
     DATABASE["TEST"] = {"NAME": os.environ.get("TEST_DATABASE_NAME")}
 else:
+    DATABASE["ENGINE"] = "keygen_site.db.postgresql"
     # Give up an unreachable server soon, so that the next host can be tried.
     DATABASE["OPTIONS"] = {"connect_timeout": 5, "tcp_user_timeout": 30_000, **DATABASE.get("OPTIONS", {})}
     if CONNECTION_POOLER:
@@ -230,6 +263,7 @@ SILENCED_SYSTEM_CHECKS = [
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "accounts.passwords.MovedPasswordHasher",  # of users who moved in from keygen-api, until they sign in
 ]
 # In the order of their errors: the first one is reported.
 AUTH_PASSWORD_VALIDATORS = [
@@ -251,8 +285,33 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS_PROXY
 X_FRAME_OPTIONS = "SAMEORIGIN"
 SESSION_COOKIE_AGE = 10 * 60 * 60  # seconds since the sign-in: a working day
 
-# The order of the apps in the console's menu; others follow.
-CONSOLE_MENU = ["pools", "licensing", "accounts"]
+# The console's menu, in groups: title, name of the URL, permission ("superuser": for superusers; "": for all),
+# and the beginnings of the names of URLs of further pages that belong to the entry.
+CONSOLE_MENU: list[list[tuple[str, str, str, list[str]]]] = [
+    [
+        ("Overview", "index", "", ["inbox"]),
+        ("Pools", "pools_pool_changelist", "licensing.view_policy", []),
+        ("Keys", "pools_key_changelist", "pools.view_key", []),
+        ("Imports", "pools_keyimport_changelist", "pools.view_keyimport", ["pools_pendingimport_"]),
+        ("Activity", "activity", "pools.view_keyevent", ["pools_keyevent_"]),
+    ],
+    [
+        ("Licenses", "licensing_license_changelist", "licensing.view_license", ["licensing_machine_"]),
+        ("Customers", "accounts_customer_changelist", "accounts.view_user", []),
+        ("Groups", "accounts_group_changelist", "accounts.view_group", []),
+    ],
+    [
+        ("Products", "licensing_product_changelist", "licensing.view_product", []),
+        ("Policies", "licensing_policy_changelist", "licensing.view_policy", ["licensing_entitlement_"]),
+        ("API tokens", "accounts_token_changelist", "accounts.view_token", []),
+        ("Team", "accounts_user_changelist", "accounts.view_user", ["accounts_invitation_"]),
+        ("Settings", "settings", "", ["settings_", "second_factor", "password_change"]),
+    ],
+    [
+        ("Accounts", "accounts_account_changelist", "superuser", []),
+        ("Team roles", "auth_group_changelist", "superuser", []),
+    ],
+]
 
 # Mail ----------------------------------------------------------------------------------------------------------------
 
@@ -319,7 +378,7 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         # No line for each 4xx response: refusals are normal in an API, and the access log has them.
         "django.request": {"level": "ERROR"},
-        # Any client can send a wrong host, which logs two tracebacks each time; the response is a 400.
+        # Two tracebacks for each request with a wrong host. `jsonapi.exceptions.bad_request` logs a line instead.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # The same goes for a form with too many fields or files.
         "django.security.TooManyFieldsSent": {"level": "CRITICAL"},

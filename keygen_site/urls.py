@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from accounts.api.urls import account_urlpatterns
+from accounts.api.urls import account_urlpatterns, prefixed_urlpatterns
 from keygen_site.jsonapi.openapi import views
 from keygen_site.jsonapi.routers import SUFFIX
 from keygen_site.observability import health
@@ -18,7 +18,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/accounts/<str:account>/", include(api)),
+    path("v1/accounts/<str:account>/", include([*api, *prefixed_urlpatterns])),
     re_path(r"^v1/health/?$", health.health),
     path("openapi.json", views.openapi, name="openapi"),
     path("docs", views.docs, name="docs"),

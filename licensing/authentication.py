@@ -1,10 +1,13 @@
 """Authentication of licenses, by their key or by a token."""
 
+from dataclasses import replace
+
 from django.utils import timezone
 
-from accounts.bearers import Bearer
+from accounts.bearers import Bearer, effective_permissions, own_permissions
 from accounts.errors import ABOUT_LICENSES, ABOUT_TOKENS, AccessDenied, TokenInvalid, Unauthorized, UserBanned
 from accounts.models import Account
+from accounts.permission_names import ALL
 from licensing.models import License
 
 # Authentication strategies of a policy.
@@ -20,6 +23,8 @@ class LicenseInvalid(Unauthorized):
 
 
 class TokenNotAllowed(AccessDenied):
+    """The policy's `authenticationStrategy` does not allow tokens of licenses."""
+
     code = "TOKEN_NOT_ALLOWED"
     detail = "Token authentication is not allowed by policy"
     about = ABOUT_TOKENS
@@ -33,16 +38,22 @@ class LicenseBanned(AccessDenied):
 
 
 class LicenseSuspended(AccessDenied):
+    """The license is suspended."""
+
     code = "LICENSE_SUSPENDED"
     detail = "License is suspended"
 
 
 class LicenseExpired(AccessDenied):
+    """The license has expired, and its policy's `expirationStrategy` is `REVOKE_ACCESS`."""
+
     code = "LICENSE_EXPIRED"
     detail = "License is expired"
 
 
 class LicenseNotAllowed(AccessDenied):
+    """The policy's `authenticationStrategy` does not allow license keys."""
+
     code = "LICENSE_NOT_ALLOWED"
     detail = "License key authentication is not allowed by policy"
     about = ABOUT_LICENSES
@@ -66,11 +77,13 @@ def authenticate_key(account: Account, key: str) -> Bearer:
         raise LicenseExpired
     if license.policy.authentication_strategy not in ALLOW_KEY:
         raise LicenseNotAllowed
-    return Bearer(account_id=account.pk, id=license.pk, model=License, role="license")
+    return Bearer(
+        account_id=account.pk, id=license.pk, model=License, role="license", own_permissions=_permissions_of(license)
+    )
 
 
-def check_token(bearer: Bearer) -> None:
-    """Refuse a license's token if its policy does not allow tokens. A suspended license may still use its tokens.
+def check_token(bearer: Bearer) -> Bearer:
+    """The bearer of a license's token with its permissions. A suspended license may still use its tokens.
 
     Raises:
         TokenInvalid, UserBanned, TokenNotAllowed: the first that applies.
@@ -82,3 +95,14 @@ def check_token(bearer: Bearer) -> None:
         raise UserBanned
     if license.policy.authentication_strategy not in ALLOW_TOKEN:
         raise TokenNotAllowed
+    return replace(bearer, own_permissions=_permissions_of(license))
+
+
+def _permissions_of(license: License) -> frozenset[str] | None:
+    """The permissions of a license, limited to those of its owner (contract: security 5.4). None: the standard ones."""
+    own, owner = license.permissions, license.owner
+    if owner is None or (owner.permissions is None and owner.role == "user" and own is None):
+        return own_permissions(own)  # the standard ones of a user include those of a license
+    if owner.permissions is not None and ALL in owner.permissions:
+        return own_permissions(own)
+    return effective_permissions(own, "license") & effective_permissions(owner.permissions, owner.role)

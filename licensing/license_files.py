@@ -1,19 +1,21 @@
-"""License files: a license as a document signed by its account, for use offline (contract: licenses 7.6).
+"""License and machine files: documents signed by the account, for use offline (contract: licenses 7.6, machines 7.1).
 
-`licensing.api.serializers.check_out` makes the document.
+`licensing.api.serializers.check_out` and `machine_check_out` make the documents.
 """
 
 import base64
 import os
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from accounts.signing.purposes import LICENSE_FILE
+from accounts.signing import purposes
+from accounts.signing.purposes import Purpose
 from keygen_site.jsonapi import codec
-from licensing.models import License
 from licensing.signed_keys import sign
 
 BASE64, AES_256_GCM = "base64", "aes-256-gcm"
@@ -22,27 +24,48 @@ _LINE_LENGTH = 60
 _TAG_LENGTH = 16  # bytes
 
 
-def render_certificate(document: dict[str, Any], license: License, *, encoding: str, signature: str) -> str:
-    """The text of a license file.
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of files.
+
+    Attributes:
+        purpose: what the account signs.
+        noun: with what the signed text begins, and the file names itself, e.g. `license`.
+    """
+
+    purpose: Purpose
+    noun: str
+
+
+LICENSE_FILE = FileKind(purposes.LICENSE_FILE, "license")
+MACHINE_FILE = FileKind(purposes.MACHINE_FILE, "machine")
+
+
+def render_certificate(
+    kind: FileKind, document: dict[str, Any], account_id: UUID, *, secret: str, encoding: str, signature: str
+) -> str:
+    """The text of a file.
 
     Args:
         document: the content, serializable as JSON.
-        license: the license, whose key decrypts an encrypted file.
+        account_id: the account that signs it.
+        secret: what decrypts an encrypted file: the license key, for a machine file followed by the fingerprint.
         encoding: one of `ENCODINGS`.
         signature: one of `accounts.signing.algorithms.KEY_KIND_BY_ALGORITHM`.
     """
     content = codec.dumps(document)
-    encoded = _base64(content) if encoding == BASE64 else _encrypt_aes_gcm(content, license.key)
-    signed = sign(LICENSE_FILE, license.account_id, signature, f"license/{encoded}".encode())
+    encoded = _base64(content) if encoding == BASE64 else _encrypt_aes_gcm(content, secret)
+    signed = sign(kind.purpose, account_id, signature, f"{kind.noun}/{encoded}".encode())
     text = _base64(orjson.dumps({"enc": encoded, "sig": _base64(signed), "alg": f"{encoding}+{signature}"}))
     lines = [text[start : start + _LINE_LENGTH] for start in range(0, len(text), _LINE_LENGTH)]
-    return "\n".join(["-----BEGIN LICENSE FILE-----", *lines, "-----END LICENSE FILE-----", ""])
+    name = f"{kind.noun.upper()} FILE"
+    return "\n".join([f"-----BEGIN {name}-----", *lines, f"-----END {name}-----", ""])
 
 
-def _encrypt_aes_gcm(content: bytes, key: str) -> str:
-    """AES-256-GCM with the SHA-256 of the license key: ciphertext, initialization vector and tag."""
+def _encrypt_aes_gcm(content: bytes, secret: str) -> str:
+    """AES-256-GCM with the SHA-256 of the secret: ciphertext, initialization vector and tag."""
     vector = os.urandom(12)
-    encrypted = AESGCM(sha256(key.encode()).digest()).encrypt(vector, content, None)
+    encrypted = AESGCM(sha256(secret.encode()).digest()).encrypt(vector, content, None)
     return ".".join(_base64(part) for part in (encrypted[:-_TAG_LENGTH], vector, encrypted[-_TAG_LENGTH:]))
 
 

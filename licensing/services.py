@@ -11,12 +11,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import AuditContext
-from accounts.models import User
+from accounts.models import Activity, User
+from keygen_site.db.postgresql.base import send_with_commit
 from keygen_site.jsonapi.errors import DOCUMENTATION, DomainError
 from licensing.models import License, LicenseUser, Policy, PoolEmpty
 from licensing.models.policies import UNIQUENESS_STRATEGIES
 from licensing.signed_keys import generate_legacy_key, generate_signed_key
-from licensing.validation import Scope, Verdict, check_license
+from licensing.validation import Scope, check_license
+from licensing.verdicts import Verdict
 
 # From the narrowest scope to the widest: a wider one is stricter (contract: licenses 8.2).
 STRATEGIES_BY_STRICTNESS = ("UNIQUE_PER_MACHINE", *reversed(UNIQUENESS_STRATEGIES))
@@ -32,6 +34,8 @@ class PolicyNotCompatible(DomainError):
 
 
 class UserLimitExceeded(DomainError):
+    """The license would have more users than its `maxUsers`."""
+
     title = "Unprocessable resource"
     code = "USER_LIMIT_EXCEEDED"
     source = {"pointer": "/data/relationships/users"}
@@ -70,19 +74,24 @@ def issue_license(*, policy: Policy, audit: AuditContext, **values: Any) -> Lice
     One transaction: if the license cannot be saved, the key stays in the pool.
 
     Args:
-        audit: stored in the ledger with a key from the pool.
+        audit: stored in the ledger with a key from the pool; its reference also with the license.
         values: fields of the license. If the policy has a scheme, `key` is the seed that is signed.
 
     Raises:
         ValidationError: by field; an empty pool is an error of the policy (contract: licenses 3.4).
     """
-    license = License(account=policy.account, product=policy.product, policy=policy, **values)
+    reference = audit.reference or None
+    license = License(account=policy.account, product=policy.product, policy=policy, reference=reference, **values)
+    license.permissions = policy.account.permissions_of_new("license")
     license.has_client_id = "id" in values
     license.attached_count = 0
     license.apply_policy_defaults()
+    license.inherit_group(license.owner)
     if license.key and not policy.scheme:
         license.validate_and_save(force_insert=True)
+        Activity.objects.record(Activity.Event.ISSUED, license, audit)
         return license
+    license.lock_group()
     license.check_rules()
     if policy.use_pool:
         try:
@@ -95,7 +104,10 @@ def issue_license(*, policy: Policy, audit: AuditContext, **values: Any) -> Lice
         license.set_signed_key(generate_signed_key(license, license.key))
     else:
         license.key = generate_key()
-    license.save(force_insert=True)
+    with send_with_commit():
+        license.save(force_insert=True)
+    if not policy.use_pool:  # the ledger of keys has the others
+        Activity.objects.record(Activity.Event.ISSUED, license, audit)
     return license
 
 
@@ -136,6 +148,7 @@ def change_policy(license: License, policy: Policy) -> None:
     if policy.transfer_strategy == "RESET_EXPIRY":
         license.expiry = license.compute_expiry(timezone.now()) if policy.duration else None
     license.save_changes("policy", "product", "expiry")
+    license.machines.exclude(product=policy.product).update(product=policy.product)
 
 
 def _find_incompatibility(old: Policy, new: Policy) -> str | None:
@@ -157,19 +170,23 @@ def _find_incompatibility(old: Policy, new: Policy) -> str | None:
 
 
 def change_owner(license: License, owner: User | None) -> None:
-    """Give a license another owner, or none.
+    """Give a license another owner, or none. A license without a group gets the owner's.
 
     Raises:
         UserLimitExceeded: the license would have too many users. Its `also` names the next error too.
         OwnerIsAttached: the user is attached to the license.
+        ValidationError: the license would get the owner's group, which is full.
     """
     errors = [OwnerIsAttached()] if owner and license.license_users.filter(user=owner).exists() else []
     if owner and license.owner_id is None:
         _check_user_limit(license, license.users_count + 1, also=errors)
     if errors:
         raise errors[0]
+    if license.owner_id and owner != license.owner:
+        _disown_machines(license, [license.owner_id])
     license.owner = owner
-    license.save_changes("owner")
+    license.inherit_group(owner)
+    license.save_changes("owner", "group")
 
 
 @transaction.atomic
@@ -212,6 +229,15 @@ def detach_users(license: License, user_ids: Sequence[UUID]) -> None:
     if len(set(user_ids)) < len(user_ids):
         raise UserNotAttached("cannot detach user '' (user is not attached)", pointer="/data/")
     license.license_users.filter(user__in=user_ids).delete()
+    _disown_machines(license, user_ids)
+
+
+def _disown_machines(license: License, user_ids: Sequence[UUID]) -> None:
+    """Take the owner from the machines of users who are no longer users of the license (contract: machines 11.3).
+
+    `updated` does not change, and the limits of the machines without an owner are not checked.
+    """
+    license.machines.filter(owner__in=user_ids).update(owner=None)
 
 
 def _check_user_limit(license: License, count: int, *, also: Sequence[DomainError] = ()) -> None:

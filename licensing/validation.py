@@ -1,34 +1,27 @@
 """Validation of licenses (contract: licenses 7.5).
 
-The result is a verdict, not an error. Machines, components, entitlements and releases are not built, so a license has
-none, and a scope that names one does not match.
+The result is a verdict, not an error. Releases are not built, so a license has none, and a scope that names one does
+not match.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
 
 from accounts.bearers import Bearer
-from accounts.models import Account
+from accounts.models import Account, User
 from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes, sample_uuid
 from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
-from licensing.models import License
+from licensing import machine_validation
+from licensing.models import Entitlement, License
 from licensing.models.license_queries import HASHED_KEY_PREFIX
+from licensing.verdicts import Verdict
 
 Scope = Mapping[str, Any]  # the members of a request's `meta.scope`, e.g. `product`
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The result of a validation: `valid`, a `detail` for people, and a `code` for programs."""
-
-    valid: bool
-    detail: str
-    code: str
 
 
 VALID = Verdict(True, "is valid", "VALID")
@@ -36,6 +29,7 @@ NOT_FOUND = Verdict(False, "does not exist", "NOT_FOUND")
 BANNED = Verdict(False, "is banned", "BANNED")
 SUSPENDED = Verdict(False, "is suspended", "SUSPENDED")
 OVERDUE = Verdict(False, "is overdue for check in", "OVERDUE")
+MISSING_ENTITLEMENTS = Verdict(False, "is missing one or more required entitlements", "ENTITLEMENTS_MISSING")
 
 # The expiration strategies by which an expired license is valid.
 KEEP_VALID = ("MAINTAIN_ACCESS", "ALLOW_ACCESS")
@@ -86,8 +80,8 @@ def check_license(license: License, scope: Scope | None, now: datetime) -> Verdi
     """
     standing = _check_standing(license, now)
     if standing is None and scope is not None:
-        standing = _check_scope(license, scope)
-    return standing or _check_limits(license, now)
+        standing = _check_scope(license, scope, now)
+    return standing or _check_limits(license, scope or {}, now)
 
 
 def _check_standing(license: License, now: datetime) -> Verdict | None:
@@ -108,27 +102,34 @@ def _check_expiry(license: License, now: datetime) -> Verdict | None:
     return None
 
 
-def _check_limits(license: License, now: datetime) -> Verdict:
-    expired = _check_expiry(license, now)
-    policy, limit = license.policy, license.effective_limit("max_users")
-    if limit is not None and (count := license.users_count) > limit:
-        allowed = policy.allows_overage(count, limit)
-        # An allowed overage does not make an expired license valid.
-        if not allowed or expired is None or expired.valid:
-            return Verdict(allowed, "has too many associated users", "TOO_MANY_USERS")
-    if not policy.strict:
-        return expired or VALID
-    if policy.floating:
-        return Verdict(False, "must have at least 1 associated machine", "NO_MACHINES")
-    return Verdict(False, "must have exactly 1 associated machine", "NO_MACHINE")
+def _check_limits(license: License, scope: Scope, now: datetime) -> Verdict:
+    expired, policy = _check_expiry(license, now), license.policy
+    exceeded = _check_users(license)
+    if exceeded is None and policy.strict:
+        is_per_user = "PER_USER" in (policy.machine_leasing_strategy, policy.process_leasing_strategy)
+        user = _find_user(license, scope.get("user")) if is_per_user else None
+        exceeded = machine_validation.check_limits(license, scope, user, now)
+    # An allowed overage does not make an expired license valid.
+    if exceeded and not (exceeded.valid and expired and not expired.valid):
+        return exceeded
+    return expired or VALID
 
 
-def _check_scope(license: License, scope: Scope) -> Verdict | None:
-    if "fingerprints" in scope:
-        scope = {**scope, "fingerprint": scope.get("fingerprint") or scope["fingerprints"]}
+def _check_users(license: License) -> Verdict | None:
+    limit = license.effective_limit("max_users")
+    if limit is None or (count := license.users_count) <= limit:
+        return None
+    allowed = license.policy.allows_overage(count, limit)
+    return Verdict(allowed, "has too many associated users", "TOO_MANY_USERS")
+
+
+def _check_scope(license: License, scope: Scope, now: datetime) -> Verdict | None:
+    given = dict(scope)
+    if "fingerprints" in given:
+        given.setdefault("fingerprint", given["fingerprints"])
     for noun in SCOPE_NOUNS:
-        if noun in scope:
-            verdict = _check_scope_member(license, noun, scope[noun])
+        if noun in given:
+            verdict = _check_scope_member(license, noun, given[noun], scope, now)
         elif getattr(license.policy, f"require_{noun}_scope", False):
             verdict = Verdict(False, f"{noun} scope is required", f"{noun.upper()}_SCOPE_REQUIRED")
         else:
@@ -138,7 +139,7 @@ def _check_scope(license: License, scope: Scope) -> Verdict | None:
     return None
 
 
-def _check_scope_member(license: License, noun: str, value: Any) -> Verdict | None:
+def _check_scope_member(license: License, noun: str, value: Any, scope: Scope, now: datetime) -> Verdict | None:
     code = noun.upper()
     mismatch = Verdict(False, f"{noun} scope does not match", f"{code}_SCOPE_MISMATCH")
     match noun:
@@ -146,17 +147,20 @@ def _check_scope_member(license: License, noun: str, value: Any) -> Verdict | No
             return None if parse_uuid(value) == getattr(license, f"{noun}_id") else mismatch
         case "user":
             return None if _has_user(license, value) else mismatch
-        case "entitlements" | "fingerprint" if not value:
-            return Verdict(False, f"{noun} scope is empty", f"{code}_SCOPE_EMPTY")
-        case "entitlements":
-            return Verdict(False, "is missing one or more required entitlements", "ENTITLEMENTS_MISSING")
-        case "machine" | "fingerprint" if license.policy.floating:
-            return Verdict(False, f"{noun} is not activated (has no associated machines)", "NO_MACHINES")
-        case "machine" | "fingerprint":
-            return Verdict(False, f"{noun} is not activated (has no associated machine)", "NO_MACHINE")
-        case "components":  # without a fingerprint, for none matches
+        case "components" if "fingerprint" not in scope:
             detail = "fingerprint scope is required when using the components scope"
             return Verdict(False, detail, "FINGERPRINT_SCOPE_REQUIRED")
+        case "entitlements" | "fingerprint" | "components" if not value:
+            return Verdict(False, f"{noun} scope is empty", f"{code}_SCOPE_EMPTY")
+        case "entitlements":
+            return None if _has_entitlements(license, value) else MISSING_ENTITLEMENTS
+        case "machine":
+            return machine_validation.check_machine(license, value, scope.get("user"), now)
+        case "fingerprint":
+            fingerprints = [value] if isinstance(value, str) else value
+            return machine_validation.check_fingerprints(license, fingerprints, scope.get("user"), now)
+        case "components":
+            return machine_validation.check_components(license, value, scope["fingerprint"])
     kind = "artifacts" if noun == "checksum" else "releases"
     return replace(mismatch, detail=f"{noun} scope is not valid (does not match any accessible {kind})")
 
@@ -165,6 +169,19 @@ def _has_user(license: License, identifier: str | None) -> bool:
     """Whether a user with this id or e-mail is a user of the license; with None, whether it has no owner."""
     if identifier is None:
         return license.owner_id is None
+    return _find_user(license, identifier) is not None
+
+
+def _find_user(license: License, identifier: str | None) -> User | None:
+    """The user of the license with this id or e-mail, or None."""
+    if identifier is None:
+        return None
     uuid = parse_uuid(identifier)
     named = Q(pk=uuid) if uuid else Q(email=identifier.lower())
-    return license.all_users().filter(named).exists()
+    return license.all_users().filter(named).first()
+
+
+def _has_entitlements(license: License, codes: Collection[str]) -> bool:
+    """Whether the license or its policy has all entitlements with these codes, which are compared exactly."""
+    wanted = set(codes)
+    return Entitlement.objects.of_license(license.pk).filter(code__in=wanted).count() == len(wanted)

@@ -22,8 +22,10 @@ from django.utils import timezone
 from uuid_utils import uuid7
 
 from keygen_site.db.advisory_locks import disable_timeouts, lock_all_key_texts, lock_imports, try_lock_imports
+from keygen_site.db.arrays import array_literal
 from keygen_site.db.key_digests import key_digester
-from keygen_site.db.uuids import parse_uuid
+from keygen_site.db.temporary_tables import temporary_writes
+from keygen_site.db.uuids import matches_uuid, parse_uuid
 from keygen_site.encryption import text_encrypter
 from licensing.models import License
 from pools.import_locks import ImportBusy, account_lock
@@ -131,8 +133,8 @@ class BulkImporter(ABC):
 
     def _find_license_ids(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Texts that are the id of a license: the API finds a license by its id or its key."""
-        uuids = [(parse_uuid(row.text), row.digest) for row in rows if 32 <= len(row.text) <= 36]
-        ids = {uuid for uuid, _ in uuids if uuid}
+        uuids = [(UUID(row.text), row.digest) for row in rows if matches_uuid(row.text)]
+        ids = {uuid for uuid, _ in uuids}
         found = set(self.account.licenses.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
         return {taken: Reason.LICENSE_ID for uuid, taken in uuids if uuid in found}
 
@@ -254,27 +256,27 @@ class PostgreSQLImporter(BulkImporter):
     def _find_used(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Texts that are the key of a license or are used texts, in one snapshot of both tables."""
         # With arrays the plan is an index scan for each digest, however many rows the tables have.
-        sql = f"""SELECT digest, true FROM {LICENSES} WHERE account_id = %(account)s AND digest = ANY(%(digests)s)
-                  UNION ALL
-                  SELECT digest, false FROM {USED} WHERE account_id = %(account)s AND digest = ANY(%(digests)s)"""
-        return self._used_reasons(_fetch(sql, {"account": self.account.pk, "digests": [row.digest for row in rows]}))
+        same = "WHERE account_id = %(account)s AND digest = ANY(%(digests)s::bytea[])"
+        sql = f"SELECT digest, true FROM {LICENSES} {same} UNION ALL SELECT digest, false FROM {USED} {same}"
+        digests = array_literal(row.digest for row in rows)
+        return self._used_reasons(_fetch(sql, {"account": self.account.pk, "digests": digests}))
 
     def _delete(self, digests: Iterable[bytes]) -> None:
         """Delete keys of this import that are not to be published."""
         if digests := list(digests):
-            rows = "account_id = %s AND digest = ANY(%s) AND key_import_id = %s"
+            rows = "account_id = %s AND digest = ANY(%s::bytea[]) AND key_import_id = %s"
             with connection.cursor() as cursor:
                 for sql in (f"UPDATE {KEYS} SET {UNUSED} WHERE {rows}", f"DELETE FROM {KEYS} WHERE {rows}"):
-                    cursor.execute(sql, [self.account.pk, digests, self.key_import.pk])
+                    cursor.execute(sql, [self.account.pk, array_literal(digests), self.key_import.pk])
 
     def _find_keys(self, rows: list[Row]) -> dict[bytes, Reason]:
         """Texts that a key has or, in a dry run, that an earlier chunk has."""
         sql = f"""SELECT digest, policy_id, popped, withdrawn, key_import_id FROM {KEYS}
-                  WHERE account_id = %s AND digest = ANY(%s)"""
-        digests = [row.digest for row in rows]
+                  WHERE account_id = %s AND digest = ANY(%s::bytea[])"""
+        digests = array_literal(row.digest for row in rows)
         taken = {bytes(found): self._key_reason(*rest) for found, *rest in _fetch(sql, [self.account.pk, digests])}
         if self.dry_run:
-            sql = "SELECT digest FROM pools_tried WHERE digest = ANY(%s)"
+            sql = "SELECT digest FROM pools_tried WHERE digest = ANY(%s::bytea[])"
             taken |= {bytes(found): Reason.REPEATED for (found,) in _fetch(sql, [digests])}
         return taken
 
@@ -352,7 +354,8 @@ class SQLiteImporter(BulkImporter):
 
     def encode(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
         """The rows of the table `pools_chunk`."""
-        return [(uuid7().hex, row.stored, row.digest, row.ending, self._value("popped", row.used)) for row in rows]
+        of = self._value
+        return [(uuid7().hex, row.stored, row.digest, row.ending, row.used and of("popped", row.used)) for row in rows]
 
     def write(self, rows: list[Row], encoded: list[tuple[Any, ...]]) -> dict[bytes, Reason]:
         ids = self._find_license_ids(rows)
@@ -360,9 +363,10 @@ class SQLiteImporter(BulkImporter):
         if ids:
             chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
         with connection.cursor() as cursor:
-            # Outside of the transaction, which locks the database.
-            cursor.execute("DELETE FROM pools_chunk")
-            cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s, %s)", chunk)
+            # Before the transaction that locks the database.
+            with temporary_writes(cursor):
+                cursor.execute("DELETE FROM pools_chunk")
+                cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s, %s)", chunk)
             with nullcontext() if self.dry_run else transaction.atomic():
                 return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
 

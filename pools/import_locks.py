@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from keygen_site.db.fields import digest
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 
 
 class ImportBusy(DomainError):
@@ -29,6 +29,7 @@ class ImportBusy(DomainError):
         "the server imports it when its turn comes."
     )
     code = "IMPORT_BUSY"
+    about = REFERENCE
     headers = {"Retry-After": "2"}
 
 

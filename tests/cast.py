@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from accounts.models import Account, Token, User
-from accounts.services import create_account
+from accounts.audit import AuditContext
+from accounts.models import Account, SigningKey, Token, User
+from accounts.signing.algorithms import generate_private_key
+from accounts.signing.key_cache import cached_private_key
 from licensing.models import License, Policy, Product
 from pools.models import Key
 
@@ -40,16 +42,23 @@ class Company:
 
 
 def make_company(slug):
-    account, admin, token = create_account(slug=slug, name=slug.title(), email=f"admin@{slug}.test")
-    product = make_product(account, "Rocket")
-    return Company(
-        account=account,
-        admin=admin,
-        admin_token=token,
-        product=product,
-        policy=make_policy(product, "Pooled", use_pool=True),
-        unpooled=make_policy(product, "Unpooled"),
-    )
+    """Create a company as `create_account` and the API would, without most of their queries: most tests have one."""
+    account = Account(slug=slug, name=slug.title(), protected=True)
+    admin = User.objects.new_user(f"admin@{slug}.test", account=account, role=User.Role.ADMIN)
+    product = Product(account=account, name="Rocket")
+    policies = [
+        Policy(account=account, product=product, name="Pooled", use_pool=True),
+        Policy(account=account, product=product, name="Unpooled"),
+    ]
+    for policy in policies:
+        policy.check_rules()  # sets defaults
+    for row in (account, admin, product):
+        row.save(force_insert=True)
+    Policy.objects.bulk_create(policies)
+    SigningKey.objects.create(account=account, kind="ed25519", private=generate_private_key("ed25519"))
+    cached_private_key(account, "ed25519")  # as after the first response
+    _, token = Token.generate(admin)
+    return Company(account, admin, token, product, *policies)
 
 
 def make_product(account, name="Rocket", **fields):
@@ -82,6 +91,19 @@ def add_keys(policy, *texts):
 def numbered(count):
     """Return the texts of `count` keys, in order: KEY-0001, KEY-0002, …"""
     return [f"KEY-{number:04}" for number in range(1, count + 1)]
+
+
+def shop_audit(product, reference="Order 1", **fields):
+    """Return the audit context of a request with a token of a product, named Shop EU."""
+    token, _ = Token.generate(product, name="Shop EU")
+    return AuditContext(
+        bearer_type="products",
+        bearer_id=product.pk,
+        token_id=token.pk,
+        token_name=token.name,
+        reference=reference,
+        **fields,
+    )
 
 
 def token_of(bearer):

@@ -1,6 +1,8 @@
 import os
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -15,11 +17,13 @@ from django.test.utils import override_settings
 from hypothesis import settings
 
 from accounts.audit import AuditContext
+from accounts.signing import algorithms
 from keygen_site.models import DigestKey
 from pools.import_locks import try_slots
 from pools.models import UsedText
 from pools.popping import forget_hints
 from pools.services.low_stock import forget_stock_checks
+from pools.services.refusals import forget_refusals
 from tests.cast import make_company, token_of
 from tests.processes import url_of_database
 
@@ -29,7 +33,7 @@ JSON_API = "application/vnd.api+json"
 # `tests.fuzzing.examples`.
 settings.register_profile("long", max_examples=100, deadline=None, derandomize=True, database=None)
 settings.register_profile("short", settings.get_profile("long"), max_examples=15)
-settings.register_profile("ci", settings.get_profile("long"), max_examples=30)
+settings.register_profile("ci", settings.get_profile("long"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "short"))
 
 
@@ -92,6 +96,20 @@ def quick_passwords():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def few_rsa_keys():
+    """Give accounts the same eight RSA keys in turn: generating one takes longer than most tests."""
+    generate, number = algorithms.generate_private_key, count()
+    keys = cache(lambda turn: generate("rsa2048"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            algorithms,
+            "generate_private_key",
+            lambda kind: keys(next(number) % 8) if kind == "rsa2048" else generate(kind),
+        )
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def optional_second_factors():
     """Let superusers use the console without a second factor. `tests/security/` has the tests of it."""
     with override_settings(REQUIRE_SECOND_FACTOR="none"):
@@ -149,6 +167,12 @@ def mailbox(settings, monkeypatch):
 
 
 @pytest.fixture
+def no_mail(settings):
+    """A server on which mail is not set up."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
+
+@pytest.fixture
 def audit():
     """The audit context of calls that do not come from a request."""
     return AuditContext(operator="tests")
@@ -162,9 +186,22 @@ def fresh_hints():
 
 
 @pytest.fixture(autouse=True)
+def no_refusal_timer(monkeypatch):
+    """Write the counts of refused requests only where a test calls `flush_refusals`, not later from a thread."""
+    monkeypatch.setattr("pools.services.refusals.Timer", Mock())
+    forget_refusals()
+
+
+@pytest.fixture(autouse=True)
 def no_import_workers(monkeypatch):
     """Start no processes that import in the background. Tests call `run_waiting_imports` themselves."""
     monkeypatch.setattr("pools.services.import_workers.try_slots", lambda name, count: None)
+
+
+@pytest.fixture(autouse=True)
+def no_recorded_token_use(monkeypatch):
+    """Do not record in a thread when tokens are used. `tests/accounts/test_token_use.py` has the tests of it."""
+    monkeypatch.setattr("accounts.token_use.note_use", lambda token: None)
 
 
 @pytest.fixture
@@ -172,6 +209,19 @@ def import_workers(no_import_workers, monkeypatch):
     """Let processes import in the background, as the server does."""
     monkeypatch.setattr("pools.services.import_workers.try_slots", try_slots)
     monkeypatch.setenv("DATABASE_URL", url_of_database())
+
+
+@pytest.fixture(scope="module")
+def module_transaction(django_db_setup, django_db_blocker):
+    """A transaction around those of the tests of a module, for rows that take long to make and are made once.
+
+    Not for modules that have tests with real transactions.
+    """
+    outer = transaction.atomic()
+    outer._from_testcase = True  # as the tests' own
+    with django_db_blocker.unblock(), outer:
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from importlib import import_module
 
 from django.apps import apps
 from django.contrib.auth.models import Group
+from django.forms import MultiWidget
 from django.test import Client
 from django.urls import reverse
 
@@ -17,6 +18,7 @@ def group(name):
     """Return a group of the console, creating the groups if a test has deleted them."""
     if not Group.objects.filter(name=name).exists():
         import_module("pools.migrations.0002_console_groups").make_groups(apps, None)
+        import_module("pools.migrations.0017_machine_permissions").add_permissions(apps, None)
     return Group.objects.get(name=name)
 
 
@@ -47,6 +49,20 @@ def page(name, *args, **query):
 def act(client, address, *rows, **values):
     """Submit the page of an action for some rows."""
     return client.post(f"{page(address)}?{'&'.join(f'id={row.pk}' for row in rows)}", values)
+
+
+def form_values(client, address):
+    """The values that the form of a row sends if the operator changes nothing."""
+    form = client.get(address).context["adminform"].form
+    values = {field.html_initial_name: field.value() for field in form if field.field.show_hidden_initial}
+    for field in form:
+        widget = field.field.widget
+        if isinstance(widget, MultiWidget) and not isinstance(field.value(), list):
+            parts = zip(widget.widgets_names, widget.decompress(field.value()), strict=True)
+            values |= {f"{field.html_name}{name}": value for name, value in parts}
+        else:
+            values[field.html_name] = field.value()
+    return {name: "on" if value is True else value for name, value in values.items() if value not in (None, False)}
 
 
 def shown(client, response):

@@ -44,8 +44,14 @@ def packages(file):
     return [each.name for each in found if each.marker is None or each.marker.evaluate()]
 
 
+# Of packages whose metadata name no license: by the files that they contain.
+UNDECLARED = {"axe-playwright-python": "MIT AND MPL-2.0"}
+
+
 def license_of(package):
     """Return the license of an installed package, as an SPDX expression if it has one."""
+    if package in UNDECLARED:
+        return UNDECLARED[package]
     said = metadata(package)
     classified = [c.split(" :: ")[-1] for c in said.get_all("Classifier", []) if c.startswith("License ::")]
     role_label = said.get("License", "").strip()

@@ -29,6 +29,11 @@ def unprocessable(topic, detail, code, pointer):
     }
 
 
+def explained(error):
+    """An error that only this server has: it links to its code on our own page."""
+    return error | {"links": {"about": f"/docs#{error['code']}"}}
+
+
 def not_found(noun, identifier):
     return {"title": "Not found", "detail": f"The requested {noun} '{identifier}' was not found", "code": "NOT_FOUND"}
 

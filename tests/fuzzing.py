@@ -3,11 +3,14 @@
 from urllib.parse import quote
 
 import orjson
+from django.utils import timezone
 from hypothesis import settings
 from jsonschema import Draft202012Validator
 
+from accounts.models import Group, SecondFactor, Setting
 from keygen_site.jsonapi.openapi.responses import ERRORS
 from keygen_site.jsonapi.openapi.routes import list_endpoints
+from licensing.models import Entitlement, Machine
 from tests.cast import add_keys, make_license
 from tests.conftest import JSON_API
 
@@ -40,14 +43,25 @@ def assert_answered(response):
 def world_of(acme):
     """Create a row of each kind; their ids by the name of the collection in URLs."""
     add_keys(acme.policy, "KEY-0001")
+    account, user, license = acme.account, acme.user(), make_license(acme.unpooled)
+    machine = Machine.objects.create(account=account, license=license, fingerprint="MACHINE")
+    group = Group.objects.create(account=account, name="Group")
     return {
         "account": "acme",
         "products": acme.product.pk,
         "policies": acme.policy.pk,
-        "licenses": make_license(acme.unpooled).pk,
-        "users": acme.user().pk,
+        "licenses": license.pk,
+        "users": user.pk,
         "keys": acme.policy.pool.first().pk,
         "pool": acme.policy.pool.first().pk,
+        "machines": machine.pk,
+        "components": machine.components.create(account=account, fingerprint="COMPONENT", name="Disk").pk,
+        "processes": machine.processes.create(account=account, pid="1", last_heartbeat=timezone.now()).pk,
+        "groups": group.pk,
+        "owners": group.owners.create(account=account, user=user).pk,
+        "entitlements": Entitlement.objects.create(account=account, name="Feature", code="FEATURE").pk,
+        "second-factors": SecondFactor.objects.create(user=user).pk,
+        "settings": Setting.objects.create(account=account, key=Setting.Key.USER_PERMISSIONS, value=["*"]).pk,
     }
 
 
@@ -55,5 +69,5 @@ def address(path, world, **parts):
     """Return a URL that fits a path template, with `parts` for some parameters and existing rows for the others."""
     collection = path.partition("{id}")[0].rstrip("/").rpartition("/")[2]
     known = {"policy": world["policies"]} | {name.removesuffix("s"): pk for name, pk in world.items()}
-    known |= {"id": world.get(collection, ID), "entitlement": ID, "machine": ID} | parts
+    known |= {"id": world.get(collection, ID)} | parts
     return path.format(**{name: quote(str(value), safe="") for name, value in known.items()})

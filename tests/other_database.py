@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from uuid import uuid4
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 
 
@@ -18,11 +19,13 @@ def empty_database(folder):
         name = str(folder / f"{name}.sqlite3")
     connection.close()
     connection.settings_dict["NAME"] = name
+    ContentType.objects.clear_cache()  # their ids are others in each database
     try:
         yield name
     finally:
         connection.close()
         connection.settings_dict["NAME"] = before
+        ContentType.objects.clear_cache()
         if connection.vendor == "postgresql":
             with connection._nodb_cursor() as cursor:
                 cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")

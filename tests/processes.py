@@ -52,21 +52,44 @@ def invocation(*arguments, **environment):
     }
 
 
-def manage_here(*arguments, stdin=b""):
-    """Run `manage.py` in this process, which costs a hundredth of a new one, and return its `Outcome`."""
+class Terminal(TextIOWrapper):
+    """A stream that a command takes for a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def manage_here(*arguments, stdin=b"", stdout=subprocess.PIPE, encoding="utf-8", stream=TextIOWrapper):
+    """Run `manage.py` in this process, which costs a hundredth of a new one, and return its `Outcome`.
+
+    Args:
+        stdin, stdout: as for `manage`.
+        encoding: of standard output, as in PYTHONIOENCODING: `ascii:replace`.
+        stream: the class of the streams, e.g. `Terminal`.
+    """
+    encoding, _, errors = encoding.partition(":")
+    printed, failed = BytesIO(), BytesIO()
+    # A copy of the descriptor, because the command may redirect it.
+    target = printed if stdout == subprocess.PIPE else stdout and os.fdopen(os.dup(stdout.fileno()), "wb")
+    source = BytesIO(stdin) if isinstance(stdin, bytes) else stdin
     streams = {
-        "stdin": TextIOWrapper(BufferedReader(BytesIO(stdin)), encoding="utf-8"),
-        "stdout": TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True),
-        "stderr": TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True),
+        "stdin": TextIOWrapper(BufferedReader(source), encoding="utf-8"),
+        "stdout": target and stream(target, encoding=encoding, errors=errors or "strict", write_through=True),
+        "stderr": stream(failed, encoding="utf-8", write_through=True),
     }
+    umask = os.umask(0o022)
     with patch.multiple(sys, argv=["manage.py", *map(str, arguments)], **streams):
         try:
             runpy.run_path(str(settings.BASE_DIR / "manage.py"), run_name="__main__")
             code = 0
         except SystemExit as end:
             code = end.code or 0
-    out, err = (streams[name].buffer.getvalue().decode() for name in ("stdout", "stderr"))
-    return Outcome(code, out, err)
+        finally:
+            os.umask(umask)
+    outcome = Outcome(code, printed.getvalue().decode(), failed.getvalue().decode())
+    if target and target is not printed:
+        streams["stdout"].close()  # fails if the command has left anything in the buffer of a broken output
+    return outcome
 
 
 def url_of_database():

@@ -1,12 +1,17 @@
 """Several callers at the same moment, in real threads with connections of their own."""
 
 import time
+from contextlib import contextmanager
 from threading import Barrier, Event, Thread
 
 from django.db import connection, transaction
 
 # Sessions that wait for a lock, of a row or an advisory one.
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+# How long the callers of a race wait for each other's locks, in milliseconds: as long as a slow machine needs.
+PATIENCE = {"postgresql": "SET lock_timeout = 60000", "sqlite": "PRAGMA busy_timeout = 60000"}
 
 
 def race(callers, work):
@@ -20,6 +25,8 @@ def race_of(works):
 
     def run(number, work):
         try:
+            with connection.cursor() as cursor:
+                cursor.execute(PATIENCE[connection.vendor])
             start.wait(timeout=30)
             results[number] = work()
         except Exception as error:
@@ -96,6 +103,27 @@ def wait_for_lock():
     while not _is_any_session_waiting():
         assert time.monotonic() < until, "no session waits"
         time.sleep(0.01)
+
+
+@contextmanager
+def cancelled_when_waiting():
+    """Cancel the statement of this thread's connection as soon as it waits for a lock. PostgreSQL only."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (session,) = cursor.fetchone()
+
+    def cancel():
+        try:
+            wait_for_lock()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_cancel_backend(%s)", [session])
+        finally:
+            connection.close()
+
+    thread = Thread(target=cancel)
+    thread.start()
+    yield
+    thread.join(timeout=60)
 
 
 def _is_any_session_waiting():

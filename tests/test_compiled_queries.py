@@ -18,10 +18,10 @@ def test_compiled_query_finds_what_the_queryset_finds(acme, django_assert_num_qu
         found = find_token(text)
         assert found.account == acme.account
 
-    asked = Token.objects.for_authentication(digest(text)).get()
+    asked = Token.objects.for_authentication(digest=digest(text)).get()
     assert found == asked
     assert vars(found).keys() == vars(asked).keys()
-    for name in ("bearer_role", "bearer_banned", "created", "bearer_id", "expiry"):
+    for name in ("bearer_role", "bearer_banned", "bearer_permissions", "created", "bearer_id", "expiry"):
         assert getattr(found, name) == getattr(asked, name)
 
 

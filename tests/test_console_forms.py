@@ -1,100 +1,32 @@
 """A form of the console that was opened once acts once; reload and back repeat nothing."""
 
 import re
-from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.admin.form_once import FORM_LIFETIME, SECRET_LIFETIME
-from accounts.models import Account, Token
-from accounts.second_factors import enable_second_factor, start_second_factor
+from accounts.models import Account
 from keygen_site.models import IdempotentResponse
 from licensing.models import License
-from pools.models import Key, KeyEvent, KeyImport
-from tests.cast import add_keys, make_license, make_policy, numbered
+from pools.models import Key, KeyEvent
+from tests.cast import add_keys, numbered
 from tests.console import page, signed_in, staff, superuser
+from tests.console_forms import BATCH_ACTIONS, JOIN_LINK, RESET_LINK, make_forms
 
-
-@dataclass
-class Form:
-    """A form on a page of the console.
-
-    Attributes:
-        secret: a pattern of what its result shows in clear.
-        repeatable: whether a second form may do the same again.
-    """
-
-    address: str
-    values: dict = field(default_factory=dict)
-    secret: str = ""
-    repeatable: bool = True
-
-
-def form(address, row, secret="", /, *, repeatable=True, **values):
-    return Form(page(address, id=row.pk), values, secret, repeatable)
-
-
-def with_second_factor(company):
-    user = company.user("user", email="lost@acme.test")
-    enable_second_factor(start_second_factor(user))
-    return user
+MAIL = {True: "django.core.mail.backends.locmem.EmailBackend", False: "django.core.mail.backends.dummy.EmailBackend"}
 
 
 @pytest.fixture
-def forms(acme, audit):
-    """Every form of the console that does something to rows, by its name."""
-    keys = add_keys(acme.policy, *numbered(20))
-    popped = [acme.policy.pool.pop(audit) for _ in range(2)]
-    encrypted = make_policy(acme.product, "Encrypted", encrypted=True)
-    yearly = make_policy(acme.product, "Yearly", duration=31_556_952)
-    plain, suspended = make_license(acme.unpooled), make_license(acme.unpooled, suspended=True)
-    renewable = make_license(yearly, expiry=timezone.now())
-    banned = acme.user("user", email="banned@acme.test")
-    banned.ban()
-    key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy)
-    Key.objects.filter(pk=keys[-1].pk).update(key_import=key_import)
-    issue = page("licensing_license_add")
-    generated = "(?:[0-9A-F]{6}-){5}V3"
-    return {
-        "licensing.license issue": Form(issue, {"policy": acme.policy.pk, "reference": "Order 1"}, r"KEY-\d{4}"),
-        "licensing.license issue unpooled": Form(issue, {"policy": acme.unpooled.pk}, generated),
-        "licensing.license issue encrypted": Form(issue, {"policy": encrypted.pk}, "[0-9a-f-]{100,}v1"),
-        "licensing.license suspend": form("licensing_license_suspend", plain, repeatable=False),
-        "licensing.license reinstate": form("licensing_license_reinstate", suspended, repeatable=False),
-        "licensing.license renew": form("licensing_license_renew", renewable),
-        "licensing.license revoke": form("licensing_license_revoke", make_license(acme.unpooled), repeatable=False),
-        "licensing.policy pop": Form(
-            page("licensing_policy_pop", acme.policy.pk), {"count": 2}, r"KEY-\d{4}\nKEY-\d{4}"
-        ),
-        "licensing.product token": form("licensing_product_token", acme.product, "prod-[0-9a-f]+v3", name="Shop"),
-        "accounts.user token": form("accounts_user_token", acme.user(), "user-[0-9a-f]+v3"),
-        "accounts.user ban": form("accounts_user_ban", acme.user("user", email="new@acme.test"), repeatable=False),
-        "accounts.user unban": form("accounts_user_unban", banned, repeatable=False),
-        "accounts.user reset-second-factor": form(
-            "accounts_user_reset-second-factor", with_second_factor(acme), repeatable=False
-        ),
-        "accounts.account rotate-signing-keys": form(
-            "accounts_account_rotate-signing-keys", acme.account, keys=["ed25519", "ecdsa"]
-        ),
-        "accounts.token revoke": form("accounts_token_revoke", Token.generate(acme.product)[0], repeatable=False),
-        "accounts.account add": Form(
-            page("accounts_account_add"),
-            {"name": "New", "slug": "new", "status": "SUBSCRIBED", "admin_email": "ann@new.test"},
-            "admin-[0-9a-f]+v3",
-            repeatable=False,
-        ),
-        "pools.key reveal": form("pools_key_reveal", keys[5], "KEY-0006", reference="Ticket 1"),
-        "pools.key return": form("pools_key_return", popped[0], repeatable=False, undelivered="on"),
-        "pools.key withdraw": form("pools_key_withdraw", keys[7], repeatable=False),
-        "pools.keyimport withdraw": form("pools_keyimport_withdraw", key_import),
-    }
+def forms(acme, audit, mailbox):
+    return make_forms(acme, audit)
 
 
 @pytest.fixture
@@ -112,7 +44,8 @@ def state():
 
 
 def opened(client, form):
-    """Open the page of a form: what it would send."""
+    """Open the page of a form: what it would send. A link is shown only on a server where mail is not set up."""
+    settings.EMAIL_BACKEND = MAIL[form.secret not in (JOIN_LINK, RESET_LINK)]
     text = client.get(form.address).content.decode()
     (once,) = re.findall(r'<input type="hidden" name="once" value="([^"]+)">', text) or [None]
     return {**form.values, **({"once": once} if once else {})}
@@ -155,10 +88,11 @@ def test_each_form_acts_once(forms, client):
         if each.secret and not re.fullmatch(each.secret, first.context["text"]):
             problems.append(f"{name}: shows {first.context['text']}")
         client.get(result)
-        if name == "pools.keyimport withdraw":
-            client.post(each.address, values)  # does the rest, of which there is none
-            if Key.objects.filter(withdrawn__isnull=False).count() != 2:
-                problems.append(f"{name}: took more")
+        if name in BATCH_ACTIONS:
+            keys = list(Key.objects.values("pk", "policy", "withdrawn", "key_import"))
+            client.post(each.address, values)  # changes the rest, of which there is none
+            if list(Key.objects.values("pk", "policy", "withdrawn", "key_import")) != keys:
+                problems.append(f"{name}: changed more")
             continue
         for address in (each.address, with_once(each.address, values)):
             again = client.post(address, values)
@@ -174,6 +108,27 @@ def test_each_form_acts_once(forms, client):
             problems.append(f"{name}: shows something else afterwards")
         if state() != after:
             problems.append(f"{name}: was done again")
+
+    assert not problems, failed(problems)
+
+
+def test_a_form_sent_again_with_other_values_does_not_show_the_first_result(forms, client):
+    """In a second tab of the same form, or after Back: the page would have the key of another customer."""
+    problems = []
+    for name, each in forms.items():
+        values = opened(client, each)
+        if "once" not in values:
+            continue
+        sent, after = client.post(each.address, values), state()
+        other = {**values, "reference": "Order of another customer"}
+        for address in (each.address, with_once(each.address, values)):
+            again = client.post(address, other)
+            if (again.status_code, again["Location"]) != (302, with_once(each.address, values)):
+                problems.append(f"{name}: leads to {again['Location']}, the first to {sent['Location']}")
+            elif not any("with other values" in notice for notice in notices(client, again["Location"])):
+                problems.append(f"{name}: does not say that nothing was done")
+        if state() != after:
+            problems.append(f"{name}: did something")
 
     assert not problems, failed(problems)
 
@@ -195,8 +150,8 @@ def test_a_new_form_acts_again(forms, client):
 
 def test_a_form_with_mistakes_does_nothing_and_is_sent_again(forms, client, acme):
     wrong = {
-        "licensing.license issue": {"owner": "nobody@acme.test"},
-        "licensing.policy pop": {"count": "1000"},
+        "licensing.license issue": {"owner": "no email"},
+        "pools.pool pop": {"count": "1000"},
         "licensing.product token": {"expiry": "yesterday"},
         "accounts.account add": {"admin_email": ""},
         "pools.key reveal": {"reference": "two\nlines"},
@@ -219,7 +174,7 @@ def test_a_form_with_mistakes_does_nothing_and_is_sent_again(forms, client, acme
 
 def test_an_act_that_is_refused_does_nothing_and_is_sent_again(acme, client):
     values = {"count": 1, "once": str(uuid7())}
-    address = page("licensing_policy_pop", acme.policy.pk)
+    address = page("pools_pool_pop", acme.policy.pk)
 
     refused = client.post(address, values)
     add_keys(acme.policy, "KEY-0001")
@@ -322,7 +277,7 @@ def test_a_form_that_was_open_for_too_long_does_nothing(forms, client):
     before = state()
     problems = []
     for name, each in forms.items():
-        if name == "pools.keyimport withdraw":
+        if name in BATCH_ACTIONS:
             continue
         old = str(type(uuid7())(int=uuid7().int - (milliseconds << 80)))
         response = client.post(with_once(each.address, {"once": old}), {**each.values, "once": old})
@@ -347,7 +302,7 @@ def test_old_answers_are_removed(forms, client):
 def test_an_export_is_a_file_and_never_a_page_to_reload(acme, client):
     add_keys(acme.policy, *numbered(2))
 
-    response = client.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "csv"})
+    response = client.post(page("pools_pool_export", acme.policy.pk), {"state": "all", "format": "csv"})
 
     assert response["Content-Disposition"].startswith("attachment")
 
@@ -364,7 +319,7 @@ def test_pages_of_results_lead_on(forms, client):
 
 
 def test_text_of_all_states_is_no_export(acme, client):
-    response = client.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "text"})
+    response = client.post(page("pools_pool_export", acme.policy.pk), {"state": "all", "format": "text"})
 
     assert response.status_code == 200
     assert "csv or ndjson" in str(response.context["form"].errors["format"])

@@ -32,6 +32,8 @@ KEYS = [
     "ENCODED%2Fslash%2f/",
     "TWICE%252FENCODED",
     "PERCENT%",
+    "PER%CENT",
+    "PERCENT%FF",
     "%2F%2F%2F",
     "SUFFIX-1.json",
     "SUFFIX-2/.json",
@@ -73,7 +75,7 @@ LOOK_ALIKES = sorted(
             key.partition("?")[0],
             f"{key}/",
         )
-        if len(text.strip()) >= 6 and text not in ("actions", "action")
+        if len(text.strip()) >= 6 and text not in ("actions", "action") and "\N{REPLACEMENT CHARACTER}" not in text
     }
     - set(KEYS)
 ) + ["KEY-10", "KEY-20"]
@@ -350,6 +352,20 @@ class TestServers:
         response = self.ask(acme, sent.removeprefix("http://testserver"), **{variable: sent})
 
         assert response.json()["data"]["id"] == str(two[which].pk)
+
+    @pytest.mark.parametrize(
+        ("sent", "shown"),
+        [("%25FF", "%FF"), ("%C3%84%25C3", "Ä%C3"), ("%FF", None), ("%25%FF", None), ("%25C3%28%C3", None)],
+    )
+    def test_percent_signs_are_no_bytes_that_are_not_utf8(self, acme, sent, shown):
+        path = f"/v1/accounts/acme/licenses/{sent}"
+
+        response = self.ask(acme, path, RAW_URI=path)
+
+        if shown is None:
+            assert response.json()["errors"][0]["code"] == "ENCODING_INVALID"
+        else:
+            assert_refused(response, NOT_FOUND, not_found("license", shown))
 
     def test_servers_that_do_not_leave_a_slash_at_the_end_of_a_key(self, acme, two):
         # A client that means the other license is told that there is none, rather than shown this one.

@@ -21,10 +21,12 @@ def database(request):
     return request.config.getoption("database")
 
 
+@pytest.mark.postgresql  # the subject is the server of the requests
 def test_stopping_a_busy_server_fails_no_request_that_it_has_begun(database):
     run("graceful", "--rounds", "2", "--clients", "8", "--database", database)
 
 
+@pytest.mark.postgresql
 def test_reloading_a_busy_server_fails_no_request_that_it_has_begun(database):
     run("graceful", "--reload", "--rounds", "1", "--clients", "4", "--database", database)
 

@@ -67,8 +67,8 @@ def test_generated_client_creates_and_pops_a_key(client_package, server):
     }
 
     created, key = call("keys.key_create", client, "acme", body=model("NewKey", document))
-    popped, same_key = call("keys.pool_pop", client, "acme", policy.data.id, idempotency_key="order-4711")
-    empty, errors = call("keys.pool_pop", client, "acme", policy.data.id)
+    popped, same_key = call("pools.pool_pop", client, "acme", policy.data.id, idempotency_key="order-4711")
+    empty, errors = call("pools.pool_pop", client, "acme", policy.data.id)
 
     assert (created, popped, empty) == (201, 200, 422)
     assert same_key.data.id == key.data.id

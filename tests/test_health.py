@@ -249,6 +249,6 @@ for path in ("/healthz", "/readyz", "/metrics", "/v1/health", "/v1/ping", "/docs
         *("/readyz http 503 -", "/readyz https 503 max-age=63072000"),
         *("/metrics http 404 -", "/metrics https 404 max-age=63072000"),
         *("/v1/health http 204 -", "/v1/health https 204 max-age=63072000"),
-        *("/v1/ping http 301 -", "/v1/ping https 200 max-age=63072000"),
-        *("/docs http 301 -", "/docs https 200 max-age=63072000"),
+        *("/v1/ping http 308 -", "/v1/ping https 200 max-age=63072000"),
+        *("/docs http 308 -", "/docs https 200 max-age=63072000"),
     ]

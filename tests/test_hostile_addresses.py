@@ -7,6 +7,8 @@ from tests.errors import assert_refused, bad_request
 from tests.fuzzing import CASES, ID, address, assert_answered, share, world_of
 from tests.tables import each_row
 
+NAMES = ["id", "policy", "product", "license", "user", "group", "machine", "account"]  # the parameters of URLs
+
 
 @pytest.fixture
 def world(acme):
@@ -53,9 +55,7 @@ class TestIds:
         speaker = api(acme.admin)
 
         for method, path in share(CASES, turn):
-            names = [
-                name for name in ("id", "policy", "product", "license", "user", "account") if f"{{{name}}}" in path
-            ]
+            names = [name for name in NAMES if f"{{{name}}}" in path]
             for name in names:
                 with transaction.atomic():
                     response = speaker.request(method, address(path, world, **{name: identifier}))

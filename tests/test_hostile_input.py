@@ -90,6 +90,7 @@ class TestDocument:
             "title": "Request entity too large",
             "detail": "The body of the request is too large (maximum is 1048576 bytes)",
             "code": "BODY_TOO_LARGE",
+            "links": {"about": "/docs#BODY_TOO_LARGE"},
         }
         assert_refused(response, 413, error, early=True)
 

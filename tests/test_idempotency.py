@@ -11,22 +11,26 @@ from keygen_site.models import IdempotentResponse
 from licensing.models import License
 from pools.models import Key, KeyEvent
 from tests.cast import add_keys, make_policy, numbered
-from tests.errors import assert_refused
+from tests.errors import assert_refused, explained
 from tests.licensing.test_issue_license import license_document
 from tests.pools.documents import key_document
 
-REUSED = {
-    "title": "Unprocessable entity",
-    "detail": "was already used for another request",
-    "code": "IDEMPOTENCY_KEY_REUSED",
-    "source": {"header": "Idempotency-Key"},
-}
-INVALID = {
-    "title": "Bad request",
-    "detail": "must be between 1 and 255 visible ASCII characters",
-    "code": "IDEMPOTENCY_KEY_INVALID",
-    "source": {"header": "Idempotency-Key"},
-}
+REUSED = explained(
+    {
+        "title": "Unprocessable entity",
+        "detail": "was already used for another request",
+        "code": "IDEMPOTENCY_KEY_REUSED",
+        "source": {"header": "Idempotency-Key"},
+    }
+)
+INVALID = explained(
+    {
+        "title": "Bad request",
+        "detail": "must be between 1 and 255 visible ASCII characters",
+        "code": "IDEMPOTENCY_KEY_INVALID",
+        "source": {"header": "Idempotency-Key"},
+    }
+)
 
 
 def pop(speaker, policy, name="first", **headers):
@@ -204,4 +208,4 @@ def test_idempotency_key_answers_are_forgotten_after_a_day(db, capsys):
     call_command("prune_idempotency_keys", hours=1)
 
     assert [answer.name for answer in IdempotentResponse.objects.all()] == ["23"]
-    assert "Stored responses deleted: 1" in capsys.readouterr().err
+    assert capsys.readouterr().out == "1 stored response was deleted.\n"

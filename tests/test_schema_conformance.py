@@ -19,8 +19,8 @@ from accounts.models import Token
 from keygen_site.jsonapi.openapi.generator import build
 from keygen_site.wsgi import application
 from pools.models import PendingImport
-from tests.cast import add_keys, make_license, numbered, token_of
-from tests.fuzzing import examples
+from tests.cast import add_keys, numbered, token_of
+from tests.fuzzing import examples, world_of
 
 CASES = int(os.environ.get("CASES", examples(10)))  # for each of the operations
 CHECKS = [
@@ -84,25 +84,14 @@ def same_connection():
 
 @pytest.fixture
 def world(acme):
-    """The ids of a row of each kind, by the name of the kind in documents and in addresses."""
-    keys = add_keys(acme.policy, *numbered(30))
-    license = make_license(acme.unpooled)
-    user = acme.user()
-    token = Token.generate(acme.product)[0]
+    """The ids of a row of each kind, by the names of the kind in documents and in addresses."""
     key_import = PendingImport.objects.create(
         account=acme.account, policy=acme.policy, bearer_id=acme.admin.pk, request={"dry_run": False}, state="done"
     )
-    rows = {
-        "account": acme.account,
-        "product": acme.product,
-        "policy": acme.policy,
-        "key": keys[-1],
-        "key-import": key_import,
-        "license": license,
-        "user": user,
-        "token": token,
-    }
-    return {name: str(row.pk) for name, row in rows.items()}
+    rows = {"accounts": acme.account, "key-imports": key_import, "tokens": Token.generate(acme.product)[0]}
+    collections = world_of(acme) | {name: row.pk for name, row in rows.items()}
+    add_keys(acme.policy, *numbered(30)[1:])  # the first one is there
+    return {name: str(pk) for plural, pk in collections.items() for name in (plural, singular(plural))}
 
 
 @pytest.fixture
@@ -113,8 +102,8 @@ def bearers(acme):
     return [admin] * 5 + others + ["nonsense", None]
 
 
-def plural(name):
-    return {"policy": "policies"}.get(name, f"{name}s")
+def singular(name):
+    return {"policies": "policy", "processes": "process"}.get(name, name.removesuffix("s"))
 
 
 def with_real_ids(value, ids, chance):
@@ -148,13 +137,12 @@ def test_api_answers_as_described_to_what_is_wrong(case, world, bearers):
 def send(case, world, bearers):
     """Send a request, and compare the answer with the description."""
     chance = Random(repr((case.path_parameters, case.query, case.headers, case.body)))
-    ids = world | {plural(name): identifier for name, identifier in world.items()}
     for name in case.path_parameters:
         collection = case.path.partition("{id}")[0].rstrip("/").rpartition("/")[2]
-        wanted = {"pool": "keys"}.get(collection, collection) if name == "id" else name
-        if wanted in ids and chance.random() < 0.9:
-            case.path_parameters[name] = ids[wanted]
-    case.body = with_real_ids(case.body, ids, chance)
+        wanted = collection if name == "id" else name
+        if wanted in world and chance.random() < 0.9:
+            case.path_parameters[name] = world[wanted]
+    case.body = with_real_ids(case.body, world, chance)
     if token := chance.choice(bearers):
         case.headers["Authorization"] = f"Bearer {token}"
 

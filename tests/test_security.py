@@ -1,4 +1,4 @@
-"""What SECURITY.md promises that is not tested elsewhere."""
+"""Promises of the security guide that no other module tests."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from accounts.models import Token
 from accounts.roles import ROLE_PERMISSIONS
 from tests.cast import token_of
 
-TEXT = (Path(__file__).parent.parent / "SECURITY.md").read_text()
+TEXT = (Path(__file__).parent.parent / "docs" / "security.md").read_text()
 
 
 def test_scanners_for_secrets_can_recognise_every_token(acme):

@@ -15,20 +15,24 @@ from django.test import Client
 from keygen_site.db.session_limits import is_timeout, is_unavailable
 from pools import popping
 from tests.cast import add_keys, numbered
-from tests.errors import assert_refused
+from tests.errors import assert_refused, explained
 
 ROOT = Path(__file__).parent.parent
-BUSY = {
-    "title": "Service unavailable",
-    "detail": "The server is busy: another request holds a lock that this one needs. Please try again.",
-    "code": "BUSY",
-}
-UNAVAILABLE = {
-    "title": "Service unavailable",
-    "detail": "The server cannot reach its database. Please try again, with the same Idempotency-Key if the request "
-    "may have had its effect.",
-    "code": "UNAVAILABLE",
-}
+BUSY = explained(
+    {
+        "title": "Service unavailable",
+        "detail": "The server is busy: another request holds a lock that this one needs. Please try again.",
+        "code": "BUSY",
+    }
+)
+UNAVAILABLE = explained(
+    {
+        "title": "Service unavailable",
+        "detail": "The server cannot reach its database. Please try again, with the same Idempotency-Key if the "
+        "request may have had its effect.",
+        "code": "UNAVAILABLE",
+    }
+)
 
 
 def error_of(state, kind=OperationalError):
@@ -62,6 +66,11 @@ def test_errors_tell_what_can_be_tried_again_from_what_is_broken(error, timeout,
     assert (is_timeout(error), is_unavailable(error)) == (timeout, unavailable)
 
 
+def pop_one(api, company, **headers):
+    """By the operation that finds the policy first, on both databases."""
+    return api(company.admin).post(f"policies/{company.policy.pk}/pool/actions/pop", {"meta": {"count": 1}}, **headers)
+
+
 @pytest.mark.postgresql
 def test_a_statement_that_takes_too_long_has_no_effect(acme, api, monkeypatch):
     add_keys(acme.policy, *numbered(1))
@@ -72,7 +81,7 @@ def test_a_statement_that_takes_too_long_has_no_effect(acme, api, monkeypatch):
             cursor.execute("SELECT pg_sleep(10)")
 
     monkeypatch.setattr("pools.models.keys.pop_next_key", sleepy)
-    response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
+    response = pop_one(api, acme)
 
     assert_refused(response, 503, BUSY)
     assert response["Retry-After"] == "1"
@@ -93,7 +102,7 @@ def test_a_transaction_that_waits_too_long_has_no_effect(acme, api, monkeypatch,
 
     with monkeypatch.context() as patched:
         patched.setattr("pools.models.keys.pop_next_key", sleepy)
-        response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="once")
+        response = pop_one(api, acme, Idempotency_Key="once")
     connection.close()  # as the server does when a request is over
 
     assert_refused(response, 503, BUSY)
@@ -103,7 +112,7 @@ def test_a_transaction_that_waits_too_long_has_no_effect(acme, api, monkeypatch,
 @pytest.mark.parametrize("state", [None, "57P01"])
 def test_a_database_that_is_gone_is_said_to_be(acme, api, state):
     with mock.patch("pools.models.keys.pop_next_key", side_effect=error_of(state)):
-        response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool")
+        response = pop_one(api, acme)
 
     assert_refused(response, 503, UNAVAILABLE)
     assert response["Retry-After"] == "2"

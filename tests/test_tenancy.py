@@ -13,7 +13,7 @@ from django.apps import apps
 from accounts.models import RateLimitCounter
 from keygen_site.jsonapi.openapi.routes import list_endpoints
 from tests.cast import make_product
-from tests.tenant_rows import NOTHING, Belongings, kind_of, linked, request_of
+from tests.tenant_rows import Belongings, kind_of, linked, request_of
 
 ROLES = ["admin", "developer", "sales-agent", "support-agent", "read-only", "user", "product", "license"]
 # They need no credential, so they are the same for all.
@@ -29,17 +29,21 @@ FILTERS = {
     **{name: name for name in ("product", "policy", "license", "user")},
     "owner": "user",
     "bearer[id]": "user",
+    "group": "group",
 }
-# Every user is visible to a product (contract: keys 5).
-VISIBLE = {"product": {"user", "attached"}}
+VISIBLE = {
+    # Users, groups and entitlements belong to no product (contract: keys 5, entitlements-groups 3.1, 8).
+    "product": {"user", "attached", "group", "group-owner", "entitlement"},
+    # A single group that they do not see is 403, as in the public API (contract: entitlements-groups 8).
+    "license": {"group"},
+    "user": {"group"},
+}
 ABOUT_THE_REQUEST = {"X-Request-Id", "Date", "Digest", "Keygen-Date", "Keygen-Digest", "Keygen-Signature"}
 
 
 def places(endpoint):
     """Where a request can name a row: `(place, kind of row)`."""
-    found = [
-        (name, kind_of(endpoint, name)) for name in endpoint.parameters if name != "account" and name not in NOTHING
-    ]
+    found = [(name, kind_of(endpoint, name)) for name in endpoint.parameters if name != "account"]
     found += [("document", kind) for kind in linked(endpoint)]
     if endpoint.action == "list":
         filterset = getattr(endpoint.view, "filterset_class", None)

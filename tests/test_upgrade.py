@@ -19,7 +19,7 @@ from pools.models import Key, UsedText
 from tests.cast import numbered
 from tests.conftest import API
 from tests.other_database import empty_database
-from tests.races import Holder
+from tests.races import Holder, cancelled_when_waiting
 
 APPS = ("accounts", "keygen_site", "licensing", "pools")
 FIRST = [(app, "0001_initial") for app in APPS]
@@ -193,12 +193,9 @@ class TestIndex:
         def write():
             Key.objects.create(account=acme.account, policy=acme.policy, key="SOME-KEY")
 
-        with Holder(write), suppress(OperationalError):  # it waits for the other transaction, and is given up
-            with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = '300ms'")
+        with Holder(write), cancelled_when_waiting(), suppress(OperationalError):
             apply(AddIndexOnline("key", INDEX))
         with connection.cursor() as cursor:
-            cursor.execute("RESET statement_timeout")
             cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [INDEX.name])
             assert cursor.fetchone() == (False,)
 

@@ -4,13 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.admin.actions import ConfirmedAction, operator_of
 from accounts.admin.base import ConsoleAdmin, ConsoleForm, format_time
-from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
+from accounts.admin.form_once import form_id, replay_if_sent, run_form_once
+from accounts.admin.users import console_link_response
 from accounts.models import Account, SigningKey
-from accounts.services import change_account, create_account
+from accounts.services import change_account, create_account, set_console_access
 from accounts.signing.algorithms import KEY_KINDS
 
 FIELDS = ("name", "slug", "status", "protected", "mask_keys")
@@ -19,13 +21,14 @@ FIELDS = ("name", "slug", "status", "protected", "mask_keys")
 class AccountForm(ConsoleForm):
     admin_email = forms.EmailField(
         required=False,
-        help_text="Of its first admin, who gets a token that is shown on the next page, for a few minutes.",
+        label="First admin's email",
+        help_text="They get a link to choose a password, and may then use the console as Operator.",
     )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         if self.instance._state.adding and not values.get("admin_email"):
-            self.add_error("admin_email", "can't be blank")
+            self.add_error("admin_email", "Enter the email of the first admin.")
         return values
 
 
@@ -67,7 +70,7 @@ class AccountAdmin(ConsoleAdmin):
 
     form = AccountForm
     account_path = "pk"
-    list_display = ["name", "slug", "status", "since"]
+    list_display = ["name", "slug", "status", "created_at"]
     list_filter = ["status"]
     search_fields = ["name", "slug"]
     fields = FIELDS
@@ -94,8 +97,10 @@ class AccountAdmin(ConsoleAdmin):
                 change_account(obj, *names)
             return
         values = {name: form.cleaned_data[name] for name in FIELDS}
-        account, form.first_admin, form.token = create_account(**values, email=form.cleaned_data["admin_email"])
+        account, form.first_admin, _ = create_account(**values, email=form.cleaned_data["admin_email"])
         obj.pk = account.pk
+        if group := Group.objects.filter(name="Operator").first():
+            set_console_access(form.first_admin, group)
         request.account_form = form  # for `response_add()`
 
     def add_view(
@@ -107,12 +112,11 @@ class AccountAdmin(ConsoleAdmin):
         add = partial(super().add_view, request, form_url, {"once": form_id(request), **(extra_context or {})})
         return run_form_once(request, add) if request.method == "POST" else add()
 
-    def response_add(self, request: Any, obj: Account, post_url_continue: str | None = None) -> SecretResponse:
-        form = request.account_form
-        return SecretResponse(
-            title=f"A token for {form.first_admin}", text=form.token, section=str(self.opts.verbose_name_plural)
-        )
+    def response_add(self, request: Any, obj: Account, post_url_continue: str | None = None) -> HttpResponse:
+        first_admin = request.account_form.first_admin
+        done = f"The account {obj.name} was created."
+        return console_link_response(self, request, first_admin, done=done, back=self.changelist_url())
 
-    @admin.display(description="since", ordering="id")
-    def since(self, account: Account) -> str:
+    @admin.display(description="created", ordering="id")
+    def created_at(self, account: Account) -> str:
         return format_time(account.created)

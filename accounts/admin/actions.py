@@ -8,17 +8,38 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from accounts.audit import AuditContext
 from accounts.bearers import Bearer
-from accounts.models import User
+from accounts.models import Activity, User
 from accounts.permissions import Change
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.text import is_one_line
 
 if TYPE_CHECKING:
     from accounts.admin.base import ConsoleAdmin
+
+
+# The events of the activity by the name of an action. An action with an empty one records itself; others are recorded
+# as a change, in the words of their button.
+EVENTS = {
+    "suspend": Activity.Event.SUSPENDED,
+    "reinstate": Activity.Event.REINSTATED,
+    "renew": Activity.Event.RENEWED,
+    "revoke": Activity.Event.REVOKED,
+    "ban": Activity.Event.BANNED,
+    "unban": Activity.Event.UNBANNED,
+    "reset-second-factor": Activity.Event.SECOND_FACTOR_OFF,
+    "rotate-signing-keys": Activity.Event.KEYS_ROTATED,
+    "token": "",
+    "deactivate": Activity.Event.DELETED,
+    "reset-heartbeat": Activity.Event.HEARTBEAT_RESET,
+    "remove": Activity.Event.DELETED,
+    "group": "",
+    "entitlements": "",
+}
 
 
 class ConfirmedAction(ABC):
@@ -32,6 +53,7 @@ class ConfirmedAction(ABC):
         change: the kind of change to a user or to the bearer of a token, for the rule of rank.
         for_many: whether the list offers it for several rows.
         danger: whether it cannot be undone.
+        in_header: whether the page of a row has a button for it at the top; otherwise it has a link where it fits.
         runs_once: whether its form runs once, in one transaction. Not needed if a repetition changes nothing.
     """
 
@@ -42,6 +64,7 @@ class ConfirmedAction(ABC):
     change: ClassVar[Change] = Change.PROFILE
     for_many: ClassVar[bool] = True
     danger: ClassVar[bool] = False
+    in_header: ClassVar[bool] = True
     runs_once: ClassVar[bool] = True
     form_class: ClassVar[type[forms.Form]] = forms.Form
     template: ClassVar[str] = "admin/act.html"
@@ -54,13 +77,30 @@ class ConfirmedAction(ABC):
         """Whether the action makes sense in the present state of a row."""
         return True
 
+    def unsafe_because(self, row: Any) -> str:
+        """The reason why the action would be refused in the present state of a row, or "".
+
+        A sentence that says what to do instead. Pages show it in place of the button.
+        """
+        return ""
+
     def form_options(self, rows: Sequence[Any]) -> dict[str, Any]:
         """Keyword arguments of the form."""
         return {}
 
+    def forbidden_fields(self, request: HttpRequest) -> Sequence[str]:
+        """The fields of the form that the operator may not use."""
+        return ()
+
     def title(self, rows: Sequence[Any]) -> str:
         """The title of the page."""
-        return f"{self.label}?" if len(rows) == 1 else f"{self.label}: {len(rows):,}?"
+        if len(rows) == 1:
+            return f"{self.label}?"
+        return f"{self.label} {len(rows):,} {rows[0]._meta.verbose_name_plural}?"
+
+    def button(self, rows: Sequence[Any]) -> str:
+        """The text of the button that runs it, e.g. "Retire 3 keys"."""
+        return self.title(rows).removesuffix("?") if len(rows) > 1 else self.label
 
     def consequences(self, rows: Sequence[Any]) -> list[str]:
         """The sentences that say what will happen."""
@@ -71,6 +111,16 @@ class ConfirmedAction(ABC):
         self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
     ) -> HttpResponse:
         """Run the action on all rows, report the outcome, and return the next page."""
+
+    def record(self, row: Any, audit: AuditContext) -> None:
+        """Record in the activity that the action changed a row, unless the ledger of keys has it."""
+        event = EVENTS.get(self.name)
+        if row.in_ledger or event == "":
+            return
+        if event is None:
+            Activity.objects.record(Activity.Event.CHANGED, row, audit, details={"what": self.label})
+        else:
+            Activity.objects.record(event, row, audit)
 
 
 class RowAction(ConfirmedAction):
@@ -84,27 +134,46 @@ class RowAction(ConfirmedAction):
             DomainError, ValidationError: a rule refuses it.
         """
 
+    def change_row(self, row: Any, audit: AuditContext, values: dict[str, Any]) -> str:
+        """Lock a row and run the action on it. Returns why it is not done, e.g. by a rule, or an empty text."""
+        try:
+            with transaction.atomic():
+                locked = type(row)._default_manager.select_for_update(of=("self",)).filter(pk=row.pk).first()
+                if locked is None:
+                    return "was deleted meanwhile"
+                self.apply(locked, audit, values)
+                self.record(row, audit)
+        except (DomainError, ValidationError) as error:
+            return error.detail if isinstance(error, DomainError) else "; ".join(error.messages)
+        return ""
+
+    def result(self, changed: int, opts: "Options[Any]") -> str:
+        """The message after the action, e.g. "3 keys retired"."""
+        return (
+            f"{changed:,} {opts.verbose_name if changed == 1 else opts.verbose_name_plural} {self.past_tense.lower()}"
+        )
+
+    def result_of_one(self, row: Any) -> str:
+        """The message after the action on one row."""
+        return f"{self.past_tense}: {row}"
+
     def run(
         self, admin: "ConsoleAdmin", request: HttpRequest, rows: Sequence[Any], values: dict[str, Any]
     ) -> HttpResponse:
         """Apply the action to each row, report the outcome, and return the next page."""
-        refused: dict[str, list[Any]] = {}
+        refused: dict[str, int] = {}
         audit = audit_context_of(request, values.get("reference", ""))
         for row in rows:
-            try:
-                with transaction.atomic():
-                    locked = type(row)._default_manager.select_for_update(of=("self",)).get(pk=row.pk)
-                    self.apply(locked, audit, values)
-            except (DomainError, ValidationError) as error:
-                reason = error.detail if isinstance(error, DomainError) else "; ".join(error.messages)
-                refused.setdefault(reason, []).append(row)
+            if reason := self.change_row(row, audit, values):
+                refused[reason] = refused.get(reason, 0) + 1
         if refused and len(rows) == 1:
             raise DomainError(f"{rows[0]} {next(iter(refused))}")
-        changed = len(rows) - sum(map(len, refused.values()))
+        changed = len(rows) - sum(refused.values())
         if changed:
-            admin.message_user(request, f"{self.past_tense}: {rows[0] if len(rows) == 1 else f'{changed:,}'}.")
-        for reason, some in refused.items():
-            admin.message_user(request, f"Left as they are: {len(some):,}, which {reason}.", messages.WARNING)
+            done = self.result_of_one(rows[0]) if len(rows) == 1 else self.result(changed, admin.opts)
+            admin.message_user(request, f"{done}.")
+        for reason, number in refused.items():
+            admin.message_user(request, f"{number:,} unchanged: {reason}.", messages.WARNING)
         return HttpResponseRedirect(self.next_page(admin, rows))
 
     def next_page(self, admin: "ConsoleAdmin", rows: Sequence[Any]) -> str:
@@ -116,7 +185,7 @@ class ReferenceForm(forms.Form):
     """Asks for the operator's reference, which is stored in the ledger."""
 
     reference = forms.CharField(
-        max_length=255, required=False, help_text="For the ledger: an order number, a ticket, a name."
+        max_length=255, required=False, help_text="Order number, ticket or name. You can search for it later."
     )
 
     def clean_reference(self) -> str:

@@ -1,18 +1,17 @@
 """Base classes of the console's lists and pages. Operators see the rows of their own account only."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
-from django.contrib.admin.exceptions import DisallowedModelAdminLookup
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import ERROR_FLAG, ORDER_VAR, ChangeList
+from django.contrib.admin.views.main import ERROR_FLAG, SEARCH_VAR, ChangeList
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import NON_FIELD_ERRORS, BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
-from django.db import models
+from django.db import connection, models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -21,20 +20,33 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from accounts.admin.actions import ConfirmedAction, operator_of
+from accounts.admin.bulk_actions import (
+    MAX_ROWS_AT_ONCE,
+    ChosenRows,
+    find_choice,
+    start_bulk_action,
+    store_choice,
+    with_filters,
+)
+from accounts.admin.csv_lists import CsvListMixin
 from accounts.admin.form_once import form_id, replay_if_sent, run_form_once
-from accounts.models import Account
+from accounts.admin.recording import RecordingMixin
+from accounts.admin.sealed_text import search_url
+from accounts.admin.strict_lists import StrictChangeList
+from accounts.models import Account, BulkAction
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 
 MAX_COUNTED_ROWS = 10_000  # of a list
-MAX_SELECTED_ROWS = 1_000  # of an action
 
 
 def format_time(timestamp: datetime | None) -> str:
-    """A timestamp as HTML: to the second, in UTC."""
+    """A timestamp as HTML: to the minute, in UTC. The script shows the local time instead, and UTC on a click."""
     if timestamp is None:
         return "–"
-    return format_html('<time datetime="{}">{}</time>', timestamp.isoformat(), f"{timestamp:%Y-%m-%d %H:%M:%S}")
+    utc = timestamp.astimezone(UTC)
+    seconds, minutes = f"{utc:%Y-%m-%d %H:%M:%S} UTC", f"{utc:%-d %b %Y, %H:%M} UTC"
+    return format_html('<time datetime="{}" title="{}">{}</time>', utc.isoformat(), seconds, minutes)
 
 
 class BoundedPaginator(Paginator):
@@ -56,44 +68,15 @@ class BoundedPaginator(Paginator):
         return rows.values("pk")[: MAX_COUNTED_ROWS + 1].count()
 
 
-class StrictChangeList(ChangeList):
-    """A list whose URL filters and orders only by the filters and columns that the list offers.
-
-    Django accepts look-ups of any field of the model in the URL: `?key__startswith=A` would reveal a masked key letter
-    by letter, and `?key__regex=` could keep the database busy.
-    """
-
-    def get_filters(self, request: HttpRequest) -> Any:
-        try:
-            filters = super().get_filters(request)
-        except DisallowedModelAdminLookup as error:
-            raise IncorrectLookupParameters from error
-        _, _, unused, *_ = filters
-        if unused:  # by any filter of the list
-            raise IncorrectLookupParameters(f"No filter of this list is called {', '.join(unused)}")
-        return filters
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        columns = [column for column in self.params.pop(ORDER_VAR, "").split(".") if self._is_sortable(column)]
-        if columns:
-            self.params[ORDER_VAR] = ".".join(columns)
-        return super().get_ordering(request, queryset)
-
-    def _is_sortable(self, column: str) -> bool:
-        """Whether a part of the order in the URL, e.g. `-2`, is the number of a column that the list sorts by."""
-        number = column.removeprefix("-")
-        if not number.isdecimal() or int(number) >= len(self.list_display):
-            return False
-        return self.list_display[int(number)] in (self.sortable_by or ())
-
-
-class StrictAdmin(admin.ModelAdmin):
+class StrictAdmin(CsvListMixin, RecordingMixin, admin.ModelAdmin):
     """Pages that ignore parameters in the URL which they do not offer themselves."""
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return StrictChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "POST" and SEARCH_VAR in request.POST:
+            return HttpResponseRedirect(search_url(request))
         if ERROR_FLAG in request.GET and len(request.GET) > 1:
             # With another invalid look-up beside the error flag, Django would show a database error.
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
@@ -131,6 +114,41 @@ class ConsoleForm(forms.ModelForm):
     """A form that sets the account of a new row before the row's rules are checked."""
 
     known_account: Account | None = None  # set by `ConsoleAdmin.get_form()`
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+        if "seen" in self.fields:
+            self.initial["seen"] = self._version()
+
+    @property
+    def changed_data(self) -> list[str]:
+        return [name for name in super().changed_data if name != "seen"]
+
+    def _version(self) -> str:
+        """The time of the last change of the row; a form that was opened before it must not overwrite it."""
+        updated = getattr(self.instance, "updated", None)
+        return updated.isoformat() if updated and not self.instance._state.adding else ""
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse a form that was opened before the row was changed by someone else, or in another tab."""
+        values = super().clean()
+        seen, version = self.cleaned_data.get("seen"), self._version()
+        if not seen or seen == version:
+            return values
+        now = [
+            f"{self.fields[name].label} is now “{self[name].initial}”"
+            for name in self.changed_data
+            if name in self.fields
+        ]
+        data = cast(Any, self.data).copy()
+        data[self.add_prefix("seen")] = version  # saving again overwrites it, knowingly
+        self.data = data
+        raise ValidationError(
+            "This was changed in another tab, or by someone else, while you had it open. Nothing was saved. "
+            f"{'; '.join(now)}{'. ' if now else ''}Save again to replace that with the values below.",
+            code="changed_meanwhile",
+        )
 
     def account_of(self, values: dict[str, Any]) -> Account | None:
         """The account of a new row: that of the form, or the operator's."""
@@ -160,7 +178,7 @@ class ConsoleAdmin(StrictAdmin):
     Attributes:
         account_path: the look-up that leads to a row's account.
         menu_name: the title in the menu and of the list, by default the model's plural.
-        hint: the text of an empty list: what to do next.
+        hint: the text of an empty list: the next step.
         confirmed_actions: the actions on rows, in addition to changing their fields.
     """
 
@@ -197,11 +215,28 @@ class ConsoleAdmin(StrictAdmin):
             kwargs["queryset"] = self.restrict_to_account(rows, request, "account")
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if formfield and isinstance(formfield.widget, RelatedFieldWidgetWrapper):
+            formfield.widget = formfield.widget.widget  # without the icons that open windows
+        return formfield
+
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         operator = operator_of(request)
         form.known_account = None if operator.is_superuser else operator.account
         return form
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of a page. That of a form which is sent is locked in a transaction: it may have changed meanwhile."""
+        if (
+            request.method == "POST"
+            and connection.in_atomic_block
+            and (uuid := parse_uuid(object_id))
+            and from_field is None
+        ):
+            return self.get_queryset(request).select_for_update(of=("self",)).filter(pk=uuid).first()
+        return super().get_object(request, object_id, from_field)
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave out the account, which only a superuser chooses, for a new row."""
@@ -271,13 +306,38 @@ class ConsoleAdmin(StrictAdmin):
 
     def _redirect_to(self, action: ConfirmedAction) -> Callable[..., HttpResponseRedirect | None]:
         def redirect(modeladmin: Any, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponseRedirect | None:
-            selected = list(rows[: MAX_SELECTED_ROWS + 1])
-            if len(selected) > MAX_SELECTED_ROWS:
-                self.message_user(request, f"Choose {MAX_SELECTED_ROWS:,} rows at most.", messages.ERROR)
+            try:
+                chosen = store_choice(request, self.model, action, rows)
+            except DomainError as error:
+                self.message_user(request, error.detail, messages.ERROR)
                 return None
-            return HttpResponseRedirect(self.action_url(action, *selected))
+            return HttpResponseRedirect(f"{reverse(f'admin:{self._name}_{action.name}')}?chosen={chosen.pk}")
 
         return redirect
+
+    def _rows_of_action(
+        self, request: HttpRequest, action: ConfirmedAction
+    ) -> tuple[BulkAction | None, Sequence[models.Model]]:
+        """The rows of the URL of an action's page: those chosen in the list, or those of its ids.
+
+        Raises:
+            Http404: there is no such choice or row, or the operator may not see it.
+        """
+        if id := parse_uuid(request.GET.get("chosen", "")):
+            chosen = find_choice(request, id, self.model, action)
+            queryset = self.get_queryset(request)
+            ids = chosen.row_ids()
+            if len(ids) > MAX_ROWS_AT_ONCE:
+                return chosen, ChosenRows(queryset, ids)
+            if rows := list(queryset.filter(pk__in=ids).order_by("pk")):
+                return chosen, rows
+            raise Http404
+        ids = list(dict.fromkeys(filter(None, map(parse_uuid, request.GET.getlist("id")))))
+        # In the order in which a pool hands out keys, so that two transactions that lock several cannot deadlock.
+        rows = list(self.get_queryset(request).filter(pk__in=ids[: MAX_ROWS_AT_ONCE + 1]).order_by("pk"))
+        if not rows or len(rows) != len(ids):
+            raise Http404
+        return None, rows
 
     def action_view(self, request: HttpRequest, action: ConfirmedAction) -> HttpResponse:
         """The confirmation page of an action; a POST runs it."""
@@ -285,20 +345,28 @@ class ConsoleAdmin(StrictAdmin):
             raise PermissionDenied
         if response := replay_if_sent(request):
             return response
-        ids = list(dict.fromkeys(filter(None, map(parse_uuid, request.GET.getlist("id")))))
-        # In the order in which a pool hands out keys, so that two transactions that lock several cannot deadlock.
-        rows = list(self.get_queryset(request).filter(pk__in=ids[: MAX_SELECTED_ROWS + 1]).order_by("pk"))
-        if not rows or len(rows) != len(ids):
+        chosen, rows = self._rows_of_action(request, action)
+        if chosen and chosen.started:
+            return HttpResponseRedirect(reverse("admin:bulk_action", args=[chosen.pk]))
+        if len(rows) > 1 and not action.for_many:
             raise Http404
-        if not all(self.may_run(request, row, action) for row in rows):
+        # Of many rows, the action asks for each when it comes to it.
+        is_many = len(rows) > MAX_ROWS_AT_ONCE
+        if not is_many and not all(self.may_run(request, row, action) for row in rows):
             raise PermissionDenied
         form = action.form_class(request.POST if request.method == "POST" else None, **action.form_options(rows))
-        problem = ""
+        for name in action.forbidden_fields(request):
+            form.fields.pop(name, None)
+        problem = unsafe = ""
 
         def run() -> HttpResponse:
+            if is_many and chosen:
+                return start_bulk_action(request, chosen, form.cleaned_data)
             response = action.run(self, request, rows, form.cleaned_data)
             for row in rows:
-                self.log_change(request, row, action.past_tense)
+                self.log_action(request, row, action)
+            if chosen and isinstance(response, HttpResponseRedirect) and response.url == self.changelist_url():
+                response = HttpResponseRedirect(with_filters(response.url, chosen.filters))
             return response
 
         if request.method == "POST" and form.is_valid():
@@ -306,17 +374,24 @@ class ConsoleAdmin(StrictAdmin):
                 return run_form_once(request, run) if action.runs_once else run()
             except DomainError as error:
                 problem = error.detail
+                _, rows = self._rows_of_action(request, action)  # as they are now
+        if len(rows) == 1:
+            unsafe = action.unsafe_because(rows[0])
+        list_url = with_filters(self.changelist_url(), chosen.filters if chosen else "")
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
+            "section": self.section,
+            "list_url": list_url,
             "title": action.title(rows),
-            "button": action.label,
+            "button": action.button(rows),
             "danger": action.danger,
             "rows": rows,
             "consequences": action.consequences(rows),
             "form": form,
             "problem": problem,
-            "back": self.change_url(rows[0]) if len(rows) == 1 else self.changelist_url(),
+            "unsafe": unsafe,
+            "back": self.change_url(rows[0]) if len(rows) == 1 else list_url,
             "once": form_id(request) if action.runs_once else None,
         }
         return TemplateResponse(request, action.template, context, status=422 if problem else 200)
@@ -324,8 +399,12 @@ class ConsoleAdmin(StrictAdmin):
     # Pages -----------------------------------------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        title = self.menu_name or str(self.opts.verbose_name_plural).capitalize()
-        return super().changelist_view(request, {"title": title, "hint": self.hint, **(extra_context or {})})
+        return super().changelist_view(request, {"title": self.section, "hint": self.hint, **(extra_context or {})})
+
+    @property
+    def section(self) -> str:
+        """The title of the list."""
+        return self.menu_name or str(self.opts.verbose_name_plural).capitalize()
 
     @property
     def _name(self) -> str:
@@ -348,10 +427,15 @@ class ConsoleAdmin(StrictAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        if obj is not None:
+        context["section"] = self.section
+        if obj is None:
+            context["title"] = f"New {self.opts.verbose_name}"
+        else:
             context["title"], context["subtitle"] = str(obj), None
-            actions = self.allowed_actions(request, obj)
-            context["action_links"] = [(action, self.action_url(action, obj)) for action in actions]
+            actions = [action for action in self.allowed_actions(request, obj) if action.in_header]
+            reasons = [(action, action.unsafe_because(obj)) for action in actions]
+            context["action_links"] = [(action, self.action_url(action, obj)) for action, why in reasons if not why]
+            context["unsafe_actions"] = [(action, why) for action, why in reasons if why]
         return super().render_change_form(request, context, add, change, form_url, obj)
 
 

@@ -1,7 +1,8 @@
 """Forms of the console that run once, however often they are sent, and pages that show a secret result for a while.
 
 An open form has an id, a UUIDv7. Its action stores, in the same transaction, an `IdempotentResponse` of the operator
-under this id. If the form is sent again, or opened again by the browser's *Back*, the response comes from there.
+under this id. If the form is sent again, or opened again by the browser's *Back*, the response comes from there. If it
+is sent again with other values, such as another customer, it is refused: its first result is for the first values.
 
 A secret, such as the text of a token, is shown on a page of its own to the operator who sent the form, for
 SECRET_LIFETIME. It is stored encrypted. The encryption key is derived from SECRET_KEY and the id of the form, of which
@@ -9,8 +10,9 @@ the database has only the digest: a copy of the database does not reveal the sec
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -22,7 +24,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import constant_time_compare, salted_hmac
 from uuid_utils.compat import uuid7
 
 from keygen_site.db.fields import digest
@@ -36,6 +38,7 @@ FORM_LIFETIME = timedelta(hours=12)
 RESPONSE_LIFETIME = timedelta(hours=24)
 _SALT = "accounts.admin.form_once"
 _NONCE_BYTES = 12
+_INTERNAL_FIELDS = ("csrfmiddlewaretoken", "once")
 
 
 class SecretResponse(HttpResponse):
@@ -47,7 +50,18 @@ class SecretResponse(HttpResponse):
     """
 
     def __init__(
-        self, *, title: str, text: str, section: str, back: str = "", again: bool = False, filename: str = ""
+        self,
+        *,
+        title: str,
+        text: str,
+        section: str,
+        back: str = "",
+        again: bool = False,
+        filename: str = "",
+        template: str = "admin/token.html",
+        details: Mapping[str, str] | None = None,
+        note: str = "",
+        example: str = "",
     ) -> None:
         """
         Args:
@@ -55,10 +69,24 @@ class SecretResponse(HttpResponse):
             back: the URL of the next page; the home page if empty.
             again: whether the secret can still be seen elsewhere afterwards.
             filename: the name of the file that the page offers as a download; none if empty.
+            note: instructions for the secret.
+            example: a command that uses the secret, with `{secret}` in its place.
+            template: of the page.
+            details: further values for the template. They are stored unencrypted, so they must not be secret.
         """
         super().__init__()
         self.text = text
-        self.page = {"title": title, "section": section, "back": back, "again": again, "filename": filename}
+        self.page: dict[str, Any] = {
+            "title": title,
+            "section": section,
+            "back": back,
+            "again": again,
+            "filename": filename,
+            "note": note,
+            "example": example,
+            "template": template,
+            "details": dict(details or {}),
+        }
 
 
 def form_id(request: HttpRequest) -> UUID:
@@ -70,7 +98,8 @@ def form_id(request: HttpRequest) -> UUID:
 def replay_if_sent(request: HttpRequest) -> HttpResponse | None:
     """The response for a form that was sent before, or None.
 
-    A form that is sent again gets the first response; a form that is opened again, a page that says that it was sent.
+    A form that is sent again gets the first response. One that is opened again, or sent again with other values, gets
+    a page that says that it was sent.
     """
     id = _sent_id(request)
     stored = id and _responses_of(request).filter(name=_name(id)).first()
@@ -101,7 +130,7 @@ def run_form_once(request: HttpRequest, act: Callable[[], HttpResponse]) -> Http
     if _is_old(id):
         messages.error(request, "This page was open for too long, so nothing was done. Fill it in again.")
         return HttpResponseRedirect(_form_url(request))
-    stored = IdempotentResponse(name=_name(id), fingerprint=digest(request.path), **_owner(request))
+    stored = IdempotentResponse(name=_name(id), fingerprint=_fingerprint(request, id), **_owner(request))
     is_first = False
     try:
         with transaction.atomic():
@@ -150,6 +179,12 @@ def _sent_id(request: HttpRequest) -> UUID | None:
 
 
 def _replay(request: HttpRequest, id: UUID, stored: IdempotentResponse) -> HttpResponseRedirect:
+    if not constant_time_compare(bytes(stored.fingerprint), _fingerprint(request, id)):
+        # In another tab, or after Back. The page of the first result has, for example, the key of another customer.
+        messages.error(
+            request, "This form was sent before with other values, so nothing was done this time. Open a new form."
+        )
+        return HttpResponseRedirect(_form_url(request, once=str(id)))
     messages.warning(request, "This form was sent before. This is the first result; nothing was done again.")
     return HttpResponseRedirect(_result_url(id, stored))
 
@@ -171,6 +206,12 @@ def _responses_of(request: HttpRequest) -> QuerySet[IdempotentResponse]:
 
 def _name(id: UUID) -> str:
     return digest(str(id)).hex()
+
+
+def _fingerprint(request: HttpRequest, id: UUID) -> bytes:
+    """A keyed digest of the values of a form. It does not reveal them: some are passwords."""
+    values = sorted((name, request.POST.getlist(name)) for name in request.POST if name not in _INTERNAL_FIELDS)
+    return salted_hmac(_SALT, f"{id} {request.path} {values}", algorithm="sha256").digest()
 
 
 def _is_old(id: UUID) -> bool:

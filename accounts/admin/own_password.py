@@ -11,9 +11,10 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse_lazy
 
 from accounts.admin.actions import operator_of
+from accounts.admin.recording import record_own
 from accounts.authentication import client_ip
 from accounts.errors import TooManyRequests
-from accounts.models import User
+from accounts.models import Activity, User
 from accounts.password_reset import OldPasswordInvalid
 from accounts.passwords import PASSWORD_HELP
 from accounts.services import update_password
@@ -72,6 +73,7 @@ class OwnPasswordView(PasswordChangeView):
                 response["Retry-After"] = refusal.headers["Retry-After"]
             return response
         update_session_auth_hash(self.request, user)
+        record_own(user, Activity.Event.PASSWORD_CHANGED)
         messages.success(
             self.request, "Your password was changed. Your other sessions and all your API tokens have ended."
         )

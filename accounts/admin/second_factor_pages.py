@@ -23,9 +23,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.admin.actions import operator_of
 from accounts.admin.form_once import SECRET_LIFETIME, SecretResponse, form_id, replay_if_sent, run_form_once
+from accounts.admin.recording import record_own
 from accounts.authentication import client_ip
 from accounts.errors import TooManyRequests
-from accounts.models import SecondFactor, User
+from accounts.models import Activity, SecondFactor, User
 from accounts.second_factors import (
     PasswordNotProven,
     confirm_password,
@@ -184,6 +185,7 @@ class SecondFactorPages:
             request.session.flush()
             login(request, user)
             delete_expired_sessions()
+            record_own(user, Activity.Event.SIGNED_IN)
             is_safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
             return HttpResponseRedirect(target if is_safe else reverse("admin:index"))
         return self._render(request, "admin/second_step.html", form, title="Sign in: the second step")
@@ -221,7 +223,7 @@ class SecondFactorPages:
 
             def enable() -> HttpResponse:
                 codes = enable_second_factor(factor)
-                return self._codes_response(user, "Turned on the second factor", codes)
+                return self._codes_response(user, "Turned on the second factor", codes, Activity.Event.SECOND_FACTOR_ON)
 
             return self._end_other_sessions(request, run_form_once(request, enable))
         secret = factor.secret
@@ -241,7 +243,7 @@ class SecondFactorPages:
 
         def renew(user: User) -> HttpResponse:
             codes = SecondFactor.objects.get(user=user).renew_recovery_codes()
-            return self._codes_response(user, "Made new recovery codes", codes)
+            return self._codes_response(user, "Made new recovery codes", codes, Activity.Event.RECOVERY_CODES)
 
         consequences = ["The recovery codes that you have stop working, and ten new ones are shown on the next page."]
         return self._confirmed(request, "Make new recovery codes", consequences, renew)
@@ -251,7 +253,7 @@ class SecondFactorPages:
 
         def remove(user: User) -> HttpResponse:
             remove_second_factor(user)
-            _log(user, "Turned off the second factor")
+            _log(user, "Turned off the second factor", Activity.Event.SECOND_FACTOR_OFF)
             messages.success(request, "The second factor was turned off.")
             return HttpResponseRedirect(reverse("admin:second_factor"))
 
@@ -295,8 +297,8 @@ class SecondFactorPages:
             once=form_id(request),
         )
 
-    def _codes_response(self, user: User, message: str, codes: list[str]) -> SecretResponse:
-        _log(user, message)
+    def _codes_response(self, user: User, message: str, codes: list[str], event: str) -> SecretResponse:
+        _log(user, message, event)
         return SecretResponse(
             title="Your recovery codes",
             text="\n".join(codes),
@@ -315,7 +317,7 @@ class SecondFactorPages:
     ) -> HttpResponse:
         context = {**self.site.each_context(request), "title": title, "form": form, **context}
         if must_set_up_second_factor(form.user):
-            context["is_nav_sidebar_enabled"] = False  # its links lead back to this page
+            context["menu"] = []  # its links lead back to this page
         response = TemplateResponse(request, template, context)
         if form.refusal:
             response.status_code = form.refusal.status
@@ -330,6 +332,7 @@ def draw_qr_code(text: str) -> SafeString:
     return mark_safe(svg)  # noqa: S308 - made of numbers only
 
 
-def _log(user: User, message: str) -> None:
-    """Add to the history of a user what the user did."""
+def _log(user: User, message: str, event: str) -> None:
+    """Record a change by a user to their own sign-in, in the user's history and in the activity."""
+    record_own(user, event)
     LogEntry.objects.log_actions(user.pk, [user], CHANGE, message, single_object=True)

@@ -1,17 +1,24 @@
 """The base viewset of the API: finds the account, authenticates the bearer, and checks permissions."""
 
+import re
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote
 from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
+from accounts import token_use
+from accounts.api.sessions import finish_session
 from accounts.audit import AuditContext
 from accounts.authentication import client_ip
 from accounts.bearers import Bearer
 from accounts.credentials import Credential, build_challenge, parse_credential
-from accounts.errors import TokenMissing, Unauthorized
-from accounts.models import Account, Token, find_token
+from accounts.errors import TokenMissing, Unauthorized, UserBanned
+from accounts.models import Account, Activity, Subject, Token, User, find_session, find_token
+from accounts.models.activity import name_of
+from accounts.moved_tokens import find_moved_token
 from accounts.permissions import Forbidden, require
 from accounts.rate_limits import RateLimitState, count_request, refuse_requests_if_spent
 from accounts.roles import ALLOWED_ROLES
@@ -21,7 +28,7 @@ from keygen_site.jsonapi.lookups import Lookup, Parent
 from keygen_site.jsonapi.operations import Access, File
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.serializers import Values
-from keygen_site.jsonapi.text import is_one_line, snake
+from keygen_site.jsonapi.text import header_text, is_one_line, snake
 from keygen_site.jsonapi.versions import (
     CURRENT_VERSION,
     EDITION,
@@ -44,19 +51,29 @@ class AccountInactive(DomainError):
 
 
 class EnvironmentNotSupported(BadRequest):
+    """The request names an environment. Environments are not supported."""
+
     code = "ENVIRONMENT_NOT_SUPPORTED"
     detail = "is unsupported"
 
 
 class ReferenceInvalid(BadRequest):
-    """The header `Keygen-Reference`, the caller's reference for a change, is stored in the ledger as it is."""
+    """The header `Keygen-Reference`, the caller's reference for a change, is stored in the ledger."""
 
     detail = "must be between 1 and 255 characters, without control characters"
     source = {"header": "Keygen-Reference"}
 
 
+class ReferenceEncodingInvalid(ReferenceInvalid):
+    detail = "must be percent-encoded UTF-8 after UTF-8'', e.g. UTF-8''Bestellung%20M%C3%BCller"
+
+
+# For clients that cannot send other characters than ASCII or Latin-1 in a header.
+_ENCODED_REFERENCE = re.compile(r"UTF-8'[A-Za-z0-9-]*'(.*)", re.IGNORECASE | re.DOTALL)
+
+
 def parse_reference(request: APIRequest) -> str:
-    """The caller's reference, e.g. an order number; empty without the header.
+    """The caller's reference, e.g. an order number; empty without the header. It may be encoded by RFC 8187.
 
     Raises:
         ReferenceInvalid: the header is empty, too long, or not a line of text.
@@ -64,10 +81,12 @@ def parse_reference(request: APIRequest) -> str:
     header = request.META.get("HTTP_KEYGEN_REFERENCE")
     if header is None:
         return ""
-    try:
-        text = header.encode("latin-1").decode().strip()  # WSGI has the bytes of a header as latin-1
-    except UnicodeError:
-        raise ReferenceInvalid from None
+    text = header_text(header).strip()
+    if match := _ENCODED_REFERENCE.fullmatch(text):
+        try:
+            text = unquote(match[1], errors="strict").strip()
+        except UnicodeDecodeError:
+            raise ReferenceEncodingInvalid from None
     if not 1 <= len(text) <= 255 or not is_one_line(text):
         raise ReferenceInvalid
     return text
@@ -80,20 +99,27 @@ class APIViewSet(BaseViewSet):
     with_current_relationships: ClassVar[frozenset[str]] = frozenset()
     # The actions whose responses are the same in every version.
     without_versions: ClassVar[frozenset[str]] = frozenset()
+    # For the activity, set by an action: the row that it has changed, if the URL does not name it, and more about it.
+    changed_row: Any = None
+    activity_details: Activity.Details | None = None
 
     # The pipeline ----------------------------------------------------------------------------------------------------
 
     def resolve_account(self, request: APIRequest) -> None:
-        request.account = request.rate_limit = request.found_token = None
+        request.account = request.rate_limit = request.found_token = request.found_session = None
         if "\0" in self.kwargs.get("account", ""):
             raise NullByte
-        request.version = CURRENT_VERSION  # of the refusal of an unknown version
         request.version = parse_version(request) or CURRENT_VERSION
         request.credential = credential = self.find_credential(request)
         if credential and credential.kind == "token":
             # One statement finds the token and its account, nearly always the account of the URL.
             request.found_token = find_token(credential.text)
+        if credential and credential.kind == "session":
+            request.found_session = session = find_session(credential.text)
+            request.found_token = session and session.token
         request.account = self.find_account(request.found_token)
+        if credential and credential.kind == "token" and request.found_token is None:
+            request.found_token = find_moved_token(request.account, credential.text)
         cast(Any, request._request).account = request.account  # whose key signs the response: `SignatureMiddleware`
         request.rate_limit = self._count_request(request)
 
@@ -106,7 +132,7 @@ class APIViewSet(BaseViewSet):
         credential, token = request.credential, request.found_token
         if credential is None or credential.kind == "password":
             return count_request(*caller)
-        if credential.kind == "token":
+        if credential.kind in ("token", "session"):
             is_valid = token is not None and token.account_id == request.account.pk
             return count_request(*caller, credential.text if is_valid else _INVALID)
         # Whether a key is valid turns out later: `perform_authentication()` counts one that is not.
@@ -146,6 +172,7 @@ class APIViewSet(BaseViewSet):
             if isinstance(error, Unauthorized) and request.credential and request.credential.kind == "license":
                 count_request(request.account.pk, client_ip(request), _INVALID)
             request.refused_token = token if token and token.account_id == request.account.pk else None
+            request.ends_session = isinstance(error, UserBanned)
             raise
         if bearer is None and Access.ANONYMOUS not in self.operation.access:
             raise TokenMissing
@@ -192,6 +219,9 @@ class APIViewSet(BaseViewSet):
     @property
     def audit(self) -> AuditContext:
         """The bearer and the caller's reference, for the ledger."""
+        return self._audit(parse_reference(self.request))
+
+    def _audit(self, reference: str) -> AuditContext:
         bearer, token = self.request.user, self.request.auth
         return AuditContext(
             bearer_type=bearer.type,
@@ -199,7 +229,54 @@ class APIViewSet(BaseViewSet):
             token_id=bearer.token_id,
             token_name=token.name if isinstance(token, Token) and token.name else "",
             request_id=self.request.id,
-            reference=parse_reference(self.request),
+            reference=reference,
+        )
+
+    # The activity ----------------------------------------------------------------------------------------------------
+
+    def row_to_record(self, row: Any) -> Any:
+        """The row that the action is about to change: by default the one that the URL names. Override it."""
+        return row
+
+    def begin_record(self, event: str, row: Any, document: Any) -> Callable[[Any], None]:
+        row = self.row_to_record(row)
+        about = None if row is None else Subject.of(row)  # a deleted row has no id afterwards
+        old = None
+        if row is not None and isinstance(document, Values):
+            old = {name: getattr(row, name) for name in document.values}
+
+        def record(result: Any) -> None:
+            details: Activity.Details = self.activity_details or {}
+            if old is not None:
+                details["fields"] = sorted(name for name in old if getattr(row, name) != old[name])
+                if not details["fields"]:
+                    return
+            changed = self.changed_row or row or result
+            subject = about if about and changed.pk is None else Subject.of(changed)
+            audit = self._audit_of_activity(changed)
+            bearer = self.request.user
+            name = name_of(bearer.find_row()) if bearer else ""
+            Activity.objects.record(event, subject, audit, bearer_name=name, details=details)
+
+        return record
+
+    def _audit_of_activity(self, changed: Any) -> AuditContext:
+        """As `audit`, but without a reference that is invalid, which most requests may have.
+
+        Without a credential, e.g. after a password reset by mail, the user is the bearer.
+        """
+        try:
+            reference = parse_reference(self.request)
+        except ReferenceInvalid:
+            reference = ""
+        if self.request.user is not None:
+            return self._audit(reference)
+        bearer_id = changed.pk if isinstance(changed, User) else None
+        return AuditContext(
+            bearer_type="users" if bearer_id else "",
+            bearer_id=bearer_id,
+            request_id=self.request.id,
+            reference=reference,
         )
 
     @classmethod
@@ -219,7 +296,7 @@ class APIViewSet(BaseViewSet):
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         account, version = getattr(request, "account", None), getattr(request, "version", None)
-        if version is None:  # refused before the version was looked at
+        if version is None:  # refused before the version was looked at, or for an unknown version
             version = CURRENT_VERSION
             if response.status_code == 404:
                 set_version(request, response)
@@ -243,9 +320,12 @@ class APIViewSet(BaseViewSet):
             response[f"Keygen-Account{suffix}"] = str(account.pk)
         if bearer:
             response[f"Keygen-Bearer{suffix}"] = str(bearer.id)
+            if bearer.token_id:
+                token_use.note_use(request.found_token)
         refused_token = getattr(request, "refused_token", None)
         if token_id := refused_token.pk if refused_token else bearer and bearer.token_id:
             response[f"Keygen-Token{suffix}"] = str(token_id)
+        finish_session(request, response, is_authenticated=bool(bearer))
         return response
 
 

@@ -9,7 +9,7 @@ from accounts.models import Token, User
 from accounts.models.tokens import content_type_of
 from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.filters import EmptyFilter, EnumFilter, FilterSet, MetadataFilter, PartsFilter, QueryFilter
+from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, MetadataFilter, PartsFilter, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.operations import Parameter, choice
 
@@ -104,7 +104,7 @@ class UserFilterSet(RoleFilterSet):
     """
 
     status = StatusFilter("active", "inactive", "banned", help_text="Only users of this status.")
-    group = EmptyFilter(help_text="Only users of this group: none, as groups are not supported.")
+    group = IdFilter("group", "Only users of this group.")
     metadata = MetadataFilter(help_text=METADATA_FILTER_HELP)
 
     class Meta:

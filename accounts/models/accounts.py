@@ -51,6 +51,10 @@ class Account(Resource):
         help_text="In the API, show the keys of pools masked to roles that may not pop them: sales agents, support "
         "agents and read-only users.",
     )
+    # The values of the settings by key, so that new users and licenses need no query for them.
+    setting_values = models.JSONField(null=True, editable=False)
+    # Whether tokens that moved in with the account may still have their old digests: `accounts.moved_tokens`.
+    has_moved_tokens = models.BooleanField(default=False, db_default=False, editable=False)
     # Counts the rotations of signing keys, so that all processes notice them.
     signing_key_version = models.IntegerField(default=0, db_default=0, editable=False)
 
@@ -86,3 +90,16 @@ class Account(Resource):
     def is_named(self, identifier: str) -> bool:
         """Whether `identifier` is this account's id or slug, as in `Account.objects.by_identifier()`."""
         return identifier == self.slug or parse_uuid(identifier) == self.pk
+
+    def permissions_of_new(self, kind: str) -> list[str] | None:
+        """The permissions of a new `user` or `license`, or None for the standard ones."""
+        return (self.setting_values or {}).get(f"default_{kind}_permissions")
+
+    def remember_settings(self) -> None:
+        """Store the values of the settings with the account, which is changed by them."""
+        self.setting_values = dict(self.settings.values_list("key", "value"))
+        self.save(update_fields=["setting_values", "updated"])
+
+    def lock(self) -> None:
+        """Lock the account until the transaction ends, against others who change its users or settings."""
+        list(Account.objects.select_for_update(no_key=True).filter(pk=self.pk).values_list("pk"))

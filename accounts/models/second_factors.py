@@ -4,8 +4,9 @@ import base64
 import math
 import secrets
 import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
+from uuid import UUID
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -13,10 +14,12 @@ from django.utils.crypto import constant_time_compare
 from django_otp.models import Device, ThrottlingMixin
 from django_otp.oath import TOTP
 
+from accounts.bearers import Bearer
 from accounts.errors import TooManyRequests
 from accounts.models.users import User
 from keygen_site.db.fields import digest
 from keygen_site.encryption import EncryptedTextField
+from keygen_site.jsonapi.errors import NotFound
 from keygen_site.models import Resource
 
 ISSUER = "License-key pools"  # how an authenticator app calls this server
@@ -35,6 +38,13 @@ def generate_secret() -> str:
     return base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
+class SecondFactorQuerySet(models.QuerySet["SecondFactor"]):
+    def visible_to(self, bearer: Bearer) -> Self:
+        """The second factors that a bearer may know of: a user the own one, staff all."""
+        factors = self.filter(user__account=bearer.account_id)
+        return factors if bearer.is_staff else factors.filter(user=bearer.id)
+
+
 class SecondFactor(ThrottlingMixin, Device, Resource):
     """The authenticator app of a user. It has no effect on sign-ins until it is enabled.
 
@@ -48,10 +58,12 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
     enabled = models.BooleanField(default=False)
     last_step = models.BigIntegerField(default=-1, editable=False)
 
+    reveals_secret = False  # whether the API shows the secret to this bearer
+
     name = None  # fields of `Device`
     confirmed = None
 
-    objects: ClassVar[models.Manager["SecondFactor"]] = models.Manager()
+    objects = SecondFactorQuerySet.as_manager()
 
     if TYPE_CHECKING:
         recovery_codes: models.Manager["RecoveryCode"]
@@ -66,10 +78,26 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
         return str(self.pk)
 
     @property
+    def account_id(self) -> UUID | None:
+        """The account of the user."""
+        return self.user.account_id
+
+    @property
     def uri(self) -> str:
         """The URI that an authenticator app reads from a QR code."""
         label = ":".join(quote(part.replace(":", "_"), safe="") for part in (ISSUER, self.user.email))
         return f"otpauth://totp/{label}?secret={self.secret}&issuer={quote(ISSUER, safe='')}"
+
+    def reload(self) -> None:
+        """Read the values again that others may have changed.
+
+        Raises:
+            NotFound: it has been deleted meanwhile.
+        """
+        try:
+            self.refresh_from_db(fields=["enabled", "secret"])
+        except SecondFactor.DoesNotExist:
+            raise NotFound.of("second factor", self.pk) from None
 
     def accept(self, code: str) -> bool:
         """Use up a code of the app or a recovery code. Each is accepted once.

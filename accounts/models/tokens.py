@@ -8,15 +8,17 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts import bearers
-from accounts.bearers import Bearer
+from accounts.bearers import Bearer, own_permissions
 from accounts.models.accounts import Account
 from accounts.models.users import User
+from accounts.permission_names import ALL
 from keygen_site.db.compiled_queries import CompiledQuery, sample_bytes
 from keygen_site.db.fields import AtLeast, AtMost, ShortTextField, digest
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from keygen_site.models import Resource
 
 # The lifetime of a user's token, and of any token that expires and is regenerated.
@@ -24,12 +26,14 @@ TOKEN_LIFETIME = timedelta(weeks=2)
 # The tokens of a user of role `user`, who may make them without an expiry. More than a program that signs in at each
 # start uses; those that have expired make room for others.
 MAX_TOKENS_PER_USER = 5_000
+USE_RECORDED_EVERY = timedelta(hours=1)
 
 
 class TooManyTokens(DomainError):
     """The user has too many tokens."""
 
     code = "TOKEN_LIMIT_EXCEEDED"
+    about = REFERENCE
     detail = (
         f"token count has exceeded maximum allowed for user ({MAX_TOKENS_PER_USER}): delete tokens that are not used, "
         "or change or reset the password, which deletes all"
@@ -70,22 +74,30 @@ class TokenQuerySet(models.QuerySet["Token"]):
         if self.count() >= MAX_TOKENS_PER_USER:
             raise TooManyTokens
 
+    def record_use(self) -> None:
+        """Store that these tokens are used now, except where that was stored within USE_RECORDED_EVERY."""
+        now = timezone.now()
+        self.filter(Q(last_used=None) | Q(last_used__lte=now - USE_RECORDED_EVERY)).update(last_used=now)
+
     def with_roles(self) -> Self:
         """Annotate each token with the role of its bearer, if that is a user: `bearer_role`."""
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return self.annotate(bearer_role=Subquery(user.values("role")))
 
-    def for_authentication(self, token_digest: bytes) -> Self:
-        """The token with this digest, if any, with its account and, of a user, `bearer_role` and `bearer_banned`.
+    def for_authentication(self, **terms: Any) -> Self:
+        """The token that the terms name, if any, with its account and, of a user, `bearer_role` and `bearer_banned`.
 
-        So one statement is enough to authenticate a user.
+        `bearer_permissions` are those of a user or product. So one statement is enough to authenticate these.
         """
         user = User.objects.filter(pk=OuterRef("bearer_id"))
         return (
-            self.filter(digest=token_digest)
+            self.filter(**terms)
             .select_related("account")
             .with_roles()
-            .annotate(bearer_banned=Subquery(user.values("banned")))
+            .annotate(
+                bearer_banned=Subquery(user.values("banned")),
+                bearer_permissions=Coalesce(*bearers.stored_permissions(OuterRef("bearer_id"))),
+            )
         )
 
 
@@ -115,9 +127,16 @@ class Token(Resource):
     bearer_id = models.UUIDField()
     bearer = GenericForeignKey("bearer_type", "bearer_id")
     digest = models.BinaryField(max_length=32, unique=True)
+    # The digest that keygen-api had, of a token that moved in from there: 32 bytes, or 64 of a `v2` token. An export of
+    # the account has it, so that the token can move out again.
+    keygen_digest = models.BinaryField(max_length=64, null=True, editable=False)
     name = ShortTextField(max_length=255, null=True, blank=True)
     expiry = models.DateTimeField(null=True, blank=True)
-    # Of a license's token: stored and shown, without effect until machines are supported.
+    # The names of permissions, to which the token is limited; null or with `*`: all that its bearer has.
+    permissions = models.JSONField(null=True, blank=True, editable=False)
+    # The last request with the token, at most USE_RECORDED_EVERY earlier than the true one.
+    last_used = models.DateTimeField(null=True, editable=False)
+    # Of a license's token: how many activations and deactivations of machines it has made, and may make.
     max_activations = _count_field(null=True, blank=True)
     activations = _count_field(default=0)
     max_deactivations = _count_field(null=True, blank=True)
@@ -130,6 +149,7 @@ class Token(Resource):
         # Annotations of `for_authentication()`.
         bearer_role: str | None
         bearer_banned: datetime | None
+        bearer_permissions: list[str] | None
 
     class Meta:
         ordering = ["-id"]
@@ -164,7 +184,7 @@ class Token(Resource):
         return token, text
 
     def regenerate(self) -> str:
-        """Give the token a new text, and return it. The old text stops working.
+        """Give the token a new text, and return it. The old text stops working, and sessions of the token end.
 
         A token that expires does so after another `TOKEN_LIFETIME`, sooner or later than before (contract: platform
         5.5).
@@ -172,7 +192,9 @@ class Token(Resource):
         text = self._renew_text(self.role)
         if self.expiry is not None:
             self.expiry = timezone.now() + TOKEN_LIFETIME
-        self.save(update_fields=["digest", "expiry", "updated"])
+        self.keygen_digest = None
+        self.sessions.all().delete()
+        self.save(update_fields=["digest", "keygen_digest", "expiry", "updated"])
         return text
 
     def _renew_text(self, role: str) -> str:
@@ -180,6 +202,11 @@ class Token(Resource):
         text = f"{self.PREFIXES[role]}-{secrets.token_hex(size)}v3"
         self.digest = digest(text)
         return text
+
+    @property
+    def is_use_recorded(self) -> bool:
+        """Whether the last use that is stored is recent enough."""
+        return self.last_used is not None and self.last_used > timezone.now() - USE_RECORDED_EVERY
 
     @property
     def bearer_model(self) -> type[models.Model]:
@@ -205,8 +232,15 @@ class Token(Resource):
 
     def as_bearer(self) -> Bearer:
         """The bearer. Only for a token read by `for_authentication()`."""
+        is_limited = self.permissions is not None and ALL not in self.permissions
         return Bearer(
-            account_id=self.account_id, id=self.bearer_id, model=self.bearer_model, role=self.role, token_id=self.pk
+            account_id=self.account_id,
+            id=self.bearer_id,
+            model=self.bearer_model,
+            role=self.role,
+            own_permissions=own_permissions(self.bearer_permissions),
+            token_permissions=own_permissions(self.permissions) if is_limited else None,
+            token_id=self.pk,
         )
 
 
@@ -219,9 +253,16 @@ def content_type_of(model: models.Model | type[models.Model]) -> ContentType:
     return ContentType.objects.get_for_model(model)  # from its cache
 
 
-_TOKEN: CompiledQuery[Token] = CompiledQuery(Token.objects.for_authentication, sample_bytes())
+_TOKEN: CompiledQuery[Token] = CompiledQuery(
+    lambda token_digest: Token.objects.for_authentication(digest=token_digest), sample_bytes()
+)
 
 
 def find_token(text: str) -> Token | None:
     """Look up a token by its text, with its account and, of a user, the role and the ban. None if unknown."""
-    return _TOKEN.first(digest(text))
+    return find_token_with_digest(digest(text))
+
+
+def find_token_with_digest(token_digest: bytes) -> Token | None:
+    """Look up a token as `find_token()` does, by the digest of its text."""
+    return _TOKEN.first(token_digest)

@@ -11,7 +11,7 @@ from django.db.models import BooleanField, Model, Q, Value
 
 from accounts.bearers import Bearer
 
-NO_USERS = Q(pk__in=[])
+NO_USERS = NO_GROUPS = Q(pk__in=[])
 
 
 class UserRelations:
@@ -24,6 +24,10 @@ class UserRelations:
     def of_product(self, product_id: UUID) -> Q:
         """The users of a product, of any role."""
         return NO_USERS
+
+    def groups_of_license(self, license_id: UUID) -> Q:
+        """The group that a license belongs to."""
+        return NO_GROUPS
 
     def active_since(self, since: datetime) -> Any:
         """An expression: whether a user's licenses were active since a timestamp."""

@@ -14,20 +14,26 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.bearers import Bearer
+from accounts.bearers import Bearer, own_permissions
 from accounts.models.accounts import Account
+from accounts.models.email_domains import email_domain
+from accounts.models.groups import GroupMember
 from accounts.models.user_relations import user_relations
 from accounts.passwords import password_error
 from keygen_site.db.fields import ShortTextField, digest
+from keygen_site.db.literals import Literal
 from keygen_site.db.metadata import validate_metadata
+from keygen_site.db.text_search import BinaryOrder, folded_column
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
-from keygen_site.models import Resource
 
 if TYPE_CHECKING:
     from accounts.models.second_factors import SecondFactor
 
 INACTIVE_AFTER = timedelta(days=90)
+
+
+TEAM_ROLES = ["admin", "developer", "sales-agent", "support-agent", "read-only"]  # all but customers
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -48,6 +54,11 @@ class UserQuerySet(models.QuerySet["User"]):
     def customers(self) -> Self:
         """Users of role `user` who may not use the console: all that a product may manage."""
         return self.filter(role=User.Role.USER, is_staff=False)
+
+    def team(self) -> Self:
+        """Users of any other role, and all who may use the console: the rest are customers."""
+        # The condition of the index `accounts_user_team`, to the letter: SQLite compares the texts.
+        return self.filter(Q(role__in=[Literal(role) for role in TEAM_ROLES]) | Q(is_staff=True))
 
     def customers_of(self, bearer: Bearer) -> Self:
         """The customers of a product. Staff who hold a license of it are not among them."""
@@ -91,6 +102,9 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[
 
     def new_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """A user who is not saved."""
+        account = fields.get("account")
+        if account and fields.get("role", User.Role.USER) == User.Role.USER:
+            fields.setdefault("permissions", account.permissions_of_new("user"))
         user: User = self.model(email=email, **fields)
         user.set_password(password)
         return user
@@ -114,7 +128,7 @@ class EmailField(ShortTextField):
         return value and value.strip().lower()
 
 
-class User(AbstractBaseUser, PermissionsMixin, Resource):
+class User(AbstractBaseUser, PermissionsMixin, GroupMember):
     """A person with a role in an account. A superuser operates the server and belongs to no account."""
 
     class Role(models.TextChoices):
@@ -132,12 +146,12 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
     role = models.CharField(max_length=16, choices=Role, default=Role.USER)
     banned = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
+    # The names of the API's permissions, or `*` for all of the role; null for the standard ones of the role.
+    permissions = models.JSONField(null=True, blank=True, editable=False)
     is_staff = models.BooleanField("may use the console", default=False)
     # Sessions in the console that began before this are over.
     sessions_ended = models.DateTimeField(null=True, editable=False)
     tokens = GenericRelation("Token", content_type_field="bearer_type", object_id_field="bearer_id")
-
-    group_id = None  # groups are not supported
 
     objects = UserManager()
 
@@ -160,11 +174,38 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
                 name="accounts_user_superuser_or_in_account",
             ),
         ]
-        indexes = [models.Index(fields=["account", "id"], name="accounts_user_listed")]
+        indexes = [
+            models.Index(fields=["account", "id"], name="accounts_user_listed"),
+            # For the search of the console, by the beginning of each.
+            models.Index(models.F("account"), BinaryOrder(models.F("email")), name="accounts_user_email"),
+            models.Index(
+                models.F("account"),
+                folded_column("first_name"),
+                name="accounts_user_first_name",
+                condition=Q(first_name__isnull=False),
+            ),
+            models.Index(
+                models.F("account"),
+                folded_column("last_name"),
+                name="accounts_user_last_name",
+                condition=Q(last_name__isnull=False),
+            ),
+            models.Index(models.F("account"), email_domain("email"), name="accounts_user_email_domain"),
+            # For the list of those who are banned: a few among many.
+            models.Index(fields=["account", "id"], name="accounts_user_banned", condition=Q(banned__isnull=False)),
+            # For the members of a group.
+            models.Index(fields=["group", "id"], name="accounts_user_group", condition=Q(group__isnull=False)),
+            # For `team()`: a few among up to millions of customers.
+            models.Index(
+                fields=["account", "id"],
+                condition=Q(role__in=TEAM_ROLES) | Q(is_staff=True),
+                name="accounts_user_team",
+            ),
+        ]
 
     class JSONAPIMeta:
         resource_name = "users"
-        identifiers = "id or e-mail"
+        identifiers = "id or email"
         identifiers_in_lower_case = True
 
     def __str__(self) -> str:
@@ -174,6 +215,16 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
     def full_name(self) -> str | None:
         """First and last name, or None unless the user has both."""
         return None if self.first_name is None or self.last_name is None else f"{self.first_name} {self.last_name}"
+
+    @property
+    def display_name(self) -> str:
+        """First and last name, as far as they are known, for people."""
+        return " ".join(filter(None, (self.first_name, self.last_name)))
+
+    @property
+    def is_customer(self) -> bool:
+        """Whether the user is one of `UserQuerySet.customers()`."""
+        return self.role == User.Role.USER and not self.is_staff
 
     @property
     def is_active(self) -> bool:  # type: ignore[override]
@@ -203,6 +254,7 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             id=self.pk,
             model=User,
             role=self.role,
+            own_permissions=own_permissions(self.permissions),
             is_superuser=self.is_superuser,
         )
 
@@ -235,12 +287,15 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
             problems["password"] = problem
         if self._is_demoted() and self._is_last_admin():
             problems["account"] = _admin_required_error()
+        if error := self.group_error():
+            problems["group"] = error
         if problems:
             raise ValidationError(problems)
 
     def lock_for_rules(self) -> None:
         if self._is_demoted():
             self._lock_admins()
+        super().lock_for_rules()
 
     @transaction.atomic
     def ban(self) -> None:
@@ -290,3 +345,23 @@ class User(AbstractBaseUser, PermissionsMixin, Resource):
 
 def _admin_required_error() -> ValidationError:
     return ValidationError("account must have at least 1 admin user", code="admins_required")
+
+
+class CustomerManager(UserManager):
+    def get_queryset(self) -> UserQuerySet:
+        return cast(UserQuerySet, super().get_queryset().customers())
+
+
+class Customer(User):
+    """A user of role `user` who may not use the console. The console has customers and the team on separate pages."""
+
+    objects = CustomerManager()  # type: ignore[misc]
+
+    class Meta:
+        proxy = True
+        ordering = ["-id"]
+        verbose_name = "customer"
+        default_permissions = ()  # those of users count
+
+    class JSONAPIMeta:
+        resource_name = "users"

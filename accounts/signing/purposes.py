@@ -76,7 +76,6 @@ RESPONSE = Purpose("response", _has_signed_header)
 LICENSE_FILE = Purpose("license file", re.compile(r"license/").match)
 SIGNED_KEY = Purpose("signed license key", re.compile(r"key/").match)
 WEB_TOKEN = Purpose("web token", _is_web_token)
-# The contract's texts that this server does not sign yet (contract: machines).
 MACHINE_FILE = Purpose("machine file", re.compile(r"machine/").match)
 PROOF = Purpose("proof of a machine", re.compile(r"proof/").match)
 

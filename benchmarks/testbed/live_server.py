@@ -17,6 +17,9 @@ from keygen_site.granian import granian_command
 
 ROOT = Path(__file__).parent.parent.parent
 
+ADMIN = "ann@acme.test"
+PASSWORD = "a-long-enough-password"
+
 
 @dataclass(frozen=True)
 class LiveServer:
@@ -24,7 +27,7 @@ class LiveServer:
 
     Attributes:
         port: on 127.0.0.1.
-        token: of the admin of its only account, `acme`.
+        token: of the admin of its only account, `acme`, who has the email ADMIN and the password PASSWORD.
         process: the main process; its children are the workers.
     """
 
@@ -45,11 +48,15 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(folder: Path) -> Iterator[LiveServer]:
-    """Run a `LiveServer` with one worker and with a new database in a folder, until the context ends."""
+def live_server(folder: Path, **settings: str) -> Iterator[LiveServer]:
+    """Run a `LiveServer` with one worker and with a new database in a folder, until the context ends.
+
+    Args:
+        settings: environment variables of the server.
+    """
     database, token = _new_database()
     (folder / "live.sqlite3").write_bytes(database)
-    environment = _environment(folder)
+    environment = _environment(folder) | settings
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -64,7 +71,8 @@ def live_server(folder: Path) -> Iterator[LiveServer]:
 
 
 def _environment(folder: Path | str) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
+    settings = {"DATABASE_URL": f"sqlite:///{folder}/live.sqlite3", "LOG_LEVEL": "ERROR"}
+    return {**os.environ, **settings, "ADMIN_PASSWORD": PASSWORD}
 
 
 @cache
@@ -78,7 +86,7 @@ def _new_database() -> tuple[bytes, str]:
             return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
         manage("migrate", "--verbosity", "0")
-        token = manage("create_account", "acme", "ann@acme.test").strip()
+        token = manage("create_account", "acme", ADMIN, "--password-variable", "ADMIN_PASSWORD").strip()
         return (Path(folder) / "live.sqlite3").read_bytes(), token
 
 

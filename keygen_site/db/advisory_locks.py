@@ -59,6 +59,18 @@ def lock_pool(policy_id: UUID) -> None:
     _lock(digest(f"pool {policy_id}"))
 
 
+def lock_fingerprint(account_id: UUID, noun: str, text: str) -> None:
+    """Lock a fingerprint of an account, which may have to be unique among the machines of several licenses.
+
+    One lock for all ranges, whether a policy, a product or the account: two requests whose ranges overlap must see each
+    other. A transaction that locks several locks the machine's first, then those of components in ascending order.
+
+    Args:
+        noun: `machine` or `component`.
+    """
+    _lock(digest(f"fingerprint of a {noun} {account_id} {text}"))
+
+
 def _name_of_all_texts(account_id: UUID) -> bytes:
     return digest(f"texts {account_id}")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
 from django.core.exceptions import EmptyResultSet
@@ -18,6 +18,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 
+from keygen_site.db.fields import digest
 from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
 
@@ -43,6 +44,14 @@ _SAMPLE_TIME = datetime(2525, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 _MAX_DISTANCE = timedelta(days=3650)
 
 
+class Statement(NamedTuple, Generic[M]):
+    """SQL with its parameters, and a function that makes an instance from a row of its result."""
+
+    sql: str
+    parameters: list[Any]
+    build_row: Callable[[Sequence[Any]], M]
+
+
 class UnsafeQuery(Exception):
     """The queryset depends on something that a compiled query would freeze or lose."""
 
@@ -51,8 +60,8 @@ class CompiledQuery(Generic[M]):
     """Compiles `build(*values)` to SQL once per thread and role, and runs it with new values.
 
     Each value has the type of its sample: a UUID, bytes, a timestamp, or a text (an identifier as a client sends it). A
-    parameter of the SQL is recognised by its value: as one of the samples, as the keyed digest, the UUID or the
-    normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
+    parameter of the SQL is recognised by its value: as one of the samples, as the digest, the keyed digest, the UUID or
+    the normalized e-mail of a sample text, or as a timestamp at a fixed distance from a sample timestamp.
 
     With a bearer, `build(bearer, *values)` may depend on the bearer's role in any way; the bearer's id and account id
     are parameters.
@@ -78,19 +87,26 @@ class CompiledQuery(Generic[M]):
 
     def rows(self, limit: int, *values: Any, bearer: Bearer | None = None) -> list[M]:
         """The first rows, at most `limit`."""
+        statement = self.statement(*values, bearer=bearer)
+        if statement is None:
+            return []
+        with connection.cursor() as cursor:
+            # The limit is not a parameter: PostgreSQL would plan an unknown limit for a tenth of the table.
+            cursor.execute(f"{statement.sql} LIMIT {limit:d}", statement.parameters)
+            return [statement.build_row(row) for row in cursor.fetchall()]
+
+    def statement(self, *values: Any, bearer: Bearer | None = None) -> Statement[M] | None:
+        """The query with these values, as a part of another statement; None if it cannot find a row."""
         known: dict[Any, Any] = self._compiled.__dict__
         role = bearer and bearer.role
         if role not in known:
             known[role] = self._compile(bearer)
         sql, sources, build_row = known[role]
         if sql is None:
-            return []
+            return None
         if bearer:
             values = (bearer.account_id, bearer.id, *values)
-        with connection.cursor() as cursor:
-            # The limit is not a parameter: PostgreSQL would plan an unknown limit for a tenth of the table.
-            cursor.execute(f"{sql} LIMIT {limit:d}", [source(values) for source in sources])
-            return [build_row(row) for row in cursor.fetchall()]
+        return Statement(sql, [source(values) for source in sources], build_row)
 
     def _compile(self, bearer: Bearer | None) -> tuple[str | None, list[Source], Callable[[Sequence[Any]], M] | None]:
         samples = list(self.samples)
@@ -155,8 +171,12 @@ def _prepare_uuid(index: int, values: Sequence[Any]) -> Any:
     return _UUID_FIELD.get_db_prep_value(_uuid_value(values[index]), connection)
 
 
-def _prepare_digest(index: int, values: Sequence[Any]) -> Any:
+def _prepare_key_digest(index: int, values: Sequence[Any]) -> Any:
     return _BINARY_FIELD.get_db_prep_value(key_digest(values[index]), connection)
+
+
+def _prepare_digest(index: int, values: Sequence[Any]) -> Any:
+    return _BINARY_FIELD.get_db_prep_value(digest(values[index]), connection)
 
 
 def _prepare_bytes(index: int, values: Sequence[Any]) -> Any:
@@ -190,6 +210,8 @@ def _source_of(parameter: Any, samples: Sequence[Any], found: set[int]) -> Sourc
                 if parameter == sample:
                     source = partial(_prepare_text, index)
                 elif parameter == key_digest(sample):
+                    source = partial(_prepare_key_digest, index)
+                elif parameter == digest(sample):
                     source = partial(_prepare_digest, index)
                 elif parameter == sample.lower():
                     source = partial(_prepare_email, index)

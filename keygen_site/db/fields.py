@@ -1,6 +1,7 @@
 """Model fields and validators, digests, and masked keys."""
 
 import hashlib
+from operator import attrgetter
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -42,10 +43,35 @@ class UpdatedField(models.DateTimeField):
         return timestamp
 
 
+class CopiedForeignKey(models.ForeignKey):  # type: ignore[type-arg]
+    """The foreign key of a row that this one belongs to, copied when it is created, by bulk writes too.
+
+    So indexes can begin with it. Whatever changes the original changes the copies.
+    """
+
+    def __init__(self, *args: Any, of: str, **options: Any) -> None:
+        """
+        Args:
+            of: the path to the original, such as `license.product_id`.
+        """
+        self.of = of
+        super().__init__(*args, **{"editable": False, "blank": True, **options})
+
+    def deconstruct(self) -> Any:
+        name, path, args, options = super().deconstruct()
+        return name, path, args, {**options, "of": self.of}
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        if add:
+            setattr(model_instance, self.attname, attrgetter(self.of)(model_instance))
+        return getattr(model_instance, self.attname)
+
+
 class DigestField(models.BinaryField):
     """The SHA-256 (32 bytes) of another text field, computed whenever a row is written, by bulk writes too.
 
-    The migrations before `KeyDigestField` use it.
+    For texts that are no secrets, such as fingerprints: they are compared through it, as they may be longer than an
+    index row can hold. Texts of keys have a `KeyDigestField`.
     """
 
     def __init__(self, *, of: str, **options: Any) -> None:

@@ -1,6 +1,7 @@
 """Limits of `metadata`, a client's own data of a resource, and its filter."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,7 +10,7 @@ from django.utils.datastructures import MultiValueDict
 
 from keygen_site.jsonapi import codec
 from keygen_site.jsonapi.errors import BadRequest
-from keygen_site.jsonapi.text import metadata_name, snake
+from keygen_site.jsonapi.text import metadata_name, metadata_snake_name, snake
 
 MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_METADATA_KEYS = 16_384, 4, 64
 MAX_METADATA_FILTERS = 10  # values in a query: each is compared with all metadata of the account
@@ -163,3 +164,34 @@ class _HoldsAll(_Holds):
         texts = ", ".join(["%s"] * len(self.values))
         distinct = f"SELECT COUNT(DISTINCT atom) FROM {items} WHERE type = 'text' AND atom IN ({texts})"
         return f"({distinct}) = {len(self.values)}", list(self.values)
+
+
+class _Contains(_Holds):
+    """Whether `metadata` has a container at a path that contains one of several containers."""
+
+    def _condition_on_postgresql(self, member: str) -> tuple[str, list[Any]]:
+        conditions = " OR ".join([f"{member}.value @> %s::jsonb"] * len(self.values))
+        return f"({conditions})", [codec.dumps(value).decode() for value in self.values]
+
+    def _condition_on_sqlite(self, member: str) -> tuple[str, list[Any]]:
+        # See `keygen_site.db.sqlite.functions`.
+        conditions = " OR ".join([f"json_contains({member}.value, %s)"] * len(self.values))
+        texts = [codec.dumps(value).decode() for value in self.values]
+        return f"{member}.type IN ('object', 'array') AND ({conditions})", texts
+
+
+def metadata_has(name: str, value: Any) -> Func:
+    """A condition: whether `metadata` has a value under a name, in any spelling of the name (contract: search 3).
+
+    A text also stands for the number, boolean or null that it spells. An object or an array is compared by
+    containment, its names in the spelling of the request, in camelCase and in snake_case.
+    """
+    if isinstance(value, dict | list):
+        return _Contains([name], [value, _respell(value, metadata_name), _respell(value, metadata_snake_name)])
+    return _Holds([name], _parse_scalars(value) if isinstance(value, str) else [value])
+
+
+def _respell(value: Any, spell: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {spell(name): _respell(item, spell) for name, item in value.items()}
+    return [_respell(item, spell) for item in value] if isinstance(value, list) else value

@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
-DOCUMENTATION = "https://keygen.sh/docs/api"  # base of the links to explanations of errors
+# Where errors are explained: those of the public API in its documentation, as clients know them; those that only this
+# server has on its own page, under their code.
+DOCUMENTATION = "https://keygen.sh/docs/api"
+REFERENCE = "/docs"
 # The code of a `ValidationError` for a number that its column cannot hold: 400 instead of 422, unless others hold.
 OUT_OF_RANGE = "out_of_range"
 
@@ -25,7 +28,7 @@ class DomainError(Exception):
         title, detail, code: the members of the error object; `code` may be None.
         source: the origin of the error, one of `{"pointer": "/data/…"}`, `{"parameter": "page[size]"}`,
             `{"header": "Authorization"}`, or None.
-        about: the URL of a page that explains the error, or None.
+        about: the URL of a page that explains the error, or None. `REFERENCE` stands for the entry of the code there.
         headers: response headers that belong to the error, e.g. `Retry-After`.
         meta: further members of the document's `meta`.
         also: further errors of the response, after this one.
@@ -89,7 +92,7 @@ class Conflict(DomainError):
 
 
 class NullByte(BadRequest):
-    """A NUL in a text: PostgreSQL cannot store it (contract: platform 2.3)."""
+    """A text of the request contains a NUL character (contract: platform 2.3)."""
 
     code = "ENCODING_INVALID"
     detail = "The request could not be completed because it contains an unexpected null byte (check encoding)"
@@ -140,6 +143,7 @@ class Busy(DomainError):
     title = "Service unavailable"
     detail = "The server is busy: another request holds a lock that this one needs. Please try again."
     code = "BUSY"
+    about = REFERENCE
     headers = {"Retry-After": "1"}
 
 
@@ -153,6 +157,7 @@ class Unavailable(DomainError):
         "have had its effect."
     )
     code = "UNAVAILABLE"
+    about = REFERENCE
     headers = {"Retry-After": "2"}
 
 

@@ -1,15 +1,18 @@
 """Exceptions as JSON:API error documents (contract: platform 4)."""
 
 import logging
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import orjson
-from django.core.exceptions import ValidationError
+from cachetools import TTLCache
+from django.core.exceptions import DisallowedHost, ValidationError
 from django.db.utils import Error, IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.views import defaults
+from django.views import csrf, defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -18,6 +21,7 @@ from keygen_site.db.session_limits import is_timeout, is_unavailable
 from keygen_site.jsonapi.errors import (
     DOCUMENTATION,
     OUT_OF_RANGE,
+    REFERENCE,
     BadRequest,
     Busy,
     Conflict,
@@ -35,6 +39,11 @@ from keygen_site.jsonapi.versions import set_version
 
 logger = logging.getLogger(__name__)
 
+MAX_HOST_CHARACTERS = 255
+# Hosts and origins that were logged within the last minute. Clients choose them, so only a few are kept, and logged.
+_logged_hosts: TTLCache[str, None] = TTLCache(20, 60.0)
+_hosts_lock = Lock()
+
 # The contract's words for the codes of Django's validation errors.
 _CODES = {
     "unique": "taken",
@@ -49,12 +58,13 @@ _CODES = {
 
 def error_object(error: DomainError | type[DomainError]) -> dict[str, Any]:
     """An error as a member of `errors`, without the members that it does not state (contract: platform 4.1)."""
+    about = f"{REFERENCE}#{error.code}" if error.about == REFERENCE else error.about
     members = {
         "title": error.title,
         "detail": error.detail,
         "code": error.code,
         "source": error.source,
-        "links": error.about and {"about": error.about},
+        "links": about and {"about": about},
     }
     return {name: value for name, value in members.items() if value}
 
@@ -119,10 +129,14 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
         folder = "relationships" if related and camel(name) not in attributes else "attributes"
         if name in ("__all__", "id"):
             pointer, anchor = "/data" if name == "__all__" else "/data/id", f"{resource_type}-object"
+        elif "/" in name:  # of a nested resource, such as `components/0/fingerprint`
+            relation, index, attribute = name.split("/")
+            pointer = f"/data/relationships/{camel(relation)}/data/{index}/attributes/{camel(attribute)}"
+            anchor = f"{resource_type}-object-relationships-{camel(relation)}"
         else:
             group = "attrs" if folder == "attributes" else folder
             pointer, anchor = f"/data/{folder}/{camel(name)}", f"{resource_type}-object-{group}-{camel(name)}"
-        prefix = serializer.Meta.model._meta.model_name if name == "__all__" else name
+        prefix = serializer.error_prefix() if name == "__all__" else re.sub(r"/\d+/", "_", name)
         for problem in problems:
             kind = str(problem.code)
             if kind == OUT_OF_RANGE:
@@ -141,7 +155,7 @@ def validation_errors(exception: ValidationError, serializer: type[ResourceSeria
 def endpoint_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
     """`handler404`: the URL has no route."""
     if "text/html" in request.headers.get("Accept", "") and not request.path.startswith("/v1/"):
-        return defaults.page_not_found(request, exception)
+        return _error_page(defaults.page_not_found, request, exception)
     response = error_response(request, EndpointNotFound())
     set_version(request, response)
     return response
@@ -149,9 +163,52 @@ def endpoint_not_found(request: HttpRequest, exception: Exception | None = None)
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """`handler400`: Django refuses the request, e.g. for its host or for thousands of parameters."""
+    if isinstance(exception, DisallowedHost):
+        _log_host(request.META.get("HTTP_HOST", ""))
     if request.path.startswith("/v1/"):
         return error_response(request, BadRequest())
-    return defaults.bad_request(request, exception)
+    return _error_page(defaults.bad_request, request, exception)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """`CSRF_FAILURE_VIEW`: a form of the console is refused with 403."""
+    if reason.startswith(("Origin checking failed", "Referer checking failed")):
+        _log_origin(request.META.get("HTTP_ORIGIN") or "", request.get_host())
+    return csrf.csrf_failure(request, reason)
+
+
+# The most frequent faults of a new proxy or name ---------------------------------------------------------------------
+
+
+def _log_host(host: str) -> None:
+    """Log that a host is not allowed, once a minute."""
+    if _is_new(host):
+        logger.warning(
+            "A request for the host %r was refused with 400. If this server has that name, add it to ALLOWED_HOSTS. "
+            "If a proxy sent it, let the proxy pass on the client's Host.",
+            host[:MAX_HOST_CHARACTERS],
+        )
+
+
+def _log_origin(origin: str, host: str) -> None:
+    """Log that the origin of a form is not that of the server, once a minute: its scheme or port is another."""
+    if _is_new(f"{origin} {host}"):
+        logger.warning(
+            "A form of the console was refused with 403: the browser sent it from %r, but the request was for the "
+            "host %r. If a proxy is in front, let it pass on the client's Host with its port (nginx: $http_host), set "
+            "BEHIND_TLS_PROXY if it terminates TLS, or set SITE_URL to the URL that the browser shows.",
+            origin[:MAX_HOST_CHARACTERS],
+            host[:MAX_HOST_CHARACTERS],
+        )
+
+
+def _is_new(text: str) -> bool:
+    """Whether a fault has not been logged within the last minute."""
+    with _hosts_lock:
+        if text in _logged_hosts:
+            return False
+        _logged_hosts[text] = None
+        return True
 
 
 def internal_error(request: HttpRequest) -> HttpResponseBase:
@@ -166,4 +223,10 @@ def internal_error(request: HttpRequest) -> HttpResponseBase:
     if refusal:
         headers = dict(refusal.headers)
         return HttpResponse(refusal.detail, status=refusal.status, headers=headers, content_type="text/plain")
-    return defaults.server_error(request)
+    return _error_page(defaults.server_error, request)
+
+
+def _error_page(view: Callable[..., HttpResponseBase], request: HttpRequest, *arguments: Any) -> HttpResponseBase:
+    """Django's page for an error, without its check of the CSRF token: that reads the body, however large it is."""
+    request.csrf_processing_done = True  # type: ignore[attr-defined]
+    return view(request, *arguments)

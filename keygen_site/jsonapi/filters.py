@@ -82,13 +82,6 @@ class BooleanFilter(QueryFilter):
         return queryset.filter(**{self.field_name: wanted})
 
 
-class EmptyFilter(QueryFilter):
-    """Rows with a resource that is not supported: none."""
-
-    def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.none()
-
-
 class EnumFilter(QueryFilter):
     """Rows whose field is one of a few values."""
 

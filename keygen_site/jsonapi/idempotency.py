@@ -23,8 +23,9 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 from rest_framework.response import Response
 
 from keygen_site.db.fields import digest
+from keygen_site.db.postgresql.base import send_with_commit
 from keygen_site.jsonapi import codec, idempotency_limits
-from keygen_site.jsonapi.errors import BadRequest, DomainError
+from keygen_site.jsonapi.errors import REFERENCE, BadRequest, DomainError
 from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.models import IdempotentResponse
@@ -43,39 +44,43 @@ _new_responses = count(random.randrange(PRUNE_INTERVAL))
 
 
 class IdempotencyKeyInvalid(BadRequest):
-    """The header is empty, too long, or contains a blank or a character outside of ASCII."""
+    """The `Idempotency-Key` is empty, too long, or contains a blank or a character outside of ASCII."""
 
     detail = "must be between 1 and 255 visible ASCII characters"
     code = "IDEMPOTENCY_KEY_INVALID"
+    about = REFERENCE
     source = {"header": HEADER}
 
 
 class IdempotencyKeyReused(DomainError):
-    """The key was used for another request."""
+    """The `Idempotency-Key` was used for another request: another method, URL, body or reference."""
 
     detail = "was already used for another request"
     code = "IDEMPOTENCY_KEY_REUSED"
+    about = REFERENCE
     source = {"header": HEADER}
 
 
 class IdempotencyKeyInUse(DomainError):
-    """The first request with the key is still running."""
+    """The first request with the `Idempotency-Key` is still running: try again."""
 
     status = 409
     title = "Conflict"
     detail = "A request with the same Idempotency-Key is still running. Please try again."
     code = "IDEMPOTENCY_KEY_IN_USE"
+    about = REFERENCE
     source = {"header": HEADER}
     headers = {"Retry-After": "1"}
 
 
 class IdempotentResponseVoid(DomainError):
-    """The effect of the first request was undone: the key that it handed out was returned to its pool."""
+    """The key that the first request popped was returned to its pool. Use another `Idempotency-Key`."""
 
     status = 409
     title = "Conflict"
     detail = "The effect of the request with this Idempotency-Key was undone. Please send a new request."
     code = "IDEMPOTENT_RESPONSE_VOID"
+    about = REFERENCE
     source = {"header": HEADER}
 
 
@@ -92,23 +97,39 @@ class IdempotentResponseUnavailable(DomainError):
 
 
 class IdempotentResponseSecret(IdempotentResponseUnavailable):
-    """The response had a secret, such as the key of a license that is stored as a hash only."""
+    """The first request took effect, but its response had a secret that is shown only once.
+
+    The client has to delete the new resource, such as a license whose key is stored as a hash only.
+    """
 
     detail = (
         "The request with this Idempotency-Key had its effect, and its response had a secret that is shown only once. "
         "If you did not receive it, delete the new resource, and send a new request."
     )
     code = "IDEMPOTENT_RESPONSE_SECRET"
+    about = REFERENCE
 
 
 class IdempotentResponseNotStored(IdempotentResponseUnavailable):
-    """The response was too large to be stored, and its rows cannot be shown again."""
+    """The first request took effect, but its response was too large to store, or its resources are gone."""
 
     detail = (
         "The request with this Idempotency-Key had its effect, but its response was too large to be stored. "
         "Look up the result; do not send the request under a new key."
     )
     code = "IDEMPOTENT_RESPONSE_NOT_STORED"
+    about = REFERENCE
+
+
+IDEMPOTENCY_ERRORS: tuple[type[DomainError], ...] = (
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    IdempotencyKeyInUse,
+    IdempotentResponseVoid,
+    IdempotentResponseSecret,
+    IdempotentResponseNotStored,
+    idempotency_limits.IdempotencyKeysSpent,
+)
 
 
 class RowResponse(Response):
@@ -217,10 +238,12 @@ def stored_response(
 
 
 def _store(stored: IdempotentResponse, response: Response) -> None:
-    stored.status = response.status_code
-    stored.headers = {header: response[header] for header in STORED_HEADERS if header in response}
-    stored.body = _stored_body(response)
-    stored.save(update_fields=["status", "headers", "body"])
+    with send_with_commit():
+        IdempotentResponse.objects.filter(pk=stored.pk).update(
+            status=response.status_code,
+            headers={header: response[header] for header in STORED_HEADERS if header in response},
+            body=_stored_body(response),
+        )
 
 
 def _stored_body(response: Response) -> bytes:

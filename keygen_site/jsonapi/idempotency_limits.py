@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from keygen_site.db.compiled_queries import Bearer
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from keygen_site.models import IdempotentResponse
 
 WINDOW = timedelta(hours=1)
@@ -34,6 +34,7 @@ class IdempotencyKeysSpent(DomainError):
     status = 429
     title = "Too many requests"
     code = "IDEMPOTENCY_KEYS_SPENT"
+    about = REFERENCE
     source = {"header": "Idempotency-Key"}
 
     def __init__(self, limit: int, *, seconds: int) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
-from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_text, sample_uuid_text
+from keygen_site.db.compiled_queries import Bearer, CompiledQuery, Statement, sample_text, sample_uuid_text
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import NotFound
 
@@ -46,6 +46,10 @@ class Lookup:
             return self._build(bearer, *values, identifier).first()
         return self._by_text.first(*values, identifier, bearer=bearer)
 
+    def statement(self, id: UUID, bearer: Bearer, *values: Any) -> Statement[Any] | None:
+        """The query for the row with an id, as a part of another statement; None if it cannot find one."""
+        return self._by_uuid.statement(*values, str(id), bearer=bearer)
+
     @staticmethod
     def exists(rows: Rows, identifier: str) -> bool:
         """Whether an identifier names one of these rows."""
@@ -67,7 +71,8 @@ def not_found(model: type[Model], identifier: str) -> NotFound:
     """The error for a row that an identifier in a URL does not name."""
     if getattr(model.JSONAPIMeta, "identifiers_in_lower_case", False):  # type: ignore[attr-defined]
         identifier = identifier.lower()
-    return NotFound.of(str(model._meta.verbose_name), identifier)
+    noun = getattr(model.JSONAPIMeta, "noun", model._meta.verbose_name)  # type: ignore[attr-defined]
+    return NotFound.of(str(noun), identifier)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +92,10 @@ class Parent:
     @cached_property
     def _lookup(self) -> Lookup:
         return Lookup(lambda bearer: self.rows.visible_to(bearer))
+
+    def statement(self, id: UUID, bearer: Bearer) -> Statement[Any] | None:
+        """The query for the parent, see `Lookup.statement()`."""
+        return self._lookup.statement(id, bearer)
 
     def find(self, identifier: str, bearer: Bearer) -> Any:
         """The parent.

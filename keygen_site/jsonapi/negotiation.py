@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework_json_api.renderers import JSONRenderer as PackageRenderer
 
 from keygen_site.jsonapi import codec
-from keygen_site.jsonapi.errors import DomainError, JSONInvalid, MimeTypeInvalid
+from keygen_site.jsonapi.errors import REFERENCE, DomainError, JSONInvalid, MimeTypeInvalid
 
 JSON_API = "application/vnd.api+json"
 JSON = "application/json"
@@ -54,12 +54,16 @@ class Document(dict[str, Any]):
 
 
 class DocumentTooLarge(DomainError):
-    """The body has more than MAX_DOCUMENT_BYTES, counted as they arrive: Content-Length may be wrong."""
+    """The body is larger than 1 MiB.
+
+    Its bytes are counted as they arrive: Content-Length may be wrong.
+    """
 
     status = 413
     title = "Request entity too large"
     detail = f"The body of the request is too large (maximum is {MAX_DOCUMENT_BYTES} bytes)"
     code = "BODY_TOO_LARGE"
+    about = REFERENCE
     early = True
 
 

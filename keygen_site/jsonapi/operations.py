@@ -18,6 +18,7 @@ from enum import Flag, auto
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
+from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.request_documents import Members
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Gives:
 
 
 class Access(Flag):
-    """Additional callers of an action, beside a bearer of an active account."""
+    """Additional callers of an action, besides a bearer of an active account."""
 
     DEFAULT = 0
     ANONYMOUS = auto()  # without a credential; an invalid one is still refused
@@ -127,6 +128,9 @@ class Operation:
     access: Access = Access.DEFAULT
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     deprecated: bool = False
+    records: str | None = None
+    counts_attempts: bool = False
+    errors: tuple[type[DomainError], ...] = ()
 
 
 def operation(
@@ -141,6 +145,9 @@ def operation(
     access: Access = Access.DEFAULT,
     parameters: Mapping[str, Parameter] | None = None,
     deprecated: bool = False,
+    records: str | None = None,
+    counts_attempts: bool = False,
+    errors: tuple[type[DomainError], ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare an action of a viewset.
 
@@ -161,6 +168,13 @@ def operation(
         access: additional callers.
         parameters: query parameters by name.
         deprecated: whether it exists for earlier API versions only.
+        records: the event that a success is recorded as in the activity of the account, e.g. `suspended`; empty if it
+            is not recorded. Must be stated for a write, except for create, partial_update and destroy, and for the
+            resources whose changes are in the ledger of keys.
+        counts_attempts: whether the action counts attempts, which the end of a transaction must not undo. It is then
+            recorded after it has succeeded, instead of in one transaction with its effect.
+        errors: the rules that may refuse this action, for the OpenAPI description. Those of all requests, and those of
+            documents that create or change a row, are known already.
     """
     if inspect.isclass(gives):
         gives = Gives(gives)
@@ -168,7 +182,7 @@ def operation(
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         declared = Operation(
             summary,
-            " ".join((inspect.getdoc(method) or "").split()),
+            "\n\n".join(" ".join(text.split()) for text in (inspect.getdoc(method) or "").split("\n\n")),
             permission,
             takes,
             gives,
@@ -178,6 +192,9 @@ def operation(
             access,
             parameters or {},
             deprecated,
+            records,
+            counts_attempts,
+            errors,
         )
 
         @wraps(method)
@@ -198,6 +215,7 @@ _VERBS = {
     "destroy": "delete",
 }
 _READS = frozenset({"list", "retrieve"})
+_EVENTS = {"create": "created", "partial_update": "changed", "destroy": "deleted"}
 # Repeated, they change nothing more.
 _REPEATABLE = frozenset({"partial_update", "destroy"})
 _REPEATABLE_METHODS = frozenset({"get", "put", "patch"})
@@ -207,10 +225,11 @@ def operations_of(viewset: type) -> dict[str, Operation]:
     """The operations of a viewset by the names of their actions, with the usual permissions filled in.
 
     Raises:
-        TypeError: an action has no permission, a write does not state whether it locks or whether it is idempotent, or
-            an `@action` has no `@operation`.
+        TypeError: an action has no permission, a write does not state whether it locks, whether it is idempotent or
+            what is recorded, or an `@action` has no `@operation`.
     """
     found, methods = {}, _methods_by_action(viewset)
+    model = viewset.serializer_class.Meta.model  # type: ignore[attr-defined]
     for name in dir(viewset):
         handler = inspect.getattr_static(viewset, name)
         mapping = getattr(handler, "mapping", None)
@@ -219,8 +238,10 @@ def operations_of(viewset: type) -> dict[str, Operation]:
             if mapping is not None:
                 raise TypeError(f"{viewset.__name__}.{name} has no @operation")
             continue
+        if declared.permission is None and name in _READS:
+            declared = replace(declared, permission=viewset.read_permission)  # type: ignore[attr-defined]
         if declared.permission is None and name in _VERBS:
-            noun = viewset.serializer_class.Meta.model._meta.verbose_name.replace(" ", "-")  # type: ignore[attr-defined]
+            noun = model._meta.verbose_name.replace(" ", "-")
             declared = replace(declared, permission=f"{noun}.{_VERBS[name]}")
         if declared.permission is None:
             raise TypeError(f"{viewset.__name__}.{name} has no permission")
@@ -231,6 +252,11 @@ def operations_of(viewset: type) -> dict[str, Operation]:
         repeatable = name in _REPEATABLE or (methods[name] and methods[name] <= _REPEATABLE_METHODS)
         if declared.idempotent is None and not is_read and gives_away and not repeatable:
             raise TypeError(f"{viewset.__name__}.{name} does not state whether it is idempotent")
+        if declared.records is None and not is_read:
+            recorded = _EVENTS.get(name) if model.in_activity and not model.in_ledger else ""
+            if recorded is None:
+                raise TypeError(f"{viewset.__name__}.{name} does not state what is recorded")
+            declared = replace(declared, records=recorded)
         if isinstance(declared.gives, Gives) and declared.gives.serializer is OWN:
             declared = replace(declared, gives=replace(declared.gives, serializer=viewset.serializer_class))  # type: ignore[attr-defined]
         found[name] = declared

@@ -32,9 +32,11 @@ class Schema:
         nullable: whether null is kept. An optional null that is not kept counts as absent.
         blank: whether an empty value is allowed.
         one_of: the permitted values; empty for any.
-        members: the members of an object by name; None for any members, nested at most two containers deep.
+        members: the members of an object by name; None for any members.
         items: the schema of an array's items.
         max_items: the largest number of items of an array; None for any.
+        depth: how deep objects and arrays may be nested in an object with any members.
+        description: its meaning, for the OpenAPI description.
     """
 
     type: ValueType = OBJECT
@@ -45,6 +47,8 @@ class Schema:
     members: "Mapping[str, Schema] | None" = field(default=None, hash=False)
     items: "Schema | None" = None
     max_items: int | None = None
+    depth: int = METADATA_DEPTH
+    description: str = ""
 
 
 Members = Mapping[str, Schema]
@@ -52,18 +56,23 @@ Members = Mapping[str, Schema]
 
 def identifier(*types: str, required: bool = True, nullable: bool = False) -> Schema:
     """A resource identifier: the type and id of one resource."""
-    members = {"type": Schema(STRING, required=True, one_of=types), "id": Schema(UUID, required=True)}
-    return Schema(required=required, nullable=nullable, members=members)
+    members = {
+        "type": Schema(STRING, required=True, one_of=types, description="The resource type."),
+        "id": Schema(UUID, required=True, description="The id of the resource."),
+    }
+    text = f"The type and id of the resource{', or null for none' if nullable else ''}."
+    return Schema(required=required, nullable=nullable, members=members, description=text)
 
 
-def linkage(*types: str, required: bool = True, nullable: bool = False) -> Schema:
+def linkage(*types: str, required: bool = True, nullable: bool = False, description: str = "") -> Schema:
     """A to-one relationship: an object whose `data` is a resource identifier."""
-    return Schema(required=required, members={"data": identifier(*types, nullable=nullable)})
+    members = {"data": identifier(*types, nullable=nullable)}
+    return Schema(required=required, members=members, description=description)
 
 
 def meta(**members: Schema) -> Members:
     """A document that must have a `meta` with these members."""
-    return {"meta": Schema(required=True, members=members)}
+    return {"meta": Schema(required=True, members=members, description="The options of the action.")}
 
 
 def validate(body: dict[str, Any], members: Members, withheld: Iterable[str] = ()) -> dict[str, Any]:
@@ -142,7 +151,7 @@ def _read(value: Any, schema: Schema, pointer: str) -> Any:
     if isinstance(value, str) and not schema.blank and not value.strip():
         raise BadRequest("cannot be blank", pointer=pointer)
     if isinstance(value, dict):
-        _refuse_deep_nesting(value, pointer, 0)
+        _refuse_deep_nesting(value, pointer, 0, schema.depth)
         value = merge_spellings(value)
     if schema.one_of and value not in schema.one_of:
         raise BadRequest("is invalid", pointer=pointer)
@@ -163,17 +172,20 @@ def _read_members(value: Mapping[str, Any], members: Members, pointer: str) -> d
     return values
 
 
-def _refuse_deep_nesting(value: Collection[Any], pointer: str, depth: int) -> None:
+def _refuse_deep_nesting(value: Collection[Any], pointer: str, depth: int, max_depth: int) -> None:
     """Refuse containers nested too deep, and NULs, in an object that may have any members."""
-    if depth > METADATA_DEPTH:
-        raise BadRequest(f"maximum depth of {METADATA_DEPTH} exceeded", pointer=pointer)
+    if depth > max_depth:
+        raise BadRequest(f"maximum depth of {max_depth} exceeded", pointer=pointer)
     pairs: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
     for name, content in pairs:
         if isinstance(name, str) and "\0" in name:
             raise NullByte
         if isinstance(content, dict | list):
             _refuse_deep_nesting(
-                content, f"{pointer}/{metadata_name(name) if isinstance(name, str) else name}", depth + 1
+                content,
+                f"{pointer}/{metadata_name(name) if isinstance(name, str) else name}",
+                depth + 1,
+                max_depth,
             )
         elif isinstance(content, str) and "\0" in content:
             raise NullByte

@@ -16,6 +16,9 @@ class APIRequest(Request):
         version: the API version of the response. A request that is refused before has none.
         credential: the credential that was sent, or None.
         found_token: the token of that credential, before it is checked.
+        found_session: the session of that credential, before it is checked.
+        session_cookie: the value and the expiry of the session cookie that the response sets, or None.
+        ends_session: whether the response clears the session cookie.
         refused_token: that token, if it does not authenticate.
         rate_limit: the state of the tightest rate limit; None without limits.
         authorized: whether permissions have been checked.
@@ -29,6 +32,9 @@ class APIRequest(Request):
         version: str
         credential: Any
         found_token: Any
+        found_session: Any
+        session_cookie: Any
+        ends_session: bool
         refused_token: Any
         rate_limit: Any
         authorized: bool

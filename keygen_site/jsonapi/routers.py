@@ -48,3 +48,10 @@ class NamedRouter(Router):
     """Routes of resources that have other identifiers besides their ids: a key or an e-mail may end in `.json`."""
 
     ids_have_suffixes = False
+
+
+class AttachmentRouter(NamedRouter):
+    """Routes of resources that are attached to the one above them, and detached, several per request."""
+
+    collection = {"get": "list", "post": "attach", "delete": "detach"}
+    member = {"get": "retrieve"}

@@ -19,8 +19,9 @@ from rest_framework_json_api import serializers as package
 
 from keygen_site.db.compiled_queries import Bearer, CompiledQuery, sample_uuid
 from keygen_site.jsonapi.request_documents import Schema, linkage, validate
+from keygen_site.jsonapi.sections import Section
 from keygen_site.jsonapi.text import camel
-from keygen_site.jsonapi.types import STRING, UUID, ValueType, type_of_field
+from keygen_site.jsonapi.types import ARRAY, STRING, UUID, ValueType, type_of_field
 
 ACCOUNT_PATH = "/v1/accounts/{}"
 
@@ -37,29 +38,38 @@ class Relationship:
         source: the path of attributes to the related id, e.g. `policy.product_id`; None: always null.
         direct: whether the link is the related resource's own URL rather than one below this resource.
         meta: returns the relationship's `meta` for a row.
+        description: its meaning, for the OpenAPI description; by default its name says enough.
     """
 
     type: str | None = None
     source: str | None = None
     direct: bool = False
     meta: Callable[[Any], dict[str, Any]] | None = None
+    description: str = ""
 
     @cached_property
     def get_id(self) -> Getter:
         return attrgetter(self.source) if self.source else lambda row: None
 
 
-def to_one(type: str, source: str | None, direct: bool = False) -> Relationship:
+def to_one(type: str, source: str | None, direct: bool = False, *, description: str = "") -> Relationship:
     """A relationship with data and a link."""
-    return Relationship(type, source, direct)
+    return Relationship(type, source, direct, description=description)
 
 
-def to_many(meta: Callable[[Any], dict[str, Any]] | None = None) -> Relationship:
+def to_many(meta: Callable[[Any], dict[str, Any]] | None = None, *, description: str = "") -> Relationship:
     """A relationship of which only the link, and perhaps `meta`, is shown."""
-    return Relationship(meta=meta)
+    return Relationship(meta=meta, description=description)
 
 
-ACCOUNT = to_one("accounts", "account_id")
+ACCOUNT = to_one("accounts", "account_id", description="The account to which the resource belongs.")
+# Attributes that have the same meaning in all resources.
+DESCRIPTIONS = {
+    "created": "When the resource was created.",
+    "updated": "When the resource was last changed.",
+    "metadata": "Values of your own, by name: texts, numbers, booleans, null, and lists and objects of these, two "
+    "levels deep. Names are shown in camelCase.",
+}
 
 
 class VisibleRelatedField(package.ResourceRelatedField):
@@ -79,26 +89,30 @@ class VisibleRelatedField(package.ResourceRelatedField):
         return CompiledQuery(lambda bearer, uuid: self.queryset.visible_to(bearer).filter(pk=uuid), sample_uuid())
 
 
-class UnsupportedRelatedField(VisibleRelatedField):
-    """A relationship to resources that are not supported: a client may send null, and no id exists.
+class NestedField(VisibleRelatedField):
+    """New resources that a client may create together with this one: an array of resource objects without ids.
+
+    The value is a list of their values by field name.
 
     Args:
-        types: the names of the related type in a request.
+        serializer: of the nested resources.
     """
 
-    def __init__(self, *types: str) -> None:
-        self._types = types
-        super().__init__(read_only=True, allow_null=True)
+    def __init__(self, serializer: "type[ResourceSerializer]") -> None:
+        self.serializer = serializer
+        super().__init__(read_only=True)
 
-    @property
-    def types(self) -> tuple[str, ...]:
-        return self._types
+    def schema(self, description: str) -> Schema:
+        """The schema of the relationship in a request document."""
+        members = self.serializer.schema(creating=True)["data"].members or {}
+        nested = {name: members[name] for name in ("type", "attributes")}
+        resources = Schema(
+            ARRAY, required=True, blank=True, items=Schema(required=True, members=nested), description=description
+        )
+        return Schema(members={"data": resources}, description=description)
 
-    def find(self, uuid: UUIDType, bearer: Bearer) -> None:
-        return None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "UnsupportedRelatedField":
-        return type(self)(*self._types)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "NestedField":
+        return type(self)(self.serializer)
 
 
 class EnumField(serializers.ChoiceField):
@@ -132,15 +146,19 @@ class ResourceSerializer(package.ModelSerializer):
             relationships that a client may set, each declared as a `VisibleRelatedField`.
         on_create, on_update: the names of `fields` that a client may send.
         required: the names that a create needs; `attributes` stands for the member itself, which may then be empty.
+        required_on_update: the attributes that an update needs; by default none.
         update_required: whether an update needs `attributes`; true by default.
         client_ids: whether a client may choose the id of a new row (then `values` has `id`).
+        descriptions: the meaning of each attribute, for the OpenAPI description, except for those in `DESCRIPTIONS`.
         examples: values of attributes for the OpenAPI description.
 
     These options of fields have an effect: `source`, `allow_null`, `allow_blank`, `read_only`, `write_only`.
+    The first sentence of the docstring describes the resource, and `section` says where the description shows it.
     `relationships` has all relationships of the response by name; `aliases` has other names of them in requests and
     errors. `about` has the documentation of errors by name where it is not that of the attribute or relationship.
     """
 
+    section: ClassVar[Section]
     relationships: ClassVar[Mapping[str, Relationship]] = {"account": ACCOUNT}
     aliases: ClassVar[frozenset[str]] = frozenset()
     about: ClassVar[Mapping[str, str]] = {}
@@ -165,6 +183,18 @@ class ResourceSerializer(package.ModelSerializer):
     def type_name(cls) -> str:
         """The resource type, e.g. `keys`."""
         return cls.Meta.model.JSONAPIMeta.resource_name
+
+    @classmethod
+    def error_prefix(cls) -> str:
+        """The beginning of the codes of errors that concern the resource as a whole. Override it."""
+        return str(cls.Meta.model._meta.model_name)
+
+    @classmethod
+    def describe(cls, name: str) -> str:
+        """The meaning of an attribute or a relationship; empty if it is not declared."""
+        if name in cls.relationships:
+            return cls.relationships[name].description
+        return getattr(cls.Meta, "descriptions", {}).get(name) or DESCRIPTIONS.get(name, "")
 
     @classmethod
     @cache
@@ -238,28 +268,38 @@ class ResourceSerializer(package.ModelSerializer):
     def schema(cls, creating: bool) -> dict[str, Schema]:
         """The members of a document that creates or changes a row."""
         writable = cls.Meta.on_create if creating else cls.Meta.on_update
-        required = set(cls.Meta.required) if creating else set()
+        required = set(cls.Meta.required if creating else getattr(cls.Meta, "required_on_update", ()))
         attributes, relationships = {}, {}
         for name, each in cls().fields.items():
             if name not in writable:
                 continue
-            if isinstance(each, VisibleRelatedField):
-                relationships[name] = linkage(*each.types, required=name in required, nullable=each.allow_null)
+            if isinstance(each, NestedField):
+                relationships[name] = each.schema(cls.describe(name))
+            elif isinstance(each, VisibleRelatedField):
+                text = cls.describe(name) or f"The {name.replace('_', ' ')}."
+                relationships[name] = linkage(
+                    *each.types, required=name in required, nullable=each.allow_null, description=text
+                )
             else:
-                attributes[name] = _schema_of(each, required=name in required)
-        data = {"type": Schema(STRING, required=True, one_of=type_spellings(cls.Meta.model))}
+                attributes[name] = _schema_of(each, name in required, cls.describe(name))
+        types = type_spellings(cls.Meta.model)
+        data = {"type": Schema(STRING, required=True, one_of=types, description="The resource type.")}
         if not creating:
-            data["id"] = Schema(STRING)  # its value is ignored
+            data["id"] = Schema(STRING, description="Ignored: the URL names the resource.")
         elif getattr(cls.Meta, "client_ids", False):
-            data["id"] = Schema(UUID)
+            data["id"] = Schema(UUID, description="The id of the new resource. By default the server generates one.")
         if creating:
             needed = bool(required & {"attributes", *attributes})
         else:
             needed = getattr(cls.Meta, "update_required", True)
-        data["attributes"] = Schema(required=needed, members=attributes)
+        data["attributes"] = Schema(required=needed, members=attributes, description="The values to set.")
         if relationships or creating:
-            data["relationships"] = Schema(required=bool(required & set(relationships)), members=relationships)
-        return {"data": Schema(required=True, members=data)}
+            data["relationships"] = Schema(
+                required=bool(required & set(relationships)),
+                members=relationships,
+                description="The resources to relate to.",
+            )
+        return {"data": Schema(required=True, members=data, description="The resource.")}
 
     @classmethod
     def read(
@@ -279,12 +319,20 @@ class ResourceSerializer(package.ModelSerializer):
             found.values["id"] = data["id"]
         for name, relationship in data.get("relationships", {}).items():
             identifier, related = relationship["data"], cls._declared_fields[name]
+            if isinstance(related, NestedField):
+                found.values[name] = [nested["attributes"] for nested in identifier]
+                continue
             row = identifier and related.find(identifier["id"], bearer)
             if identifier and row is None:
                 found.missing.append(name)
-            elif not isinstance(related, UnsupportedRelatedField):
+            else:
                 found.values[name] = row
         return found
+
+    @classmethod
+    def find_related(cls, name: str, uuid: UUIDType, bearer: Bearer) -> Any | None:
+        """The row with this id to which a bearer may relate a row by its relationship `name`."""
+        return cls._declared_fields[name].find(uuid, bearer)
 
     @classmethod
     def new_row(cls, values: dict[str, Any]) -> Any:
@@ -329,7 +377,7 @@ def type_spellings(model: type[models.Model]) -> tuple[str, str]:
     return model.JSONAPIMeta.resource_name, model._meta.model_name  # type: ignore[attr-defined, return-value]
 
 
-def _schema_of(each: serializers.Field, required: bool = False) -> Schema:
+def _schema_of(each: serializers.Field, required: bool = False, description: str = "") -> Schema:
     """The schema of a field in a request document. The model checks the choices."""
     items = _schema_of(each.child, required=True) if isinstance(each, serializers.ListField) else None
     container = isinstance(each, serializers.ListField | serializers.JSONField)
@@ -340,4 +388,5 @@ def _schema_of(each: serializers.Field, required: bool = False) -> Schema:
         blank=container or getattr(each, "allow_blank", False),
         one_of=tuple(each.choices) if isinstance(each, EnumField) else (),
         items=items,
+        description=description,
     )

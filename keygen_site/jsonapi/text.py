@@ -1,4 +1,7 @@
-"""Member names and timestamps of JSON:API documents. Plain Python: models and services use it too."""
+"""Headers of requests; member names and timestamps of JSON:API documents.
+
+Plain Python: models and services use it too.
+"""
 
 import re
 from collections import Counter
@@ -17,6 +20,18 @@ _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 def is_one_line(text: str) -> bool:
     """Whether a text has neither control characters and line separators nor surrogates. Any space is permitted."""
     return not _NOT_ONE_LINE.search(text)
+
+
+def header_text(value: str) -> str:
+    """The text of a request header, of which WSGI has the bytes as latin-1.
+
+    curl and Go send UTF-8. `fetch()` of browsers, Node.js and Python's requests send Latin-1, and refuse other
+    characters.
+    """
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def leading_integer(text: str) -> int:

@@ -13,18 +13,18 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from keygen_site.api_versions import CURRENT_VERSION, VERSIONS
 from keygen_site.jsonapi.errors import DOCUMENTATION, BadRequest
 from keygen_site.jsonapi.request_documents import Schema
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
 from keygen_site.jsonapi.text import camel, metadata_snake_name, snake
 from keygen_site.jsonapi.types import BOOLEAN
 
-VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8")
-CURRENT_VERSION = VERSIONS[-1]
 EDITION = "CE"
 
 # The last version with each difference.
 LAST_WITH_CONSTANTS = "1.1"  # a validation had `constant` instead of `code` (contract: licenses 2.4)
+LAST_WITH_LATE_HEARTBEATS = "1.2"  # a new machine was shown as not started (contract: machines 14)
 LAST_WITH_ID_HEADERS = "1.3"  # `Keygen-Account-Id` instead of `Keygen-Account`
 LAST_WITH_SNAKE_METADATA = "1.4"  # names within a value of the metadata in snake_case (contract: platform 2.4)
 LAST_WITH_USER = "1.5"  # the owner of a license was called its user
@@ -33,6 +33,8 @@ _SERIALIZERS: dict[str, type["VersionedSerializer"]] = {}
 
 
 class VersionInvalid(BadRequest):
+    """The header `Keygen-Version` names no version from 1.0 to 1.8."""
+
     code = "INVALID_API_VERSION"
     detail = "unsupported API version requested"
     about = f"{DOCUMENTATION}/versioning/"
@@ -106,6 +108,18 @@ class ChangedDefault:
     until: str
 
 
+class ChangedRelationship(dict[str, Any]):
+    """A relationship in a resource object that named another resource up to the version of its `RenamedRelationship`.
+
+    Attributes:
+        earlier_data: its `data` in these versions.
+    """
+
+    def __init__(self, shown: dict[str, Any], *, earlier_data: dict[str, str] | None) -> None:
+        super().__init__(shown)
+        self.earlier_data = earlier_data
+
+
 @dataclass(frozen=True)
 class RenamedRelationship:
     """A relationship that had another name and link up to some version."""
@@ -122,7 +136,10 @@ class RenamedRelationship:
         if name != self.now:
             return name, shown
         related = shown["links"]["related"].removesuffix(self.now) + self.name
-        return self.name, shown | {"links": {"related": related}}
+        earlier = shown | {"links": {"related": related}}
+        if isinstance(shown, ChangedRelationship):
+            earlier["data"] = shown.earlier_data
+        return self.name, earlier
 
 
 class VersionedSerializer(ResourceSerializer):

@@ -31,6 +31,7 @@ from keygen_site.jsonapi.operations import OWN, RESOURCE, File, Gives, Operation
 from keygen_site.jsonapi.pagination import PAGE_PARAMETERS, limit_of, newest_first, refuse_mixed
 from keygen_site.jsonapi.request_documents import validate
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.sections import Section
 from keygen_site.jsonapi.serializers import ResourceSerializer, Values
 from keygen_site.paths import decode_identifiers
 
@@ -42,15 +43,20 @@ class BaseViewSet(GenericViewSet[Any]):
 
     `accounts.api.base.APIViewSet` adds the account, authentication and permissions.
 
-    A subclass states `queryset`, `serializer_class`, and `parent` if its URL is nested below another resource.
+    A subclass states `queryset`, `serializer_class`, and `parent` if its URL is nested below another resource;
+    `section` if the description shows its operations in another one than the serializer's; and `read_permission` if
+    `list` and `retrieve` need another permission than the resource's own URLs.
     """
 
     request: APIRequest
     serializer_class: type[ResourceSerializer]
     parent: ClassVar[Parent | None] = None
+    section: ClassVar[Section | None] = None
+    read_permission: ClassVar[str | None] = None
     operations: ClassVar[dict[str, Operation]] = {}
     lookup_value_regex = "[^/]+?"
     ends_with_identifier = False  # whether the URL ends with the identifier of the resource; set by the route
+    names_have_suffixes = False  # whether a suffix after a name, such as a code, names the media type, as after an id
 
     _lookups: ClassVar[dict[str, Lookup]]
     _first_page: ClassVar[CompiledQuery[Any]]
@@ -94,7 +100,7 @@ class BaseViewSet(GenericViewSet[Any]):
         if self.action not in self.operations:
             raise EndpointNotFound
         has_names = hasattr(self.serializer_class.Meta.model.JSONAPIMeta, "identifiers")
-        at_end = self.ends_with_identifier and has_names
+        at_end = self.ends_with_identifier and has_names and not self.names_have_suffixes
         self.kwargs = decode_identifiers(self.request, self.kwargs, at_end=at_end)
 
     def negotiate(self, request: APIRequest) -> None:
@@ -170,7 +176,9 @@ class BaseViewSet(GenericViewSet[Any]):
         return self._run(method, declared)
 
     def _run(self, method: Callable[..., Any], declared: Operation) -> Any:
-        with transaction.atomic() if declared.locks else nullcontext():
+        event = self.event_to_record()
+        in_transaction = declared.locks or (event and not declared.counts_attempts)
+        with transaction.atomic() if in_transaction else nullcontext():
             arguments, row = [self.request], None
             if self.detail:
                 row = self.find_row(locked=bool(declared.locks))
@@ -181,7 +189,22 @@ class BaseViewSet(GenericViewSet[Any]):
             if not declared.document_first:
                 document = self.read_document(row)
             named = {} if document is None else {"document": document}
-            return self._response(method(self, *arguments, **named))
+            record = self.begin_record(event, row, document) if event else None
+            result = method(self, *arguments, **named)
+            if record:
+                record(result)
+            return self._response(result)
+
+    def event_to_record(self) -> str:
+        """The event that a success is recorded as, or an empty text. Override it where this depends on the request."""
+        model = self.serializer_class.Meta.model
+        if model.in_ledger or (self.action == "create" and model.service_records_creation):
+            return ""
+        return self.operation.records or ""
+
+    def begin_record(self, event: str, row: Any, document: Any) -> Callable[[Any], None]:
+        """Called before the action runs. The function that records its success, given its result. Override it."""
+        return lambda result: None
 
     def read_document(self, row: Any) -> Any:
         """The validated document of the request, or None if the action takes none.
@@ -356,7 +379,7 @@ class CreateMixin(BaseViewSet):
     """`POST` to a collection."""
 
     @operation(
-        "Make {a}",
+        "Create {a}",
         takes=RESOURCE,
         gives=Gives(OWN, status=201),
         locks=False,

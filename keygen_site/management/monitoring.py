@@ -3,6 +3,7 @@
 Imports nothing of Django: an error in the settings must be reported too.
 """
 
+import json
 import sys
 from typing import NoReturn
 
@@ -15,7 +16,8 @@ def say(line: str) -> None:
     print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-def end_unknown(error: BaseException) -> NoReturn:
+def end_unknown(error: BaseException, *, as_json: bool = False) -> NoReturn:
     """Print on one line why the state is unknown, and exit with UNKNOWN."""
-    say(f"UNKNOWN: {' '.join(str(error).replace('|', '/').split())}")
+    reason = " ".join(str(error).replace("|", "/").split())
+    say(json.dumps({"state": "UNKNOWN", "reason": reason}) if as_json else f"UNKNOWN: {reason}")
     sys.exit(UNKNOWN)

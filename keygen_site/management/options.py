@@ -10,6 +10,14 @@ def path(text: str) -> str:
     return text
 
 
+def count(text: str) -> int:
+    """A number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("must be 1 or more")
+    return number
+
+
 def name(text: str) -> str:
     """A name or an id. It must be UTF-8 and not blank."""
     try:

@@ -63,6 +63,7 @@ def record_request(request: HttpRequest, response: HttpResponseBase, began: floa
     }
     logger.info(
         "%s %s %s in %s ms, account %s",
-        *(facts[name] for name in ("method", "route", "status", "milliseconds", "account")),
+        *(facts[name] for name in ("method", "route", "status", "milliseconds")),
+        facts["account"] or "-",
         extra={"facts": facts},
     )

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.urls import resolve
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -114,3 +115,19 @@ def metrics_view(request: HttpRequest) -> HttpResponseBase:
 def csp_reports(request: HttpRequest) -> HttpResponse:
     """204: browsers report violations of the API's content security policy here. The reports are discarded."""
     return HttpResponse(status=204)
+
+
+class ProbeMiddleware:
+    """Responds to probes and to Prometheus whatever the host is: load balancers name an IP address."""
+
+    PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/v1/health"})
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info not in self.PATHS:
+            return self.get_response(request)
+        request.resolver_match = resolve(request.path_info)  # for the access log
+        response: HttpResponseBase = request.resolver_match.func(request)
+        return response

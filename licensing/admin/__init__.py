@@ -1,3 +1,14 @@
-"""The console of products, policies and licenses. Importing the modules registers them."""
+"""The console of products, policies, licenses, machines, entitlements, groups and customers.
 
-from licensing.admin import licenses, policies, products  # noqa: F401
+Importing the modules registers them.
+"""
+
+from licensing.admin import (  # noqa: F401
+    customers,
+    entitlements,
+    groups,
+    licenses,
+    machines,
+    policies,
+    products,
+)

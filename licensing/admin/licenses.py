@@ -1,215 +1,229 @@
-from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
-from django import forms
-from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin.actions import ReferenceForm, RowAction, audit_context_of
-from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ReadOnlyAdmin, format_time
-from accounts.admin.form_once import SecretResponse, form_id, replay_if_sent, run_form_once
-from accounts.audit import AuditContext
-from accounts.models import User
+from accounts.admin.actions import audit_context_of, operator_of
+from accounts.admin.add_pages import AddPage
+from accounts.admin.base import AccountScopedFilter, ReadOnlyAdmin, format_time
+from accounts.admin.customers import name_user, user_link, user_url
+from accounts.admin.form_once import SecretResponse, run_form_once
+from accounts.admin.group_action import ChangeGroup, group_link
+from accounts.admin.linked_filters import GroupFilter, LinkedRowFilter
+from accounts.admin.searched_lists import SearchedListMixin
+from accounts.models import Customer, User
+from accounts.search import MAX_FOUND_ROWS, SearchScope
+from accounts.services import get_or_create_customer
 from keygen_site.db.uuids import parse_uuid
+from licensing.admin.entitlement_actions import ChangeLicenseEntitlements, entitlements_context
+from licensing.admin.entitlements import EntitlementFilter
+from licensing.admin.issue_form import IssueForm
+from licensing.admin.license_actions import Reinstate, Renew, Revoke, Suspend
+from licensing.admin.license_machines import machines_context
+from licensing.license_search import search_licenses
 from licensing.models import License, Policy
 from licensing.models.license_queries import LicenseQuerySet
 from licensing.services import issue_license
 
-
-class Suspend(RowAction):
-    name, label, past_tense, permission = "suspend", "Suspend", "Suspended", "licensing.suspend_license"
-
-    def applies_to(self, license: License) -> bool:
-        return not license.suspended
-
-    def consequences(self, licenses: Sequence[License]) -> list[str]:
-        return ["It is not valid, and its key no credential, until it is reinstated."]
-
-    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
-        license.suspend()
+CHANGE_ENTITLEMENTS = ChangeLicenseEntitlements()
+STATUS_LABELS = {
+    "ACTIVE": "Active",
+    "INACTIVE": "Not used lately",
+    "EXPIRING": "Expires soon",
+    "EXPIRED": "Expired",
+    "SUSPENDED": "Suspended",
+    "BANNED": "Customer blocked",
+}
 
 
-class Reinstate(RowAction):
-    name, label, past_tense, permission = "reinstate", "Reinstate", "Reinstated", "licensing.suspend_license"
-
-    def applies_to(self, license: License) -> bool:
-        return license.suspended
-
-    def consequences(self, licenses: Sequence[License]) -> list[str]:
-        return ["The suspension ends."]
-
-    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
-        license.reinstate()
-
-
-class Renew(RowAction):
-    name, label, past_tense, permission = "renew", "Renew", "Renewed", "licensing.renew_license"
-
-    def applies_to(self, license: License) -> bool:
-        return bool(license.policy.duration and license.expiry)
-
-    def consequences(self, licenses: Sequence[License]) -> list[str]:
-        return ["The expiry is put off by the duration of the policy."]
-
-    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
-        license.renew()
-
-
-class Revoke(RowAction):
-    name, label, past_tense, permission, danger = "revoke", "Revoke", "Revoked", "licensing.revoke_license", True
-
-    def consequences(self, licenses: Sequence[License]) -> list[str]:
-        return [
-            "The license is deleted, with its tokens. This cannot be undone.",
-            "A key from a pool does not go back: it stays popped, and its life stays in the ledger.",
-        ]
-
-    def apply(self, license: License, audit: AuditContext, values: dict[str, Any]) -> None:
-        license.delete()
-
-    def next_page(self, admin: ConsoleAdmin, rows: Sequence[License]) -> str:
-        return reverse("admin:licensing_license_changelist")
+def status_badge(license: License) -> str:
+    status = license.status
+    return format_html('<span class="state state-{}">{}</span>', status.lower(), STATUS_LABELS[status])
 
 
 class StatusFilter(admin.SimpleListFilter):
     title, parameter_name = "status", "status"
-    STATUSES = ("ACTIVE", "INACTIVE", "EXPIRING", "EXPIRED", "SUSPENDED", "BANNED")
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [(status, status.capitalize()) for status in self.STATUSES]
+        return list(STATUS_LABELS.items())
 
     def queryset(self, request: HttpRequest, licenses: Any) -> LicenseQuerySet:
         status = self.value()
         return licenses.with_status(status) if status else licenses
 
 
-class IssueForm(ReferenceForm):
-    """The form to issue a license."""
-
-    policy = forms.ModelChoiceField(Policy.objects.none(), help_text="Where it has a pool, the next key is taken.")
-    name = forms.CharField(max_length=1024, required=False)
-    owner = forms.EmailField(required=False, help_text="The e-mail of a user of the account.")
-
-    field_order = ["policy", "name", "owner", "reference"]
-
-    def __init__(self, *args: Any, policies: QuerySet[Policy], **options: Any) -> None:
-        super().__init__(*args, **options)
-        field: Any = self.fields["policy"]
-        field.queryset = policies.select_related("account", "product")
-        field.label_from_instance = lambda policy: f"{policy.product} · {policy}"
-
-    def clean(self) -> dict[str, Any]:
-        values = super().clean() or self.cleaned_data
-        if values.get("owner") and values.get("policy"):
-            owner = User.objects.filter(account=values["policy"].account, email=values["owner"].lower()).first()
-            if owner is None:
-                self.add_error("owner", "Nobody in the account has this e-mail.")
-            values["owner"] = owner
-        return values
+class CustomerFilter(LinkedRowFilter):
+    title, parameter_name, path = "customer", "customer", "owner"
+    model = User
 
 
 @admin.register(License)
-class LicenseAdmin(ReadOnlyAdmin):
-    """The licenses of an account. They change by acts only, and their keys stay masked."""
+class LicenseAdmin(AddPage, SearchedListMixin, ReadOnlyAdmin):
+    """The licenses of an account. They are changed by actions only, and their keys stay masked.
 
-    hint = "There is no license yet. Issue one: the button is above, and on the page of a policy."
-    confirmed_actions = [Suspend(), Reinstate(), Renew(), Revoke()]
-    list_display = ["label", "of_policy", "owner", "state", "expires", "since"]
-    list_select_related = ["policy", "owner"]
-    list_filter = [StatusFilter, ("policy", AccountScopedFilter), ("product", AccountScopedFilter)]
-    search_fields = ["name"]
-    search_help_text = "The whole key, an id, the owner's e-mail, or part of the name"
-    fieldsets = [
-        (None, {"fields": ["label", "masked", "life", "state", "policy", "product", "owner", "expires", "since"]}),
-        ("Use", {"fields": ["uses", "last_validated", "last_check_in", "last_check_out"]}),
-        ("More", {"fields": ["id", "protected", "version", "metadata"], "classes": ["collapse"]}),
+    `pools.admin.licenses` replaces it with one that knows the pools.
+    """
+
+    menu_name = "Licenses"
+    hint = "No licenses yet. Issue the first one: its customer can be new."
+    confirmed_actions = [Suspend(), Reinstate(), Renew(), Revoke(), ChangeGroup(), CHANGE_ENTITLEMENTS]
+    list_display = ["label", "customer", "of_policy", "reference", "state", "expires", "since"]
+    list_select_related = ["policy", "product", "owner"]
+    list_filter = [
+        CustomerFilter,
+        GroupFilter,
+        EntitlementFilter,
+        StatusFilter,
+        ("policy", AccountScopedFilter),
+        ("product", AccountScopedFilter),
     ]
-    readonly_fields = ["label", "masked", "life", "state", "expires", "since", "id"]
+    sortable_by = ["since"]
+    search_fields = ["name"]
+    search_help_text = "Part of a customer's email or name, a reference, a whole key or the name of a license"
+    fields = ["label"]
+    readonly_fields = ["label"]
+    change_form_template = "admin/licensing/license/change_form.html"
+    change_list_template = "admin/licensing/license/change_list.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("licensing.add_license")
 
     def get_ordering(self, request: HttpRequest) -> list[Any] | tuple[Any, ...]:
         # No index orders the licenses of all accounts by creation. Ids do, except those that clients chose.
-        sees_all = request.user.is_superuser and "account__id__exact" not in request.GET
-        return ["-id"] if sees_all else super().get_ordering(request)
+        is_narrow = {"group", "entitlement", "account__id__exact"} & set(request.GET)
+        return ["-id"] if request.user.is_superuser and not is_narrow else super().get_ordering(request)
 
     def get_search_results(self, request: HttpRequest, licenses: Any, text: str) -> tuple[LicenseQuerySet, bool]:
-        text = text.strip()
-        if not text:
+        if not text.strip():
             return licenses, False
-        # Separate queries, each with its own index: one query with OR could use none.
-        if uuid := parse_uuid(text):
-            return licenses.filter(pk=uuid), False
-        for found in (licenses.with_key(text), licenses.filter(owner__email=text.lower())):
-            if found.exists():
-                return found, False
-        return licenses.filter(name__icontains=text), False
+        scope = SearchScope.of(operator_of(request))
+        found = search_licenses(scope, text, may_reveal=self.may_reveal_keys(request))
+        if len(found) >= MAX_FOUND_ROWS and request.method == "GET":
+            messages.info(request, f"Only the first {len(found)} results are shown. Type more to narrow them down.")
+        return licenses.filter(pk__in=found), False
 
-    def add_view(
-        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    def may_reveal_keys(self, request: HttpRequest) -> bool:
+        """Whether the operator may see whole keys, and so search for any part of one."""
+        return False
+
+    # Pages -----------------------------------------------------------------------------------------------------------
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        uuid = parse_uuid(object_id)
+        licenses = self.get_queryset(request).select_related("policy", "product", "owner", "account", "group")
+        license = uuid and licenses.filter(pk=uuid).first()
+        context = self.context_of(request, license) if license else {}
+        return super().change_view(request, object_id, form_url, context | (extra_context or {}))
+
+    def context_of(self, request: HttpRequest, license: License) -> dict[str, Any]:
+        """The context of the page of a license."""
+        return {
+            "license": license,
+            "masked": self.masked(license),
+            "badge": status_badge(license),
+            "customer": user_link(license.owner) if license.owner else "",
+            "group": group_link(request, license.group),
+            "group_url": self._group_url(request, license),
+            **machines_context(request, license),
+            **entitlements_context(request, CHANGE_ENTITLEMENTS, license, self._name, inherited_from=license.policy),
+        }
+
+    def _group_url(self, request: HttpRequest, license: License) -> str:
+        action = next(each for each in self.confirmed_actions if isinstance(each, ChangeGroup))
+        return self.action_url(action, license) if action.is_allowed(request) else ""
+
+    def add_page(self, request: HttpRequest) -> HttpResponse:
         """Issue a license, by the service instead of a model form."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        if answer := replay_if_sent(request):
-            return answer
         policies = self.restrict_to_account(Policy.objects.all(), request, "account")
         form = IssueForm(
             request.POST if request.method == "POST" else None,
             policies=policies,
-            initial={"policy": parse_uuid(request.GET.get("policy", ""))},
+            may_add_customer=request.user.has_perm("accounts.add_user"),
+            initial=self._initial_values(request, policies),
         )
         if request.method == "POST" and form.is_valid():
             try:
                 return run_form_once(request, lambda: self._issue(request, form.cleaned_data))
             except ValidationError as error:
-                for problem in error.messages:
-                    form.add_error(None, problem)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "Issue a license",
-            "form": form,
-            "button": "Issue",
-            "consequences": ["The key is shown on the next page."],
-            "back": reverse("admin:licensing_license_changelist"),
-            "once": form_id(request),
-        }
-        return TemplateResponse(request, "admin/act.html", context)
+                form.add_refusal(error, self.refill_url(request, form.cleaned_data["policy"]))
+        return self.render_add_page(request, form, title="Issue license", button="Issue license")
+
+    def _initial_values(self, request: HttpRequest, policies: QuerySet[Policy]) -> dict[str, Any]:
+        """The only policy, if there is one, and what a link of the console fills in by ids: a policy and a customer."""
+        some = list(policies.order_by().values_list("pk", flat=True)[:2])
+        only = some[0] if len(some) == 1 else None
+        values: dict[str, Any] = {"policy": parse_uuid(request.GET.get("policy", "")) or only}
+        if uuid := parse_uuid(request.GET.get("customer", "")):
+            customer = self.restrict_to_account(Customer.objects.filter(pk=uuid), request, "account").first()
+            values["owner"] = customer and customer.email
+        return values
+
+    def refill_url(self, request: HttpRequest, policy: Policy) -> str:
+        """The URL of the page that adds keys to the pool of a policy; empty if the operator may not do that."""
+        return ""
 
     def _issue(self, request: HttpRequest, values: dict[str, Any]) -> SecretResponse:
+        policy, email, owner = values["policy"], values["owner"], None
+        if email:
+            owner, is_new = get_or_create_customer(policy.account, email, values["customer_name"])
+            if is_new:
+                self.log_addition(request, owner, "Added with a license")
         audit = audit_context_of(request, values["reference"])
-        license = issue_license(
-            policy=values["policy"], audit=audit, name=values["name"] or None, owner=values["owner"] or None
-        )
+        license = issue_license(policy=policy, audit=audit, name=values["name"] or None, owner=owner)
         self.log_addition(request, license, "Issued")
         return SecretResponse(
-            title="A license was issued",
+            title=f"License for {name_user(owner)}" if owner else "License issued",
             text=license.revealed or license.key,
-            section=str(self.opts.verbose_name_plural),
+            section=self.section,
             back=self.change_url(license),
             again=not license.revealed,
+            template="admin/licensing/license/issued.html",
+            details=self.describe_issued(request, license),
         )
 
-    @admin.display(description="license", ordering="name")
+    def describe_issued(self, request: HttpRequest, license: License) -> dict[str, str]:
+        """The details on the page after an issue, next to the key."""
+        return {
+            "license": str(license),
+            "customer": license.owner.email if license.owner else "",
+            "customer_url": user_url(license.owner) if license.owner else "",
+            "policy": f"{license.product} · {license.policy}",
+            "reference": license.reference or "",
+            "expiry": f"{license.expiry.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if license.expiry else "",
+            "another_url": f"{reverse('admin:licensing_license_add')}?policy={license.policy_id}",
+        }
+
+    # Columns ---------------------------------------------------------------------------------------------------------
+
+    @admin.display(description="key")
     def label(self, license: License) -> str:
-        return license.name or f"…{str(license.pk)[-12:]}"
+        name = format_html(" <bdi>{}</bdi>", license.name) if license.name else ""
+        return format_html("<code>{}</code>{}", self.masked(license), name)
 
-    @admin.display(description="policy", ordering="policy")
-    def of_policy(self, license: License) -> Policy:
-        return license.policy
+    @admin.display(description="customer")
+    def customer(self, license: License) -> str:
+        return user_link(license.owner) if license.owner else ""
 
-    @admin.display(description="state")
+    @admin.display(description="product and terms")
+    def of_policy(self, license: License) -> str:
+        return format_html("<span><bdi>{}</bdi> · <bdi>{}</bdi></span>", license.product, license.policy)
+
+    @admin.display(description="reference")
+    def reference(self, license: License) -> str:
+        return format_html("<bdi>{}</bdi>", license.reference) if license.reference else ""
+
+    @admin.display(description="status")
     def state(self, license: License) -> str:
-        return format_html('<span class="state state-{0}">{0}</span>', license.status.lower())
+        return status_badge(license)
 
-    @admin.display(description="expires", ordering="expiry")
+    @admin.display(description="expires")
     def expires(self, license: License) -> str:
         return format_time(license.expiry) if license.expiry else "never"
 
@@ -219,13 +233,4 @@ class LicenseAdmin(ReadOnlyAdmin):
 
     @admin.display(description="key")
     def masked(self, license: License) -> str:
-        if license.policy.encrypted:
-            return "kept as a digest only"
-        return license.masked
-
-    @admin.display(description="life of the key")
-    def life(self, license: License) -> str:
-        if not license.policy.use_pool:
-            return "–"
-        url = f"{reverse('admin:pools_key_changelist')}?q={license.pk}"
-        return format_html('<a href="{}">What happened to its key</a>', url)
+        return "shown once" if license.policy.encrypted else license.masked

@@ -1,108 +1,88 @@
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.db.models import Field
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, ConsoleForm, format_time
+from accounts.admin.base import AccountScopedFilter, ConsoleAdmin, format_time
 from accounts.models import Account
+from licensing.admin.entitlement_actions import ChangePolicyEntitlements, entitlements_context
+from licensing.admin.quantities import describe_duration
+from licensing.admin.term_words import TERMS_FIELDSETS
+from licensing.admin.terms import TermsForm, describe_terms
 from licensing.models import Policy
+
+CHANGE_ENTITLEMENTS = ChangePolicyEntitlements()
+
+
+class PolicyForm(TermsForm):
+    """The terms of a policy without a pool, whose license keys the server generates."""
+
+    def account_of(self, values: dict[str, Any]) -> Account | None:
+        return values["product"].account if values.get("product") else None
+
+
+class TermsPages(ConsoleAdmin):
+    """Pages that show the terms of a policy: a form, or for operators who may not change them, sentences."""
+
+    form = TermsForm
+    change_form_template = "admin/licensing/policy/change_form.html"
+    fieldsets: ClassVar[Any] = TERMS_FIELDSETS
+    confirmed_actions = [CHANGE_ENTITLEMENTS]
+
+    def terms_url(self, policy: Policy) -> str:
+        """The URL of the page with the terms of a policy."""
+        return self.change_url(policy)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return super().get_fieldsets(request, obj)
+        return [(None, {"fields": ["name"]})]
+
+    def render_change_form(
+        self,
+        request: Any,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        if obj is not None:
+            context |= entitlements_context(request, CHANGE_ENTITLEMENTS, obj, self._name)
+            if not self.has_change_permission(request, obj):
+                context["terms"] = list(describe_terms(obj))
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
 
 @admin.register(Policy)
-class PolicyAdmin(ConsoleAdmin):
-    """The policies of an account. `pools.admin.policies` replaces it with one that shows the pool too."""
+class PolicyAdmin(TermsPages):
+    """The policies without a pool. `pools.admin.policies` leads from the others to the pages of their pools."""
 
-    class Form(ConsoleForm):
-        def account_of(self, values: dict[str, Any]) -> Account | None:
-            return values["product"].account if values.get("product") else None
-
-    form = Form
-    hint = "There is no policy yet. It belongs to a product: add that first, then a policy with a pool."
-    list_display = ["name", "product", "has_pool", "duration", "since"]
+    form = PolicyForm
+    menu_name = "Policies without a pool"
+    change_list_template = "admin/licensing/policy/change_list.html"
+    hint = "No policies without a pool. They are for licenses whose keys are generated here."
+    list_display = ["name", "product", "valid_for", "since"]
     list_select_related = ["product"]
-    list_filter = ["use_pool", ("product", AccountScopedFilter)]
+    list_filter = [("product", AccountScopedFilter)]
     search_fields = ["name"]
-    fieldsets = [
-        (None, {"fields": ["name", "product"]}),
-        ("Pool", {"fields": ["use_pool", "low_stock_threshold"]}),
-        (
-            "Time",
-            {
-                "fields": [
-                    "duration",
-                    "expiration_strategy",
-                    "expiration_basis",
-                    "renewal_basis",
-                    "transfer_strategy",
-                ]
-            },
-        ),
-        ("Use", {"fields": ["max_uses", "max_users", "protected", "authentication_strategy"]}),
-        ("Check-in", {"fields": ["require_check_in", "check_in_interval", "check_in_interval_count"]}),
-        (
-            "Validation asks for",
-            {"fields": ["require_product_scope", "require_policy_scope", "require_user_scope"]},
-        ),
-        ("Keys of its own making", {"fields": ["scheme", "encrypted"], "classes": ["collapse"]}),
-        (
-            "Machines, processes, components: kept, without effect here",
-            {
-                "classes": ["collapse"],
-                "fields": [
-                    "strict",
-                    "floating",
-                    "max_machines",
-                    "max_processes",
-                    "max_cores",
-                    "max_memory",
-                    "max_disk",
-                    "machine_uniqueness_strategy",
-                    "machine_matching_strategy",
-                    "component_uniqueness_strategy",
-                    "component_matching_strategy",
-                    "machine_leasing_strategy",
-                    "process_leasing_strategy",
-                    "overage_strategy",
-                    "require_machine_scope",
-                    "require_fingerprint_scope",
-                    "require_components_scope",
-                    "require_checksum_scope",
-                    "require_version_scope",
-                    "require_heartbeat",
-                    "heartbeat_duration",
-                    "heartbeat_cull_strategy",
-                    "heartbeat_resurrection_strategy",
-                    "heartbeat_basis",
-                ],
-            },
-        ),
-        ("Metadata", {"fields": ["metadata"], "classes": ["collapse"]}),
+    fieldsets: ClassVar[Any] = [
+        (None, {"fields": ["product", "name", "duration"]}),
+        *TERMS_FIELDSETS[1:-1],
+        ("Generated keys", {"fields": ["scheme", "encrypted"], "classes": ["collapse"]}),
+        TERMS_FIELDSETS[-1],
     ]
 
     def get_readonly_fields(self, request: HttpRequest, policy: Policy | None = None) -> list[str]:
-        return ["product", "use_pool", "scheme", "encrypted"] if policy else []
+        return ["product", "scheme", "encrypted"] if policy else []
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"use_pool": True, "protected": True, **super().get_changeform_initial_data(request)}
+        return {"protected": True, **super().get_changeform_initial_data(request)}
 
-    def formfield_for_dbfield(self, db_field: Field, request: HttpRequest, **options: Any) -> forms.Field | None:
-        formfield = super().formfield_for_dbfield(db_field, request, **options)
-        if formfield and db_field.name in self.HELP_TEXTS:
-            formfield.help_text = self.HELP_TEXTS[db_field.name]
-        return formfield
+    @admin.display(description="valid for", ordering="duration")
+    def valid_for(self, policy: Policy) -> str:
+        return describe_duration(policy.duration)
 
-    HELP_TEXTS: ClassVar = {
-        "use_pool": "Licenses get their keys from a pool of ready-made ones. This cannot be changed later.",
-        "low_stock_threshold": "At so few keys left, the admins of the account are told, once until it is refilled.",
-        "duration": "Seconds; 31556952 is a year, 2629746 a month. Empty: for ever.",
-    }
-
-    @admin.display(description="pool", boolean=True, ordering="use_pool")
-    def has_pool(self, policy: Policy) -> bool:
-        return policy.use_pool
-
-    @admin.display(description="since", ordering="id")
+    @admin.display(description="created", ordering="id")
     def since(self, policy: Policy) -> str:
         return format_time(policy.created)

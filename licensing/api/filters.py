@@ -17,7 +17,6 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import (
     BooleanFilter,
-    EmptyFilter,
     EnumFilter,
     FilterSet,
     IdFilter,
@@ -33,22 +32,17 @@ from keygen_site.jsonapi.types import parse_time
 from licensing.durations import parse_duration
 from licensing.models import License, LicenseUser, Policy
 
-COMPARISONS = {
-    "eq": int.__eq__,
-    "gt": int.__gt__,
-    "gte": int.__ge__,
-    "lt": int.__lt__,
-    "lte": int.__le__,
-}
+COMPARISONS = ("eq", "gt", "gte", "lt", "lte")
+MAX_COUNT = 2**31 - 1  # more machines than a license can have
 
 
 # Filters by users -----------------------------------------------------------------------------------------------------
 
 
-def _find_user_ids(identifier: str, bearer: Bearer) -> Rows:
-    """The ids of the users with an id, or of those whom a bearer may see with an e-mail.
+def find_user_ids(identifier: str, bearer: Bearer) -> Rows:
+    """The ids of the users with an id, or of those whom a bearer may see with an email.
 
-    A license shows the id of its owner to all who see the license, but an e-mail could be guessed.
+    A license shows the id of its owner to all who see the license, but an email could be guessed.
     """
     # Users of other accounts have no licenses here, so the account does not matter.
     if uuid := parse_uuid(identifier):
@@ -57,17 +51,17 @@ def _find_user_ids(identifier: str, bearer: Bearer) -> Rows:
 
 
 class OwnerFilter(QueryFilter):
-    """Licenses that a user, given by id or e-mail, owns."""
+    """Licenses that a user, given by id or email, owns."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.filter(owner__in=_find_user_ids(value, self.parent.request.user))
+        return queryset.filter(owner__in=find_user_ids(value, self.parent.request.user))
 
 
 class LicenseUserFilter(QueryFilter):
-    """Licenses that a user, given by id or e-mail, owns or is attached to."""
+    """Licenses that a user, given by id or email, owns or is attached to."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        users = _find_user_ids(value, self.parent.request.user)
+        users = find_user_ids(value, self.parent.request.user)
         attached = LicenseUser.objects.filter(user__in=users).values("license")
         return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
 
@@ -224,14 +218,15 @@ class SelectionFilter(BooleanFilter):
 
 
 class ActivatedFilter(BooleanFilter):
-    """Licenses with machines: none, as machines are not supported."""
+    """Licenses with machines, or without."""
 
     def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        return queryset.none() if wanted else queryset
+        activated = queryset.activated(timezone.now())
+        return activated if wanted else queryset.exclude(pk__in=activated.order_by().values("pk"))
 
 
 class ActivationsFilter(PartsFilter):
-    """Licenses by the number of their machines, which is 0. Of several parts the first in `COMPARISONS` counts.
+    """Licenses by the number of their machines. Of several parts the first in `COMPARISONS` counts.
 
     A text counts as the number that it begins with, or as 0.
     """
@@ -240,14 +235,16 @@ class ActivationsFilter(PartsFilter):
         part = _first(COMPARISONS, given)
         if part is None:
             return queryset.none()
-        return queryset if COMPARISONS[part](0, leading_integer(given[part])) else queryset.none()
+        number = min(max(leading_integer(given[part]), -1), MAX_COUNT)
+        lookup = "exact" if part == "eq" else part
+        return queryset.with_machine_count(timezone.now()).filter(**{f"machine_count__{lookup}": number})
 
 
 # Filter sets ----------------------------------------------------------------------------------------------------------
 
 _PRODUCT = "Only licenses of this product."
 _POLICY = "Only licenses under this policy."
-_USER = "Only licenses that this user owns or is attached to, by id or e-mail."
+_USER = "Only licenses that this user owns or is attached to, by id or email."
 
 
 class PolicyFilterSet(FilterSet):
@@ -296,10 +293,10 @@ class AllLicenseFilterSet(LicenseFilterSet):
 
     product = IdFilter("product", _PRODUCT)
     policy = IdFilter("policy", _POLICY)
-    owner = OwnerFilter(help_text="Only licenses that this user owns, by id or e-mail.")
+    owner = OwnerFilter(help_text="Only licenses that this user owns, by id or email.")
     user = LicenseUserFilter(help_text=_USER)
-    group = EmptyFilter(help_text="Only licenses of this group: none, as groups are not supported.")
-    machine = EmptyFilter(help_text="Only licenses of this machine: none, as machines are not supported.")
+    group = IdFilter("group", "Only licenses of this group.")
+    machine = IdFilter("machines", "Only the license of this machine.")
     status = StatusFilter(
         "active",
         "inactive",
@@ -321,7 +318,7 @@ class AllLicenseFilterSet(LicenseFilterSet):
         "assigned", help_text="Only licenses that have an owner or attached users, or have none."
     )
     unassigned = SelectionFilter("assigned", opposite=True, help_text="The opposite of `assigned`.")
-    activated = ActivatedFilter(help_text="Only licenses with machines, or without; machines are not supported.")
+    activated = ActivatedFilter(help_text="Only licenses with machines, or without.")
     expires = ExpiryFilter(
         {
             "within": "Only licenses that expire within this time from now, e.g. `30d` or `P1M`; also `[in]`.",

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from accounts.bearers import Bearer
-from accounts.models import User
+from accounts.models import Group, User
 from accounts.models.user_relations import NO_USERS, UserRelations
 from licensing.models.license_queries import ACTIVITY_FIELDS
 
@@ -51,6 +51,9 @@ class HolderRelations(UserRelations):
 
     def of_product(self, product_id: UUID) -> Q:
         return holders_of_product(product_id)
+
+    def groups_of_license(self, license_id: UUID) -> Q:
+        return Q(pk__in=Group.objects.filter(licenses=license_id).values("pk"))
 
     def active_since(self, since: datetime) -> Any:
         owned, attached = (

@@ -1,12 +1,13 @@
 """The queryset of licenses."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, JSONObject, Now
 from django.utils import timezone
 
 from accounts.bearers import Bearer
@@ -14,6 +15,7 @@ from accounts.models.users import INACTIVE_AFTER, User
 from keygen_site.db.fields import digest
 from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
+from licensing.models.machine_totals import sums
 
 if TYPE_CHECKING:
     from licensing.models.licenses import License  # noqa: F401 named in a string
@@ -43,10 +45,16 @@ class LicenseQuerySet(models.QuerySet["License"]):
         return self.filter(Q(owner=user) | Q(pk__in=self._attachments().filter(user=user).values("license")))
 
     def with_api_fields(self) -> Self:
-        """Licenses with their policy, their owner and `attached_count`, so that a list costs one statement."""
+        """Licenses with their policy, their owner and what is shown of their users and machines.
+
+        So a list costs one statement.
+        """
         attached = self._attachments().filter(license=OuterRef("pk")).order_by().values("license")
+        # The time of the database: a compiled query would freeze another one.
+        machines = self._machines().with_seats(Now()).filter(license=OuterRef("pk")).order_by().values("license")
         return self.select_related("policy", "owner").annotate(
-            attached_count=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0)
+            attached_count=Coalesce(Subquery(attached.annotate(count=Count("pk")).values("count")), 0),
+            machine_sums=Subquery(machines.annotate(sums=JSONObject(**sums())).values("sums")),
         )
 
     def with_key(self, text: str) -> Self:
@@ -56,6 +64,10 @@ class LicenseQuerySet(models.QuerySet["License"]):
     def with_hashed_key(self, text: str) -> Self:
         """The licenses with exactly this key of which only the hash is stored."""
         return self.filter(digest=key_digest(hash_key(text)), policy__encrypted=True)
+
+    def with_any_key(self, texts: Iterable[str]) -> Self:
+        """The licenses with one of these keys. A hashed key is not found by its hash."""
+        return self.filter(key__in=[text for text in texts if not text.startswith(HASHED_KEY_PREFIX)])
 
     def by_identifier(self, identifier: str) -> Self:
         """Licenses whose id or key is `identifier`; if two match, the older comes first (contract: licenses 4)."""
@@ -101,6 +113,18 @@ class LicenseQuerySet(models.QuerySet["License"]):
             case "BANNED":
                 return self.filter(owner__banned__isnull=False)
         return self.none()
+
+    def activated(self, now: datetime) -> Self:
+        """Licenses with machines."""
+        return self.filter(pk__in=self._machines().with_seats(now).values("license"))
+
+    def with_machine_count(self, now: datetime) -> Self:
+        """Annotate each license with the number of its machines: `machine_count`."""
+        machines = self._machines().with_seats(now).filter(license=OuterRef("pk")).order_by().values("license")
+        return self.alias(machine_count=Coalesce(Subquery(machines.annotate(count=Count("pk")).values("count")), 0))
+
+    def _machines(self) -> Any:
+        return cast(Any, self.model).machines.rel.related_model.objects.all()
 
     def _attachments(self) -> models.QuerySet:
         return cast(Any, self.model).users.through.objects.all()

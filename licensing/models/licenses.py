@@ -1,5 +1,3 @@
-"""Licenses, and the users attached to them."""
-
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -11,19 +9,34 @@ from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.models import Account, Token, User
+from accounts.models import Account, GroupMember, Token, User
 from accounts.models.users import INACTIVE_AFTER, UserQuerySet
 from keygen_site.db.advisory_locks import lock_key_text
 from keygen_site.db.fields import AtLeast, ShortTextField, mask_key
 from keygen_site.db.key_fields import KeyDigestField, KeyTextField
 from keygen_site.db.metadata import validate_metadata
+from keygen_site.db.text_search import folded_column
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.errors import BadRequest, Conflict, DomainError
-from keygen_site.models import Resource
+from keygen_site.jsonapi.errors import Conflict
 from licensing.durations import DAY, MONTH, WEEK, YEAR, add_duration
 from licensing.key_texts import hidden_character_error
 from licensing.models.holders import holders_of_licenses
-from licensing.models.license_queries import ACTIVITY_FIELDS, EXPIRES_SOON, LicenseQuerySet, hash_key
+from licensing.models.license_errors import (
+    AlreadySuspended,
+    CheckInNotRequired,
+    NoDuration,
+    NoExpiry,
+    NotSuspended,
+    UsesOutOfRange,
+)
+from licensing.models.license_queries import (
+    ACTIVITY_FIELDS,
+    EXPIRES_SOON,
+    HASHED_KEY_PREFIX,
+    LicenseQuerySet,
+    hash_key,
+)
+from licensing.models.machine_totals import Totals, totals_of
 from licensing.models.policies import Policy, limit_field, max_machines_error
 from licensing.models.products import RESERVED_IDENTIFIERS, Product
 
@@ -34,36 +47,7 @@ VALIDATION_RECORD_INTERVAL = timedelta(seconds=1)
 CHECK_IN_INTERVALS = {"day": DAY, "week": WEEK, "month": MONTH, "year": YEAR}  # seconds
 
 
-class AlreadySuspended(DomainError):
-    detail = "is already suspended"
-    source = {"pointer": "/data/attributes/suspended"}
-
-
-class NotSuspended(DomainError):
-    detail = "is not suspended"
-    source = {"pointer": "/data/attributes/suspended"}
-
-
-class NoDuration(DomainError):
-    detail = "cannot be renewed because the policy does not have a duration"
-
-
-class NoExpiry(DomainError):
-    detail = "cannot be renewed because it does not have an expiry"
-    source = {"pointer": "/data/attributes/expiry"}
-
-
-class UsesOutOfRange(BadRequest):
-    """The uses would exceed the number that the column can hold. Only a license without a limit comes so far."""
-
-    detail = "integer is too large"
-
-
-class CheckInNotRequired(DomainError):
-    detail = "cannot be checked in because the policy does not require it"
-
-
-class License(Resource):
+class License(GroupMember):
     """The right to use a product under the terms of a policy.
 
     A limit (`max_…`) of the license overrides the policy's if it is neither null nor 0 (contract: licenses 3.7).
@@ -75,6 +59,8 @@ class License(Resource):
     owner = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="owned_licenses")
     users = models.ManyToManyField(User, through="LicenseUser", related_name="licenses")
     name = ShortTextField(max_length=1024, null=True, blank=True)
+    # Of the caller who issued it, e.g. an order number. The API shows it in the ledger, for a key from a pool.
+    reference = ShortTextField(max_length=255, null=True, blank=True, editable=False)
     key = KeyTextField(purpose="key of a license", blank=True)
     digest = KeyDigestField(of="key")
     expiry = models.DateTimeField(null=True, blank=True)
@@ -93,13 +79,19 @@ class License(Resource):
     last_check_in = models.DateTimeField(null=True, blank=True)
     last_check_out = models.DateTimeField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
+    # As those of users: `accounts.models.users`.
+    permissions = models.JSONField(null=True, blank=True, editable=False)
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
-    error_order = ("key", "name", *LIMITS)
+    error_order = ("group", "key", "name", *LIMITS)
 
-    attached_count: int | None = None  # the number of attached users, set by `with_api_fields()`
+    # Set by `with_api_fields()`: the number of attached users, and sums over the machines (None without machines).
+    attached_count: int | None = None
+    machine_sums: dict[str, Any] | None = None
     has_client_id = False  # whether a client chose the id, which may therefore be taken
     revealed: str | None = None  # the key of which only the hash is stored, when it has just been generated
+
+    service_records_creation = True  # by `issue_license()`, or in the ledger of keys
 
     objects = LicenseQuerySet.as_manager()
 
@@ -116,16 +108,42 @@ class License(Resource):
             models.UniqueConstraint(fields=["account", "digest"], name="licensing_license_key_unique_in_account"),
             models.CheckConstraint(condition=Q(uses__gte=0), name="licensing_license_uses_not_negative"),
         ]
-        indexes = [models.Index(fields=["account", "created", "id"], name="licensing_license_listed")]
+        indexes = [
+            models.Index(fields=["account", "created", "id"], name="licensing_license_listed"),
+            models.Index(
+                fields=["account", "expiry"], name="licensing_license_expiry", condition=Q(expiry__isnull=False)
+            ),
+            # For the search of the console. Licenses without a name are not in it.
+            models.Index(
+                F("account"), folded_column("name"), name="licensing_license_name", condition=Q(name__isnull=False)
+            ),
+            models.Index(
+                F("account"),
+                folded_column("reference"),
+                name="licensing_license_reference",
+                condition=Q(reference__isnull=False),
+            ),
+            # For the members of a group.
+            models.Index(
+                fields=["group", "created", "id"], name="licensing_license_group", condition=Q(group__isnull=False)
+            ),
+            # For the filters of the console.
+            models.Index(
+                fields=["account", "created", "id"], name="licensing_license_suspended", condition=Q(suspended=True)
+            ),
+        ]
 
     class JSONAPIMeta:
         resource_name = "licenses"
         identifiers = "id or key"
 
     def __str__(self) -> str:
-        return self.name or str(self.pk)
+        if self.name:
+            return self.name
+        return f"…{str(self.pk)[-12:]}" if self.key.startswith(HASHED_KEY_PREFIX) else self.masked
 
     def lock_for_rules(self) -> None:
+        super().lock_for_rules()
         if self._state.adding and self.key:
             lock_key_text(self.account_id, self.key, for_license=True)
 
@@ -149,6 +167,8 @@ class License(Resource):
         limit = self.max_machines or None
         if self.policy_id and (detail := max_machines_error(limit, floating=self.policy.floating)):
             errors["max_machines"] = ValidationError(detail, code="invalid")
+        if error := self.group_error():
+            errors["group"] = error
         if errors:
             raise ValidationError(errors)
 
@@ -246,6 +266,15 @@ class License(Resource):
         Raises:
             NoDuration, NoExpiry: the policy has no duration, or the license no expiry.
         """
+        self.expiry = self.renewed_expiry()
+        self.save(update_fields=["expiry", "updated"])
+
+    def renewed_expiry(self) -> datetime:
+        """The expiry after a renewal now.
+
+        Raises:
+            NoDuration, NoExpiry: see `renew()`.
+        """
         if not self.policy.duration:
             raise NoDuration
         if self.expiry is None:
@@ -253,8 +282,7 @@ class License(Resource):
         now = timezone.now()
         basis = self.policy.renewal_basis
         from_now = basis == "FROM_NOW" or (basis == "FROM_NOW_IF_EXPIRED" and self.is_expired(now))
-        self.expiry = self.compute_expiry(now if from_now else self.expiry)
-        self.save(update_fields=["expiry", "updated"])
+        return self.compute_expiry(now if from_now else self.expiry)
 
     def check_in(self) -> None:
         """Record a check-in, so that the license is not overdue.
@@ -283,6 +311,12 @@ class License(Resource):
             return
         License.objects.filter(pk=self.pk).update(**values)
         if "expiry" in values:
+            self.refresh_from_db(fields=["expiry"])
+
+    def record_activation(self, now: datetime) -> None:
+        """Start the duration if it counts from the first activation. `updated` does not change."""
+        if values := self._expiry_update("FROM_FIRST_ACTIVATION", now):
+            License.objects.filter(pk=self.pk).update(**values)
             self.refresh_from_db(fields=["expiry"])
 
     def record_check_out(self, now: datetime) -> None:
@@ -373,6 +407,13 @@ class License(Resource):
         return attached + (1 if self.owner_id else 0)
 
     @property
+    def machine_totals(self) -> Totals:
+        """The number of its machines, and the sums over them; a query unless `with_api_fields()` has annotated them."""
+        if self.attached_count is None:
+            return self.machines.with_seats(timezone.now()).totals()
+        return totals_of(self.machine_sums)
+
+    @property
     def next_check_in(self) -> datetime | None:
         """The time at which the license is overdue without another check-in; None if it needs none."""
         policy = self.policy
@@ -406,23 +447,3 @@ def _uses_error(number: int, limit: int | None) -> ValidationError | UsesOutOfRa
         return UsesOutOfRange()
     detail = f"usage exceeds maximum allowed for license ({limit})"
     return ValidationError({"uses": ValidationError(detail, code="limit_exceeded")})
-
-
-class LicenseUser(Resource):
-    """The attachment of a user to a license, which someone else or no one owns."""
-
-    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
-    license = models.ForeignKey(License, models.CASCADE, related_name="license_users", db_index=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="license_users")
-
-    class Meta:
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["license", "user"], name="licensing_licenseuser_unique"),
-        ]
-
-    class JSONAPIMeta:
-        resource_name = "license-users"
-
-    def __str__(self) -> str:
-        return f"{self.user} on {self.license}"

@@ -1,7 +1,7 @@
 """Policies and their queryset."""
 
-import math
 from collections.abc import Collection
+from fractions import Fraction
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
@@ -42,13 +42,13 @@ RESURRECTION_STRATEGIES = (
     "1_MINUTE_REVIVE",
     "NO_REVIVE",
 )
-# The factor by which each overage strategy lets a count exceed its limit; None: without bound.
+# The factor by which each overage strategy lets a count exceed its limit; None: without bound. Fractions are exact.
 OVERAGE_FACTORS = {
     "ALWAYS_ALLOW_OVERAGE": None,
-    "ALLOW_1_25X_OVERAGE": 1.25,
-    "ALLOW_1_5X_OVERAGE": 1.5,
-    "ALLOW_2X_OVERAGE": 2,
-    "NO_OVERAGE": 1,
+    "ALLOW_1_25X_OVERAGE": Fraction(5, 4),
+    "ALLOW_1_5X_OVERAGE": Fraction(3, 2),
+    "ALLOW_2X_OVERAGE": Fraction(2),
+    "NO_OVERAGE": Fraction(1),
 }
 # Limits times their factor must be whole numbers, so the limits must be divisible by these.
 OVERAGE_DIVISORS = {"ALLOW_1_25X_OVERAGE": 4, "ALLOW_1_5X_OVERAGE": 2}
@@ -108,8 +108,7 @@ def limit_field(*validators: AtLeast, big: bool = False) -> Any:
 class Policy(Resource):
     """The terms of licenses. With `use_pool` the licenses get their keys from the policy's pool.
 
-    Attributes, defaults and bounds: contract, keys 7.1. Those of machines, components and processes are stored,
-    validated and shown, but have no effect.
+    Attributes, defaults and bounds: contract, keys 7.1.
     """
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="policies")
@@ -186,8 +185,9 @@ class Policy(Resource):
     require_heartbeat = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
     # The number of available keys at which the account's admins are alerted, and the time of the alert: null after a
-    # refill.
+    # refill. With a number of days, the threshold is computed from it, once a day: `pools.services.low_stock`.
     low_stock_threshold = models.PositiveIntegerField(null=True, blank=True)
+    low_stock_days = models.PositiveSmallIntegerField(null=True, blank=True)
     low_stock_alerted = models.DateTimeField(null=True, editable=False)
 
     error_order = (
@@ -241,10 +241,6 @@ class Policy(Resource):
     def __str__(self) -> str:
         return self.name
 
-    def save_changes(self, *names: str) -> None:
-        # `clean()` may set it: a policy that no longer floats is for one machine.
-        super().save_changes(*names, "max_machines")
-
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
         # `clean()` checks the number of check-ins, and the scheme of an encrypted policy, by rules of their own.
         own = {"check_in_interval_count"} | ({"scheme"} if self.encrypted else set())
@@ -296,10 +292,11 @@ class Policy(Resource):
     def allows_overage(self, count: int, limit: int) -> bool:
         """Whether a count is within a limit plus the overage that the strategy allows."""
         factor = OVERAGE_FACTORS[self.overage_strategy]
-        return factor is None or count <= math.floor(limit * factor)
+        return factor is None or count <= limit * factor
 
     def _set_defaults(self) -> None:
-        if self.max_machines is None and not self.floating:
+        # Only of a new policy: a later `maxMachines: null` takes the limit away (contract: machines 3.6).
+        if self._state.adding and self.max_machines is None and not self.floating:
             self.max_machines = 1
         if self.encrypted and self.scheme is None:
             self.scheme = "LEGACY_ENCRYPT"

@@ -83,6 +83,8 @@ class Product(Resource):
     url = ShortTextField(max_length=MAX_URL_LENGTH, null=True, blank=True)
     platforms = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True, validators=[validate_metadata])
+    # As those of users: `accounts.models.users`.
+    permissions = models.JSONField(null=True, blank=True, editable=False)
     tokens = GenericRelation(Token, content_type_field="bearer_type", object_id_field="bearer_id")
 
     error_order = ("code", "name", "url", "distribution_strategy", "metadata")

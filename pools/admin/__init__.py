@@ -1,3 +1,15 @@
-"""The console of keys, imports and the ledger. Importing the modules registers them."""
+"""The console of pools, keys, imports and activity. Importing the modules registers their pages."""
 
-from pools.admin import keys, ledger, pending_imports, policies  # noqa: F401
+from pools.admin import (  # noqa: F401
+    activity,
+    inbox,
+    key_imports,
+    keys,
+    licenses,
+    moves,
+    overview,
+    pending_imports,
+    policies,
+    pools,
+    search,
+)

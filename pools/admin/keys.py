@@ -1,5 +1,4 @@
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -8,168 +7,40 @@ from django.db import connection
 from django.db.models import QuerySet, UUIDField
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils import timezone
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from accounts.admin.base import ReadOnlyAdmin, format_time
-from accounts.admin.operators import operator_name, with_operators
-from keygen_site.db.uuids import parse_uuid, uuid7_floor
+from accounts.search import SearchScope
+from keygen_site.db.uuids import parse_uuid
 from licensing.models import Policy
-from pools.admin.actions import Return, Reveal, Withdraw
-from pools.admin.key_search import find_keys
-from pools.models import Key, KeyEvent, KeyImport
-from pools.models.key_events import KeyEventQuerySet
-from pools.models.keys import KeyQuerySet
-
-MAX_POOL_CHOICES = 200
-
-
-def is_search(request: HttpRequest) -> bool:
-    return bool(request.GET.get("q", "").strip())
-
-
-class PoolFilter(admin.SimpleListFilter):
-    """Lists one pool at a time: no index has all keys of an account in an order."""
-
-    title, parameter_name = "pool", "policy"
-
-    def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
-        policies = model_admin.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account")
-        self.pools = [(str(pk), name) for pk, name in policies.values_list("pk", "name")[:MAX_POOL_CHOICES]]
-        self.is_search = is_search(request) or "import" in request.GET
-        super().__init__(request, params, model, model_admin)
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return self.pools
-
-    def has_output(self) -> bool:
-        return True
-
-    def value(self) -> str | None:
-        chosen = super().value()
-        if chosen is None and len(self.pools) == 1 and not self.is_search:
-            return self.pools[0][0]
-        return chosen
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        chosen = self.value()
-        for pk, name in self.pools:
-            yield {
-                "selected": chosen == pk,
-                "query_string": changelist.get_query_string({self.parameter_name: pk}, ["q", "import", "p"]),
-                "display": name,
-            }
-
-    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
-        if chosen := self.value():
-            uuid = parse_uuid(chosen)
-            if not uuid:
-                return keys.none()
-            # The index of popped keys is by policy and timestamp, and keys since a timestamp begin in the middle of the
-            # index of the pool: both need a policy that is equal, not in a range. An import has its own index.
-            by_time = request.GET.get("state") == "popped" or "since" in request.GET
-            return keys.filter(policy=uuid) if by_time and "import" not in request.GET else keys.for_policy(uuid)
-        return keys if self.is_search else keys.none()
-
-
-class StateFilter(admin.SimpleListFilter):
-    """Available, popped or withdrawn. Each state has an order and an index of its own."""
-
-    title, parameter_name = "state", "state"
-    STATES = Key.State.values
-
-    def __init__(self, request: HttpRequest, params: Any, model: type[Key], model_admin: Any) -> None:
-        self.is_search = is_search(request)
-        super().__init__(request, params, model, model_admin)
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(state, state.capitalize()) for state in self.STATES]
-
-    def value(self) -> str | None:
-        chosen = super().value()
-        return chosen if chosen in self.STATES else None if self.is_search else "available"
-
-    def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        if self.is_search:
-            yield {
-                "selected": self.value() is None,
-                "query_string": changelist.get_query_string(remove=[self.parameter_name]),
-                "display": "Any",
-            }
-        for state, title in self.lookup_choices:
-            yield {
-                "selected": self.value() == state,
-                "query_string": changelist.get_query_string({self.parameter_name: state}, ["p"]),
-                "display": title,
-            }
-
-    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
-        match self.value():
-            case "available":
-                return keys.available()
-            case "popped":
-                return keys.filter(popped__isnull=False, withdrawn=None)
-            case "withdrawn":
-                return keys.filter(withdrawn__isnull=False)
-        return keys
-
-
-class ImportFilter(admin.SimpleListFilter):
-    """The last imports into the chosen pool."""
-
-    title, parameter_name = "import", "import"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        imports = model_admin.restrict_to_account(KeyImport.objects.filter(loading=None), request, "account")
-        if policy := parse_uuid(request.GET.get("policy", "")):
-            imports = imports.filter(policy=policy)
-        return [(str(each.pk), str(each)) for each in imports[:20]]
-
-    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
-        if not self.value():
-            return keys
-        # Keys are younger than their import: its id tells where they begin in the order of ids.
-        uuid = parse_uuid(self.value())
-        return keys.filter(key_import=uuid, pk__gt=uuid) if uuid else keys.none()
-
-
-class SinceFilter(admin.SimpleListFilter):
-    """Filters by the time of the pop or withdrawal, and available keys by the time they were added."""
-
-    title, parameter_name = "date", "since"
-    DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days"}
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(self.DAYS.items())
-
-    def queryset(self, request: HttpRequest, keys: Any) -> KeyQuerySet:
-        days = self.value()
-        if days not in self.DAYS:
-            return keys
-        since = timezone.now() - timedelta(days=int(days))
-        match request.GET.get("state"):
-            case "popped":
-                return keys.filter(popped__gte=since)
-            case "withdrawn":
-                return keys.filter(withdrawn__gte=since)
-        return keys.filter(pk__gt=uuid7_floor(since))
+from pools.admin.key_actions import Replace, Return, Reveal, Withdraw
+from pools.admin.key_filters import (
+    MAX_POOL_CHOICES,
+    ImportFilter,
+    PoolFilter,
+    SinceFilter,
+    StateFilter,
+    chosen_state,
+    is_search,
+)
+from pools.admin.key_story import STATE_WORDS, KeyStory
+from pools.admin.links import Links
+from pools.models import Key, KeyEvent
+from pools.services.search import find_key_ids
 
 
 @admin.register(Key)
 class KeyAdmin(ReadOnlyAdmin):
     """Keys, masked. They are added by imports."""
 
-    confirmed_actions = [Reveal(), Return(), Withdraw()]
-    list_display = ["masked", "of_policy", "state", "moment", "reference", "of_import"]
+    confirmed_actions = [Reveal(), Replace(), Withdraw(), Return()]
+    list_display = ["masked", "state", "reference", "moment", "of_policy", "of_import"]
     list_select_related = ["policy", "key_import"]
     list_filter = [PoolFilter, StateFilter, ImportFilter, SinceFilter]
     search_fields = ["key"]
-    search_help_text = "A whole key, its last four characters, a reference, or the id of a license"
     sortable_by = ()
-    fields = ["masked", "of_policy", "state", "of_import", "added", "shown"]
-    readonly_fields = ["masked", "of_policy", "state", "of_import", "added", "shown"]
+    fields = ["masked"]
+    readonly_fields = ["masked"]
     change_form_template = "admin/pools/key/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -191,6 +62,14 @@ class KeyAdmin(ReadOnlyAdmin):
         changelist.result_list = with_references(changelist.result_list)
         return changelist
 
+    def rows_for_csv(self, rows: Any) -> list[Any]:
+        return with_references(rows)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """The actions on several rows, without those that no key in the state of the list permits."""
+        impossible = {"available": {"return"}, "withdrawn": {"return", "withdraw"}}.get(chosen_state(request), set())
+        return {name: action for name, action in super().get_actions(request).items() if name not in impossible}
+
     def get_ordering(self, request: HttpRequest) -> list[Any]:
         """The order of the index of each state; available keys are in the order of the pool."""
         if is_search(request):
@@ -202,19 +81,37 @@ class KeyAdmin(ReadOnlyAdmin):
         text = text.strip()
         if not text:
             return keys, False
-        account = None if request.user.is_superuser else request.user.account
-        return keys.filter(pk__in=find_keys(text, account)), False
+        may_reveal = request.user.has_perm("pools.reveal_key")
+        return keys.filter(pk__in=find_key_ids(SearchScope.of(request.user), text, may_reveal=may_reveal)), False
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without the columns that are the same for all rows, and with the time that matters in the chosen state."""
+        times = {"popped": "handed_out", "withdrawn": "retired"}
+        state = chosen_state(request)
+        names = [
+            times.get(state, "moment" if is_search(request) else "available_since") if name == "moment" else name
+            for name in super().get_list_display(request)
+        ]
+        hidden = {"of_policy"} if "policy" in request.GET else set()
+        if not is_search(request):
+            hidden.add("state")
+        if state == "available":
+            hidden.add("reference")
+        return [name for name in names if name not in hidden]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        policy = parse_uuid(request.GET.get("policy", ""))
-        pools = self.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account").select_related(
-            "product"
-        )
+        chosen = parse_uuid(request.GET.get("policy", "")) or is_search(request) or "import" in request.GET
+        pools: list[Policy] = []
+        if not chosen:
+            policies = self.restrict_to_account(Policy.objects.filter(use_pool=True), request, "account")
+            pools = list(policies.select_related("product").only("name", "product__name")[: MAX_POOL_CHOICES + 1])
         context = {
-            "title": "Keys",
-            "pools": pools.only("name", "product__name")[:MAX_POOL_CHOICES],
-            "chosen": policy or is_search(request) or "import" in request.GET,
+            "title": "Find a key",
+            "pools": pools[:MAX_POOL_CHOICES],
+            "has_more_pools": len(pools) > MAX_POOL_CHOICES,
+            "chosen": chosen or len(pools) == 1,
             "is_search": is_search(request),
+            "is_first": not request.GET,
         }
         return super().changelist_view(request, context | (extra_context or {}))
 
@@ -222,8 +119,18 @@ class KeyAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         uuid = parse_uuid(object_id)
-        key = uuid and self.get_queryset(request).select_related("policy", "key_import").filter(pk=uuid).first()
-        context = {"key": key, "life": key and Life(key)}
+        keys = self.get_queryset(request).select_related("policy__product", "key_import")
+        key = uuid and keys.filter(pk=uuid).first()
+        context: dict[str, Any] = {}
+        if key:
+            links = Links(request.user.has_perm)
+            context = {
+                "key": key,
+                "story": KeyStory(key, request.user.has_perm),
+                "state_words": STATE_WORDS[key.state],
+                "pool": links.to(key.policy),
+                "product": links.to(key.policy.product),
+            }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 
     @admin.display(description="key")
@@ -232,38 +139,35 @@ class KeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="pool")
     def of_policy(self, key: Key) -> str:
-        url = reverse("admin:licensing_policy_change", args=[key.policy_id])
-        return format_html('<a href="{}">{}</a>', url, key.policy)
+        return Links(lambda permission: True).to(key.policy)
 
     @admin.display(description="state")
     def state(self, key: Key) -> str:
-        return format_html('<span class="state state-{0}">{0}</span>', key.state)
+        return format_html('<span class="state state-{}">{}</span>', key.state, STATE_WORDS[key.state])
 
     @admin.display(description="since")
     def moment(self, key: Key) -> str:
         return format_time(key.withdrawn or key.popped or key.created)
 
-    @admin.display(description="reference")
-    def reference(self, key: Any) -> str:
-        return key.last_reference
-
-    @admin.display(description="import")
-    def of_import(self, key: Key) -> str:
-        if key.key_import is None:
-            return ""
-        url = reverse("admin:pools_keyimport_change", args=[key.key_import_id])
-        return format_html('<a href="{}">{}</a>', url, key.key_import)
-
-    @admin.display(description="added")
-    def added(self, key: Key) -> str:
+    @admin.display(description="available since")
+    def available_since(self, key: Key) -> str:
         return format_time(key.created)
 
-    @admin.display(description="first shown or exported")
-    def shown(self, key: Key) -> str:
-        if key.disclosed is None:
-            return ""
-        to = key.disclosed_to or "an unknown person"
-        return format_html("{}, {} to {}", format_time(key.disclosed), key.disclosure, to)
+    @admin.display(description="handed out")
+    def handed_out(self, key: Key) -> str:
+        return format_time(key.popped)
+
+    @admin.display(description="retired")
+    def retired(self, key: Key) -> str:
+        return format_time(key.withdrawn)
+
+    @admin.display(description="order or reference")
+    def reference(self, key: Any) -> str:
+        return format_html("<bdi>{}</bdi>", key.last_reference)
+
+    @admin.display(description="batch")
+    def of_import(self, key: Key) -> str:
+        return Links(lambda permission: True).to(key.key_import) if key.key_import else ""
 
 
 def with_references(rows: Iterable[Any]) -> list[Any]:
@@ -279,30 +183,3 @@ def with_references(rows: Iterable[Any]) -> list[Any]:
     for key in keys:
         key.last_reference = references.get((key.account_id, bytes(key.digest)), "")
     return keys
-
-
-class Life:
-    """The events of a key, newest first."""
-
-    MAX_EVENTS = 200
-
-    def __init__(self, key: Key) -> None:
-        self.key = key
-
-    @property
-    def _events(self) -> KeyEventQuerySet:
-        return KeyEvent.objects.filter(account=self.key.account_id, key_digest=self.key.digest)
-
-    @cached_property
-    def added_by(self) -> str:
-        if self.key.key_import_id:
-            return operator_name(with_operators(KeyImport.objects.filter(pk=self.key.key_import_id)).get())
-        added = with_operators(self._events.filter(event=KeyEvent.Event.ADDED, key=self.key)).first()
-        return (operator_name(added) or added.actor) if added else ""
-
-    @cached_property
-    def events(self) -> list[tuple[KeyEvent, str]]:
-        """The events, each with its operator or bearer as HTML."""
-        events = self._events.exclude(event=KeyEvent.Event.ADDED).newest_first().select_related("license")
-        found = with_operators(events)[: self.MAX_EVENTS]
-        return [(event, operator_name(event) or event.actor) for event in found]

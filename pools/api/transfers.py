@@ -26,23 +26,26 @@ from keygen_site.jsonapi.operations import BOOLEAN, File, Gives, Parameter, choi
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.text import is_one_line
 from keygen_site.jsonapi.types import parse_time
-from licensing.models import Policy
+from licensing.models import Policy, PoolNotSupported
 from pools.api.key_imports import REPORT, KeyImportSerializer, accepted
-from pools.import_locks import request_place
+from pools.import_locks import ImportBusy, request_place
 from pools.key_files import (
     FORMATS,
     WRITTEN_FORMATS,
+    ColumnAmbiguous,
     FileTooLarge,
+    FileUnreadable,
+    NoKeys,
     ReadOptions,
     UsedRows,
     open_key_file,
     serialize_keys,
 )
 from pools.models import KeyImport
-from pools.services.exports import EXPORT_STATES, check_format, export_keys
+from pools.services.exports import EXPORT_STATES, StatesLost, check_format, export_keys
 from pools.services.import_processing import MAX_DIRECT_LINES
-from pools.services.imports import stage_import
-from pools.services.pending_imports import create_api_import, run_api_import
+from pools.services.imports import AlreadyImported, ImportRejected, WarningsNotAccepted, stage_import
+from pools.services.pending_imports import TooManyImports, create_api_import, run_api_import
 
 MEDIA_TYPES_BY_FORMAT = {"text": "text/plain", "csv": "text/csv", "ndjson": "application/x-ndjson"}  # of exports
 # Of imports. They are hints: the content decides.
@@ -53,6 +56,7 @@ IMPORT_MEDIA_TYPES = (
     "application/gzip",
     "application/zip",
     "application/octet-stream",
+    "application/x-www-form-urlencoded",  # curl sends it with --data-binary unless told otherwise
 )
 FILE_SUFFIXES = {"text": "txt"}  # where it is not the format
 BLOCK_BYTES = 1 << 20
@@ -83,6 +87,18 @@ class TransferMixin(APIViewSet):
         permission="policy.pool.import",
         takes=File(IMPORT_MEDIA_TYPES),
         gives=Gives(meta=REPORT, later=KeyImportSerializer),
+        errors=(
+            FileUnreadable,
+            NoKeys,
+            ColumnAmbiguous,
+            ImportRejected,
+            WarningsNotAccepted,
+            AlreadyImported,
+            PoolNotSupported,
+            FileTooLarge,
+            ImportBusy,
+            TooManyImports,
+        ),
         locks=False,
         idempotent=True,
         parameters={
@@ -229,6 +245,7 @@ class TransferMixin(APIViewSet):
         "Get the keys of the pool as a file",
         permission="policy.pool.export",
         gives=File(tuple(MEDIA_TYPES_BY_FORMAT.values())),
+        errors=(StatesLost, PoolNotSupported),
         parameters={
             "format": Parameter("The format of the file. Text cannot have all states.", choice(*WRITTEN_FORMATS)),
             "state": Parameter("Only keys in this state.", choice(*EXPORT_STATES)),

@@ -16,22 +16,31 @@ from keygen_site.jsonapi.negotiation import Document
 from keygen_site.jsonapi.operations import File, Gives, Parameter, choice, operation
 from keygen_site.jsonapi.request_documents import Schema, meta
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.jsonapi.sections import Section
 from keygen_site.jsonapi.text import is_one_line, timestamp
 from keygen_site.jsonapi.types import BOOLEAN, INTEGER, STRING, TIME, UUID
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
-from licensing.models import Policy, Product
+from licensing.models import Policy, PoolEmpty, PoolNotSupported, Product
 from pools.api.filters import KeyEventFilterSet, KeyFilterSet
 from pools.api.masks import MaskedKeysMixin
 from pools.api.pagination import KeyPagination
 from pools.api.serializers import KeyEventSerializer, KeySerializer
+from pools.api.single_pops import SinglePopMixin
 from pools.api.transfers import TransferMixin, format_of
 from pools.models import Key, KeyEvent, KeyImport
-from pools.services.import_changes import move_import, undo_import, withdraw_import
+from pools.services.import_changes import DestinationIsSource, move_import, undo_import, withdraw_import
 from pools.services.keys import (
     MAX_KEYS_PER_POP,
     MAX_REASON_CHARACTERS,
+    KeyDisclosed,
+    KeyIssued,
+    KeyNotHeld,
+    KeyNotPopped,
+    KeyWithdrawn,
+    LicenseGone,
+    UndeliveredRequired,
     add_key,
     change_key,
     delete_key,
@@ -42,20 +51,43 @@ from pools.services.keys import (
 )
 from pools.services.ledger import LEDGER_FORMATS, read_events, serialize_events
 
-_NUMBER = Schema(INTEGER, required=True)
-_CHANGE = {"changed": _NUMBER, "popped": _NUMBER, "withdrawn": _NUMBER, "disclosed": _NUMBER}
-_TIME = Schema(TIME, required=True, nullable=True)
+_CHANGE = {
+    name: Schema(INTEGER, required=True, description=f"The number of keys that {text}.")
+    for name, text in {
+        "changed": "were deleted, moved or withdrawn",
+        "popped": "were left because they were popped before",
+        "withdrawn": "were left because they were withdrawn before",
+        "disclosed": "were left because they are available, but were revealed or exported",
+    }.items()
+}
 _KEY_STATE = Schema(
     required=True,
     nullable=True,
+    description="The state of the key; null if the account has no such key.",
     members={
-        "id": Schema(UUID, required=True),
-        "state": Schema(STRING, required=True),
-        **dict.fromkeys(["popped", "withdrawn", "disclosed"], _TIME),
-        **dict.fromkeys(["disclosure", "disclosed_to"], Schema(STRING, required=True, nullable=True)),
+        "id": Schema(UUID, required=True, description="The id of the key."),
+        "state": Schema(STRING, required=True, description="`available`, `popped` or `withdrawn`."),
+        **{
+            name: Schema(TIME, required=True, nullable=True, description=text)
+            for name, text in {
+                "popped": "When the key was popped, or null.",
+                "withdrawn": "When the key was withdrawn, or null.",
+                "disclosed": "When the text of the key was first disclosed, or null.",
+            }.items()
+        },
+        "disclosure": Schema(
+            STRING,
+            required=True,
+            nullable=True,
+            description="How it was disclosed: `popped`, `issued`, `revealed`, `exported`, or `used` elsewhere.",
+        ),
+        "disclosed_to": Schema(STRING, required=True, nullable=True, description="To whom it was disclosed."),
     },
 )
-KEY_DOCUMENT = meta(key=Schema(STRING, required=True))
+_KEY = Schema(STRING, required=True, description="The whole text of the key.")
+_REASON = Schema(STRING, description=f"Why, in at most {MAX_REASON_CHARACTERS} characters. The ledger keeps it.")
+_IMPORT = Schema(UUID, required=True, description="The id of the import.")
+KEY_DOCUMENT = meta(key=_KEY)
 
 
 class KeyViewSet(MaskedKeysMixin, CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
@@ -95,14 +127,22 @@ class KeyViewSet(MaskedKeysMixin, CreateMixin, RetrieveMixin, UpdateMixin, Destr
         return key.policy
 
 
-class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
+class PoolViewSet(SinglePopMixin, MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIViewSet):
     """The pool of a policy (contract: keys 1.2, 6)."""
 
+    section = Section(
+        10,
+        "Pools",
+        "The keys of a policy that were made beforehand. Each is handed out at most once, the oldest first. Pop keys, "
+        "put them back, withdraw or replace them, and import and export files of keys.",
+    )
     queryset = Key.objects.with_api_fields()
     serializer_class = KeySerializer
     parent = Parent(
         "policy",
-        Policy.objects.only("account", "product", "use_pool", "low_stock_threshold", "low_stock_alerted"),
+        Policy.objects.only(
+            "account", "product", "use_pool", "low_stock_threshold", "low_stock_days", "low_stock_alerted"
+        ),
         narrow=lambda keys, policy_id: keys.for_policy(policy_id).available(),
     )
     policy: Policy
@@ -118,26 +158,18 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     def is_plain_first_page(self, request: APIRequest) -> bool:
         return self.policy.use_pool and super().is_plain_first_page(request)
 
-    @operation(
-        "Take the next key out of the pool",
-        permission="policy.pool.pop",
-        gives=KeySerializer,
-        locks=False,
-        idempotent=True,
-    )
-    def pop(self, request: APIRequest) -> Key:
-        """First in, first out. The key is in no other response: send an `Idempotency-Key`, so that the request can be
-        repeated. An empty pool is `422`."""
-        return self.policy.pool.pop(self.audit)
-
     @action(detail=False, methods=["post"], url_path="actions/pop")
     @operation(
         "Take the next keys out of the pool",
         permission="policy.pool.pop",
-        takes=meta(count=Schema(INTEGER, required=True)),
+        takes=meta(count=Schema(INTEGER, required=True, description="The number of keys, 1 to 100.")),
         gives=Gives(KeySerializer, many=True),
         locks=False,
         idempotent=True,
+        errors=(
+            PoolEmpty,
+            PoolNotSupported,
+        ),
     )
     def pop_many(self, request: APIRequest, document: dict[str, Any]) -> list[Key]:
         """All of them or none: 1 to 100."""
@@ -151,10 +183,17 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Put a popped key back into the pool",
         permission="policy.pool.return",
-        takes=meta(key=Schema(STRING, required=True), undelivered=Schema(BOOLEAN)),
+        takes=meta(key=_KEY, undelivered=Schema(BOOLEAN, description="Must be true: the key was not delivered.")),
         gives=KeySerializer,
         locks=False,
         idempotent=True,
+        errors=(
+            UndeliveredRequired,
+            KeyNotPopped,
+            KeyWithdrawn,
+            KeyIssued,
+            KeyDisclosed,
+        ),
     )
     def return_key(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """Only a key that the API or a command popped and that was not delivered.
@@ -171,10 +210,18 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Withdraw a key permanently",
         permission="policy.pool.withdraw",
-        takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING), suspend_license=Schema(BOOLEAN)),
+        takes=meta(
+            key=_KEY,
+            reason=_REASON,
+            suspend_license=Schema(BOOLEAN, description="Whether to suspend the license that has the key."),
+        ),
         gives=KeySerializer,
         locks=False,
         idempotent=True,
+        errors=(
+            KeyWithdrawn,
+            KeyNotHeld,
+        ),
     )
     def withdraw(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """An available key, or a popped one that was refunded, is defective or leaked. With `suspendLicense`, the
@@ -195,10 +242,16 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Replace a popped key by the next one",
         permission="policy.pool.replace",
-        takes=meta(key=Schema(STRING, required=True), reason=Schema(STRING)),
+        takes=meta(key=_KEY, reason=_REASON),
         gives=KeySerializer,
         locks=False,
         idempotent=True,
+        errors=(
+            KeyNotPopped,
+            KeyWithdrawn,
+            LicenseGone,
+            PoolEmpty,
+        ),
     )
     def replace(self, request: APIRequest, document: dict[str, Any]) -> Key:
         """Withdraws the key, and pops the next one of the pool for the same reference. A license that has the key gets
@@ -215,7 +268,7 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Undo an import",
         permission="policy.pool.undo",
-        takes=meta(**{"import": Schema(UUID, required=True)}),
+        takes=meta(**{"import": _IMPORT}),
         gives=Gives(meta=_CHANGE),
         locks=False,
         idempotent=False,
@@ -232,10 +285,17 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Move an import to another pool",
         permission="policy.pool.move",
-        takes=meta(policy=Schema(UUID, required=True), **{"import": Schema(UUID, required=True)}),
+        takes=meta(
+            policy=Schema(UUID, required=True, description="The id of the policy with the other pool."),
+            **{"import": _IMPORT},
+        ),
         gives=Gives(meta=_CHANGE),
         locks=False,
         idempotent=False,
+        errors=(
+            PoolNotSupported,
+            DestinationIsSource,
+        ),
     )
     def move_import(self, request: APIRequest, document: dict[str, Any]) -> Document:
         """Moves the available keys of the import to the pool of the other policy, where they are an import of their
@@ -252,7 +312,7 @@ class PoolViewSet(MaskedKeysMixin, TransferMixin, RetrieveMixin, ListMixin, APIV
     @operation(
         "Withdraw the rest of an import permanently",
         permission="policy.pool.withdraw",
-        takes=meta(reason=Schema(STRING), **{"import": Schema(UUID, required=True)}),
+        takes=meta(reason=_REASON, **{"import": _IMPORT}),
         gives=Gives(meta=_CHANGE),
         locks=False,
         idempotent=False,

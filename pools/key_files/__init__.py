@@ -1,5 +1,6 @@
 """Reading and writing files of keys, in flat memory."""
 
+from keygen_site.spreadsheets import defuse_formula
 from pools.key_files.encodings import ENCODINGS
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileTooLarge, FileUnreadable, HeaderAmbiguous, NoKeys
 from pools.key_files.key_texts import escape_text, find_text_fault
@@ -7,7 +8,7 @@ from pools.key_files.lines import Line, Reason
 from pools.key_files.options import DELIMITERS, FORMATS, ReadOptions, UsedRows
 from pools.key_files.reading import KeyFile, open_key_file
 from pools.key_files.understood import Understood
-from pools.key_files.writing import WRITTEN_FORMATS, ExportedKey, defuse_formula, serialize_keys
+from pools.key_files.writing import WRITTEN_FORMATS, ExportedKey, serialize_keys
 
 __all__ = [
     "DELIMITERS",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from pools.key_files.key_texts import escape_text
 
 _SHOWN_CHARACTERS, _SHOWN_CELLS = 100, 50
@@ -17,19 +17,23 @@ def option(name: str, value: str = "") -> str:
 
 
 class FileUnreadable(DomainError):
-    """A file as a whole is refused. The detail may quote the file."""
+    """The file cannot be read. The detail says why, and may quote the file."""
 
     code = "FILE_UNREADABLE"
+    about = REFERENCE
 
     def __init__(self, detail: str) -> None:
         super().__init__(escape_text(detail))
 
 
 class FileTooLarge(DomainError):
+    """The file is larger than the setting `MAX_IMPORT_BYTES`."""
+
     status = 413
     title = "Request entity too large"
     detail = "The file is too large"
     code = "FILE_TOO_LARGE"
+    about = REFERENCE
 
 
 class Candidate(NamedTuple):
@@ -47,9 +51,10 @@ class Candidate(NamedTuple):
 
 
 class ColumnAmbiguous(DomainError):
-    """More than one column may hold the keys, or none certainly does: the user has to say which one."""
+    """More than one column may hold the keys, or none certainly does: say which one. The candidates are in `meta`."""
 
     code = "COLUMN_AMBIGUOUS"
+    about = REFERENCE
 
     def __init__(self, detail: str, candidates: Sequence[Candidate]) -> None:
         self.candidates = tuple(candidates)
@@ -78,4 +83,5 @@ class NoKeys(DomainError):
     """A file has no line with a key: it is empty, or has only blank lines or a header."""
 
     code = "NO_KEYS"
+    about = REFERENCE
     detail = "The file has no keys: it is empty, or has only blank lines or a header"

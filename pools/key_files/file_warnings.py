@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from keygen_site.wording import count_of
 from pools.key_files.look_alikes import NumberedText
 
 MAX_EXAMPLES = 5
@@ -54,17 +55,12 @@ class Group:
         return len(self.examples) < MAX_EXAMPLES
 
 
-def say_lines(count: int) -> str:
-    """For example `1,200 lines`."""
-    return "1 line" if count == 1 else f"{count:,} lines"
-
-
 def warn_of(
     code: str, group: Group, singular: str, plural: str, advice: str = "", *, is_serious: bool = False
 ) -> FileWarning:
     """A warning about some lines."""
     first = group.examples[0].number
-    message = f"Line {first:,} {singular}" if group.count == 1 else f"{say_lines(group.count)} {plural}"
+    message = f"Line {first:,} {singular}" if group.count == 1 else f"{count_of(group.count, 'line')} {plural}"
     if group.count > 1:
         message = f"{message.removesuffix('.')} (the first is line {first:,})."
     return FileWarning(

@@ -4,14 +4,15 @@ A key is opaque text: it is never changed, except that `ReadOptions.trim` remove
 is rejected; a file whose form is uncertain is refused with a question.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from typing import BinaryIO
 
+from pools.key_files.columns import Columns, make_candidates
 from pools.key_files.documents import Element, find_members, read_array, read_elements, read_lines
 from pools.key_files.encodings import Encoding, decode_blocks, find_encoding
-from pools.key_files.errors import FileUnreadable, NoKeys, option
+from pools.key_files.errors import Candidate, FileUnreadable, NoKeys, option
 from pools.key_files.guards import GUARDED_KEY_COLUMN, unguard_row
 from pools.key_files.kinds import find_binary_error, find_markup_error, is_json
 from pools.key_files.lines import Line
@@ -24,6 +25,7 @@ from pools.key_files.unpacking import Source, Unpacked, unpack
 from pools.key_files.workbooks import open_sheet
 
 _SAMPLE_CHARACTERS, _SAMPLE_ROWS = 1 << 18, 5_000
+_SAMPLE_CELLS = 20  # of each column, to be shown
 _LINES_PER_BLOCK = 2_000
 _CSV_NAMES, _CSV_TYPES = ("csv", "tsv", "tab"), ("text/csv", "text/tab-separated-values", "application/csv")
 _TITLES = {"text": "text", "csv": "CSV", "ndjson": "NDJSON", "json": "JSON", "xlsx": "an Excel workbook (.xlsx)"}
@@ -35,7 +37,10 @@ class KeyFile:
     Attributes:
         name: the name of the file, for messages.
         understood: the form of the file.
+        is_read: whether all lines have been read.
     """
+
+    is_read = False
 
     def __init__(
         self, understood: Understood, blocks: Iterator[list[Line]], reader: KeyReader, source: Source, name: str = ""
@@ -68,6 +73,7 @@ class KeyFile:
             yield block
         if not has_text:
             raise NoKeys
+        self.is_read = True
 
 
 def open_key_file(
@@ -151,17 +157,18 @@ class _Opener:
             rows: list[Row] = [(number, [line]) for number, line in enumerate(head, 1)]
             layout = find_layout(rows, self.options)
             return self._make(
-                self._understand("text", layout),
+                self._understand("text", layout, rows),
                 self.reader.read_text(blocks, layout.first, self.options.format == "text"),
             )
-        layout = find_layout(list(parse_rows(head, delimiter, skipped + 1)), self.options)
+        rows = list(parse_rows(head, delimiter, skipped + 1))
+        layout = find_layout(rows, self.options)
         lines = islice(chain.from_iterable(blocks), skipped, None)
         parsed = parse_rows(lines, delimiter, skipped + 1)
         if layout.header and GUARDED_KEY_COLUMN in layout.header:
             header = layout.header
             parsed = ((number, row and unguard_row(header, row)) for number, row in parsed)
         found = read_rows(parsed, layout, self.options, self.reader)
-        return self._make(self._understand("csv", layout, delimiter), _batch(found))
+        return self._make(self._understand("csv", layout, rows, delimiter), _batch(found))
 
     def _told_delimiter(self) -> str | None:
         return find_delimiter([], self.options, False)
@@ -197,6 +204,8 @@ class _Opener:
             column=columns.name(columns.key) if columns.names else None,
             ignored_columns=columns.ignored if columns.names else (),
             state_columns=columns.state_names,
+            columns=_sample_members(columns, head),
+            column_number=columns.key + 1,
         )
         return self._make(understood, _batch(read_elements(elements, columns, self.options, self.reader)))
 
@@ -208,11 +217,11 @@ class _Opener:
         head = list(islice(sheet.rows, _SAMPLE_ROWS))
         layout = find_layout(list(head), self.options)
         lines = read_rows(chain(head, sheet.rows), layout, self.options, self.reader)
-        understood = self._understand("xlsx", layout, sheet=sheet.name)
+        understood = self._understand("xlsx", layout, head, sheet=sheet.name)
         return self._make(understood, _batch(lines))
 
     def _understand(
-        self, kind: str, layout: Layout, delimiter: str | None = None, sheet: str | None = None
+        self, kind: str, layout: Layout, rows: Iterable[Row], delimiter: str | None = None, sheet: str | None = None
     ) -> Understood:
         columns = layout.columns
         is_one = columns.count == 1 and not columns.names
@@ -225,6 +234,8 @@ class _Opener:
             state_columns=columns.state_names,
             sheet=sheet,
             title_lines=layout.title_lines,
+            columns=_sample_columns(layout, rows),
+            column_number=columns.key + 1,
         )
 
     def _make(self, understood: Understood, blocks: Iterator[list[Line]]) -> KeyFile:
@@ -247,6 +258,35 @@ class _Opener:
         return FileUnreadable(
             f"{is_found}, but it was to be read as {_TITLES[told]}. Leave out the format, and it is found out"
         )
+
+
+def _sample_columns(layout: Layout, rows: Iterable[Row]) -> tuple[Candidate, ...]:
+    """The columns of a table with the first cells of each; none if there is only one."""
+    columns = layout.columns
+    if columns.count < 2:
+        return ()
+    below = list(islice((row for number, row in rows if row and number >= layout.first), _SAMPLE_CELLS))
+    return tuple(
+        make_candidates(
+            range(columns.count),
+            columns.names,
+            lambda index: (row[index] for row in below if index < len(row)),
+        )
+    )
+
+
+def _sample_members(columns: Columns, elements: Iterable[Element]) -> tuple[Candidate, ...]:
+    """The members of JSON objects with their first values; none if there is only one."""
+    if columns.count < 2:
+        return ()
+    objects = list(islice((element.value for element in elements if isinstance(element.value, dict)), _SAMPLE_CELLS))
+    return tuple(
+        make_candidates(
+            range(columns.count),
+            columns.names,
+            lambda index: (str(each.get(columns.names[index], "")) for each in objects),
+        )
+    )
 
 
 def _is_ndjson(sample: str) -> bool:

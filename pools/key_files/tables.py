@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from keygen_site.wording import count_of
 from pools.key_files.columns import Columns, find_columns, find_number, make_candidates
 from pools.key_files.errors import ColumnAmbiguous, FileUnreadable, HeaderAmbiguous, option
 from pools.key_files.headers import has_key_name, has_known_name, is_key_name, is_known_header, may_be_header
@@ -252,7 +253,7 @@ def _find_layout_without_header(filled: Sequence[tuple[int, list[str]]], options
             raise FileUnreadable(
                 f"The file has no column {options.column[:60]!r}. Its first row is: {shown}"
                 if options.header is None
-                else f"The file has no column {options.column[:60]!r}: it has {width} columns and no header"
+                else f"The file has no column {options.column[:60]!r}: it has {count_of(width, 'column')} and no header"
             )
         key = told - 1
     elif len(used) == 1:

@@ -1,8 +1,9 @@
 """The form of a file of keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pools.key_files.errors import Candidate
 from pools.key_files.key_texts import escape_text
 
 
@@ -22,6 +23,8 @@ class Understood:
         state_columns: the names of the columns that say whether a key is used.
         sheet: the name of the workbook's sheet.
         title_lines: the number of lines above the header.
+        columns: all columns with their first cells, for a user to choose from; empty if there is only one.
+        column_number: the number of the keys' column among them, from 1.
     """
 
     kind: str
@@ -35,6 +38,8 @@ class Understood:
     state_columns: tuple[str, ...] = ()
     sheet: str | None = None
     title_lines: int = 0
+    columns: tuple[Candidate, ...] = field(default=(), compare=False, repr=False)
+    column_number: int = field(default=0, compare=False)
 
     @property
     def may_have_states(self) -> bool:
@@ -42,7 +47,10 @@ class Understood:
         return self.kind in ("json", "ndjson") or bool(self.state_columns)
 
     def as_dict(self) -> dict[str, Any]:
-        """The members of a report. Names are escaped: a cell may have characters that no database stores."""
+        """The members of a report, without `columns` and `column_number`.
+
+        Names are escaped: a cell may have characters that no database stores.
+        """
         return {
             "kind": self.kind,
             "compression": self.compression,

@@ -10,8 +10,9 @@ from dataclasses import replace
 from os.path import commonprefix
 from typing import Any
 
+from keygen_site.wording import count_of
 from pools.key_files.decorations import find_decorated, is_decorated
-from pools.key_files.file_warnings import MAX_EXAMPLES, FileWarning, Group, say_lines, warn_of
+from pools.key_files.file_warnings import MAX_EXAMPLES, FileWarning, Group, warn_of
 from pools.key_files.line_kinds import (
     CUT,
     DATE,
@@ -50,8 +51,8 @@ from pools.key_files.shared_features import (
 _USUAL_SHARE, _USUAL_TOTAL = 0.1, 0.9
 _MIN_LINES_FOR_ODD = 4
 _ODD_SHARE = 0.02  # of lines with letters that no others have
-_MIN_POOL_SAMPLE = 5
-_SHOWN_PREFIX = 8
+MIN_POOL_SAMPLE = 5  # keys of a pool with which others are compared
+SHOWN_PREFIX = 8
 _MIN_LINES_FOR_HEADING, _MIN_LINES_FOR_HEADING_OF_SEVERAL = 8, 40
 _KNOWN_SHARE = 0.7  # of the lines that are keys of plain forms, or of a kind, from which others are decorated keys
 _MIN_LETTERS = 6  # of a key, for a search for it in other lines
@@ -173,7 +174,8 @@ class FileProfile(LineProfile):
         count = len(of_names) if self.count == len(self._head) else self.count * len(of_names) // len(self._head)
         return FileWarning(
             "turns",
-            f"Names and keys alternate: {say_lines(count)} have names (the first is line {of_names[0].number:,}). "
+            f"Names and keys alternate: {count_of(count, 'line')} have names (the first is line "
+            f"{of_names[0].number:,}). "
             "Import a file of the keys only, or a CSV with a column for them.",
             True,
             count,
@@ -336,12 +338,12 @@ class FileProfile(LineProfile):
 
     def _unlike_pool(self, pool_sample: Sequence[str]) -> Iterator[FileWarning]:
         """A warning if the keys look unlike those of the pool."""
-        if len(pool_sample) < _MIN_POOL_SAMPLE:
+        if len(pool_sample) < MIN_POOL_SAMPLE:
             return
         differences = []
-        prefix = _PREFIX.match(commonprefix([min(pool_sample), max(pool_sample)]))
-        if prefix and not any(each.text.startswith(prefix[0]) for each in self._head):
-            differences.append(f"begin with “{prefix[0][:_SHOWN_PREFIX]}”")
+        prefix = find_common_prefix(pool_sample)
+        if prefix and not any(each.text.startswith(prefix) for each in self._head):
+            differences.append(f"begin with “{prefix[:SHOWN_PREFIX]}”")
         lengths = {len(text) for text in pool_sample}
         usual = sum(group.count for length, group in self._lengths.items() if length in lengths)
         if len(lengths) <= 3 and usual < 0.1 * self.count:
@@ -355,6 +357,14 @@ class FileProfile(LineProfile):
                 lines=tuple(each.number for each in self._head[:MAX_EXAMPLES]),
                 samples=tuple(each.text for each in self._head[:MAX_EXAMPLES]),
             )
+
+
+def find_common_prefix(pool_sample: Sequence[str]) -> str:
+    """The letters that all keys of a pool begin with, or empty. Too few keys have no common prefix."""
+    if len(pool_sample) < MIN_POOL_SAMPLE:
+        return ""
+    prefix = _PREFIX.match(commonprefix([min(pool_sample), max(pool_sample)]))
+    return prefix[0] if prefix else ""
 
 
 _LAST_KINDS = (TOTAL, HEADER, DATE, CUT)

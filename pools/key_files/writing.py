@@ -1,16 +1,14 @@
 """Writing files of keys: text, CSV and NDJSON."""
 
-import csv
-import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from io import StringIO
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
+from keygen_site.spreadsheets import BYTE_ORDER_MARK, format_csv
 from pools.key_files.guards import GUARDED_KEY_COLUMN, guard_cell
 
 WRITTEN_FORMATS = ("text", "csv", "ndjson")
@@ -27,10 +25,6 @@ EXPORT_COLUMNS = (
     "pool",
 )
 _ROWS_PER_BLOCK = 1_000
-_BYTE_ORDER_MARK = "\ufeff"
-# A spreadsheet runs a cell that begins with one of these characters as a formula, also after blanks. One that takes a
-# semicolon or a tab for the delimiter begins a cell there, even within the quotes of a CSV with commas.
-_FORMULA = re.compile(r"(?:^|[;\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r])")
 
 
 class ExportedKey(NamedTuple):
@@ -68,28 +62,17 @@ def serialize_keys(
     rows = (_row_of(key) for key in keys)
     if format == "csv":
         header = (GUARDED_KEY_COLUMN, *EXPORT_COLUMNS[1:]) if for_spreadsheet else EXPORT_COLUMNS
-        yield _BYTE_ORDER_MARK * for_spreadsheet + _format_csv([header])
+        yield BYTE_ORDER_MARK * for_spreadsheet + format_csv([header])
     while block := list(islice(rows, _ROWS_PER_BLOCK)):
         if format == "text":
             yield "".join(f"{row[0]}\n" for row in block)
         elif format == "ndjson":
             yield "".join(orjson.dumps(dict(zip(EXPORT_COLUMNS, row, strict=True))).decode() + "\n" for row in block)
         elif for_spreadsheet:
-            yield _format_csv([guard_cell(cell or "") for cell in row] for row in block)
+            yield format_csv([guard_cell(cell or "") for cell in row] for row in block)
         else:
-            yield _format_csv(block)
+            yield format_csv(block)
 
 
 def _row_of(key: ExportedKey) -> tuple[str | None, ...]:
     return tuple(value.isoformat() if isinstance(value, datetime) else str(value) if value else None for value in key)
-
-
-def defuse_formula(text: str) -> str:
-    """Put an apostrophe before each part of a text that a spreadsheet would run as a formula."""
-    return _FORMULA.sub(r"\g<0>'", text)
-
-
-def _format_csv(rows: Iterable[Iterable[str | None]]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

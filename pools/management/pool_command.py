@@ -1,22 +1,15 @@
 """The base of the commands about pools."""
 
-import errno
-import json
 import os
 import re
-import signal
-import stat
 import sys
-import tempfile
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, ClassVar
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection, transaction
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -27,63 +20,25 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.text import is_one_line
 from keygen_site.management.options import name
-from licensing.models import License, Policy
+from keygen_site.management.project_command import ProjectCommand
+from keygen_site.wording import count_of, was
+from licensing.models import Policy
 from pools.key_files import escape_text
+from pools.management.output_files import database_files, is_same_file
 from pools.models import Key, KeyImport
+from pools.services.import_changes import ImportChange
 from pools.services.keys import KeyNotFound
 
 MAX_LISTED = 20  # policies or imports that an option may mean
-EXIT_NOT_WRITTEN = 5
-EXIT_INTERRUPTED = 130
 
 
-class PoolCommand(BaseCommand):
-    """A command about pools.
-
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 5 the output could not be written, 130 interrupted; some commands have
-    more.
-    """
-
-    def execute(self, *args: Any, **options: Any) -> Any:
-        try:
-            return super().execute(*args, **options)
-        except KeyboardInterrupt:
-            raise CommandError("Interrupted.", returncode=EXIT_INTERRUPTED) from None
-
-    def report(self, text: str) -> None:
-        """Print the result of what the command has done. Characters that the terminal cannot show are escaped.
-
-        Raises:
-            CommandError: the output failed. The error has the result.
-        """
-        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
-        try:
-            self.write_output(text.encode(encoding, "backslashreplace").decode(encoding))
-        except OSError as error:
-            raise CommandError(
-                f"The command is done, but its output could not be written ({error.strerror}):\n{text}",
-                returncode=EXIT_NOT_WRITTEN,
-            ) from None
-
-    def write_output(self, text: str) -> None:
-        """Write to standard output, not only into its buffer.
-
-        Raises:
-            OSError: the output failed, or standard output is closed.
-        """
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "standard output is closed")
-        try:
-            self.stdout.write(text)
-            self.stdout.flush()
-        except BaseException:
-            discard_stdout()
-            raise
+class PoolCommand(ProjectCommand):
+    """A command about pools."""
 
     @property
     def audit(self) -> AuditContext:
         """The audit context for the ledger: the command is the operator."""
-        return AuditContext(operator=f"manage.py {type(self).__module__.rpartition('.')[2]}")
+        return AuditContext.of_command(self)
 
     def add_policy(self, parser: CommandParser, *, required: bool = True) -> None:
         parser.add_argument(
@@ -190,7 +145,7 @@ class PoolCommand(BaseCommand):
         if sys.stdin is None:
             raise CommandError("Standard input is closed.", returncode=2)
         if sys.stdin.isatty():
-            self.stderr.write(f"Reading {content} from standard input. Ctrl-D ends the input.")
+            self.note(f"Reading {content} from standard input. Ctrl-D ends the input.")
         return sys.stdin.buffer
 
     def refusal(self, error: DomainError, policy: Policy) -> CommandError:
@@ -198,6 +153,10 @@ class PoolCommand(BaseCommand):
         if isinstance(error, KeyNotFound):
             return CommandError(f"The pool of {policy.name!r} has no such key.", returncode=2)
         return CommandError(f"The key {error.detail}.")
+
+    def report_key(self, key: Key, state: str) -> None:
+        """Report what has become of a key, without its text."""
+        self.report(f"The key {key.masked} {state}.", {"key": {"id": str(key.pk), "state": key.state}})
 
     def add_reference(self, parser: CommandParser) -> None:
         parser.add_argument("--reference", default="", help="reference for the ledger, e.g. an order number")
@@ -245,154 +204,27 @@ class PoolCommand(BaseCommand):
             )
 
 
-class PrintingCommand(PoolCommand):
-    """A command that hands out keys by printing them. A key that was popped is printed, or named on standard error."""
+class ImportChangeCommand(PoolCommand):
+    """A command that changes the available keys of an import, in many transactions."""
 
-    def format_keys(self, keys: list[Key], *, as_json: bool) -> str:
-        """The output, which standard output can take.
+    participle: ClassVar[str]
+    changed = 0
 
-        Raises:
-            CommandError: it cannot. The pop is rolled back.
-        """
-        if sys.stdout is None:
-            raise CommandError("Standard output is closed, so nothing was changed.")
-        if as_json:
-            return json.dumps([{"id": str(key.pk), "key": key.key} for key in keys])
-        text = "\n".join(key.key for key in keys)
-        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            raise CommandError(
-                f"The next key cannot be printed in the encoding {encoding}, so nothing was changed. Use --json, or "
-                "set PYTHONIOENCODING=utf-8."
-            ) from None
-        return text
+    def note_progress(self, changed: int) -> None:
+        self.changed = changed
 
-    def hand_out(self, pop: Callable[[], list[Key]], policy: Policy, *, as_json: bool) -> None:
-        """Pop keys in a transaction, and print them after its commit.
+    def describe_interruption(self) -> str:
+        if self.is_done:
+            return super().describe_interruption()
+        return f"{self.describe_changed()}. Repeat the command for the others."
 
-        Raises:
-            CommandError: the output failed or was interrupted. It names the popped keys and says how to return them.
-            DomainError: from `pop`.
-        """
-        keys: list[Key] = []
-        try:
-            with exit_on_sigterm():
-                with transaction.atomic():
-                    keys = pop()
-                    text = self.format_keys(keys, as_json=as_json)
-                self.write_output(text)
-        except OSError as error:
-            raise CommandError(describe_loss(keys, policy, str(error.strerror)), returncode=EXIT_NOT_WRITTEN) from None
-        except (KeyboardInterrupt, SystemExit):
-            raise CommandError(describe_loss(keys, policy, "Interrupted"), returncode=EXIT_INTERRUPTED) from None
+    def describe_changed(self) -> str:
+        return f"{count_of(self.changed, 'key')} {was(self.changed)} {self.participle}"
 
-
-def describe_loss(keys: list[Key], policy: Policy, problem: str) -> str:
-    """A text about keys whose output failed: the ids of those that are popped, and how to return or read them."""
-    popped = list(Key.objects.filter(pk__in=[key.pk for key in keys], popped__isnull=False).order_by("id"))
-    if not popped:
-        return f"{problem}: nothing was changed."
-    was = "key was" if len(popped) == 1 else "keys were"
-    lines = [f"{problem}: {len(popped)} popped {was} not printed completely."]
-    returnable, disclosed = [], []
-    for key in popped:
-        if license := License.objects.filter(account=policy.account_id).with_key(key.key).first():
-            lines.append(f"The license {license.pk} has the key {key.pk}: read it there.")
-        elif key.disclosure == Key.Disclosure.POPPED:
-            returnable.append(key)
-        else:
-            disclosed.append(key)
-    if returnable:
-        lines.append("Return those that reached no one to their pool:")
-        lines += [f"  manage.py return_key {key.pk} --policy {policy.pk} --undelivered" for key in returnable]
-    if disclosed:
-        ids = ", ".join(str(key.pk) for key in disclosed)
-        lines.append(f"These were exported or revealed before, so they cannot be returned: {ids}")
-        lines.append(f"Read them with: manage.py export_keys --state popped --policy {policy.pk}")
-    return "\n".join(lines)
-
-
-@contextmanager
-def open_output(path: str, *, force: bool) -> Iterator[TextIO]:
-    """Open a file to write that only its owner can read: a temporary file, which is renamed at the end.
-
-    If the context ends with an error, an existing file is unchanged. Devices and pipes are written directly.
-
-    Args:
-        force: whether an existing file may be replaced. `PoolCommand.check_output` checks this before the work begins.
-
-    Raises:
-        CommandError: the file cannot be written.
-    """
-    shown, target, temporary = escape_text(path), os.path.realpath(path), None
-    try:
-        if is_special(path):
-            descriptor = os.open(path, os.O_WRONLY)
-        else:  # made with mode 0600
-            descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".keys-")
-    except OSError as error:
-        raise CommandError(f"{shown}: {error.strerror}") from None
-    with exit_on_sigterm():
-        try:
-            with open(descriptor, "w", encoding="utf-8", newline="") as out:
-                yield out
-                out.flush()
-                if temporary:
-                    os.fsync(descriptor)
-                    if not force and os.path.lexists(target):
-                        raise CommandError(f"{shown} exists by now. Choose another file, or replace it with --force.")
-                    os.replace(temporary, target)
-        except OSError as error:
-            raise CommandError(f"{shown}: {error.strerror}", returncode=EXIT_NOT_WRITTEN) from None
-        finally:
-            if temporary:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
-
-
-def is_special(path: str) -> bool:
-    """Whether a path leads to something else than a file, e.g. a device or a pipe. False if there is nothing yet.
-
-    Raises:
-        OSError: a file cannot be made there either, e.g. because the name is too long.
-    """
-    try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def exit_on_sigterm() -> Iterator[None]:
-    """Let the signal SIGTERM end the process by an exception, so that temporary files are deleted."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def discard_stdout() -> None:
-    """Redirect standard output, which is broken, so that Python does not fail once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def database_files() -> list[str]:
-    """The paths of the SQLite database's files; none on PostgreSQL."""
-    if connection.vendor != "sqlite":
-        return []
-    database = str(connection.settings_dict["NAME"])
-    return [database, f"{database}-wal", f"{database}-shm"]
-
-
-def is_same_file(one: str, other: str) -> bool:
-    """Whether two paths lead to the same file. False if either does not exist."""
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+    def report_change(self, key_import: KeyImport, result: ImportChange, where: str = "") -> None:
+        self.changed = result.changed
+        text = f"{self.describe_changed()}{where}. {result.describe_left()}"
+        self.report(text, {"import": str(key_import.pk), **result.as_dict()})
 
 
 def list_policies(policies: list[Policy]) -> str:
@@ -403,7 +235,9 @@ def list_policies(policies: list[Policy]) -> str:
 
 def list_imports(imports: list[KeyImport]) -> str:
     """The first imports, one on each line."""
-    lines = [f"  {each.pk}  {each.created:%Y-%m-%d %H:%M}  {each.added:,} keys" for each in imports[:MAX_LISTED]]
+    lines = [
+        f"  {each.pk}  {each.created:%Y-%m-%d %H:%M}  {count_of(each.added, 'key')}" for each in imports[:MAX_LISTED]
+    ]
     return "\n".join(lines + ["  …"] * (len(imports) > MAX_LISTED))
 
 

@@ -10,8 +10,15 @@ from pools.models.keys import Key
 
 
 class DailyPopCountManager(models.Manager["DailyPopCount"]):
+    def count_missing(self, policies: Sequence[Policy], first: date, last: date) -> int:
+        """The number of counts that some policies lack, from `first` or their creation to `last`."""
+        expected = sum(max((last - max(first, policy.created.date())).days + 1, 0) for policy in policies)
+        return expected - self.filter(policy__in=policies, day__range=(first, last)).count()
+
     def fill(self, policies: Sequence[Policy], first: date, last: date) -> None:
         """Store the missing counts of some policies for the days from `first` to `last`, which must be over."""
+        if not self.count_missing(policies, first, last):
+            return
         known = set(self.filter(policy__in=policies, day__range=(first, last)).values_list("policy", "day"))
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         missing = [
@@ -20,8 +27,6 @@ class DailyPopCountManager(models.Manager["DailyPopCount"]):
             for day in days
             if day >= policy.created.date() and (policy.pk, day) not in known
         ]
-        if not missing:
-            return
         start = datetime.combine(min(day for _, day in missing), time.min, UTC)
         end = datetime.combine(last + timedelta(days=1), time.min, UTC)
         pops = Key.objects.handed_out().filter(

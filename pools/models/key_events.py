@@ -1,12 +1,15 @@
-from typing import TYPE_CHECKING, Any, Self, TypedDict
+from typing import TYPE_CHECKING, Self, TypedDict
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
+from django.db.models.functions import Lower
 
 from accounts.audit import AuditContext, describe_actor
 from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.key_digests import key_digest
+from keygen_site.db.literals import Literal
+from keygen_site.db.text_search import TAIL_CHARACTERS, Tail, binary_range
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
@@ -17,13 +20,6 @@ if TYPE_CHECKING:
 
 RARE_EVENTS = ["added", "changed", "removed", "returned", "withdrawn", "replaced", "moved", "revealed", "exported"]
 NEWEST_FIRST = ("-created", "-id")  # as `KeyEventQuerySet.newest_first()`
-
-
-class Literal(models.Value):
-    """A constant that is written into the SQL instead of being passed as a parameter."""
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
-        return f"'{self.value}'", ()
 
 
 class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
@@ -66,6 +62,18 @@ class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
         SQLite uses it only for the literals of its condition, in their order, not for parameters.
         """
         return self.filter(event__in=[Literal(event) for event in RARE_EVENTS])
+
+    def with_reference_beginning(self, text: str) -> Self:
+        """The events whose reference begins with a text, in this case."""
+        events = self.exclude(reference="")
+        if connection.vendor == "postgresql":
+            return events.filter(reference__startswith=text)
+        return events.filter(binary_range("reference", text))
+
+    def with_reference_tail(self, text: str) -> Self:
+        """The events whose reference has the same last TAIL_CHARACTERS as a text, in any case."""
+        tail = text[-TAIL_CHARACTERS:].lower()
+        return self.exclude(reference="").alias(tail=Tail(Lower("reference"))).filter(tail=tail)
 
     def newest_first(self) -> Self:
         """The events of one key, license or reference, newest first.
@@ -123,9 +131,11 @@ class KeyEvent(Resource):
     token_name = models.CharField(max_length=255, blank=True, default="", db_default="")
     operator = models.CharField(max_length=255, blank=True)
     operator_id = models.UUIDField(null=True)
-    # What else there is to say, by kind of event, see `KeyEvent.Details`. Null for a pop.
+    # Further details, by kind of event: see `KeyEvent.Details`. Null for a pop.
     details = models.JSONField(null=True)
     request_id = models.CharField(max_length=36, blank=True)
+
+    in_ledger = True
 
     objects = KeyEventQuerySet.as_manager()
 
@@ -137,8 +147,19 @@ class KeyEvent(Resource):
             models.Index(fields=["policy", "id"], name="pools_keyevent_policy"),
             models.Index(fields=["account", "key_digest"], name="pools_keyevent_digest"),
             models.Index(fields=["license"], name="pools_keyevent_license", condition=models.Q(license__isnull=False)),
+            # By the whole reference and by its beginning; PostgreSQL needs the classes for the latter.
             models.Index(
-                fields=["account", "reference"], name="pools_keyevent_reference", condition=~models.Q(reference="")
+                fields=["account", "reference"],
+                opclasses=["uuid_ops", "varchar_pattern_ops"],
+                name="pools_keyevent_beginning",
+                condition=~models.Q(reference=""),
+            ),
+            # By its last characters, in any case: people search for the number of "Order 4711".
+            models.Index(
+                models.F("account"),
+                Tail(Lower("reference")),
+                name="pools_keyevent_tail",
+                condition=~models.Q(reference=""),
             ),
             models.Index(
                 fields=["account", "bearer_id", "id"],
@@ -149,6 +170,12 @@ class KeyEvent(Resource):
                 fields=["account", "token_id", "id"],
                 name="pools_keyevent_token",
                 condition=models.Q(token_id__isnull=False),
+            ),
+            # For the operators of the console. Pops by programs are not in it.
+            models.Index(
+                fields=["account", "operator_id", "id"],
+                name="pools_keyevent_operator",
+                condition=models.Q(operator_id__isnull=False),
             ),
             models.Index(
                 fields=["key_import"], name="pools_keyevent_import", condition=models.Q(key_import__isnull=False)
@@ -175,6 +202,7 @@ class KeyEvent(Resource):
             replacement: the id of the key that was popped instead (replaced).
             destination: the id of the policy with the other pool (moved).
             filter: the options of the export (exported).
+            emailed_to: the email of the customer to whom the key was sent (revealed).
         """
 
         count: int
@@ -184,6 +212,7 @@ class KeyEvent(Resource):
         replacement: str
         destination: str
         filter: dict[str, str]
+        emailed_to: str
 
     @classmethod
     def about(

@@ -23,6 +23,8 @@ class KeyImport(Resource):
     # The start of an import that takes several transactions (SQLite). Its keys are invisible until this is null.
     loading = models.DateTimeField(null=True, editable=False)
 
+    in_ledger = True
+
     class Meta:
         ordering = ["-id"]
         verbose_name = "import"
@@ -37,4 +39,4 @@ class KeyImport(Resource):
         resource_name = "key-imports"
 
     def __str__(self) -> str:
-        return self.name or self.source or str(self.pk)
+        return self.name or self.source or f"Import of {self.created:%-d %b %Y, %H:%M} UTC"

@@ -48,14 +48,19 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def for_policy(self, policy_id: Any) -> Self:
         """Keys of one policy, in the order of its pool.
 
-        The condition is a range, and the order begins with the policy: only an index by policy and id serves that. For
-        `policy_id = x ORDER BY id` PostgreSQL uses the primary key as soon as most rows of the table are of that
-        policy, and scans all older keys, popped or of other policies, to find the first.
+        Only an index by policy and id must serve it. For `policy_id = x ORDER BY id` PostgreSQL uses the primary key as
+        soon as most rows of the table are of that policy, and scans all older keys, popped or of other policies, to
+        find the first: there the condition is a range, and the order begins with the policy. SQLite prefers any other
+        index to one by a range.
 
         Args:
             policy_id: a UUID or an `OuterRef`.
         """
-        return self.filter(policy__gte=policy_id, policy__lte=policy_id).order_by("policy_id", "id")
+        if connection.vendor == "postgresql":
+            keys = self.filter(policy__gte=policy_id, policy__lte=policy_id)
+        else:
+            keys = self.filter(policy=policy_id)
+        return keys.order_by("policy_id", "id")
 
     def available(self) -> Self:
         """Keys that can be popped."""
@@ -70,6 +75,10 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def with_key(self, text: str) -> Self:
         """Keys with exactly this text."""
         return self.filter(digest=key_digest(text))
+
+    def used(self) -> Self:
+        """Keys that left their pool. They have an index by their ending."""
+        return self.filter(Q(popped__isnull=False) | Q(withdrawn__isnull=False))
 
     def handed_out(self) -> Self:
         """Keys that were popped here, not those that were imported as used."""
@@ -153,6 +162,9 @@ class Key(Resource):
     key_import = models.ForeignKey(
         KeyImport, models.SET_NULL, null=True, blank=True, related_name="keys", verbose_name="import"
     )
+    # The place in the pool of a key that moved in from keygen-api, with the id that it had there: the order of such ids
+    # is not the order of creation. Keys that were added here have no place, and come after those that have.
+    place = models.BigIntegerField(null=True, editable=False)
     popped = models.DateTimeField(null=True, editable=False)
     # A withdrawn key was available or popped before.
     withdrawn = models.DateTimeField(null=True, editable=False)
@@ -160,6 +172,8 @@ class Key(Resource):
     disclosed = models.DateTimeField(null=True, editable=False)
     disclosure = models.CharField(max_length=8, null=True, editable=False, choices=Disclosure)  # noqa: DJ001
     disclosed_to = models.CharField(max_length=255, null=True, editable=False)  # noqa: DJ001
+
+    in_ledger = True
 
     objects = KeyManager()
 
@@ -177,9 +191,16 @@ class Key(Resource):
         ]
         indexes = [
             models.Index(fields=["policy", "id"], name="pools_key_waiting", condition=Q(popped=None, withdrawn=None)),
+            # Empty unless the account moved in, so it costs an import nothing.
+            models.Index(
+                fields=["policy", "place"],
+                name="pools_key_place",
+                condition=Q(popped=None, withdrawn=None, place__isnull=False),
+            ),
             models.Index(fields=["account", "id"], name="pools_key_listed", condition=Q(popped=None, withdrawn=None)),
             models.Index(fields=["policy", "popped"], name="pools_key_popped"),
-            # For the console. Available keys are in neither, so that they cost an import nothing.
+            # For the console. Available keys are in none, so that they cost an import nothing.
+            models.Index(fields=["key_import", "popped"], name="pools_key_batch", condition=Q(popped__isnull=False)),
             models.Index(fields=["policy", "id"], name="pools_key_withdrawn", condition=Q(withdrawn__isnull=False)),
             models.Index(
                 fields=["account", "ending"],

@@ -1,8 +1,8 @@
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NotRequired, Self, TypedDict
 from uuid import UUID
 
 from django.db import models, transaction
@@ -24,6 +24,20 @@ class ClaimLost(Exception):
     """Another worker has taken over a pending import, because this one seemed to have ended."""
 
 
+class GivenFile(TypedDict):
+    """One of the files of a pending import.
+
+    Members:
+        name: empty for pasted text.
+        size: in bytes.
+        parts: the number of its parts, which follow those of the file before it.
+    """
+
+    name: str
+    size: int
+    parts: NotRequired[int]
+
+
 class PendingImportQuerySet(models.QuerySet["PendingImport"]):
     def visible_to(self, bearer: Bearer) -> Self:
         """The imports of the API that a bearer may see: staff those of the account, a product those that it sent.
@@ -39,6 +53,13 @@ class PendingImportQuerySet(models.QuerySet["PendingImport"]):
 
     def of_console(self) -> Self:
         return self.filter(bearer_id=None)
+
+    def unexpired(self) -> Self:
+        return self.filter(created__gt=timezone.now() - PENDING_IMPORT_LIFETIME)
+
+    def open(self) -> Self:
+        """Those of the console that run, failed, or wait for their operator."""
+        return self.of_console().unexpired().exclude(state=PendingImport.State.DONE)
 
     def unfinished(self) -> Self:
         """Those that wait for a worker, or that a process works on."""
@@ -74,17 +95,20 @@ class PendingImportQuerySet(models.QuerySet["PendingImport"]):
 
 
 class PendingImport(Resource):
-    """A file of keys that is imported outside of its request, or that the console shows before it is imported.
+    """Files of keys that are imported outside of their request, or that the console shows before they are imported.
 
-    The console checks a file first, and imports it when the operator confirms it. An import of the API has its request
-    (`request`), and is run once. Both are stored in the database, so that any process can do or resume them, also after
-    a crash. The console's file is kept until it has been imported, so that it can be checked again with other options.
+    The console checks its files first, and imports them when the operator confirms it. An import of the API has one
+    file and its request (`request`), and is run once. Both are stored in the database, so that any process can do or
+    resume them, also after a crash. The console's files are kept until they have been imported, so that they can be
+    checked again with other options, but no longer than PENDING_IMPORT_LIFETIME.
 
     Attributes:
         bearer_type, bearer_id: of the request of the API; empty and None for an upload in the console.
         request: the rest of the request of the API, see `pools.services.pending_imports`.
-        format, column, options: how the file is read: `ReadOptions` without the members that are found out. An old
-            release writes only the first two.
+        format, column, options: how the files are read: `ReadOptions` without the members that are found out. An old
+            release writes only the first two. The member `files` of `options` has the options of single files, by their
+            places: those replace the others.
+        files: the files of the console, see `GivenFile`. Empty for one file that is called `source`.
         accept_warnings: whether the operator has confirmed the serious warnings.
         queued: since when it waits for a worker; None if a process works on it, or nothing is to be done.
         alive: the time of the last heartbeat of the process that works on it.
@@ -122,6 +146,7 @@ class PendingImport(Resource):
     # Encrypted: the first row of a file may be a key instead of a header.
     column = EncryptedTextField(purpose="column of a pending import", blank=True)
     options = EncryptedJSONField(purpose="options of a pending import", default=dict, db_default={})
+    files = models.JSONField(default=list, db_default=[])
     size = models.PositiveBigIntegerField(default=0)
     state = models.CharField(max_length=16, choices=State, default=State.RECEIVED)
     skip_invalid = models.BooleanField(default=False)
@@ -136,6 +161,10 @@ class PendingImport(Resource):
     error = EncryptedJSONField(purpose="error of a pending import", null=True)
     key_import = models.ForeignKey(KeyImport, models.SET_NULL, null=True, related_name="+")
 
+    in_ledger = True
+    # The place of the file that the last check or import failed at, while this process works on it.
+    failed_file: int | None = None
+
     objects = PendingImportQuerySet.as_manager()
 
     class Meta:
@@ -146,7 +175,7 @@ class PendingImport(Resource):
         resource_name = "key-imports"
 
     def __str__(self) -> str:
-        return self.name or self.source or "pasted keys"
+        return self.name or self.source or "Pasted keys"
 
     @property
     def is_working(self) -> bool:
@@ -165,7 +194,7 @@ class PendingImport(Resource):
 
     @property
     def has_file(self) -> bool:
-        """Whether the given file is still stored."""
+        """Whether the given files are still stored."""
         return self.parts.filter(kind=PendingImportPart.Kind.GIVEN).exists()
 
     def start(self, state: str, *, seen: datetime | None = None, **values: Any) -> bool:
@@ -215,32 +244,53 @@ class PendingImport(Resource):
     def _claimed(self) -> models.QuerySet["PendingImport"]:
         return PendingImport.objects.unfinished().filter(pk=self.pk, claims=self.claims, queued=None)
 
-    def write_file(self, kind: str, blocks: Iterable[bytes]) -> int:
-        """Store a file and return its size in bytes."""
-        size = 0
-        for number, block in enumerate(blocks):
-            PendingImportPart.objects.create(upload=self, kind=kind, number=number, data=block)
+    def write_file(self, kind: str, blocks: Iterable[bytes], first: int = 0) -> GivenFile:
+        """Store a file, whose parts are numbered from `first`. Returns its size and the number of its parts."""
+        size = parts = 0
+        for block in blocks:
+            PendingImportPart.objects.create(upload=self, kind=kind, number=first + parts, data=block)
             size += len(block)
-        return size
+            parts += 1
+        return GivenFile(name="", size=size, parts=parts)
 
-    def read_file(self, kind: str) -> Iterator[bytes]:
-        """The bytes of a stored file, one part after the other."""
-        parts = self.parts.filter(kind=kind).order_by("number")
-        for pk in list(parts.values_list("pk", flat=True)):
+    def read_rejected(self) -> Iterator[bytes]:
+        """The bytes of the list of rejected lines, one part after the other."""
+        return self._read(self.parts.filter(kind=PendingImportPart.Kind.REJECTED))
+
+    def _read(self, parts: "models.QuerySet[PendingImportPart]") -> Iterator[bytes]:
+        for pk in list(parts.order_by("number").values_list("pk", flat=True)):
             yield bytes(PendingImportPart.objects.get(pk=pk).data)
 
+    @property
+    def given_files(self) -> list[GivenFile]:
+        """The files, at least one."""
+        return self.files or [GivenFile(name=self.source, size=self.size)]
+
+    def read_given(self, place: int) -> Iterator[bytes]:
+        """The bytes of a given file, one part after the other."""
+        files = self.given_files
+        parts = self.parts.filter(kind=PendingImportPart.Kind.GIVEN)
+        if "parts" in files[place]:
+            first = sum(file["parts"] for file in files[:place])
+            parts = parts.filter(number__gte=first, number__lt=first + files[place]["parts"])
+        return self._read(parts)
+
     @contextmanager
-    def open_file(self) -> Iterator[BinaryIO]:
-        """A temporary copy of the given file, opened for reading."""
-        with TemporaryFile() as file:
-            for part in self.read_file(PendingImportPart.Kind.GIVEN):
-                file.write(part)
-            file.seek(0)
-            yield file
+    def open_files(self) -> Iterator[list[BinaryIO]]:
+        """Temporary copies of the given files, opened for reading."""
+        with ExitStack() as stack:
+            opened: list[BinaryIO] = []
+            for place in range(len(self.given_files)):
+                file = stack.enter_context(TemporaryFile())
+                for part in self.read_given(place):
+                    file.write(part)
+                file.seek(0)
+                opened.append(file)
+            yield opened
 
 
 class PendingImportPart(models.Model):
-    """A part of the given file, or of the list of its rejected lines."""
+    """A part of a given file, or of the list of rejected lines."""
 
     class Kind(models.TextChoices):
         GIVEN = "given"

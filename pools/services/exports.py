@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.audit import AuditContext
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from licensing.models import License, Policy, PoolNotSupported
 from pools.key_files import ExportedKey
 from pools.models import Key, KeyEvent, KeyImport
@@ -23,6 +23,7 @@ class StatesLost(DomainError):
     """A file of keys only would not tell used keys from available ones."""
 
     code = "EXPORT_STATES_LOST"
+    about = REFERENCE
     detail = (
         "The format text has only the keys, so a file of all states would not tell the available keys from the used "
         "ones. Choose the format csv or ndjson, or a single state"

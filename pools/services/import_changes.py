@@ -4,8 +4,9 @@ All work in short transactions, so that pops go on. What was popped meanwhile st
 another call does the rest.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
@@ -22,6 +23,12 @@ from pools.services.low_stock import alert_if_low, reset_low_alert
 
 BATCH_SIZE = 2_000  # keys: pops skip those that a batch has locked
 
+Progress = Callable[[int], None]
+
+
+def ignore_progress(changed: int) -> None:
+    """For callers that do not show any progress."""
+
 
 class DestinationIsSource(DomainError):
     source = {"pointer": "/meta/policy"}
@@ -36,15 +43,18 @@ class ImportChange:
         changed: the number of keys that were removed, moved or withdrawn.
         popped, withdrawn, disclosed: the numbers of keys that were left: handed out or withdrawn before, or available
             but disclosed, for which an undo is too late.
+        is_complete: whether the time sufficed for all keys.
     """
 
     changed: int
     popped: int
     withdrawn: int
     disclosed: int
+    is_complete: bool = True
 
     def as_dict(self) -> dict[str, int]:
-        return asdict(self)
+        """The numbers, for the API."""
+        return {name: getattr(self, name) for name in ("changed", "popped", "withdrawn", "disclosed")}
 
     def describe_left(self) -> str:
         """A sentence about the keys that were left."""
@@ -53,10 +63,16 @@ class ImportChange:
         )
 
 
-def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
+def undo_import(
+    *, key_import: KeyImport, audit: AuditContext, seconds: float | None = None, on_progress: Progress = ignore_progress
+) -> ImportChange:
     """Delete the keys of an import that are available and undisclosed. Their texts can be added again.
 
     Keys that were imported as used stay: they may have reached a customer of the other system.
+
+    Args:
+        seconds: the time after which it stops, to be continued by another call. None: it has no limit.
+        on_progress: is called after each transaction with the number of keys changed so far.
     """
     event = KeyEvent.about_many(
         KeyEvent.Event.REMOVED, key_import.policy, audit, key_import=key_import, details={"count": 0}
@@ -66,14 +82,23 @@ def undo_import(*, key_import: KeyImport, audit: AuditContext) -> ImportChange:
         _count(event, len(keys))
         Key.objects.filter(pk__in=[key.pk for key in keys]).delete()
 
-    changed = _change_in_batches(key_import.keys.available().undisclosed(), remove)
-    return _finish(key_import, changed)
+    return _change_in_batches(key_import, key_import.keys.available().undisclosed(), remove, seconds, on_progress)
 
 
-def move_import(*, key_import: KeyImport, destination: Policy, audit: AuditContext) -> ImportChange:
+def move_import(
+    *,
+    key_import: KeyImport,
+    destination: Policy,
+    audit: AuditContext,
+    seconds: float | None = None,
+    on_progress: Progress = ignore_progress,
+) -> ImportChange:
     """Move the available keys of an import to another pool of the account, where they form an import of their own.
 
     Keys keep their ids and so their age: the pool hands out the oldest first.
+
+    Args:
+        seconds, on_progress: as for `undo_import`.
 
     Raises:
         PoolNotSupported: the other policy has no pool.
@@ -115,15 +140,22 @@ def move_import(*, key_import: KeyImport, destination: Policy, audit: AuditConte
         reset_low_alert(destination)
         transaction.on_commit(lambda: forget_hints(destination))  # they may be older than the keys that it has
 
-    changed = _change_in_batches(key_import.keys.available(), move)
-    return _finish(key_import, changed)
+    return _change_in_batches(key_import, key_import.keys.available(), move, seconds, on_progress)
 
 
-def withdraw_import(*, key_import: KeyImport, audit: AuditContext, reason: str = "") -> ImportChange:
+def withdraw_import(
+    *,
+    key_import: KeyImport,
+    audit: AuditContext,
+    reason: str = "",
+    seconds: float | None = None,
+    on_progress: Progress = ignore_progress,
+) -> ImportChange:
     """Withdraw the available keys of an import.
 
     Args:
         reason: for the ledger, at most `pools.services.keys.MAX_REASON_CHARACTERS`.
+        seconds, on_progress: as for `undo_import`.
     """
     details: KeyEvent.Details = {"reason": reason} if reason else {}
 
@@ -133,34 +165,45 @@ def withdraw_import(*, key_import: KeyImport, audit: AuditContext, reason: str =
             KeyEvent.about(KeyEvent.Event.WITHDRAWN, key, audit, details=details) for key in keys
         )
 
-    changed = _change_in_batches(key_import.keys.available().select_related("policy"), withdraw)
-    return _finish(key_import, changed)
+    return _change_in_batches(
+        key_import, key_import.keys.available().select_related("policy"), withdraw, seconds, on_progress
+    )
 
 
-def _change_in_batches(keys: KeyQuerySet, change: Callable[[list[Key]], None]) -> int:
-    """Change keys that are no longer in `keys` afterwards, a batch per transaction, and return their number.
+def _change_in_batches(
+    key_import: KeyImport,
+    keys: KeyQuerySet,
+    change: Callable[[list[Key]], None],
+    seconds: float | None,
+    on_progress: Progress,
+) -> ImportChange:
+    """Change keys that are no longer in `keys` afterwards, a batch per transaction.
 
     A batch skips locked keys, because a pop of several keys may wait for a key of the batch. At the end they are
     changed one by one: a transaction that has locked nothing else may wait.
     """
     keys = keys.order_by("id")
-    changed, last = 0, UUID(int=0)
+    changed, last, started = 0, UUID(int=0), time.monotonic()
+    skips_locked = True
     while True:
         with transaction.atomic():
             following = keys.filter(pk__gt=last)  # so that no batch scans what earlier ones have changed
-            batch = list(following.select_for_update(of=("self",), skip_locked=True)[:BATCH_SIZE])
-            if not batch:
-                break
-            last = batch[-1].pk
-            change(batch)
-        changed += len(batch)
-    while True:
-        with transaction.atomic():
-            batch = list(keys.select_for_update(of=("self",))[:1])
-            if not batch:
-                return changed
-            change(batch)
-        changed += len(batch)
+            if skips_locked:
+                batch = list(following.select_for_update(of=("self",), skip_locked=True)[:BATCH_SIZE])
+            else:
+                batch = list(keys.select_for_update(of=("self",))[:1])
+            if batch:
+                change(batch)
+        if batch:
+            changed, last = changed + len(batch), batch[-1].pk
+            on_progress(changed)
+        elif skips_locked:
+            skips_locked = False
+            continue
+        else:
+            return _finish(key_import, changed, is_complete=True)
+        if seconds is not None and time.monotonic() - started > seconds:
+            return _finish(key_import, changed, is_complete=False)
 
 
 def _count(event: KeyEvent, number: int) -> None:
@@ -170,11 +213,11 @@ def _count(event: KeyEvent, number: int) -> None:
     event.save()
 
 
-def _finish(key_import: KeyImport, changed: int) -> ImportChange:
+def _finish(key_import: KeyImport, changed: int, *, is_complete: bool) -> ImportChange:
     alert_if_low(Policy.objects.get(pk=key_import.policy_id), after_pop=False)
     left = key_import.keys.aggregate(
         keys_popped=Count("pk", filter=Q(popped__isnull=False, withdrawn=None)),
         keys_withdrawn=Count("pk", filter=Q(withdrawn__isnull=False)),
         keys_disclosed=Count("pk", filter=Q(popped=None, withdrawn=None, disclosed__isnull=False)),
     )
-    return ImportChange(changed, left["keys_popped"], left["keys_withdrawn"], left["keys_disclosed"])
+    return ImportChange(changed, left["keys_popped"], left["keys_withdrawn"], left["keys_disclosed"], is_complete)

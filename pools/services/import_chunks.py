@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -15,6 +15,7 @@ from pools.key_files import Line, NoKeys, Reason
 from pools.key_files.warnings import FileProfile
 from pools.services.rejections import Explainer, Rejection
 
+C = TypeVar("C")
 CHUNK_LINES = 5_000  # few, because the lines of two chunks are in memory
 
 
@@ -106,7 +107,7 @@ def parse_used(text: str) -> datetime | None:
     return time if time <= timezone.now() else None
 
 
-def prefetch(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+def prefetch(chunks: Iterator[C]) -> Iterator[C]:
     """The same chunks, each read in a thread while the database is busy with the one before."""
     with ThreadPoolExecutor(1) as executor:
         future = executor.submit(next, chunks, None)

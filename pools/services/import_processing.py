@@ -4,7 +4,9 @@ import csv
 import io
 import logging
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
@@ -13,9 +15,18 @@ from django.utils.dateparse import parse_datetime
 
 from accounts.audit import AuditContext
 from keygen_site.db.uuids import parse_uuid
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from pools.import_locks import ImportBusy
-from pools.key_files import ColumnAmbiguous, FileTooLarge, ReadOptions, UsedRows, open_key_file
+from pools.key_files import (
+    ColumnAmbiguous,
+    FileTooLarge,
+    FileUnreadable,
+    KeyFile,
+    NoKeys,
+    ReadOptions,
+    UsedRows,
+    open_key_file,
+)
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PART_BYTES, ClaimLost
 from pools.services.imports import ImportRefused, ImportReport, stage_import
@@ -32,20 +43,26 @@ logger = logging.getLogger(__name__)
 
 
 class ImportFailed(DomainError):
-    """An unexpected exception; its traceback is in the log."""
+    """An unexpected error. The log of the server has the details. Nothing was added."""
 
     status = 500
     title = "Internal server error"
     detail = "Something went wrong on the server; its log says what. Nothing was added."
     code = "IMPORT_FAILED"
+    about = REFERENCE
 
 
-def options_of(pending: PendingImport) -> ReadOptions:
-    """How the file of a pending import is read."""
-    options = pending.options
+def options_of(pending: PendingImport, place: int | None = None) -> ReadOptions:
+    """How the files of a pending import are read.
+
+    Args:
+        place: one of the files, which may have options of its own.
+    """
+    options = {name: value for name, value in pending.options.items() if name != "files"}
     if "used_rows" in options:
-        options = options | {"used_rows": UsedRows(options["used_rows"])}
-    return ReadOptions(format=pending.format or None, column=pending.column or None, **options)
+        options["used_rows"] = UsedRows(options["used_rows"])
+    common = ReadOptions(format=pending.format or None, column=pending.column or None, **options)
+    return common if place is None else replace(common, **pending.options.get("files", {}).get(str(place), {}))
 
 
 def audit_of(pending: PendingImport) -> AuditContext:
@@ -57,7 +74,7 @@ def audit_of(pending: PendingImport) -> AuditContext:
 
 
 def process(pending: PendingImport, *, in_request: bool = False) -> None:
-    """Check or import the file of a pending import, which this process has claimed.
+    """Check or import the files of a pending import, which this process has claimed.
 
     Args:
         in_request: refuse what would keep a request busy for long.
@@ -67,7 +84,7 @@ def process(pending: PendingImport, *, in_request: bool = False) -> None:
         FileTooLarge: `in_request`, and the file has more than a request may import.
     """
     try:
-        with pending.open_file() as given, TemporaryFile() as rejected:
+        with pending.open_files() as given, TemporaryFile() as rejected:
             _import(pending, given, rejected, in_request)
     except ImportBusy:
         raise
@@ -82,20 +99,24 @@ def process(pending: PendingImport, *, in_request: bool = False) -> None:
         raise
 
 
-def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, in_request: bool) -> None:
+def _import(pending: PendingImport, given: Sequence[BinaryIO], rejected: BinaryIO, in_request: bool) -> None:
     text = io.TextIOWrapper(rejected, encoding="utf-8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(REJECTED_COLUMNS[1:])
+    names = [file["name"] or "pasted keys" for file in pending.given_files] if len(given) > 1 else []
+    first = 0 if names else 1  # with one file, its name is left out
+    rows.writerow(REJECTED_COLUMNS[first:])
 
     def on_rejected(rejections: list[Rejection]) -> None:
         if rejected.tell() < MAX_REJECTED_BYTES:
-            rows.writerows(rejected_row(each, "")[1:] for each in rejections)
+            rows.writerows(rejected_row(each, names[each.file] if names else "")[first:] for each in rejections)
 
     last = time.monotonic()
 
     def on_progress(report: ImportReport) -> None:
         nonlocal last
         pending.lines = report.lines
+        if len(files) > 1 and sum(file.bytes_read for file in files) > max_bytes:
+            raise FileTooLarge("The files are too large together. Import them in several parts")
         if not in_request:
             time.sleep(min(PAUSE * (time.monotonic() - last), MAX_PAUSE_SECONDS))
         last = time.monotonic()
@@ -104,17 +125,21 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, in_requ
     max_bytes, max_lines = settings.MAX_IMPORT_BYTES, settings.MAX_IMPORT_LINES
     if in_request:
         max_bytes, max_lines = min(max_bytes, settings.MAX_DIRECT_IMPORT_BYTES), MAX_DIRECT_LINES
-    file = open_key_file(
-        given,
-        options_of(pending),
-        name=pending.source,
-        media_type=request.get("media_type", ""),
-        charset=request.get("charset", ""),
-        max_bytes=max_bytes,
-    )
+    files: list[KeyFile] = []
+    with _noting_file(pending, lambda: len(files)):  # the one after those that were opened
+        for place, (each, binary) in enumerate(zip(pending.given_files, given, strict=True)):
+            file = open_key_file(
+                binary,
+                options_of(pending, place),
+                name=each["name"],
+                media_type=request.get("media_type", ""),
+                charset=request.get("charset", ""),
+                max_bytes=max_bytes,
+            )
+            files.append(file)
     staged_import = stage_import(
         policy=pending.policy,
-        files=[file],
+        files=files,
         audit=audit_of(pending),
         name=pending.name,
         source=pending.source,
@@ -129,7 +154,7 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, in_requ
         on_rejected=on_rejected,
         on_progress=on_progress,
     )
-    with staged_import as staged:
+    with _noting_file(pending, lambda: _first_unread(files)), staged_import as staged:
         if dry_run:
             # The page of the console shows the report of a refused file as well.
             with nullcontext() if request else suppress(ImportRefused):
@@ -144,11 +169,26 @@ def _import(pending: PendingImport, given: BinaryIO, rejected: BinaryIO, in_requ
             _finish(pending, staged.report, rejected)
 
 
+@contextmanager
+def _noting_file(pending: PendingImport, place: Callable[[], int | None]) -> Iterator[None]:
+    """Note in `failed_file` which of several files an error is about."""
+    try:
+        yield
+    except (ColumnAmbiguous, FileTooLarge, FileUnreadable, NoKeys):
+        if len(pending.given_files) > 1:
+            pending.failed_file = place()
+        raise
+
+
+def _first_unread(files: Sequence[KeyFile]) -> int | None:
+    return next((place for place, file in enumerate(files) if not file.is_read), None)
+
+
 def _finish(pending: PendingImport, report: ImportReport, rejected: BinaryIO) -> None:
     is_check = pending.state == PendingImport.State.CHECKING
     pending.state = PendingImport.State.CHECKED if is_check else PendingImport.State.DONE
     pending.key_import, pending.lines = report.key_import, report.lines
-    pending.report = report.as_dict() if pending.request else _report_of(report)
+    pending.report = report.as_dict() if pending.request else _report_of(pending, report)
     pending.parts.filter(kind=PendingImportPart.Kind.REJECTED).delete()
     if report.rejected:
         _store_rejected(pending, rejected)
@@ -162,10 +202,25 @@ def _store_rejected(pending: PendingImport, rejected: BinaryIO) -> None:
     pending.write_file(PendingImportPart.Kind.REJECTED, iter(lambda: rejected.read(PART_BYTES), b""))
 
 
-def _report_of(report: ImportReport) -> dict[str, Any]:
+def _report_of(pending: PendingImport, report: ImportReport) -> dict[str, Any]:
     """The report for the page of the console."""
+    names = [file["name"] for file in pending.given_files]
+    understood = [
+        {
+            **each.as_dict(),
+            "name": name,
+            "columns": [list(column) for column in each.columns],
+            "column_number": each.column_number,
+        }
+        for name, each in zip(names, report.understood, strict=True)
+    ]
+    several = len(names) > 1
+
+    def name_of(file: int) -> str:
+        return (names[file] or "pasted keys") if several else ""
+
     return {
-        "understood": report.understood[0].as_dict(),
+        "understood": understood,
         "lines": report.lines,
         "blank": report.blank,
         "trimmed": report.trimmed,
@@ -174,25 +229,32 @@ def _report_of(report: ImportReport) -> dict[str, Any]:
         "used": report.used,
         "rejected": report.rejected,
         "already_imported": report.already_imported,
-        "warnings": [warning.as_dict() for warning in report.warnings],
-        "reasons": [[f"The key {reason.value}", count] for reason, count in report.reasons.most_common()],
+        "warnings": [{**each.as_dict(), "file": name_of(each.file)} for each in report.warnings],
+        "reasons": [[reason.code, count] for reason, count in report.reasons.most_common()],
         "first": report.first_keys,
         "last": [key for key in report.last_keys if key not in report.first_keys],
-        "first_rejected": [[each.line, each.sentence, each.text] for each in report.first[:MAX_SHOWN_REJECTIONS]],
+        "first_rejected": [
+            [each.line, each.reason.code, each.detail, each.text, name_of(each.file)]
+            for each in report.first[:MAX_SHOWN_REJECTIONS]
+        ],
     }
 
 
 def fail(pending: PendingImport, error: DomainError) -> None:
     """Store the error of a pending import that added nothing.
 
-    The file of the console is kept, so that it can be checked again with other options.
+    The files of the console are kept, so that they can be checked again with other options.
     """
     pending.state, pending.problem, pending.report = PendingImport.State.FAILED, error.detail[:2000], {}
+    if pending.failed_file is not None:
+        name = pending.given_files[pending.failed_file]["name"] or "Pasted keys"
+        pending.problem = f"{name}: {error.detail}"[:2000]
+        pending.report = {"file": pending.failed_file}
     if pending.request:
         pending.report = dict(error.meta)
         pending.error = {"status": str(error.status), "title": error.title, "detail": error.detail, "code": error.code}
     elif isinstance(error, ColumnAmbiguous):
-        pending.report = {"question": dict(error.meta)}
+        pending.report = {"question": {**error.meta, "file": pending.failed_file or 0}}
     with suppress(ClaimLost), pending.finishing():
         kinds = [PendingImportPart.Kind.REJECTED, *([PendingImportPart.Kind.GIVEN] if pending.request else [])]
         pending.parts.filter(kind__in=kinds).delete()

@@ -24,7 +24,7 @@ from django.conf import settings
 from django.db import Error, OperationalError, connection
 from django.utils import timezone
 
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from pools.import_locks import ImportBusy, try_slots
 from pools.models import PendingImport
 from pools.services.import_processing import fail, process
@@ -50,6 +50,7 @@ class ImportGivenUp(DomainError):
         "parts, or import it by the command import_keys"
     )
     code = "IMPORT_GIVEN_UP"
+    about = REFERENCE
 
 
 def start_worker() -> None:

@@ -14,7 +14,8 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.audit import AuditContext
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
+from keygen_site.wording import count_of, was
 from licensing.models import Policy, PoolNotSupported
 from pools.bulk_import import BulkImporter, RowMaker, bulk_importer
 from pools.key_files import FileTooLarge, KeyFile, Line, Reason, Understood
@@ -25,6 +26,7 @@ from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.import_chunks import prefetch, read_chunks
 from pools.services.low_stock import reset_low_alert
 from pools.services.rejections import TAKEN_REASONS, Explainer, Rejection, SeenLines
+from pools.services.table_statistics import refresh_statistics_after
 from pools.services.used_rows import Conflict, UsedRows
 
 MAX_REPORTED_REJECTIONS = 1_000
@@ -151,6 +153,7 @@ class ImportRejected(ImportRefused):
     """Some lines cannot be added, so none is."""
 
     code = "IMPORT_REJECTED"
+    about = REFERENCE
 
     def __init__(self, report: ImportReport) -> None:
         used = report.reasons[Reason.USED_ROW]
@@ -163,7 +166,7 @@ class ImportRejected(ImportRefused):
         )
         super().__init__(
             report,
-            f"No key was added: {report.rejected:,} of {report.lines:,} lines were rejected"
+            f"No key was added: {report.rejected:,} of {count_of(report.lines, 'line')} {was(report.rejected)} rejected"
             + (way_out if used and columns else ""),
         )
 
@@ -172,6 +175,7 @@ class WarningsNotAccepted(ImportRefused):
     """Some lines are almost certainly no keys."""
 
     code = "IMPORT_WARNINGS"
+    about = REFERENCE
 
     def __init__(self, report: ImportReport) -> None:
         found = " ".join(warning.message for warning in report.serious_warnings)
@@ -188,6 +192,7 @@ class AlreadyImported(ImportRefused):
     status = 409
     title = "Conflict"
     code = "ALREADY_IMPORTED"
+    about = REFERENCE
 
     def __init__(self, report: ImportReport) -> None:
         super().__init__(report, "No key was added: all keys of the file have been imported before")
@@ -242,6 +247,7 @@ class StagedImport:
             ).save()
             if not are_used:
                 reset_low_alert(key_import.policy)
+            refresh_statistics_after(report.good)
 
     def _refuse_rejected(self) -> None:
         if self.report.rejected and not self._skip_invalid:

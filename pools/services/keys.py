@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from accounts.audit import AuditContext
 from keygen_site.db.advisory_locks import lock_pool
-from keygen_site.jsonapi.errors import DomainError, NotFound
+from keygen_site.jsonapi.errors import REFERENCE, DomainError, NotFound
 from keygen_site.models import IdempotentResponse
 from licensing.models import License, Policy, PoolEmpty
+from licensing.models.license_queries import LicenseQuerySet
 from pools.models import Key, KeyEvent
 from pools.popping import forget_hints
 from pools.services.low_stock import alert_if_low, reset_low_alert
@@ -48,10 +49,13 @@ class KeyIssued(KeyRefused):
     """The key was issued with a license, so its user has it, even if the license has been deleted."""
 
     code = "KEY_ISSUED"
+    about = REFERENCE
     detail = "was issued with a license: it stays popped, so pop another key instead"
 
 
 class KeyHeldByLicense(KeyIssued):
+    """A license has the key."""
+
     detail = "is held by a license"
 
 
@@ -65,6 +69,7 @@ class KeyDisclosed(KeyRefused):
     """A person has seen the key: it was popped or revealed in the console, or exported."""
 
     code = "KEY_DISCLOSED"
+    about = REFERENCE
     detail = "was shown to a person: it stays popped, so pop another key instead"
 
 
@@ -72,6 +77,7 @@ class UndeliveredRequired(KeyRefused):
     """A popped key is returned only if the caller confirms that it was not delivered."""
 
     code = "UNDELIVERED_REQUIRED"
+    about = REFERENCE
     source = {"pointer": "/meta/undelivered"}
     detail = "must be true, to confirm that the key was not delivered; otherwise pop another key instead"
 
@@ -159,19 +165,10 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
         UndeliveredRequired: `undelivered` is false.
     """
     key = lock_key(policy, text)
-    if key.withdrawn:
-        raise KeyWithdrawn
-    if not key.popped:
-        raise KeyNotPopped
-    if License.objects.filter(account=key.account_id).with_key(text).exists():
-        raise KeyHeldByLicense
-    if key.disclosure == Key.Disclosure.ISSUED:
-        raise KeyIssued
-    if key.disclosure != Key.Disclosure.POPPED:
-        raise KeyDisclosed
+    check_return(key)
     if not undelivered:
         raise UndeliveredRequired
-    if pop := _find_pop(key):
+    if pop := find_pop(key):
         # A repeated request must not hand it out once more, to a caller who believes that the key never arrived.
         IdempotentResponse.objects.void(key.account_id, pop.request_id)
     key.popped = key.disclosed = key.disclosure = key.disclosed_to = None
@@ -179,6 +176,24 @@ def return_key(*, policy: Policy, text: str, undelivered: bool, audit: AuditCont
     KeyEvent.about(KeyEvent.Event.RETURNED, key, audit).save()
     transaction.on_commit(lambda: forget_hints(policy))
     return key
+
+
+def check_return(key: Key) -> None:
+    """Check that a key may go back into its pool, provided that the caller confirms that it was not delivered.
+
+    Raises:
+        KeyNotPopped, KeyWithdrawn, KeyHeldByLicense, KeyIssued, KeyDisclosed: see `return_key`.
+    """
+    if key.withdrawn:
+        raise KeyWithdrawn
+    if not key.popped:
+        raise KeyNotPopped
+    if licenses_with(key).exists():
+        raise KeyHeldByLicense
+    if key.disclosure == Key.Disclosure.ISSUED:
+        raise KeyIssued
+    if key.disclosure != Key.Disclosure.POPPED:
+        raise KeyDisclosed
 
 
 @transaction.atomic
@@ -236,14 +251,8 @@ def replace_key(*, policy: Policy, text: str, audit: AuditContext, reason: str =
         PoolEmpty: there is no other key; nothing is changed.
     """
     key = lock_key(policy, text)
-    license = _lock_license(key)
-    if key.withdrawn and license is None:
-        raise KeyWithdrawn
-    if not key.popped:
-        raise KeyNotPopped
-    pop = _find_pop(key)
-    if license is None and pop and pop.event == KeyEvent.Event.ISSUED:
-        raise LicenseGone
+    license, pop = _lock_license(key), find_pop(key)
+    check_replacement(key, license, pop)
     if pop and not audit.reference:
         audit = replace(audit, reference=pop.reference)
     replacement = policy.pool.pop(audit, license)
@@ -255,6 +264,36 @@ def replace_key(*, policy: Policy, text: str, audit: AuditContext, reason: str =
     license_id = license.pk if license else None
     KeyEvent.about(KeyEvent.Event.REPLACED, key, audit, license_id=license_id, details=details).save()
     return replacement
+
+
+@transaction.atomic
+def replace_key_for_operator(*, policy: Policy, text: str, audit: AuditContext, reason: str = "") -> Key:
+    """Replace a key, for an operator of the console to see the new one. It can never go back into the pool.
+
+    Raises:
+        KeyNotFound, KeyNotPopped, KeyWithdrawn, LicenseGone, PoolEmpty: see `replace_key`.
+    """
+    replacement = replace_key(policy=policy, text=text, audit=audit, reason=reason)
+    Key.objects.filter(pk=replacement.pk).disclose(Key.Disclosure.REVEALED, audit)
+    return replacement
+
+
+def check_replacement(key: Key, license: License | None, pop: KeyEvent | None) -> None:
+    """Check that a key may be replaced. Whether its pool has another key is checked by the pop.
+
+    Args:
+        license: the license that has the key.
+        pop: the last pop of the key, from `find_pop()`.
+
+    Raises:
+        KeyNotPopped, KeyWithdrawn, LicenseGone: see `replace_key`.
+    """
+    if key.withdrawn and license is None:
+        raise KeyWithdrawn
+    if not key.popped:
+        raise KeyNotPopped
+    if license is None and pop and pop.event == KeyEvent.Event.ISSUED:
+        raise LicenseGone
 
 
 def lock_key(policy: Policy, text: str) -> Key:
@@ -272,10 +311,15 @@ def lock_key(policy: Policy, text: str) -> Key:
 
 def _lock_license(key: Key) -> License | None:
     """Lock the license that has a key, and return it. Keys are locked before licenses."""
-    return License.objects.filter(account=key.account_id).with_key(key.key).select_for_update().first()
+    return licenses_with(key).select_for_update().first()
 
 
-def _find_pop(key: Key) -> KeyEvent | None:
+def licenses_with(key: Key) -> LicenseQuerySet:
+    """The license that has a key, if any."""
+    return License.objects.filter(account=key.account_id).with_key(key.key)
+
+
+def find_pop(key: Key) -> KeyEvent | None:
     """The last pop of a key. None if it was imported as used."""
     pops = KeyEvent.objects.filter(account=key.account_id, event__in=(KeyEvent.Event.POPPED, KeyEvent.Event.ISSUED))
     return pops.filter(key_digest=key.digest).newest_first().first()

@@ -1,15 +1,13 @@
 """Reading the ledger as a file."""
 
-import csv
 from collections.abc import Iterable, Iterator
-from io import StringIO
 from itertools import islice
 from typing import Any
 
 import orjson
 from django.db.models import QuerySet
 
-from pools.key_files import defuse_formula
+from keygen_site.spreadsheets import defuse_formula, format_csv
 from pools.models import KeyEvent
 
 # The formats and their media types. The first is the default.
@@ -54,11 +52,11 @@ def serialize_events(events: Iterable[KeyEvent], format: str) -> Iterator[str]:
         format: one of LEDGER_FORMATS.
     """
     if format == "csv":
-        yield _format_csv([list(COLUMNS)])
+        yield format_csv([list(COLUMNS)])
     rows = ({column: getattr(event, name) or None for column, name in COLUMNS.items()} for event in events)
     while block := list(islice(rows, PAGE_SIZE)):
         if format == "csv":
-            yield _format_csv([[_cell(value) for value in row.values()] for row in block])
+            yield format_csv([[_cell(value) for value in row.values()] for row in block])
         else:
             yield "".join(orjson.dumps(row).decode() + "\n" for row in block)
 
@@ -69,9 +67,3 @@ def _cell(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return defuse_formula(orjson.dumps(value).decode() if isinstance(value, dict) else str(value))
-
-
-def _format_csv(rows: Iterable[list[str]]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

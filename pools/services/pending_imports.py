@@ -1,9 +1,9 @@
-"""Files of keys that are stored before they are imported: uploads in the console, and large files of the API."""
+"""Files of keys that are stored before they are imported: files of the console, and large files of the API."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -12,18 +12,31 @@ from django.utils import timezone
 from accounts.audit import AuditContext
 from accounts.models import User
 from keygen_site.db.advisory_locks import lock_pending_imports
-from keygen_site.jsonapi.errors import DomainError
+from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from licensing.models import Policy, PoolNotSupported
 from pools.import_locks import ImportBusy, request_place
 from pools.key_files import FileTooLarge, ReadOptions
 from pools.models import PendingImport, PendingImportPart
 from pools.models.pending_imports import PENDING_IMPORT_LIFETIME
-from pools.services.import_processing import process
+from pools.services.import_processing import options_of, process
 from pools.services.import_workers import start_worker
 
 MAX_KEPT_IMPORTS = 100  # of an account, without those that are worked on; the oldest are deleted
+MAX_FILES = 20  # of one import
 RECEIVED_WITHIN = timedelta(hours=1)  # the longest time in which a file is stored
 DEFAULT_OPTIONS = ReadOptions()
+
+
+class SentFile(NamedTuple):
+    """A file as it was sent.
+
+    Attributes:
+        name: empty for pasted text.
+        blocks: its bytes, in blocks of at most PART_BYTES.
+    """
+
+    name: str
+    blocks: Iterable[bytes]
 
 
 class TooManyImports(DomainError):
@@ -32,6 +45,7 @@ class TooManyImports(DomainError):
     status = 503
     title = "Service unavailable"
     code = "TOO_MANY_IMPORTS"
+    about = REFERENCE
     headers = {"Retry-After": "30"}
 
     def __init__(self) -> None:
@@ -47,21 +61,24 @@ def create_pending_import(
     operator: User,
     blocks: Iterable[bytes],
     source: str = "",
+    more_files: Sequence[SentFile] = (),
     name: str = "",
     options: ReadOptions = DEFAULT_OPTIONS,
 ) -> PendingImport:
-    """Store an operator's file, and delete the files older than PENDING_IMPORT_LIFETIME.
+    """Store an operator's files, and delete those older than PENDING_IMPORT_LIFETIME.
 
     Args:
-        blocks: the bytes of the file, in blocks of at most PART_BYTES.
-        source: the name of the file; empty for pasted text.
+        blocks, source: the bytes and the name of the file, as in `SentFile`.
+        more_files: further files of the same import.
 
     Raises:
-        FileTooLarge: it has more bytes than the setting MAX_IMPORT_BYTES.
+        FileTooLarge: they have more bytes than the setting MAX_IMPORT_BYTES.
         TooManyImports: too many files of the account wait for an import.
     """
     author = {"operator": operator.email, "operator_id": operator.pk}
-    return _store(policy, blocks, source=source[:255], name=name, **author, **_fields_of(options))
+    files = [SentFile(source, blocks), *more_files]
+    names = ", ".join(file.name or "pasted keys" for file in files) if more_files else source
+    return _store(policy, files, source=names[:255], name=name, **author, **_fields_of(options))
 
 
 def create_api_import(
@@ -99,8 +116,8 @@ def create_api_import(
         "media_type": media_type,
         "charset": charset,
     }
-    bearer = {"bearer_type": audit.bearer_type, "bearer_id": audit.bearer_id}
-    return _store(policy, blocks, name=name, request=request, **bearer, **choices, **_fields_of(options))
+    values = {"bearer_type": audit.bearer_type, "bearer_id": audit.bearer_id, **choices, **_fields_of(options)}
+    return _store(policy, [SentFile("", blocks)], name=name, request=request, **values)
 
 
 def run_api_import(pending: PendingImport) -> None:
@@ -112,25 +129,60 @@ def run_api_import(pending: PendingImport) -> None:
     transaction.on_commit(start_worker)
 
 
-def check_pending_import(pending: PendingImport, options: ReadOptions | None = None) -> None:
-    """Check a file without adding anything, unless another process does so already.
+def check_pending_import(
+    pending: PendingImport, options: ReadOptions | None = None, *, place: int | None = None
+) -> None:
+    """Check the files without adding anything, unless another process does so already.
 
     Args:
         options: replace those of the pending import.
+        place: the file that they are about; None for all files. `trim` and `used_rows` are about all files anyhow.
     """
-    if pending.start(PendingImport.State.CHECKING, **(_fields_of(options) if options else {})):
+    changed: dict[str, Any] = {}
+    if options and place is None:
+        changed = _fields_of(options)
+    elif options:
+        of_file = {name: value for name, value in asdict(options).items() if name not in ("trim", "used_rows")}
+        of_files = {**pending.options.get("files", {}), str(place): of_file}
+        common = replace(options_of(pending), trim=options.trim, used_rows=options.used_rows)
+        changed = _fields_of(common)
+        changed["options"]["files"] = of_files
+    if pending.start(PendingImport.State.CHECKING, **changed):
         _work(pending)
 
 
+def discard_pending_import(pending: PendingImport) -> bool:
+    """Delete a pending import that no process works on, with its files. Returns whether it was deleted."""
+    with transaction.atomic():
+        checkable = PendingImport.objects.filter(pk=pending.pk, state__in=PendingImport.CHECKABLE)
+        locked = checkable.select_for_update().first()
+        if locked is not None:
+            locked.delete()
+    return locked is not None
+
+
+def delete_expired_imports() -> None:
+    """Delete the imports of all accounts that are older than PENDING_IMPORT_LIFETIME, with the keys in their files."""
+    PendingImport.objects.filter(created__lt=timezone.now() - PENDING_IMPORT_LIFETIME).delete()
+
+
 def run_pending_import(
-    pending: PendingImport, *, skip_invalid: bool, accept_warnings: bool = False, seen: datetime | None = None
+    pending: PendingImport,
+    *,
+    skip_invalid: bool,
+    accept_warnings: bool = False,
+    name: str | None = None,
+    seen: datetime | None = None,
 ) -> None:
-    """Import a checked file, once, however often this is called.
+    """Import checked files, once, however often this is called.
 
     Args:
+        name: the name of the import; None for the one that it has.
         seen: the time of the check that the operator has confirmed. After a later check nothing is imported.
     """
-    confirmed = {"skip_invalid": skip_invalid, "accept_warnings": accept_warnings}
+    confirmed: dict[str, Any] = {"skip_invalid": skip_invalid, "accept_warnings": accept_warnings}
+    if name is not None:
+        confirmed["name"] = name
     if pending.start(PendingImport.State.IMPORTING, seen=seen, **confirmed):
         _work(pending)
 
@@ -159,9 +211,9 @@ def _work(pending: PendingImport) -> None:
     transaction.on_commit(start_worker)
 
 
-def _store(policy: Policy, blocks: Iterable[bytes], **values: Any) -> PendingImport:
-    """Store a file, in transactions of one part each: on SQLite a longer one would keep all others from writing."""
-    PendingImport.objects.filter(created__lt=timezone.now() - PENDING_IMPORT_LIFETIME).delete()
+def _store(policy: Policy, files: Sequence[SentFile], **values: Any) -> PendingImport:
+    """Store files, in transactions of one part each: on SQLite a longer one would keep all others from writing."""
+    delete_expired_imports()
     of_account = PendingImport.objects.filter(account=policy.account_id)
     unfinished = of_account.unfinished()
     with transaction.atomic():
@@ -173,8 +225,14 @@ def _store(policy: Policy, blocks: Iterable[bytes], **values: Any) -> PendingImp
     old = of_account.exclude(state__in=PendingImport.WORKING).order_by("-id")[MAX_KEPT_IMPORTS:]
     PendingImport.objects.filter(pk__in=list(old.values_list("pk", flat=True))).delete()
     try:
-        pending.size = pending.write_file(PendingImportPart.Kind.GIVEN, _limit_size(blocks))
-        pending.save(update_fields=["size"])
+        left, parts = settings.MAX_IMPORT_BYTES, 0
+        for file in files:
+            given = pending.write_file(PendingImportPart.Kind.GIVEN, _limit_size(file.blocks, left), parts)
+            left -= given["size"]
+            parts += given["parts"]
+            pending.files.append({**given, "name": file.name})
+        pending.size = settings.MAX_IMPORT_BYTES - left
+        pending.save(update_fields=["size", "files"])
     except BaseException:
         pending.delete()
         raise
@@ -187,10 +245,10 @@ def _fields_of(options: ReadOptions) -> dict[str, Any]:
     return {"format": values.pop("format", ""), "column": values.pop("column", ""), "options": values}
 
 
-def _limit_size(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def _limit_size(blocks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     size = 0
     for block in blocks:
         size += len(block)
-        if size > settings.MAX_IMPORT_BYTES:
+        if size > max_bytes:
             raise FileTooLarge
         yield block

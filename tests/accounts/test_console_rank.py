@@ -6,15 +6,16 @@ from accounts.models import Token, User
 from tests.accounts.tables import crossed, done, offenders
 from tests.console import act, page, signed_in, staff, superuser
 
-LETTERS = "NERPBUTV"
+LETTERS = "NERPBUTVC"
 
-# N name, E email, R role, P password, B ban, U unban, T make a token, V revoke a token. The operators differ in role.
+# N name, E email, R role, P password, B ban, U unban, T make a token, V revoke a token, C access to the
+# console. The operators differ in role.
 # A person of role `user` has the lowest one, so it cannot be lowered. A banned user cannot lift the
 # ban. Users change their own password on a separate page, which asks for the old one.
 ALLOWED_ROLES = """
 actor      admin      console-admin  developer  support-agent  Operator   customer  product  license  itself
-superuser  NERPBUTV   NERPBUTV       NERPBUTV   NERPBUTV       NEPBUTV    NEPBUTV   TV       V        .
-admin      NERPBUV    BUV            NERPBUV    NERPBUV        BUV        NEPBUTV   TV       V        NERBTV
+superuser  NERPBUTVC  NERPBUTVC      NERPBUTVC  NERPBUTVC      NEPBUTVC   NEPBUTVC  TV       V        .
+admin      NERPBUVC   BUVC           NERPBUVC   NERPBUVC       BUVC       NEPBUTVC  TV       V        NERBTV
 developer  .          .              NRPBUV     NRPBUV         .          NPBUTV    TV       V        NERBTV
 sales      .          .              .          NRPBUV         .          NPBUV     .        V        NERBTV
 user       .          .              .          .              .          NPBUV     .        V        NEBTV
@@ -70,6 +71,9 @@ class TestTable:
         client = signed_in(actor)
         if letter == "U":
             User.objects.filter(pk=pk).update(banned=user.created)
+        if letter == "C":
+            act(client, "accounts_user_access", user, access="Auditor")
+            return [group.name for group in user.groups.all()] == ["Auditor"]
         if letter in "BU":
             act(client, f"accounts_user_{'ban' if letter == 'B' else 'unban'}", user)
         else:

@@ -1,3 +1,5 @@
+from base64 import b64encode
+
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -43,3 +45,40 @@ def test_create_account_refuses_invalid_input(acme, capsys, slug, email, problem
         create_account(capsys, slug, email)
 
     assert Account.objects.count() == 1
+
+
+def test_admin_with_a_password_signs_in_to_the_api_and_the_console(db, capsys, monkeypatch, client):
+    monkeypatch.setenv("SECRET", "correct-horse-battery")
+
+    create_account(capsys, "acme", "ann@acme.test", "--password-variable", "SECRET")
+
+    credentials = b64encode(b"ann@acme.test:correct-horse-battery").decode()
+    response = client.post(
+        "/v1/accounts/acme/tokens", "", "application/json", headers={"Authorization": f"Basic {credentials}"}
+    )
+    assert response.status_code == 201
+    assert client.login(username="ann@acme.test", password="correct-horse-battery")
+    assert client.get("/admin/pools/keyimport/").status_code == 200
+
+
+def test_password_is_asked_for(db, capsys, monkeypatch):
+    monkeypatch.setattr("accounts.management.commands.create_account.ask_password", lambda whose: "correct-horse")
+
+    create_account(capsys, "acme", "ann@acme.test", "--password")
+
+    assert User.objects.get().check_password("correct-horse")
+
+
+def test_weak_password_creates_nothing(db, capsys, monkeypatch):
+    monkeypatch.setenv("SECRET", "x")
+
+    with pytest.raises(CommandError, match="password is too short"):
+        create_account(capsys, "acme", "ann@acme.test", "--password-variable", "SECRET")
+
+    assert not Account.objects.exists()
+
+
+def test_admin_without_a_password_stays_out_of_the_console(db, capsys):
+    create_account(capsys, "acme", "ann@acme.test")
+
+    assert not User.objects.get().is_staff

@@ -159,6 +159,28 @@ class TestRefusal:
         assert response.status_code == 401
         assert response["WWW-Authenticate"] == f'{scheme} realm="keygen"'
 
+    @each_row(
+        "headers",
+        [
+            {"Sec-Fetch-Mode": "cors"},
+            {"Sec-Fetch-Mode": "same-origin", "Origin": "http://testserver"},
+            {"Origin": "https://shop.example.com"},
+            {"X-Requested-With": "XMLHttpRequest"},
+        ],
+    )
+    def test_refusal_of_a_script_lets_no_browser_ask_for_a_password(self, acme, headers):
+        refused = [API().get("keys", Authorization=text, **headers) for text in (basic("x"), "License x")]
+
+        assert [response["WWW-Authenticate"] for response in refused] == [
+            'Bearer realm="keygen"',
+            'License realm="keygen"',
+        ]
+
+    def test_refusal_of_a_visitor_lets_the_browser_ask(self, acme):
+        response = API().get("keys", Authorization=basic("x"), **{"Sec-Fetch-Mode": "navigate"})
+
+        assert response["WWW-Authenticate"] == 'Basic realm="keygen"'
+
     @pytest.mark.parametrize(
         ("method", "path", "raw", "reason"),
         [
@@ -289,6 +311,19 @@ class TestLicenseKey:
 
         error = denied("LICENSE_NOT_ALLOWED", "License key authentication is not allowed by policy", ABOUT_LICENSES)
         assert_refused(response, FORBIDDEN, error)
+
+    @each_row(
+        ("key", "sent"),
+        [
+            ("SCHLÜSSEL\xa0Å à", "SCHLÜSSEL\xa0Å à".encode().decode("latin-1")),  # UTF-8, as curl sends it
+            ("SCHLÜSSEL\xa0Å à", "SCHLÜSSEL\xa0Å à"),  # Latin-1, as fetch() does
+            ("ключ → 🔑", "ключ → 🔑".encode().decode("latin-1")),
+        ],
+    )
+    def test_license_key_may_have_any_characters(self, license, key, sent):
+        make_license(license.policy, key)
+
+        assert API().get("me", Authorization=f"License {sent}").status_code == 200
 
     @pytest.mark.parametrize("key", ["nonsense", "c1b6de-39a6e3-de1529-8559a0-4af593-v3"])
     def test_license_key_has_to_be_known(self, license, key):

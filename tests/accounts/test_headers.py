@@ -90,7 +90,7 @@ class TestVersion:
             "links": {"about": "https://keygen.sh/docs/api/versioning/"},
         }
         assert_refused(response, BAD, error)
-        assert response["Keygen-Version"] == "1.8"
+        assert "Keygen-Version" not in response
 
     @pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "1.3"])
     def test_version_header_decides_what_ids_are_called(self, acme, version):

@@ -21,6 +21,8 @@ from keygen_site.observability.request_context import request_id
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.documents import basic, user_document
 
+pytestmark = pytest.mark.without_database  # the subject is files and processes
+
 ROOT = Path(__file__).parent.parent.parent
 LICENSE_KEY = "C1B6DE-39A6E3-DE1529-8559A0-4AF593-V3"
 ID = "01a208a6-c29c-7411-a5e2-cf6ed62a82f5"

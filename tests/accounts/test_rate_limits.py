@@ -15,6 +15,7 @@ TOO_MANY = {
     "title": "Too many requests",
     "detail": "Throttle limit has been reached for your IP address. Please slow down.",
     "code": "TOO_MANY_REQUESTS",
+    "links": {"about": "/docs#TOO_MANY_REQUESTS"},
 }
 
 

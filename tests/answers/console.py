@@ -16,7 +16,11 @@ GROUPS = ["Operator", "Support", "Auditor"]
 PAGES = {
     "": "licensing/ pools/ accounts/ nothing/ password_change/ jsi18n/ autocomplete/ auth/group/ auth/group/add/",
     "licensing/policy/": """
-        ?q=pool ?use_pool__exact=1 add/ {pooled}/change/ {empty}/change/ {terms}/change/ x/change/ {pooled}/history/
+        ?q=terms add/ {pooled}/change/ {empty}/change/ {terms}/change/ x/change/ {terms}/history/ {terms}/delete/
+    """,
+    "pools/pool/": """
+        ?q=pool add/ export/ {pooled}/change/ {pooled}/change/?days=90 {empty}/change/ {terms}/change/ x/change/
+        {pooled}/imports/ {pooled}/activity/ {pooled}/usage/ {pooled}/terms/ {pooled}/alert/ {pooled}/history/
         {pooled}/delete/ {pooled}/pop/ {pooled}/export/ {terms}/pop/
     """,
     "licensing/product/": """
@@ -35,7 +39,7 @@ PAGES = {
         acts/return/?id={popped} acts/withdraw/?id={key-12}&id={key-11}
     """,
     "pools/keyimport/": "?q=First {import}/change/ acts/withdraw/?id={import}",
-    "pools/keyevent/": "?policy__id__exact={pooled} ?event__exact=issued ?q=POOL-0001 ?q=Order%202 {event}/change/",
+    "activity/": "?policy={pooled} ?kind=licenses ?who={joe} ?reference=Order%202",
     "accounts/user/": """
         ?q=joe ?role__exact=admin ?is_staff__exact=1 add/ {joe}/change/ {admin-user}/change/ {rival-user}/change/
         acts/token/?id={joe} acts/ban/?id={joe}&id={jane} acts/unban/?id={banned}
@@ -46,16 +50,21 @@ PAGES = {
 # Page, and what is filled into its form: a field, or several between semicolons.
 FORMS = """
     licensing/policy/add/ name=By form; product={rocket}
-    licensing/policy/add/ name=; product={rocket}; duration=1; scheme=ED25519_SIGN
-    licensing/policy/{pooled}/change/ name=Renamed; max_uses=3
+    licensing/policy/add/ name=; product={rocket}; duration_number=1; scheme=ED25519_SIGN
+    pools/pool/add/ name=By form; product={rocket}
+    pools/pool/add/ name=By form; new_product=Sketchline; duration_number=1; duration_unit=years; duration_never=
+    pools/pool/{pooled}/terms/ name=Renamed; max_uses=3
+    pools/pool/{pooled}/alert/ alert_at=5; alert_unit=keys
+    pools/pool/{pooled}/alert/ alert_at=0; alert_unit=days
+    pools/pool/{pooled}/usage/ name=By form
     licensing/policy/{terms}/change/ max_users=0
-    licensing/policy/{pooled}/pop/ count=2; reference=By hand
-    licensing/policy/{pooled}/pop/ count=100
-    licensing/policy/{pooled}/pop/ count=0
-    licensing/policy/{empty}/pop/
-    licensing/policy/{pooled}/export/ state=available; format=csv
-    licensing/policy/{pooled}/export/ state=popped; format=ndjson
-    licensing/policy/{pooled}/export/ state=x; format=text
+    pools/pool/{pooled}/pop/ count=2; reference=By hand
+    pools/pool/{pooled}/pop/ count=100
+    pools/pool/{pooled}/pop/ count=0
+    pools/pool/{empty}/pop/
+    pools/pool/{pooled}/export/ state=available; format=csv
+    pools/pool/{pooled}/export/ state=popped; format=ndjson
+    pools/pool/{pooled}/export/ state=x; format=text
     licensing/product/add/ name=By form; code=form; account={acme}
     licensing/product/add/ name=By form; code=rocket; account={acme}
     licensing/product/{rocket}/change/ name=Renamed; url=https://rocket.example.com
@@ -163,7 +172,7 @@ class Person:
 
     def upload(self, fields: dict[str, Any], choice: str) -> None:
         """Give keys to the page that imports them, look at what would happen, and confirm it."""
-        policy = self.get("/admin/licensing/policy/{pooled}/change/")
+        policy = self.get("/admin/pools/pool/{pooled}/change/")
         address = self.recorder.named(re.findall(r'href="(/admin/[^"]*/import/[^"]*)"', policy.text)[0])
         if "file" in fields:
             fields = fields | {"file": SimpleUploadedFile("keys.ndjson", fields["file"])}

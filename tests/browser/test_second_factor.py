@@ -16,7 +16,7 @@ def browser_context_args(browser_context_args, request):
 def sign_in(page):
     page.fill("[name=username]", "root@example.test")
     page.fill("[name=password]", PASSWORD)
-    page.click("input[type=submit]")
+    page.click("main [type=submit]")
 
 
 def test_second_factor_from_the_first_sign_in_to_the_next_one(page, visit, settings):
@@ -27,11 +27,11 @@ def test_second_factor_from_the_first_sign_in_to_the_next_one(page, visit, setti
     assert "You need a second factor" in page.content()
 
     page.fill("[name=password]", PASSWORD)
-    page.click("input[type=submit]")
+    page.click("main [type=submit]")
     assert page.locator("svg.qr").bounding_box()["width"] > 150
     assert page.locator("[name=code]").bounding_box()["width"] < 390 - 20
     page.fill("[name=code]", code_at(SecondFactor.objects.get()))
-    page.click("input[type=submit]")
+    page.click("main [type=submit]")
     with page.expect_download() as download:
         page.click("text=Download")
     codes = download.value.path().read_text().split()
@@ -41,5 +41,5 @@ def test_second_factor_from_the_first_sign_in_to_the_next_one(page, visit, setti
     visit("/admin/pools/key/")
     sign_in(page)
     page.fill("[name=code]", codes[0])
-    page.click("input[type=submit]")
+    page.click("main [type=submit]")
     assert page.url.endswith("/admin/pools/key/")

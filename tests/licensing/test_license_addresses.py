@@ -147,8 +147,8 @@ class TestIds:
             assert_refused(api(acme.admin).get(path), NOT_FOUND, not_found("license", uuid))
 
 
-class TestWhatIsNotBuilt:
-    def test_what_is_not_built_is_an_empty_list(self, acme, api):
+class TestWhatIsBelow:
+    def test_license_without_machines_and_entitlements_has_empty_lists(self, acme, api):
         license = make_license(acme.unpooled)
 
         for name in ("machines", "entitlements"):
@@ -157,14 +157,14 @@ class TestWhatIsNotBuilt:
             assert (page["data"], page["links"]["next"]) == ([], None)
 
     @pytest.mark.parametrize("noun", ["machine", "entitlement"])
-    def test_what_is_not_built_is_not_found_one_by_one(self, acme, api, noun):
+    def test_unknown_machine_or_entitlement_is_not_found(self, acme, api, noun):
         license = make_license(acme.unpooled)
 
         response = api(acme.admin).get(f"licenses/{license.pk}/{noun}s/x")
 
         assert_refused(response, NOT_FOUND, not_found(noun, "x"))
 
-    def test_what_is_not_built_is_no_group(self, acme, api):
+    def test_group_of_a_license_without_one_is_not_found(self, acme, api):
         error = {"title": "Not found", "detail": "The requested group was not found", "code": "NOT_FOUND"}
 
         assert_refused(api(acme.admin).get(f"licenses/{make_license(acme.unpooled).pk}/group"), NOT_FOUND, error)
@@ -172,21 +172,19 @@ class TestWhatIsNotBuilt:
     @pytest.mark.parametrize(
         ("method", "path"),
         [
-            ("PUT", "group"),
-            ("POST", "entitlements"),
-            ("DELETE", "entitlements"),
+            ("POST", "group"),
             ("POST", "machines"),
             ("POST", "actions/nonsense"),
             ("GET", "actions/suspend"),
             ("DELETE", "tokens"),
         ],
     )
-    def test_what_is_not_built_is_no_endpoint(self, acme, api, method, path):
+    def test_other_urls_are_unknown_endpoints(self, acme, api, method, path):
         response = api(acme.admin).request(method, f"licenses/{make_license(acme.unpooled).pk}/{path}")
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)
 
-    def test_what_is_not_built_is_no_key_action_that_is_got(self, acme, api):
+    def test_key_is_not_validated_by_get(self, acme, api):
         response = api(acme.admin).get("licenses/actions/validate-key")
 
         assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)

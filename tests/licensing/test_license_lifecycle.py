@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from licensing.durations import MONTH, add_duration
 from licensing.models import License
-from licensing.models.licenses import CheckInNotRequired
+from licensing.models.license_errors import CheckInNotRequired
 from tests.cast import make_license, make_policy
 from tests.errors import UNPROCESSABLE, assert_refused
 from tests.licensing.licenses import license_object, moment, shown

@@ -234,14 +234,12 @@ class TestUsersOfAProduct:
 @pytest.mark.parametrize(
     "path",
     [
-        "machines",
-        "entitlements",
-        "products/{product}/machines",
+        "releases",
         "products/{product}/releases",
         "products/{product}/artifacts",
         "products/{product}/platforms",
         "products/{product}/channels",
-        "policies/{policy}/entitlements",
+        "policies/{policy}/machines",
         "policies/{policy}/users",
     ],
 )

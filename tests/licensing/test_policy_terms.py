@@ -1,7 +1,5 @@
 """Terms that do not fit together, when a policy is made and when it is changed (contract: keys 7.1, 7.3)."""
 
-import pytest
-
 from licensing.models import Policy
 from tests.cast import make_policy
 from tests.errors import UNPROCESSABLE, assert_refused, unprocessable
@@ -156,16 +154,18 @@ class TestUpdate:
 
         assert_refused(response, UNPROCESSABLE, uneven(HALF, "machines", 2))
 
-    @pytest.mark.parametrize("before", [None, 1])
-    def test_update_allows_one_machine_when_it_no_longer_floats(self, acme, api, before):
-        policy = make_policy(acme.product, floating=True, max_machines=before)
+    @each_row(
+        ("before", "changes", "expected"),
+        [
+            ({"max_machines": 1}, {"maxMachines": None}, None),
+            ({"floating": True, "max_machines": None}, {"floating": False}, None),
+            ({"floating": True, "max_machines": 1}, {"floating": False}, 1),
+        ],
+    )
+    def test_only_a_new_policy_allows_one_machine_by_default(self, acme, api, before, changes, expected):
+        policy = make_policy(acme.product, **before)
 
-        response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", {"floating": False}))
+        response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", changes))
 
         policy.refresh_from_db()
-        assert (response.json()["data"]["attributes"]["maxMachines"], policy.max_machines) == (1, 1)
-
-    def test_update_allows_one_machine_when_the_limit_is_taken_away(self, acme, api):
-        response = api(acme.admin).patch(f"policies/{acme.policy.pk}", document("policies", {"maxMachines": None}))
-
-        assert response.json()["data"]["attributes"]["maxMachines"] == 1
+        assert (response.json()["data"]["attributes"]["maxMachines"], policy.max_machines) == (expected, expected)

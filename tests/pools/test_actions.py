@@ -13,7 +13,7 @@ from pools.models import Key, KeyEvent
 from pools.services.exports import export_keys
 from pools.services.keys import pop_keys_for_operator, reveal_key
 from tests.cast import add_keys, make_policy, numbered
-from tests.errors import assert_refused, bad_request, forbidden, lacks_permission
+from tests.errors import assert_refused, bad_request, explained, forbidden, lacks_permission
 from tests.pools.documents import key_object
 from tests.pools.test_pool import EMPTY, NOT_SUPPORTED
 from tests.tables import each_row
@@ -23,7 +23,7 @@ KEY_NOT_FOUND = {"title": "Not found", "detail": "The requested key was not foun
 
 def refused(detail, code=None, member="key"):
     error = {"title": "Unprocessable entity", "detail": detail, "source": {"pointer": f"/meta/{member}"}}
-    return error | ({"code": code} if code else {})
+    return explained(error | {"code": code}) if code else error
 
 
 HELD = refused("is held by a license", "KEY_ISSUED")

@@ -17,6 +17,7 @@ from pools.services.imports import import_keys
 from pools.services.keys import withdraw_key
 from tests.cast import add_keys, make_policy, numbered
 from tests.pools.test_import import ORIGIN, lines
+from tests.processes import Terminal
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ class TestPopKey:
 
         printed = run("pop_key", "--policy", pooled_policy.pk, "--json")
 
-        assert json.loads(printed) == [{"id": str(key.pk), "key": "KEY-0001"}]
+        assert json.loads(printed) == {"keys": [{"id": str(key.pk), "key": "KEY-0001"}]}
 
     def test_pop_key_ends_with_4_when_the_pool_is_empty(self, pooled_policy, run):
         with pytest.raises(CommandError, match="pool is empty") as failed:
@@ -65,7 +66,7 @@ class TestPopKey:
 
         assert failed.value.returncode == 4
 
-    @pytest.mark.parametrize("wrong", [["--count", 0], ["--reference", "x" * 256], ["--reference", "a\nb"]])
+    @pytest.mark.parametrize("wrong", [["--reference", "x" * 256], ["--reference", "a\nb"]])
     def test_pop_key_refuses_what_makes_no_sense(self, pooled_policy, run, wrong):
         add_keys(pooled_policy, "KEY-0001")
 
@@ -153,7 +154,7 @@ class TestPools:
         acme.policy.save()
 
     def test_pools_counts_what_is_in_them_and_how_fast_they_go(self, acme, run):
-        (row,) = json.loads(run("pools", "--json", "--account", "acme"))
+        (row,) = json.loads(run("pools", "--json", "--account", "acme"))["pools"]
 
         assert row == {
             "account": "acme",
@@ -161,8 +162,8 @@ class TestPools:
             "available": 4,
             "popped": 4,
             "withdrawn": 1,
-            "day": 2,
-            "week": 3,
+            "poppedLastDay": 2,
+            "poppedLastWeek": 3,
             "daysLeft": 9,
         }
 
@@ -172,6 +173,28 @@ class TestPools:
         assert header.split()[:5] == ["account", "policy", "available", "popped", "withdrawn"]
         assert acme.split() == ["acme", "Pooled", "4", "4", "1", "2", "3", "9"]
         assert rival.split() == ["rival", "Pooled", "0", "0", "0", "0", "0"]
+
+    @pytest.mark.parametrize("columns", [50, 120])
+    def test_numbers_are_whole_on_a_terminal(self, acme, monkeypatch, columns):
+        Policy.objects.filter(pk=acme.policy.pk).update(name="A policy whose name is longer than a line of 50")
+        monkeypatch.setattr("pools.management.commands.pools.days_left", lambda *_: 1_234_567)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = Terminal(io.BytesIO(), encoding="utf-8", write_through=True)
+
+        call_command("pools", stdout=out)
+
+        shown = out.buffer.getvalue().decode()
+        assert "1,234,567" in shown
+        assert "…" not in shown
+        assert max(map(len, shown.splitlines())) <= columns
+        assert len(shown.splitlines()) == (3 if columns == 120 else 16)
+
+    def test_pool_that_lasts_for_less_than_a_day_is_not_empty(self, monkeypatch, run):
+        monkeypatch.setattr("pools.management.commands.pools.days_left", lambda *_: 0)
+
+        _, acme, rival = run("pools").splitlines()
+
+        assert (acme.split()[-1], rival.split()[-1]) == ("<1", "0")
 
     def test_pools_asks_once_for_all(self, acme, run, django_assert_num_queries):
         for number in range(5):

@@ -56,11 +56,11 @@ class World:
 
     def pop_in_console(self):
         form = {"count": 1, "once": uuid7()}
-        return self.operator.post(page("licensing_policy_pop", self.acme.policy.pk), form)
+        return self.operator.post(page("pools_pool_pop", self.acme.policy.pk), form)
 
     def export_in_console(self):
         form = {"state": "all", "format": "csv"}
-        return b"".join(self.operator.post(page("licensing_policy_export", self.acme.policy.pk), form))
+        return b"".join(self.operator.post(page("pools_pool_export", self.acme.policy.pk), form))
 
     def command(self, name, *options):
         call_command(name, "--policy", str(self.acme.policy.pk), *options)

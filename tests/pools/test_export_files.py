@@ -233,7 +233,7 @@ class TestForSpreadsheet:
     def test_console_exports_for_a_spreadsheet_unless_the_operator_unticks_the_box(self, acme):
         add_keys(acme.policy, "0012345678")
         client = signed_in(staff(acme, email="ann@acme.test"))
-        address = page("licensing_policy_export", acme.policy.pk)
+        address = page("pools_pool_export", acme.policy.pk)
 
         response = client.post(address, {"state": "available", "format": "csv", "for_spreadsheet": "on"})
         plain = client.post(address, {"state": "available", "format": "csv"})

@@ -21,6 +21,8 @@ from tests.pools.file_corpus import EXPECTATIONS, FOLDER, all_cases, cases_of, f
 from tests.processes import manage_here
 from tests.tables import rolled_back
 
+pytestmark = pytest.mark.without_database  # the subject is files and processes
+
 each_folder = pytest.mark.parametrize("folder", folders())
 STATUSES = {"FILE_TOO_LARGE": 413, "ALREADY_IMPORTED": 409}
 EXIT_CODES = {"ALREADY_IMPORTED": 6}

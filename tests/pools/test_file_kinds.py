@@ -26,6 +26,8 @@ from tests.fuzzing import examples, share
 from tests.processes import manage
 from tests.tables import each_row
 
+pytestmark = pytest.mark.without_database  # the subject is files and processes
+
 KEYS = "".join(f"{key}\n" for key in numbered(100)).encode()
 
 
@@ -248,7 +250,7 @@ def test_the_process_of_the_command_refuses_it(acme, name):
     outcome = manage("import_keys", "-", "--policy", "Pooled", "--skip-invalid", "--json", stdin=data)
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert outcome.err.startswith(f"CommandError: -: {said}")
+    assert outcome.err.startswith(f"Error: -: {said}")
     assert not Key.objects.exists()
 
 

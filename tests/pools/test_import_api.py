@@ -88,8 +88,9 @@ class TestImport:
 
         error = {
             "title": "Unprocessable entity",
-            "detail": "No key was added: 1 of 3 lines were rejected",
+            "detail": "No key was added: 1 of 3 lines was rejected",
             "code": "IMPORT_REJECTED",
+            "links": {"about": "/docs#IMPORT_REJECTED"},
         }
         assert (response.status_code, response.json()["errors"]) == (UNPROCESSABLE, [error])
         assert response.json()["meta"]["rejections"] == [
@@ -142,6 +143,7 @@ class TestImport:
 
         detail = "The file is not a whole gzip file: send it again, or send it unpacked"
         error = {"title": "Unprocessable entity", "detail": detail, "code": "FILE_UNREADABLE"}
+        error |= {"links": {"about": "/docs#FILE_UNREADABLE"}}
         assert_refused(response, UNPROCESSABLE, error)
 
     @pytest.mark.parametrize("body", [b"KEY-0001\n" * 200, gzip.compress(b"KEY-0001\n" * 200, mtime=0)])

@@ -237,7 +237,7 @@ class TestReplaceKey:
 
         printed = run("replace_key", key.pk, "--policy", "Pooled", "--json", "--reference", "Ticket 1").out
 
-        assert json.loads(printed) == [{"id": str(replacement.pk), "key": "KEY-0002"}]
+        assert json.loads(printed) == {"keys": [{"id": str(replacement.pk), "key": "KEY-0002"}]}
         assert License.objects.get().key == "KEY-0002"
         assert KeyEvent.objects.get(event="replaced").reference == "Ticket 1"
 
@@ -247,7 +247,7 @@ class TestReplaceKey:
         arrange(pooled_policy, audit)
         before = everything()
 
-        assert run("replace_key", key.pk, "--policy", "Pooled") == (4, "", "pool is empty")
+        assert run("replace_key", key.pk, "--policy", "Pooled") == (4, "", "Pooled: pool is empty.")
         assert everything() == before
 
     @pytest.mark.parametrize(

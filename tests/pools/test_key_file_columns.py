@@ -14,6 +14,8 @@ from pools.key_files import (
 )
 from tests.pools.test_key_files import keys, opened, read
 
+pytestmark = pytest.mark.without_database  # the subject is files and processes
+
 
 class TestHeader:
     @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The ledger: its events, their causes, its filters and its export."""
 
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -86,19 +87,21 @@ def test_ledger_filters(api, acme, history):
     assert ids(admin.get("key-events?event=foo")) == ids(admin.get("key-events?license=foo")) == []
 
 
-def test_ledger_finds_a_reference_again(api, acme):
-    add_keys(acme.policy, *numbered(2))
+def test_ledger_finds_a_reference_again_in_whatever_encoding_it_was_sent(api, acme):
+    add_keys(acme.policy, *numbered(6))
     admin = api(acme.admin)
-    for reference in ("Bestellung Nr. 17 für Åse", "18"):
-        sent = reference.encode().decode("latin-1")
-        assert admin.delete(f"policies/{acme.policy.pk}/pool", Keygen_Reference=sent).status_code == 200
+    reference = "Bestellung Nr. 17 für Åse"
+    sent = [reference.encode().decode("latin-1"), reference, f"UTF-8''{quote(reference)}", f"utf-8'de'{reference}"]
+    for text in [*sent, "18", "UTF-8''%E2%86%92%20%F0%9F%94%91"]:
+        assert admin.delete(f"policies/{acme.policy.pk}/pool", Keygen_Reference=text).status_code == 200
 
-    found = admin.get("key-events?reference=Bestellung%20Nr.%2017%20f%C3%BCr%20%C3%85se").json()["data"]
+    found = admin.get(f"key-events?reference={quote(reference)}").json()["data"]
 
-    assert [event["attributes"]["reference"] for event in found] == ["Bestellung Nr. 17 für Åse"]
+    assert [event["attributes"]["reference"] for event in found] == [reference] * 4
+    assert len(admin.get(f"key-events?reference={quote('→ 🔑')}").json()["data"]) == 1
 
 
-@pytest.mark.parametrize("reference", ["", " ", "x" * 256, "a\x01b", "\xff\xfe"])
+@pytest.mark.parametrize("reference", ["", " ", "x" * 256, "a\x01b", "a\x85b", "UTF-8''", "UTF-8''a%0Ab"])
 def test_ledger_refuses_a_reference(api, acme, reference):
     add_keys(acme.policy, "KEY-0001")
 
@@ -107,6 +110,13 @@ def test_ledger_refuses_a_reference(api, acme, reference):
     error = bad_request("must be between 1 and 255 characters, without control characters")
     assert_refused(response, 400, error | {"source": {"header": "Keygen-Reference"}})
     assert acme.policy.pool.available().exists()
+
+
+def test_ledger_refuses_a_reference_with_a_wrong_encoding(api, acme):
+    response = api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Keygen_Reference="UTF-8''M%FCller")
+
+    error = bad_request("must be percent-encoded UTF-8 after UTF-8'', e.g. UTF-8''Bestellung%20M%C3%BCller")
+    assert_refused(response, 400, error | {"source": {"header": "Keygen-Reference"}})
 
 
 class TestSearch:
@@ -240,14 +250,14 @@ class TestCause:
         client = signed_in(ann)
         pooled, pk = acme.policy, acme.policy.pk
 
-        client.post(page("licensing_policy_pop", pk), {"count": 1, "once": uuid7()})
+        client.post(page("pools_pool_pop", pk), {"count": 1, "once": uuid7()})
         act(client, "pools_key_withdraw", Key.objects.get(key="KEY-0002"))
         act(client, "pools_key_reveal", Key.objects.get(key="KEY-0003"))
         pooled.pool.pop(AuditContext(operator="tests"))
         add_keys(pooled, "KEY-0004")
         pooled.pool.pop(AuditContext(operator="tests"))
         act(client, "pools_key_return", Key.objects.get(key="KEY-0004"), undelivered="on")
-        b"".join(client.post(page("licensing_policy_export", pk), {"state": "all", "format": "csv"}))
+        b"".join(client.post(page("pools_pool_export", pk), {"state": "all", "format": "csv"}))
         client.post(page("pools_pendingimport_import", pk), {"keys": "KEY-0005"})
         client.post(page("pools_pendingimport_change", PendingImport.objects.get().pk), {"all": "yes"})
         act(client, "pools_keyimport_withdraw", KeyImport.objects.get())

@@ -19,10 +19,10 @@ from licensing.services import issue_license
 from pools.models import KeyEvent, KeyImport
 from tests.cast import add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, forbidden, lacks_permission
+from tests.plans import explained, in_vain
 from tests.pools.test_import import add
 from tests.pools.test_ledger import ids, search
 from tests.pools.test_ledger_events import DAY
-from tests.pools.test_plans import explained, in_vain
 from tests.tables import each_row
 
 

@@ -16,7 +16,9 @@ from pools.models import Key
 from tests.cast import add_keys, numbered
 from tests.pools.test_command_outputs import OUTPUTS, closed_pipe
 from tests.pools.test_key_commands import UMLAUT, everything
-from tests.processes import invocation, manage
+from tests.processes import invocation, manage_here
+
+pytestmark = pytest.mark.without_database  # the subject is files and processes
 
 
 @pytest.mark.django_db(transaction=True)
@@ -24,7 +26,7 @@ class TestExportToStandardOutput:
     def test_export_is_utf8_in_any_locale(self, pooled_policy):
         add_keys(pooled_policy, UMLAUT)
 
-        outcome = manage("export_keys", "--policy", "Pooled", "--format", "text", PYTHONIOENCODING="ascii")
+        outcome = manage_here("export_keys", "--policy", "Pooled", "--format", "text", encoding="ascii")
 
         assert outcome == (0, f"{UMLAUT}\n", "")
 
@@ -33,10 +35,10 @@ class TestExportToStandardOutput:
         add_keys(pooled_policy, *numbered(3))
 
         with output() as stdout:
-            outcome = manage("export_keys", "--policy", "Pooled", stdout=stdout)
+            outcome = manage_here("export_keys", "--policy", "Pooled", stdout=stdout)
 
         assert outcome.code == 5
-        assert outcome.err.startswith("CommandError: The export broke off: ")
+        assert outcome.err.startswith("Error: The export broke off: ")
         assert "The keys so far count as disclosed. Export them again." in outcome.err
         assert len(outcome.err.splitlines()) == 1
 
@@ -44,7 +46,7 @@ class TestExportToStandardOutput:
         add_keys(pooled_policy, *numbered(3))
 
         with closed_pipe() as stdout:
-            outcome = manage("export_keys", "--policy", "Pooled", stdout=stdout)
+            outcome = manage_here("export_keys", "--policy", "Pooled", stdout=stdout)
 
         assert (outcome.code, outcome.err) == (0, "")
 
@@ -52,9 +54,9 @@ class TestExportToStandardOutput:
         add_keys(pooled_policy, "KEY-0001")
         before = everything()
 
-        outcome = manage("export_keys", "--policy", "Pooled", stdout=None)
+        outcome = manage_here("export_keys", "--policy", "Pooled", stdout=None)
 
-        assert outcome == (1, "", "CommandError: Standard output is closed, so nothing was exported.\n")
+        assert outcome == (1, "", "Error: Standard output is closed, so nothing was exported.\n")
         assert everything() == before
 
 
@@ -135,7 +137,7 @@ class TestOutputFile:
         assert os.listdir(tmp_path) == (["keys.txt"] if old else [])
         assert not old or file.read_text() == old
         if arguments is import_rejecting_to:
-            assert "1 keys were added" in outcome.out  # all that failed is the file
+            assert "1 key was added" in outcome.out  # all that failed is the file
 
     @pytest.mark.parametrize("place", ["no/such/folder", "folder", "file/below", "x" * 300])
     def test_file_that_cannot_be_made_is_refused_before_anything_is_done(self, run, tmp_path, arguments, place):
@@ -205,8 +207,7 @@ def test_rejections_are_written_before_the_keys_are_added(acme, run, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("old", [None, "of yesterday"])
+@pytest.mark.parametrize(("number", "code", "old"), [(signal.SIGINT, 130, None), (signal.SIGTERM, 143, "of yesterday")])
 def test_signal_in_the_middle_of_an_export_leaves_no_half_file(pooled_policy, tmp_path, number, code, old):
     add_keys(pooled_policy, *numbered(3))
     file = tmp_path / "keys.txt"

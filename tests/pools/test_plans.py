@@ -1,14 +1,14 @@
 """How many keys PostgreSQL looks at for those that it finds. The table is one that it would rather walk through."""
 
-import json
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from pools.models import Key
-from tests.cast import make_policy
+from tests.cast import make_company, make_policy
+from tests.plans import rows_in_vain
 from tests.tables import each_row
 
 OLD, MANY = 100, 3_000
@@ -16,7 +16,12 @@ OLD, MANY = 100, 3_000
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def acme(module_transaction):
+    return make_company("acme")
+
+
+@pytest.fixture(scope="module")
 def pools(acme):
     """A product whose keys are all old and most of another's first keys popped: their policies by name."""
     old, most = (make_policy(acme.another_product(name), use_pool=True) for name in ("Old", "Most"))
@@ -36,32 +41,7 @@ def add(policy, count, popped=None):
 
 
 def looked_at(act):
-    """The most keys that a step of a statement of `act` has looked at in vain."""
-    statements = []
-
-    def note(execute, sql, parameters, many, context):
-        if "pools_key" in sql:
-            statements.append((sql, parameters))
-        return execute(sql, parameters, many, context)
-
-    with connection.execute_wrapper(note), transaction.atomic():
-        act()
-        transaction.set_rollback(True)
-    assert statements
-    return max(in_vain(explained(*statement)) for statement in statements)
-
-
-def explained(sql, parameters):
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
-        plan = cursor.fetchone()[0]
-        transaction.set_rollback(True)
-    return (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-
-
-def in_vain(step):
-    own = sum(step.get(f"Rows Removed by {kind}", 0) for kind in ("Filter", "Join Filter", "Index Recheck"))
-    return max(own * step["Actual Loops"], *map(in_vain, step.get("Plans", [])), 0)
+    return rows_in_vain("pools_key", act)
 
 
 class TestLooksAtNoMoreKeysThanItFinds:

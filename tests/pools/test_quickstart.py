@@ -1,9 +1,11 @@
 import re
+from base64 import b64encode
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 
-from accounts.models import Account, User
+from accounts.models import Account, Token, User
 from licensing.models import Policy
 from pools.models import Key
 from tests.conftest import API
@@ -35,29 +37,74 @@ def test_quickstart_prints_a_login_that_opens_the_console(quickstart, client):
     said = quickstart()
 
     password = re.search(r"Password +(\S+)", said).group(1)
-    assert client.login(username="operator@demo.test", password=password)
+    assert client.login(username="admin@demo.test", password=password)
     assert client.get("/admin/").status_code == 200
 
 
 def test_quickstart_twice_makes_nothing_twice(quickstart):
-    quickstart()
+    first = quickstart()
     said = quickstart()
 
-    assert (Account.objects.count(), Policy.objects.count(), Key.objects.count(), User.objects.count()) == (1, 1, 25, 2)
+    assert (Account.objects.count(), Policy.objects.count(), Key.objects.count(), User.objects.count()) == (1, 1, 25, 1)
+    assert Token.objects.filter(name="quickstart").count() == 1
+    assert "as printed the first time" in said
+    assert popped_by(first).status_code == 200  # the token is still valid
+
+
+def test_quickstart_remembers_what_it_printed(quickstart, tmp_path):
+    file = tmp_path / "demo.env"
+    first, second = quickstart("--remember", str(file)), quickstart("--remember", str(file))
+
+    assert first == second
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_remembered_token_of_another_database_is_not_printed(quickstart, tmp_path):
+    file = tmp_path / "demo.env"
+    file.write_text("export TOKEN='unknown'\nexport PASSWORD='unknown'\n")
+
+    said = quickstart("--remember", str(file))
+
+    assert "unknown" not in said
     assert popped_by(said).status_code == 200
 
 
+def test_new_token_leaves_the_others(quickstart):
+    first, second = quickstart(), quickstart("--new-token")
+
+    assert popped_by(first).status_code == 200
+    assert popped_by(second).status_code == 200
+
+
+def test_quickstart_knows_the_port(quickstart, monkeypatch):
+    monkeypatch.setenv("PORT", "8123")
+
+    assert "http://127.0.0.1:8123/admin/" in quickstart()
+
+
+def test_demo_admin_signs_in_to_the_api_with_the_same_password(quickstart):
+    password = re.search(r"Password +(\S+)", quickstart()).group(1)
+    credentials = b64encode(f"admin@demo.test:{password}".encode()).decode()
+
+    response = Client().post(
+        "/v1/accounts/demo/tokens", "", "application/json", headers={"Authorization": f"Basic {credentials}"}
+    )
+
+    assert response.status_code == 201
+
+
 def test_quickstart_fills_an_empty_pool_again(quickstart, audit):
-    quickstart()
+    said = quickstart()
     policy = Policy.objects.get()
     for _ in range(25):
         policy.pool.pop(audit)
+    quickstart()
 
-    assert popped_by(quickstart()).status_code == 200
+    assert popped_by(said).status_code == 200
 
 
 def test_quickstart_gives_a_new_password_when_asked(quickstart, client):
     quickstart()
 
     password = re.search(r"Password +(\S+)", quickstart("--new-password")).group(1)
-    assert client.login(username="operator@demo.test", password=password)
+    assert client.login(username="admin@demo.test", password=password)

@@ -188,6 +188,7 @@ class TestTwins:
             "title": "Conflict",
             "detail": "A request with the same Idempotency-Key is still running. Please try again.",
             "code": "IDEMPOTENCY_KEY_IN_USE",
+            "links": {"about": "/docs#IDEMPOTENCY_KEY_IN_USE"},
             "source": {"header": "Idempotency-Key"},
         }
         assert_refused(response, 409, error)

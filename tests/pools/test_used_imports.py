@@ -374,8 +374,8 @@ class TestStatistics:
     def test_used_keys_in_the_command(self, acme, capsys):
         call_command("pools", "--json", "--account", "acme")
 
-        (row,) = json.loads(capsys.readouterr().out)
-        assert [row[name] for name in ("popped", "day", "week", "daysLeft")] == [3, 0, 0, None]
+        (row,) = json.loads(capsys.readouterr().out)["pools"]
+        assert [row[name] for name in ("popped", "poppedLastDay", "poppedLastWeek", "daysLeft")] == [3, 0, 0, None]
 
     def test_used_keys_do_not_end_an_alert(self, acme):
         alert_if_low(acme.policy)

@@ -75,7 +75,7 @@ def popped_by_command(scene):
 
 
 def popped_in_console(scene):
-    scene.succeed(scene.console.post(page("licensing_policy_pop", scene.policy.pk), {"count": 1, "once": uuid7()}))
+    scene.succeed(scene.console.post(page("pools_pool_pop", scene.policy.pk), {"count": 1, "once": uuid7()}))
 
 
 def issued_by_api(scene):
@@ -101,7 +101,7 @@ def exported_by_api(scene):
 
 def exported_in_console(scene):
     form = {"state": "all", "format": "csv"}
-    list(scene.succeed(scene.console.post(page("licensing_policy_export", scene.policy.pk), form)).streaming_content)
+    list(scene.succeed(scene.console.post(page("pools_pool_export", scene.policy.pk), form)).streaming_content)
 
 
 def exported_by_command(scene):

@@ -11,6 +11,7 @@ VOID = {
     "title": "Conflict",
     "detail": "The effect of the request with this Idempotency-Key was undone. Please send a new request.",
     "code": "IDEMPOTENT_RESPONSE_VOID",
+    "links": {"about": "/docs#IDEMPOTENT_RESPONSE_VOID"},
     "source": {"header": "Idempotency-Key"},
 }
 

@@ -1,20 +1,26 @@
 """The compact form of the recordings: an answer leaves out what it shares with a pattern of `patterns.json`.
 
+- An answer without `status` has 200.
 - An answer without `headers` has those of the pattern `admin`, or of `created` if its status is 201. A text is the name
   of a pattern.
-- `{"$like": NAME, ...}` is the pattern NAME with the other members merged into it, and the member `id` as `{id}` in it.
+- `{"$like": NAME, ...}` is the pattern NAME with the other members merged into it.
 - `{"$without": [...], ...}` inside such an object lists the members of the pattern that this one does not have.
+- A relationship of such an object that is a text has this id, and all else as in the pattern.
+- `{id}` in a pattern is the id of the resource, `{policy}` the id of its relationship `policy`. In the pattern of an
+  error, `{name}` is the member `$name` of the object.
 - `"Location": "self"` is the URL of the link `self` of the answer's resource.
 """
 
 import json
-from functools import cache
+import re
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 PATTERNS = FOLDER / "patterns.json"
-LIKE, WITHOUT = "$like", "$without"
+LIKE, WITHOUT, NAME = "$like", "$without", "$name"
+PLACEHOLDER = re.compile(r"(?<!\$)\{(\w+)\}")
 ORIGIN = "<scheme>://${domain}"
 
 
@@ -41,7 +47,7 @@ def scenarios(chosen: list[str]) -> dict[str, Path]:
 
 @cache
 def patterns() -> dict[str, dict[str, Any]]:
-    """The patterns of `headers` and `resources`, by name."""
+    """The patterns of `headers`, `resources` and `errors`, by name."""
     return json.loads(PATTERNS.read_bytes())
 
 
@@ -51,6 +57,12 @@ def read(path: Path) -> dict[str, Any]:
     for step in scenario["steps"]:
         step["answer"] = expand(step["answer"])
     return scenario
+
+
+def may_differ(path: Path) -> bool:
+    """Whether a step of a scenario has a reason to differ, or an answer of ours. Quicker than to read it."""
+    text = path.read_bytes()
+    return b'"differs"' in text or b'"ours"' in text
 
 
 def write(path: Path, scenario: dict[str, Any]) -> None:
@@ -63,9 +75,10 @@ def write(path: Path, scenario: dict[str, Any]) -> None:
 
 def expand(answer: dict[str, Any]) -> dict[str, Any]:
     """The long form of an answer."""
-    headers = answer.get("headers", _usual_headers(answer))
-    headers = _expand_object({LIKE: headers} if isinstance(headers, str) else headers, patterns()["headers"])
-    body = _expand_resources(answer["body"])
+    answer = {"status": 200, **answer}
+    headers = answer.get("headers", _usual_headers(answer["status"]))
+    headers = _expand_object({LIKE: headers} if isinstance(headers, str) else headers, "headers")
+    body = _expand_body(answer["body"])
     if headers.get("Location") == "self":
         headers["Location"] = ORIGIN + _self_link(body)
     return {**answer, "headers": headers, "body": body}
@@ -76,64 +89,120 @@ def compress(answer: dict[str, Any]) -> dict[str, Any]:
     headers = answer["headers"]
     if (link := _self_link(answer["body"])) and headers.get("Location") == ORIGIN + link:
         headers = {**headers, "Location": "self"}
-    headers = _compress_object(headers, patterns()["headers"])
-    short = {**answer, "headers": headers, "body": _compress_resources(answer["body"])}
+    headers = _compress_object(headers, "headers")
+    short = {**answer, "headers": headers, "body": _compress_body(answer["body"])}
     if list(headers) == [LIKE]:
         short["headers"] = headers[LIKE]
-    if short["headers"] == _usual_headers(answer):
+    if short["headers"] == _usual_headers(answer["status"]):
         del short["headers"]
+    if answer["status"] == 200:
+        del short["status"]
     return short
 
 
-def is_resource(value: Any) -> bool:
-    """Whether a part of a body is a resource object, and no resource identifier."""
-    return isinstance(value, dict) and {"type", "id"} <= value.keys() and "relationships" in value
+def kind_of(value: Any) -> str | None:
+    """The kind of patterns for a part of a body: a resource object (not an identifier), an error, or None."""
+    if not isinstance(value, dict):
+        return None
+    if {"type", "id", "relationships"} <= value.keys():
+        return "resources"
+    return "errors" if {"title", "detail"} <= value.keys() else None
 
 
-def fill_id(pattern: Any, own_id: str) -> Any:
-    """A pattern with the id of a resource in place of `{id}`."""
-    if isinstance(pattern, str):
-        return pattern.replace("{id}", own_id)
-    if isinstance(pattern, dict):
-        return {name: fill_id(value, own_id) for name, value in pattern.items()}
-    return pattern
-
-
-def _expand_resources(value: Any) -> Any:
+def _expand_body(value: Any) -> Any:
     if isinstance(value, list):
-        return [_expand_resources(item) for item in value]
+        return [_expand_body(item) for item in value]
     if isinstance(value, dict):
-        return _expand_object({name: _expand_resources(item) for name, item in value.items()}, patterns()["resources"])
+        expanded = {name: _expand_body(item) for name, item in value.items()}
+        return _expand_object(expanded, "errors" if value.get(LIKE) in patterns()["errors"] else "resources")
     return value
 
 
-def _compress_resources(value: Any) -> Any:
+def _compress_body(value: Any) -> Any:
     if isinstance(value, list):
-        return [_compress_resources(item) for item in value]
-    if is_resource(value):
-        return _compress_object(value, patterns()["resources"])
+        return [_compress_body(item) for item in value]
+    if kind := kind_of(value):
+        return _compress_object(value, kind)
     if isinstance(value, dict):
-        return {name: _compress_resources(item) for name, item in value.items()}
+        return {name: _compress_body(item) for name, item in value.items()}
     return value
 
 
-def _expand_object(value: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+def _expand_object(value: dict[str, Any], kind: str) -> dict[str, Any]:
     if LIKE not in value:
         return value
-    changes = {name: item for name, item in value.items() if name != LIKE}
-    return _merge(fill_id(named[value[LIKE]], changes.get("id", "")), changes)
+    changes = {name: item for name, item in value.items() if name not in (LIKE, NAME)}
+    if relationships := changes.get("relationships"):
+        changes["relationships"] = {
+            name: {"data": {"id": item}} if isinstance(item, str) else item for name, item in relationships.items()
+        }
+    texts = _ids(changes)
+    if NAME in value:
+        texts["name"] = value[NAME]
+    return _merge(_filled(kind, value[LIKE], tuple(texts.items())), changes)
 
 
-def _compress_object(value: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+@lru_cache(maxsize=4096)
+def _filled(kind: str, name: str, texts: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """A pattern with texts in place of their names in braces, or else its own ids."""
+    pattern = patterns()[kind][name]
+    return _fill(pattern, {**_ids(pattern), **dict(texts)})
+
+
+def _compress_object(value: dict[str, Any], kind: str) -> dict[str, Any]:
     """The shortest of the object itself and its changes to each pattern."""
-    own_id = value.get("id", "")
     forms = [value]
-    for name, pattern in named.items():
-        if pattern.get("type") == value.get("type"):
-            forms.append({LIKE: name, "id": own_id, **_changes(fill_id(pattern, own_id), value)})
-            if not own_id:
-                del forms[-1]["id"]
+    for name, pattern in patterns()[kind].items():
+        if pattern.get("type") != value.get("type"):
+            continue
+        texts, form = _ids(value), {LIKE: name}
+        if "id" in value:
+            form["id"] = value["id"]
+        if kind == "errors" and (own_name := _name_in(pattern, value)):
+            texts["name"] = form[NAME] = own_name
+        form |= _changes(_fill(pattern, texts), value)
+        if relationships := form.get("relationships"):
+            form["relationships"] = {
+                name: item["data"]["id"] if _is_id_alone(item) else item for name, item in relationships.items()
+            }
+        if _expand_object(form, kind) == value:
+            forms.append(form)
     return min(forms, key=lambda form: len(_to_json(form)))
+
+
+def _ids(resource: dict[str, Any]) -> dict[str, str]:
+    """The ids of a resource object and of its relationships, by their names in patterns."""
+    ids = {"id": resource.get("id", "")}
+    for name, item in (resource.get("relationships") or {}).items():
+        data = item.get("data") if isinstance(item, dict) else None  # not the list of those left out
+        if isinstance(data, dict) and isinstance(data.get("id"), str):
+            ids[name] = data["id"]
+    return ids
+
+
+def _is_id_alone(relationship: Any) -> bool:
+    data = relationship.get("data") if isinstance(relationship, dict) and len(relationship) == 1 else None
+    return isinstance(data, dict) and list(data) == ["id"]
+
+
+def _name_in(pattern: Any, value: Any) -> str | None:
+    """The text in place of `{name}` in the first text of a pattern that has it."""
+    if isinstance(pattern, dict) and isinstance(value, dict):
+        return next((found for key in pattern if (found := _name_in(pattern[key], value.get(key)))), None)
+    if isinstance(pattern, str) and isinstance(value, str) and "{name}" in pattern:
+        before, _, after = pattern.partition("{name}")
+        if value.startswith(before) and value.endswith(after) and len(value) > len(before + after):
+            return value[len(before) : len(value) - len(after)]
+    return None
+
+
+def _fill(pattern: Any, texts: dict[str, str]) -> Any:
+    """A pattern with texts in place of their names in braces."""
+    if isinstance(pattern, str):
+        return PLACEHOLDER.sub(lambda match: texts.get(match[1], match[0]), pattern) if "{" in pattern else pattern
+    if isinstance(pattern, dict):
+        return {name: _fill(value, texts) for name, value in pattern.items()}
+    return pattern
 
 
 def _merge(pattern: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -166,8 +235,8 @@ def _changes(pattern: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _usual_headers(answer: dict[str, Any]) -> str:
-    return "created" if answer["status"] == 201 else "admin"
+def _usual_headers(status: int) -> str:
+    return "created" if status == 201 else "admin"
 
 
 def _self_link(body: Any) -> str | None:

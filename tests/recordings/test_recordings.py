@@ -1,17 +1,19 @@
 """The server answers the recorded requests as keygen-api 1.8 did (README.md)."""
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from datetime import timedelta
 from urllib.parse import unquote_to_bytes
 
 import pytest
+from django.db.models import F
 from django.test import Client, TestCase
 from django.test.utils import override_settings
 
-from accounts.signing import algorithms, key_cache
+from accounts.models import SigningKey
+from licensing.models import Machine, Process
 from tests.conftest import handler
 from tests.recordings.compact import read, scenarios
-from tests.recordings.replay import NOT_BUILT, Difference, ReplayFailed, Tally, replay, sign_in, sign_up
+from tests.recordings.replay import NOT_BUILT, Difference, Names, ReplayFailed, Tally, replay, sign_in, sign_up
 
 SCENARIOS = scenarios([])
 
@@ -41,30 +43,44 @@ class InProcess:
             response = client.generic(method, "/", body or b"", content_type="", headers=sent, **environ)
         return response.status_code, response.headers, response.getvalue()
 
+    def wait(self, seconds: float) -> None:
+        """Make machines and processes older, for nothing else that is recorded depends on the time that has passed."""
+        age = timedelta(seconds=seconds)
+        Process.objects.update(last_heartbeat=F("last_heartbeat") - age)
+        Machine.objects.update(
+            created=F("created") - age,
+            last_heartbeat=F("last_heartbeat") - age,
+            heartbeat_reset=F("heartbeat_reset") - age,
+        )
+
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_sign_up() -> Iterator[None]:
-    """Allow sign-up. Generate and load the keys of accounts once: RSA keys take longer than most scenarios."""
+    """Allow sign-up. Do not record in a thread when tokens are used."""
     with pytest.MonkeyPatch.context() as patch, override_settings(SIGN_UP=True, SIGN_UPS_PER_HOUR=0):
-        load = cache(algorithms.load_private_key)
-        patch.setattr(algorithms, "generate_private_key", cache(algorithms.generate_private_key))
-        patch.setattr(algorithms, "load_private_key", load)
-        patch.setattr(key_cache, "load_private_key", load)
+        patch.setattr("accounts.token_use.note_use", lambda token: None)
         yield
+
+
+@pytest.fixture(scope="module")
+def new_account(quick_sign_up: None, module_transaction: None) -> Names:
+    """The names of an account with a token of its admin. Each scenario finds it as if it were the first."""
+    names = sign_up(InProcess())
+    sign_in(InProcess(), names)
+    SigningKey.objects.published(names["account"])  # generates all: the server caches keys that it has signed with
+    return names
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_answers_are_the_recorded_ones(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_answers_are_the_recorded_ones(name: str, new_account: Names, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("ERROR")  # a failure shows the traceback of an error, and no line for each request
-    server, scenario = InProcess(), read(SCENARIOS[name])
-    names = sign_up(server)
-    sign_in(server, names)
+    scenario, names = read(SCENARIOS[name]), dict(new_account)
     found: list[Difference | str] = []
 
     with override_settings(ACCOUNT=names["account"] if scenario.get("single") else ""):
         try:
-            for difference in replay(server, scenario, names, NOT_BUILT, Tally()):
+            for difference in replay(InProcess(), scenario, names, NOT_BUILT, Tally()):
                 found.append(difference)
         except ReplayFailed as error:
             found.append(f"stopped: {error}")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django.core import mail
-from django.test import Client
+from django.test import Client, TestCase
 from uuid_utils.compat import uuid7
 
 from accounts.models import Token
@@ -60,6 +60,7 @@ class Story:
         self.tokens()
         self.keys()
         self.console()
+        self.links()
         return self.secrets
 
     def passwords(self):
@@ -127,12 +128,32 @@ class Story:
         self.note("encrypted key", shown(client, issued))
         for address, row in (("licensing_product_token", company.product), ("accounts_user_token", person)):
             self.note("token", shown(client, act(client, address, row, name="Shop")))
-        popped = client.post(page("licensing_policy_pop", company.policy.pk), {"count": 1, "once": uuid7()})
+        popped = client.post(page("pools_pool_pop", company.policy.pk), {"count": 1, "once": uuid7()})
         assert POOL_KEY in shown(client, popped)
         act(client, "pools_key_reveal", company.policy.pool.get())
         client.get(page("pools_key_changelist", q=POOL_KEY))
         made = {"email": "another@acme.test", "role": "user", "metadata": "{}", "new_password": CONSOLE_PASSWORD}
         assert client.post(page("accounts_user_add"), made).status_code == 302
+
+    def links(self):
+        """Invite a person, who joins, forgets the password, and sets another one."""
+        client = Client()
+        client.force_login(staff(self.company, email="inviter@acme.test", password=CONSOLE_PASSWORD))
+        values = {"email": "joins@acme.test", "role": "support"}
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            assert client.post(page("accounts_invitation_add"), values).status_code == 302
+        self.follow(page("join"), OLD_PASSWORD)
+        response = Client().post(page("forgot_password"), {"email": "joins@acme.test"})
+        assert response.status_code == 302
+        self.follow(page("reset"), NEW_PASSWORD)
+
+    def follow(self, address, password):
+        """Open the link of the last mail, and choose a password."""
+        token = self.note("reset token", re.search(rf"{address}\?token=(\S+)", mail.outbox[-1].body)[1])
+        client = Client()
+        assert client.get(address, {"token": token}).status_code == 302
+        values = {"new_password": password, "new_password_again": password}
+        assert client.post(address, values).status_code == 302
 
 
 @pytest.fixture

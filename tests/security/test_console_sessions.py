@@ -100,7 +100,7 @@ def test_access_ends_at_every_door(acme, ann, state):
     change(ann)
 
     expected = 200 if state == "unchanged" else 302
-    export = session.post(page("licensing_policy_export", acme.policy.pk), {"state": "all", "format": "csv"})
+    export = session.post(page("pools_pool_export", acme.policy.pk), {"state": "all", "format": "csv"})
     assert export.status_code == expected
     assert session.get(page("index")).status_code == expected
     assert token.get("policies").status_code == by_token
@@ -127,7 +127,7 @@ def test_other_accounts_keep_their_sessions(acme, rival):
 def test_a_ban_in_the_console_says_that_sessions_end(acme, ann):
     text = signed_in(superuser()).get(f"{page('accounts_user_ban')}?id={ann.pk}").content.decode()
 
-    assert "Their sessions in the console end." in text
+    assert "They are signed out of the console." in text
 
 
 class TestExpired:

@@ -15,6 +15,7 @@ REFUSED = {
     "title": "Unprocessable resource",
     "detail": "is not supported for a license whose key is stored as a hash only (check it out without encryption)",
     "code": "CHECKOUT_ENCRYPTION_NOT_SUPPORTED",
+    "links": {"about": "/docs#CHECKOUT_ENCRYPTION_NOT_SUPPORTED"},
     "source": {"parameter": "encrypt"},
 }
 
@@ -114,6 +115,7 @@ def test_a_refusal_of_a_stored_response_is_complete(acme, api):
             "title": "Conflict",
             "detail": idempotency.IdempotentResponseSecret.detail,
             "code": "IDEMPOTENT_RESPONSE_SECRET",
+            "links": {"about": "/docs#IDEMPOTENT_RESPONSE_SECRET"},
             "source": {"header": "Idempotency-Key"},
         },
     )

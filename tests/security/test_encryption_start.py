@@ -54,9 +54,8 @@ class TestStart:
         assert outcome.code != 0
         assert "my-secret" not in outcome.err
         assert "Traceback" not in outcome.err
-        last = outcome.err.strip().splitlines()[-1]
-        assert "KEY_ENCRYPTION_KEYS" in last
-        assert "base64" in last
+        (line,) = [line for line in outcome.err.splitlines() if line.startswith("KEY_ENCRYPTION_KEYS: ")]
+        assert "base64" in line
 
 
 class TestProcesses:

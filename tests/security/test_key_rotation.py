@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts.models import SecondFactor, SigningKey
+from accounts.models import SecondFactor, SigningKey, TokenKeys
 from keygen_site import key_rotation
 from keygen_site.checks import check_encryption
 from keygen_site.db.key_digests import KeyEncryptionError, key_digest, key_digester
@@ -37,6 +37,7 @@ def fill(acme, api):
     texts = {"column": "A-KEY-AS-HEADER", "problem": "A-KEY-IN-A-PROBLEM"}
     PendingImport.objects.update(**texts, options={"delimiter": ";"}, error={"detail": "A-KEY-IN-AN-ERROR"})
     SecondFactor.objects.create(user=acme.admin)
+    TokenKeys.objects.create(account=acme.account, secret_key="5ec4e7", private_key="A-PRIVATE-KEY")
     SigningKey.objects.get_or_generate(acme.account.pk, "ed25519")
     api(acme.admin).delete(f"policies/{acme.policy.pk}/pool", Idempotency_Key="pop")
     return contents()
@@ -131,7 +132,7 @@ class TestCommand:
     def test_command_reports_what_it_does(self, filled, capsys):
         with encryption(ONE):
             call_command("rotate_key_encryption", "--dry-run", "--json")
-            planned = json.loads(capsys.readouterr().out)["would_change"]
+            planned = json.loads(capsys.readouterr().out)["wouldChange"]
             assert planned["pools.Key.key"] == len(KEYS)
 
             call_command("rotate_key_encryption", "--batch", "10", "--json")

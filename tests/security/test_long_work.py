@@ -110,7 +110,7 @@ class TestPlaces:
         run_waiting_imports(wait=False)
 
         assert (pending.state, pending.needs_worker) == ("checking", True)
-        assert progress == {"running": True, "text": "Waiting for other imports", "share": None}
+        assert progress == {"running": True, "text": "Waiting for another import to end", "share": None}
         pending.refresh_from_db()
         assert pending.state == "checked"
 
@@ -248,7 +248,8 @@ def count_sessions():
     if connection.vendor != "postgresql":
         return 0
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        clients = "datname = current_database() AND backend_type = 'client backend'"  # not those of autovacuum
+        cursor.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {clients}")
         return cursor.fetchone()[0]
 
 

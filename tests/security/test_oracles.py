@@ -16,13 +16,14 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.password_reset import make_reset_token
 from keygen_site.jsonapi.openapi.routes import list_endpoints
-from licensing.models import License
+from licensing.models import License, Machine, Process
 from licensing.services import issue_license
 from pools.services.import_workers import run_waiting_imports
 from pools.services.keys import withdraw_key
 from tests.accounts.documents import basic
 from tests.cast import add_keys, make_license, make_policy
 from tests.errors import not_found
+from tests.licensing.machines import activation, make_machine, make_process, part
 from tests.licensing.test_license_check_out import opened
 from tests.pools.background import waiting
 from tests.pools.documents import linkage
@@ -133,13 +134,25 @@ class TestIdsOfOtherAccounts:
         """For every resource whose id a client may choose."""
         serializers = {endpoint.view.serializer_class for endpoint in list_endpoints() if endpoint.action == "create"}
         chosen = {each.Meta.model for each in serializers if getattr(each.Meta, "client_ids", False)}
-        rows = {License: (make_license(acme.unpooled, "KEY-OF-ACME"), make_license(rival.unpooled, "KEY-OF-RIVAL"))}
+        rows, own = {License: [], Machine: [], Process: []}, None
+        for company in (acme, rival):
+            license = make_license(company.unpooled)
+            machine = make_machine(license, "MACHINE")
+            own = own or (license, machine)
+            rows[License].append(license)
+            rows[Machine].append(machine)
+            rows[Process].append(make_process(machine))
+        documents = {
+            License: {"data": {"type": "licenses", "relationships": {"policy": linkage(acme.unpooled)}}},
+            Machine: activation(own[0], "NEW"),
+            Process: part("processes", own[1], pid="NEW"),
+        }
         assert chosen == rows.keys()
-        for own, foreign in rows.values():
-            answers = []
-            for row in (own, foreign):
-                data = {"type": "licenses", "id": str(row.pk), "relationships": {"policy": linkage(acme.unpooled)}}
-                response = api(acme.admin).post("licenses", {"data": data})
+        for model, pair in rows.items():
+            document, answers = documents[model], []
+            for row in pair:
+                document["data"]["id"] = str(row.pk)
+                response = api(acme.admin).post(document["data"]["type"], document)
                 answers.append((response.status_code, response.json()["errors"]))
             assert answers[0] == answers[1]
             assert (answers[0][0], answers[0][1][0]["code"]) == (422, "ID_CONFLICT")

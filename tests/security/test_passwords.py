@@ -206,7 +206,7 @@ class TestCommand:
     def test_change_of_a_password_needs_the_same_password_twice(self, world, monkeypatch):
         world.person()
         answers = iter([GOOD, "another one", GOOD, GOOD])
-        monkeypatch.setattr("accounts.management.commands.changepassword.getpass", lambda prompt: next(answers))
+        monkeypatch.setattr("accounts.management.passwords.getpass", lambda prompt: next(answers))
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
 
         with pytest.raises(CommandError, match="differ. Nothing was changed"):

@@ -10,6 +10,7 @@ from django.test import override_settings
 
 from keygen_site import security_checks
 from keygen_site.granian import CONNECTIONS, granian_command
+from keygen_site.jsonapi.openapi.routes import list_endpoints
 from keygen_site.management.commands import serve
 
 pytestmark = pytest.mark.without_database
@@ -29,11 +30,11 @@ class TestOptions:
     def test_options_are_in_one_place(self):
         makefile, unit = (ROOT / "Makefile").read_text(), example("ini")
         starts = {
-            "Makefile": re.search(r"^\t\$\(BIN\)/python (manage.py serve .*)$", makefile, re.MULTILINE)[1],
+            "Makefile": re.search(r"^\t@\$\(BIN\)/python (manage.py demo .*)$", makefile, re.MULTILINE)[1],
             "systemd": re.search(r"^ExecStart=\S+/python (manage.py serve .*)$", unit, re.MULTILINE)[1],
         }
 
-        allowed = {"--host", "--port", "--workers"}
+        allowed = {"--host", "--port", "--workers", "--remember"}
         assert {name: set(re.findall(r"--\w+", start)) - allowed for name, start in starts.items()} == {
             "Makefile": set(),
             "systemd": set(),
@@ -88,6 +89,13 @@ class TestExamples:
 
         assert large == ["~ ^/(v1/.*/pool/actions/import|admin/pools/pendingimport/import/)"]
         assert re.findall(r"client_max_body_size (\w+)", nginx) == ["1m", "256m"]
+
+    def test_proxy_waits_for_what_takes_long(self):
+        patterns = re.findall(r"location ~ (\S+) {[^}]*proxy_read_timeout 1h", example("nginx"))
+        long = [each.path for each in list_endpoints() if re.search(r"actions/(\w+-)?(import|export)$", each.path)]
+
+        assert len(long) > 5
+        assert [path for path in long if not any(re.search(pattern, path) for pattern in patterns)] == []
 
     def test_proxy_is_strict_with_clients(self):
         nginx = example("nginx")

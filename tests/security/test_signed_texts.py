@@ -181,6 +181,8 @@ def is_signing(node):
             return True
         case ast.Call(func=ast.Attribute(value=ast.Name(id="purposes"))):
             return False
+        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="_signer")))):  # Django's, by SECRET_KEY
+            return False
         case ast.Call(func=ast.Attribute(attr="sign")):
             return True
     return False

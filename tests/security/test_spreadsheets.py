@@ -126,7 +126,7 @@ class TestExports:
     def test_the_console_writes_for_spreadsheets_by_default_and_reads_it_back_exactly(self, acme):
         add_keys(acme.policy, *self.TEXTS)
         client = signed_in(staff(acme))
-        address = page("licensing_policy_export", acme.policy.pk)
+        address = page("pools_pool_export", acme.policy.pk)
         form = client.get(address).context["form"]
         values = {name: form.get_initial_for_field(field, name) or "" for name, field in form.fields.items()}
         values |= {"state": "available", "format": "csv", "for_spreadsheet": "on" if values["for_spreadsheet"] else ""}

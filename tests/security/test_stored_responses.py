@@ -25,14 +25,18 @@ from tests.tenant_rows import Belongings, request_of
 
 # A second request would take or change something once more.
 ONCE = {
-    ("accounts", "users", "create"),
-    *(("licensing", name, "create") for name in ("products", "policies", "licenses")),
+    *(("accounts", name, "create") for name in ("users", "groups", "settings")),
+    ("accounts", "group-owners", "attach"),
+    *(
+        ("licensing", name, "create")
+        for name in ("products", "policies", "licenses", "machines", "components", "processes", "entitlements")
+    ),
     ("pools", "keys", "create"),
     *(
         ("licensing", "licenses", name)
         for name in ("renew", "suspend", "reinstate", "increment_usage", "decrement_usage", "reset_usage")
     ),
-    ("licensing", "license-users", "attach"),
+    *(("licensing", name, "attach") for name in ("license-users", "policy-entitlements", "license-entitlements")),
     *(("pools", "pool", name) for name in ("pop", "pop_many", "return_key", "withdraw", "replace", "import_keys")),
 }
 

@@ -47,6 +47,9 @@ class OwnAccountViewSet(APIViewSet):
     def retrieve(self, request: APIRequest) -> Account:
         return request.account
 
+    def row_to_record(self, row: Any) -> Account:
+        return self.request.account
+
     @operation("Change the account", takes=RESOURCE, gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT)
     def partial_update(self, request: APIRequest, document: Values) -> Account:
         """What is not in the document stays as it is."""
@@ -77,13 +80,14 @@ class NewAccountViewSet(APIViewSet):
         """There is no account yet."""
 
     @operation(
-        "Make an account with its admins",
+        "Create an account with its admins",
         takes=NEW_ACCOUNT,
         gives=Gives(OWN, status=201),
         locks=False,
         idempotent=False,
         document_first=True,
         access=Access.ANONYMOUS,
+        counts_attempts=True,
     )
     def create(self, request: APIRequest, document: dict[str, Any]) -> Account:
         """Where the operator of the server allows it (setting `SIGN_UP`). The setting `SIGN_UPS_PER_HOUR` limits the

@@ -38,6 +38,7 @@ class MeViewSet(APIViewSet):
         gives=Gives(data=_BEARER, included=TokenSerializer),
         locks=False,
         idempotent=False,
+        records="",
         access=Access.INACTIVE_ACCOUNT,
     )
     def me(self, request: APIRequest) -> Document:
@@ -49,9 +50,13 @@ class MeViewSet(APIViewSet):
     @operation(
         "Show the bearer of the credential, and the id of the token",
         permission="user.read",
-        gives=Gives(data=_BEARER, meta={"token_id": Schema(UUID, required=True, nullable=True)}),
+        gives=Gives(
+            data=_BEARER,
+            meta={"token_id": Schema(UUID, required=True, nullable=True, description="The id of the token, or null.")},
+        ),
         locks=False,
         idempotent=False,
+        records="",
         access=Access.INACTIVE_ACCOUNT,
     )
     def profile(self, request: APIRequest) -> Document:

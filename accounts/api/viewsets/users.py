@@ -8,16 +8,19 @@ from rest_framework.decorators import action
 
 from accounts.api.base import APIViewSet, OwnOnly
 from accounts.api.filters import UserFilterSet
+from accounts.api.serializers.groups import GROUP, GroupSerializer
 from accounts.api.serializers.tokens import BEARER_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
+from accounts.api.viewsets.groups import read_group
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.authentication import client_ip
 from accounts.credentials import Credential
 from accounts.known_addresses import remember_address
-from accounts.models import User
-from accounts.models.tokens import content_type_of
+from accounts.models import Group, User
+from accounts.models.activity import name_of
+from accounts.models.tokens import TooManyTokens, content_type_of
 from accounts.password_reset import is_valid_reset_token, may_reset, request_password_reset
-from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, require_change
+from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, holds_all, require_change, require_held
 from accounts.rate_limits import NEW_USERS, PASSWORD_CHANGES, PASSWORD_CHANGES_BY_IP
 from accounts.roles import ADMINISTRATORS
 from accounts.services import change_user, changed_fields, update_password
@@ -32,8 +35,10 @@ from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, R
 
 MAY_SET_PASSWORD = ADMINISTRATORS | {"product"}
 MAY_SET_METADATA = MAY_SET_PASSWORD | {"sales-agent"}
-
-_TEXT = Schema(STRING, required=True)
+# An admin is read, changed and deleted with another permission too (contract: security 5.4).
+_VERBS = {"retrieve": "read", "partial_update": "update", "destroy": "delete"}
+MAY_SET_GROUP = MAY_SET_METADATA | {"support-agent"}
+_NEW_PASSWORD = Schema(STRING, required=True, description="The new password, 8 to 72 characters.")
 
 
 class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
@@ -74,32 +79,50 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
             "metadata": changing and role not in MAY_SET_METADATA,
         }
         pointers = [f"/data/attributes/{name}" for name, refused in withheld.items() if refused]
-        return pointers if role else [*pointers, "/data/relationships/group"]
+        return pointers if role in MAY_SET_GROUP else [*pointers, "/data/relationships/group"]
 
     def authorize(self, row: User | None = None) -> None:
         if self.action == "reset_password":
             self.request.authorized = True
             return
         super().authorize(row)
+        verb = _VERBS.get(self.action)
+        if verb and row is not None and row.role == User.Role.ADMIN:
+            require_held(f"admin.{verb}", self.actor)
         if self.action == "update_password" and row is not None and row.pk != self.request.user.id:
             raise Forbidden
         if self.action == "create" and self.request.user is None and self.request.account.protected:
             raise Forbidden(NO_CREDENTIAL)
+        if self.action == "group" and self.actor.role in ("license", "user") and row and row.pk != self.actor.id:
+            raise Forbidden  # they see the user because of a license
+
+    def check_relationships(self, document: Values) -> None:
+        # Products see all groups, so for them too an unknown one is a group that does not exist.
+        super(APIViewSet, self).check_relationships(document)
 
     @operation(
-        "Make a user",
+        "Create a user",
         takes=RESOURCE,
         gives=Gives(OWN, status=201),
         locks=False,
         idempotent=True,
         document_first=True,
         access=Access.ANONYMOUS,
+        counts_attempts=True,
     )
     def create(self, request: APIRequest, document: Values) -> User:
         if request.user is None:
             NEW_USERS.hit(request.account.pk, client_ip(request))  # each writes a row and hashes a password
+        elif document.values.get("role") == User.Role.ADMIN:
+            require_held("admin.create", self.actor)
         self.check_relationships(document)
         return self.create_row(document.values)
+
+    def paginate_queryset(self, queryset: Rows) -> Any:
+        page = super().paginate_queryset(queryset)
+        if any(user.role == User.Role.ADMIN for user in page or ()):
+            require_held("admin.read", self.actor)
+        return page
 
     @operation(
         "Show a user",
@@ -128,16 +151,48 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         for change in (Change.EMAIL, Change.PASSWORD):
             if change in changed:
                 require_change(self.actor, user, change)
-        change_user(user, document.values, keep_token=request.user.token_id)
+        change_user(
+            user,
+            document.values,
+            keep_token=request.user.token_id,
+            may_widen="role" not in document.values or holds_all(document.values["role"], request.user),
+        )
         return user
 
     def delete_row(self, user: User) -> None:
         require_change(self.actor, user, Change.DELETE)
         user.remove()
 
+    @action(detail=True)
+    @operation("Show the group of a user", permission="group.read", gives=Gives(GroupSerializer, nullable=True))
+    def group(self, request: APIRequest, user: User) -> Group | None:
+        return user.group
+
+    @group.mapping.put
+    @group.mapping.patch
+    @operation(
+        "Move a user to a group, or out of its group",
+        permission="user.group.update",
+        takes=GROUP,
+        gives=OWN,
+        locks=True,
+        records="group-changed",
+    )
+    def change_group(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
+        group = read_group(document, self.actor)
+        user.change_group(group)
+        self.activity_details = {"to": name_of(group) if group else ""}
+        return user
+
     @action(detail=True, methods=["post"], url_path="actions/ban")
     @operation(
-        "Ban a user", permission="user.ban", gives=OWN, locks=False, idempotent=False, access=Access.INACTIVE_ACCOUNT
+        "Ban a user",
+        permission="user.ban",
+        gives=OWN,
+        locks=False,
+        idempotent=False,
+        records="banned",
+        access=Access.INACTIVE_ACCOUNT,
     )
     def ban(self, request: APIRequest, user: User) -> User:
         return self._changed(user, User.ban, Change.BAN)
@@ -149,6 +204,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         gives=OWN,
         locks=False,
         idempotent=False,
+        records="unbanned",
         access=Access.INACTIVE_ACCOUNT,
     )
     def unban(self, request: APIRequest, user: User) -> User:
@@ -165,10 +221,15 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     @operation(
         "Change one's own password",
         permission="user.password.update",
-        takes=meta(old_password=_TEXT, new_password=_TEXT),
+        takes=meta(
+            old_password=Schema(STRING, required=True, description="The present password."),
+            new_password=_NEW_PASSWORD,
+        ),
         gives=OWN,
         locks=False,
         idempotent=False,
+        records="password-changed",
+        counts_attempts=True,
         access=Access.INACTIVE_ACCOUNT,
     )
     def update_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
@@ -187,10 +248,15 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     @operation(
         "Set a forgotten password",
         permission="user.password.reset",
-        takes=meta(password_reset_token=_TEXT, new_password=_TEXT),
+        takes=meta(
+            password_reset_token=Schema(STRING, required=True, description="The token in the mail."),
+            new_password=_NEW_PASSWORD,
+        ),
         gives=OWN,
         locks=False,
         idempotent=False,
+        records="password-reset",
+        counts_attempts=True,
         access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
     )
     def reset_password(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
@@ -220,14 +286,18 @@ class PasswordViewSet(APIViewSet):
     @operation(
         "Mail a password reset token",
         permission="user.password.reset",
-        takes=meta(email=_TEXT, deliver=Schema(BOOLEAN)),
+        takes=meta(
+            email=Schema(STRING, required=True, description="The email of the user."),
+            deliver=Schema(BOOLEAN, description="Whether to send the mail; true by default."),
+        ),
         locks=False,
         idempotent=False,
+        records="",
         document_first=True,
         access=Access.ANONYMOUS | Access.INACTIVE_ACCOUNT,
     )
     def create(self, request: APIRequest, document: dict[str, Any]) -> None:
-        """The response does not reveal whether there is a user with this e-mail."""
+        """The response does not reveal whether there is a user with this email."""
         request_password_reset(
             account=request.account,
             email=document["meta"]["email"],
@@ -247,13 +317,14 @@ class UserTokenViewSet(OwnOnly, BearerTokenViewSet):
     user: User
 
     @operation(
-        "Make a token for a user",
+        "Create a token for a user",
         permission="user.tokens.generate",
         takes=BEARER_TOKEN,
         gives=TokenSerializer,
         locks=False,
         idempotent=False,
         document_first=True,
+        errors=(TooManyTokens,),
     )
     def create(self, request: APIRequest, document: dict[str, Any]) -> dict[str, Any]:
         """The token's text is in this response only."""

@@ -1,21 +1,24 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 from django.db.models import Q
 
+from accounts.audit import AuditContext
 from accounts.ip_addresses import normalize_ip
 from accounts.known_addresses import KNOWN_FOR, remember_address
-from accounts.models import Account, User
+from accounts.models import Account, Activity, User
 from keygen_site.management.options import name
+from keygen_site.management.project_command import ProjectCommand
 
 
-class Command(BaseCommand):
-    """Lets a user sign in from an IP address, even while others guess the password from many addresses.
+class Command(ProjectCommand):
+    """Lets a user sign in from an IP address, even while others guess the password from many addresses."""
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage.
-    """
-
-    help = __doc__
+    examples = (
+        "ann@acme.test 192.0.2.1 --account acme",
+        "root@example.com 2001:db8::1",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email", type=name, help="email address of the user")
@@ -31,5 +34,10 @@ class Command(BaseCommand):
         if user is None:
             where = f"in the account {account}" if account else "among the superusers (--account names an account)"
             raise CommandError(f"No user has the email {email} {where}.")
-        remember_address(user, address)
-        self.stderr.write(f"{user.email} may sign in from {address} for {KNOWN_FOR.days} days.")
+        with transaction.atomic():
+            remember_address(user, address)
+            Activity.objects.record(Activity.Event.SIGN_IN_ALLOWED, user, AuditContext.of_command(self))
+        self.report(
+            f"{user.email} may sign in from {address} for {KNOWN_FOR.days} days.",
+            {"email": user.email, "ipAddress": str(address), "days": KNOWN_FOR.days},
+        )

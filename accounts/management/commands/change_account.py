@@ -1,19 +1,22 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
-from accounts.models import Account
+from accounts.audit import AuditContext
+from accounts.models import Account, Activity
 from accounts.services import change_account
 from keygen_site.management.options import name
+from keygen_site.management.project_command import ProjectCommand
 
 
-class Command(BaseCommand):
-    """Changes the settings of an account that its API does not have.
+class Command(ProjectCommand):
+    """Changes the settings of an account that its API does not have."""
 
-    Exit codes: 0 changed, or nothing to change; 1 failed; 2 wrong usage.
-    """
-
-    help = __doc__
+    examples = (
+        "acme --mask-keys",
+        "acme --no-mask-keys",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", type=name, help="slug or id of the account")
@@ -31,6 +34,12 @@ class Command(BaseCommand):
         if found is None:
             raise CommandError(f"There is no account {account}.")
         found.mask_keys = mask_keys
-        change_account(found, "mask_keys")
+        details: Activity.Details = {"fields": ["mask_keys"]}
+        with transaction.atomic():
+            change_account(found, "mask_keys")
+            Activity.objects.record(Activity.Event.CHANGED, found, AuditContext.of_command(self), details=details)
         shown = "masked for" if mask_keys else "shown to"
-        self.stderr.write(f"Account {found.slug}: keys of pools are {shown} roles that may not pop.")
+        self.report(
+            f"Account {found.slug}: keys of pools are {shown} roles that may not pop.",
+            {"account": found.slug, "maskKeys": mask_keys},
+        )

@@ -1,19 +1,25 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
 
-from accounts.models import Account, SigningKey
+from accounts.audit import AuditContext
+from accounts.models import Account, Activity, SigningKey
 from accounts.signing.algorithms import KEY_KINDS
 from keygen_site.management.options import name
+from keygen_site.management.project_command import ProjectCommand
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     """Gives an account new signing keys. The public keys of the old ones stay published, as `meta.retiredKeys`.
 
-    The old private keys are deleted. Prints the new public keys. Exit codes: 0 rotated, 1 failed, 2 wrong usage.
+    The old private keys are deleted. Prints the new public keys.
     """
 
-    help = __doc__
+    examples = (
+        "acme",
+        "acme --algorithm ed25519",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account", type=name, help="id or slug of the account")
@@ -28,5 +34,10 @@ class Command(BaseCommand):
         found = Account.objects.by_identifier(account).first()
         if found is None:
             raise CommandError(f"There is no account {account}.", returncode=2)
-        for key in SigningKey.objects.rotate(found, *(algorithm or KEY_KINDS)):
-            self.stdout.write(f"{key.kind} {key.public}")
+        with transaction.atomic():
+            keys = list(SigningKey.objects.rotate(found, *(algorithm or KEY_KINDS)))
+            Activity.objects.record(Activity.Event.KEYS_ROTATED, found, AuditContext.of_command(self))
+        self.report(
+            "\n".join(f"{key.kind} {key.public}" for key in keys),
+            {"account": found.slug, "keys": [{"algorithm": key.kind, "publicKey": key.public} for key in keys]},
+        )

@@ -11,11 +11,11 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from keygen_site.jsonapi.text import metadata_name
+from keygen_site.db.sqlite.functions import FUNCTIONS
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection that is not usable once its file was replaced. It has the SQL function `metadata_name`."""
+    """A connection that is not usable once its file was replaced. It has some more SQL functions."""
 
     _file: tuple[int, int] | None = None
 
@@ -23,7 +23,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._create_private_file()
         self._file = self._identity()  # before it is opened, so that the next request notices a file replaced meanwhile
         connection = super().get_new_connection(conn_params)
-        connection.create_function("metadata_name", 1, metadata_name, deterministic=True)
+        for name, (arity, function) in FUNCTIONS.items():
+            connection.create_function(name, arity, function, deterministic=True)
         return connection
 
     def _create_private_file(self) -> None:

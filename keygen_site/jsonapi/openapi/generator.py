@@ -1,11 +1,17 @@
 """Generates the OpenAPI 3.1 description."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
+from keygen_site.jsonapi.negotiation import JSON_API
 from keygen_site.jsonapi.openapi import parameters, responses
+from keygen_site.jsonapi.openapi.error_codes import error_codes
 from keygen_site.jsonapi.openapi.examples import Examples
 from keygen_site.jsonapi.openapi.routes import Endpoint, list_endpoints
+from keygen_site.jsonapi.openapi.samples import curl_sample
 from keygen_site.jsonapi.openapi.schemas import (
     LINK,
     JSONSchema,
@@ -22,17 +28,30 @@ from keygen_site.jsonapi.serializers import ResourceSerializer
 from keygen_site.jsonapi.text import camel
 from keygen_site.jsonapi.versions import CURRENT_VERSION
 
-INTRODUCTION = """\
-Hands out license keys made beforehand, each exactly once. The keys are in pools, one for each pooled policy.
-Documents are JSON:API. Members may be sent in camelCase, snake_case or kebab-case. A document has at most 1 MiB.
-Send a credential as `Authorization`.
-Responses about an account are signed. Every response has the id of its request as `X-Request-Id`."""
+# The written part of the description, in Markdown.
+INTRODUCTION = Path(__file__).with_name("introduction.md")
+USUAL_ACTIONS = ("list", "create", "retrieve", "partial_update", "destroy")
 _EVERYWHERE = (400, 401, 403, 404, 429, 503)
-_LINKS = object_schema(
-    {name: or_null(LINK) for name in ("self", "prev", "next", "first", "last")}
-    | {"meta": object_schema({"pages": {"type": "integer"}, "count": {"type": "integer"}})},
-    required=["self", "next"],
+_COUNTS = object_schema(
+    {
+        "pages": {"type": "integer", "description": "The number of pages."},
+        "count": {"type": "integer", "description": "The number of resources in all pages."},
+    }
 )
+_LINKS = object_schema(
+    {
+        name: or_null(LINK) | {"description": f"The URL of {page}"}
+        for name, page in {
+            "self": "this page.",
+            "prev": "the page before, or null.",
+            "next": "the next page, or null.",
+            "first": "the first page.",
+            "last": "the last page.",
+        }.items()
+    }
+    | {"meta": _COUNTS | {"description": "Counts, of numbered pages only."}},
+    required=["self", "next"],
+) | {"description": "The URLs of the pages of a list."}
 _SECURITY = {
     "token": {
         "type": "http",
@@ -43,7 +62,7 @@ _SECURITY = {
         "type": "http",
         "scheme": "basic",
         "description": "A token as the user name; or `license` and the key of a license; or, to create a token, an "
-        "e-mail and a password.",
+        "email and a password.",
     },
     "license": {
         "type": "apiKey",
@@ -75,32 +94,64 @@ _FILES = {
 
 
 def build(single_account: bool = False) -> dict[str, Any]:
-    """The description.
+    """The description. It leaves out a PUT that does the same as PATCH, and operations that only ever refuse.
 
     Args:
         single_account: whether its URLs leave out the account.
     """
-    endpoints = list_endpoints(single_account)
+    endpoints = [endpoint for endpoint in list_endpoints(single_account) if is_described(endpoint)]
     generator = Generator(endpoints)
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in endpoints:
+    for endpoint in _in_order_of_use(endpoints):
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = generator.describe(endpoint)
-    tags = sorted({operation["tags"][0] for path in paths.values() for operation in path.values()})
+    specific = {error for endpoint in endpoints if endpoint.action for error in responses.errors_of(endpoint.operation)}
+    sections = sorted({endpoint.section for endpoint in endpoints})
     return {
         "openapi": "3.1.0",
-        "info": {"title": "License-key pool server", "version": CURRENT_VERSION, "description": INTRODUCTION},
-        "servers": [{"url": "/"}],
+        "info": {
+            "title": "License-key pool server",
+            "version": CURRENT_VERSION,
+            "description": INTRODUCTION.read_text(encoding="utf-8"),
+            "contact": {"name": "The operator of this server", "url": settings.SITE_URL},
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This server."}],
         "security": [{name: []} for name in _SECURITY],
-        "tags": [{"name": tag} for tag in tags],
+        "tags": [{"name": section.name, "description": section.description} for section in sections],
         "paths": paths,
+        "x-error-codes": error_codes(),
         "components": {
             "schemas": generator.schemas,
             "parameters": parameters.COMPONENTS,
             "headers": responses.header_components(),
-            "responses": responses.failure_components(),
+            "responses": responses.failure_components(specific),
             "securitySchemes": _SECURITY,
         },
     }
+
+
+def is_described(endpoint: Endpoint) -> bool:
+    """Whether the description has this endpoint."""
+    only_refuses = endpoint.action and endpoint.operation.gives is REFUSES
+    return not (endpoint.is_put_for_patch or only_refuses)
+
+
+def _in_order_of_use(endpoints: list[Endpoint]) -> list[Endpoint]:
+    """The endpoints by section: those of the resource itself, then those below other resources.
+
+    Those of a viewset begin with the usual actions; the others follow in the order in which the class declares them.
+    """
+    views = list(dict.fromkeys(endpoint.view for endpoint in endpoints))
+
+    def place(endpoint: Endpoint) -> tuple[Any, ...]:
+        view, action = endpoint.view, endpoint.action
+        if not action:
+            return endpoint.section, False, views.index(view), 0
+        declared = [name for kind in view.__mro__ for name in vars(kind)]
+        order = [*USUAL_ACTIONS, *declared]
+        return endpoint.section, bool(view.parent), views.index(view), order.index(action)
+
+    return sorted(endpoints, key=place)
 
 
 class Generator:
@@ -134,12 +185,13 @@ class Generator:
         if endpoint.action == "list" and getattr(view, "filterset_class", None):
             query |= view.filterset_class.describe()
         anonymous = Access.ANONYMOUS in operation.access
-        description = [operation.description, view.describe_permission(operation.permission)]
+        needed = view.describe_permission(operation.permission)
+        description = [operation.description, f"{needed} No credential is needed." if anonymous else needed]
         described: dict[str, Any] = {
             "operationId": _operation_id(endpoint),
-            "tags": [view.serializer_class.type_name()],
+            "tags": [endpoint.section.name],
             "summary": _summary(endpoint),
-            "description": " ".join(filter(None, [*description, "No credential is needed." if anonymous else ""])),
+            "description": "\n\n".join(filter(None, description)),
             "parameters": [
                 *parameters.path_parameters(endpoint),
                 *parameters.query_parameters(query),
@@ -147,12 +199,15 @@ class Generator:
             ],
             "responses": self._responses(endpoint),
         }
+        document = None
         if operation.takes is not None:
             described["requestBody"] = self._body(endpoint)
+            document = described["requestBody"]["content"].get(JSON_API, {}).get("example")
         if anonymous:
             described["security"] = [{}, *({name: []} for name in _SECURITY)]
         if operation.deprecated:
             described["deprecated"] = True
+        described["x-codeSamples"] = [curl_sample(endpoint, described, document)]
         return described
 
     # Requests --------------------------------------------------------------------------------------------------------
@@ -180,10 +235,10 @@ class Generator:
         if endpoint.method != "GET":
             statuses.add(409)
         if endpoint.method in ("POST", "PUT", "PATCH") or operation.takes is not None:
-            statuses.add(413)
-        failed = responses.failures(*statuses)
-        if operation.gives is REFUSES:
-            return failed
+            statuses |= {408, 413}
+        failed = responses.failures(
+            *statuses, errors=responses.errors_of(operation), has_values=operation.takes is RESOURCE
+        )
         gives = operation.gives or Gives(status=204)
         status = gives.status if isinstance(gives, Gives) else 200
         succeeded = {str(status): self._success(endpoint, gives, status)}
@@ -210,11 +265,12 @@ class Generator:
 
     def _document(self, gives: Gives) -> JSONSchema:
         data = self._data(gives)
-        properties = {} if data is None else {"data": data}
+        properties = {} if data is None else {"data": data | {"description": _describe_data(gives)}}
         if gives.included:
-            properties["included"] = {"type": "array", "items": self._resource(gives.included)}
+            included = {"type": "array", "items": self._resource(gives.included)}
+            properties["included"] = included | {"description": "The token in use, if the credential is one."}
         if gives.meta:
-            properties["meta"] = members_schema(gives.meta)
+            properties["meta"] = members_schema(gives.meta) | {"description": "More about the result."}
         if gives.paged:
             properties["links"] = ref("schemas", "Links")
         return object_schema(
@@ -239,22 +295,31 @@ class Generator:
         return ref("schemas", name)
 
 
+def _describe_data(gives: Gives) -> str:
+    if gives.paged:
+        return "The resources of the page." if gives.serializers or gives.data else "Always empty."
+    if gives.many:
+        return "The resources."
+    return "The resource, or null." if gives.nullable else "The resource."
+
+
 def _describe_service(endpoint: Endpoint) -> dict[str, Any]:
     name = endpoint.view.__name__
     summary, success = _SERVICE[name]
-    return {
+    described: dict[str, Any] = {
         "operationId": name,
-        "tags": ["service"],
+        "tags": [endpoint.section.name],
         "summary": summary,
+        "description": "No credential is needed.",
         "security": [],
         "parameters": parameters.path_parameters(endpoint),
         "responses": success | responses.failures(400),
     }
+    return described | {"x-codeSamples": [curl_sample(endpoint, described)]}
 
 
 def _operation_id(endpoint: Endpoint) -> str:
-    name = f"{endpoint.name.replace('-', '_')}_{endpoint.action}"
-    return f"{name}_by_put" if endpoint.is_put_for_patch else name
+    return f"{endpoint.name.replace('-', '_')}_{endpoint.action}"
 
 
 def _summary(endpoint: Endpoint) -> str:

@@ -47,7 +47,8 @@ COMPONENTS = {
     "Reference": _parameter(
         "header",
         "Keygen-Reference",
-        "The caller's reference, e.g. an order number. The ledger keeps it with every change to a key.",
+        "The caller's reference, e.g. an order number. The ledger keeps it with every change to a key. Non-ASCII "
+        "characters are sent as UTF-8, as Latin-1, or percent-encoded: `UTF-8''Bestellung%20M%C3%BCller` (RFC 8187).",
         {"type": "string", "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]{0,253}[\\x21-\\x7e])?$"},
         example="Order 4711",
     ),

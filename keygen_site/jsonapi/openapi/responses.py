@@ -1,46 +1,64 @@
 """Responses of the description: errors by status, headers and media types."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from keygen_site.jsonapi import errors
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.exceptions import error_object
+from keygen_site.jsonapi.idempotency import IDEMPOTENCY_ERRORS
 from keygen_site.jsonapi.negotiation import JSON, JSON_API
+from keygen_site.jsonapi.openapi.error_codes import known_errors, list_errors
 from keygen_site.jsonapi.openapi.examples import ID
-from keygen_site.jsonapi.openapi.schemas import JSONSchema, object_schema, ref
+from keygen_site.jsonapi.openapi.schemas import LINK, JSONSchema, object_schema, ref
+from keygen_site.jsonapi.operations import Operation
 
+# The code of a value that a model refuses: the name of the attribute or relationship, and what is wrong with it.
+VALUE_CODE = "<NAME>_<PROBLEM>"
 # The document of an error response.
-ERRORS = object_schema(
+ERRORS: JSONSchema = object_schema(
     {
         "meta": {
             "type": "object",
+            "description": "About the request. Some errors have further members.",
             "properties": {"id": {"type": "string", "description": "The id of the request, as in `X-Request-Id`."}},
             "additionalProperties": True,
         },
         "errors": {
             "type": "array",
+            "description": "The errors. Only the values of a resource can have more than one.",
             "minItems": 1,
             "items": object_schema(
                 {
-                    "title": {"type": "string"},
-                    "detail": {"type": "string"},
-                    "code": {"type": "string", "pattern": "^[A-Z0-9_]+$"},
+                    "title": {"type": "string", "description": "The kind of error."},
+                    "detail": {"type": "string", "description": "What is wrong."},
+                    "code": {
+                        "type": "string",
+                        "description": "What is wrong, for programs. Some errors have no code.",
+                        "pattern": "^[A-Z0-9_]+$",
+                    },
                     "source": {
                         "description": "The part of the document, the query parameter or the header with the error.",
                         "type": "object",
-                        "properties": dict.fromkeys(("pointer", "parameter", "header"), {"type": "string"}),
+                        "properties": {
+                            "pointer": {"type": "string", "description": "A JSON pointer into the request document."},
+                            "parameter": {"type": "string", "description": "The name of a query parameter."},
+                            "header": {"type": "string", "description": "The name of a header."},
+                        },
                         "minProperties": 1,
                         "maxProperties": 1,
                     },
-                    "links": object_schema({"about": {"type": "string", "format": "uri"}}),
+                    "links": object_schema(
+                        {"about": LINK | {"description": "The URL of a page that explains the error."}}
+                    )
+                    | {"description": "Where to read more."},
                 },
                 required=["title", "detail"],
             ),
         },
     },
     required=["errors"],
-)
+) | {"description": "Why a request was refused."}
 
 
 class Failure(NamedTuple):
@@ -63,6 +81,7 @@ FAILURES = {
         "NotFound", "The resource does not exist, or the bearer may not see it.", (errors.NotFound.of("key", ID),)
     ),
     409: Failure("Conflict", "Another request got in the way; this one had no effect.", (errors.Conflict(),)),
+    408: Failure("BodyTooSlow", "The body did not arrive in time."),
     413: Failure("TooLarge", "The body is too large."),
     422: Failure(
         "Unprocessable",
@@ -79,8 +98,7 @@ FAILURES = {
     429: Failure("TooManyRequests", "A rate limit is reached; the headers say when to try again."),
     503: Failure(
         "Unavailable",
-        "`BUSY`: the request waited too long for another one and had no effect. `UNAVAILABLE`: the database does not "
-        "respond, and the effect is unknown. Repeat the request with the same `Idempotency-Key`.",
+        "The server cannot do this now. Repeat the request after `Retry-After` seconds, with its `Idempotency-Key`.",
     ),
 }
 
@@ -122,33 +140,56 @@ def header_components() -> dict[str, Any]:
     return {name: {"description": description, "schema": schema} for name, (_, description, schema) in HEADERS.items()}
 
 
-def failures(*statuses: int) -> dict[str, Any]:
-    """References to responses with errors, by status."""
-    return {str(status): ref("responses", FAILURES[status].component) for status in sorted(statuses)}
+def errors_of(operation: Operation) -> list[type[DomainError]]:
+    """The errors of an operation in addition to those of all requests."""
+    return [*operation.errors, *(IDEMPOTENCY_ERRORS if operation.idempotent else ())]
 
 
-def failure_components() -> dict[str, Any]:
-    """The responses with errors by component."""
-    return {failure.component: _response(status, failure) for status, failure in FAILURES.items()}
+def failures(*statuses: int, errors: Iterable[type[DomainError]] = (), has_values: bool = False) -> dict[str, Any]:
+    """References to responses with errors, by status.
+
+    Args:
+        errors: of this operation only, which the description then lists.
+        has_values: whether values of a document can be refused, with codes made of their names.
+    """
+    by_status: dict[int, list[type[DomainError]]] = {status: [] for status in statuses}
+    for error in errors:
+        by_status.setdefault(error.status, []).append(error)
+    return {str(status): _reference(status, by_status[status], has_values) for status in sorted(by_status)}
 
 
-def _response(status: int, failure: Failure) -> dict[str, Any]:
-    known = [
-        kind for kind in _subclasses_of(DomainError) if kind.status == status and kind.code and "detail" in vars(kind)
-    ]
-    shown = [*map(error_object, failure.examples), *map(error_object, known)]
+def _reference(status: int, errors: list[type[DomainError]], has_values: bool) -> JSONSchema:
+    failure = FAILURES[status]
+    parts = [failure.description]
+    if has_values and status == 422:
+        parts.append(f"- `{VALUE_CODE}`: A value is refused, see [Errors](#errors).")
+    if errors:
+        parts.append(list_errors(errors))
+    reference = ref("responses", failure.component)
+    return reference if len(parts) == 1 else reference | {"description": f"{parts[0]}\n\n" + "\n".join(parts[1:])}
+
+
+def failure_components(specific: Collection[type[DomainError]]) -> dict[str, Any]:
+    """The responses with errors by component, each with the errors that any request can have.
+
+    Args:
+        specific: the errors that only some operations have.
+    """
+    return {failure.component: _response(status, failure, specific) for status, failure in FAILURES.items()}
+
+
+def _response(status: int, failure: Failure, specific: Collection[type[DomainError]]) -> dict[str, Any]:
+    of_status = [error for error in known_errors() if error.status == status]
+    common = [error for error in of_status if error not in specific]
+    shown = [*map(error_object, failure.examples)]
+    shown += [error_object(error) for error in of_status if "detail" in vars(error)]
     examples = {
         f"{number} {error.get('code', error['detail'])}": {"value": {"meta": {"id": ID}, "errors": [error]}}
         for number, error in enumerate(shown, 1)
     }
+    described = content(ref("schemas", "Errors"), **({"examples": examples} if examples else {}))
     return {
-        "description": failure.description,
+        "description": "\n\n".join(filter(None, [failure.description, list_errors(common)])),
         "headers": headers("RequestId", *(["RetryAfter"] if status in (429, 503) else [])),
-        "content": content(ref("schemas", "Errors"), examples=examples),
+        "content": described,
     }
-
-
-def _subclasses_of(error: type[DomainError]) -> Iterator[type[DomainError]]:
-    for kind in error.__subclasses__():
-        yield kind
-        yield from _subclasses_of(kind)

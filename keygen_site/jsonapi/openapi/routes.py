@@ -9,11 +9,13 @@ from django.contrib.admindocs.utils import replace_named_groups
 from django.db import models
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from keygen_site.jsonapi.sections import SERVICE, Section
+
 if TYPE_CHECKING:
     from keygen_site.jsonapi.operations import Operation
 
 BASE = "/v1/"
-_BASE_OF_ACCOUNT = f"{BASE}accounts/{{account}}/"
+BASE_OF_ACCOUNT = f"{BASE}accounts/{{account}}/"
 # The end of a route that the URL template leaves out: an optional suffix for the media type, and a slash.
 _END = re.compile(r"(?:\(\?:\\\.\(\?P<format>[^)]*\)\)\?)?/\?\$$")
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -45,6 +47,13 @@ class Endpoint:
         return re.findall(r"{(\w+)}", self.path)
 
     @property
+    def section(self) -> Section:
+        if not self.action:
+            return SERVICE
+        section: Section = self.view.section or self.view.serializer_class.section
+        return section
+
+    @property
     def operation(self) -> "Operation":
         return self.view.operations[self.action]
 
@@ -67,7 +76,7 @@ def list_endpoints(single_account: bool = False) -> list[Endpoint]:
         if path.startswith(BASE):
             for endpoint in _endpoints(path, pattern):
                 found.setdefault((endpoint.path, endpoint.method), endpoint)
-    long, short = _BASE_OF_ACCOUNT, BASE
+    long, short = BASE_OF_ACCOUNT, BASE
     if single_account:
         long, short = short, long
     return [

@@ -7,14 +7,16 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from rest_framework import serializers
 
+from keygen_site.jsonapi.openapi.docstrings import first_paragraph
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import Relationship, ResourceSerializer
-from keygen_site.jsonapi.text import camel
+from keygen_site.jsonapi.text import camel, snake
 from keygen_site.jsonapi.types import OBJECT, UUID_SCHEMA, type_of_field
 
 JSONSchema = dict[str, Any]
 
 LINK: JSONSchema = {"type": "string", "format": "uri-reference"}
+_RELATED: JSONSchema = {"related": LINK | {"description": "The URL of the related resource or list."}}
 
 # The keywords for a value that must not be empty, by the name of its type.
 _NOT_BLANK: dict[str, JSONSchema] = {
@@ -45,6 +47,24 @@ def or_null(schema: Mapping[str, Any]) -> JSONSchema:
     return nullable | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
 
 
+def linkage_schema(*resource_types: str) -> JSONSchema:
+    """The schema of a relationship to a resource of one of some types, with a link."""
+    return object_schema(
+        {
+            "links": object_schema(_RELATED) | {"description": "The URL of the related resource."},
+            "data": _identifier_schema(*resource_types),
+        }
+    )
+
+
+def _identifier_schema(*resource_types: str) -> JSONSchema:
+    members = {
+        "type": {"type": "string", "enum": list(resource_types), "description": "The type of the related resource."},
+        "id": UUID_SCHEMA | {"description": "The id of the related resource."},
+    }
+    return object_schema(members) | {"description": "The type and id of the related resource."}
+
+
 # Request documents ---------------------------------------------------------------------------------------------------
 
 
@@ -65,10 +85,12 @@ def member_schema(member: Schema) -> JSONSchema:
             if member.max_items is not None:
                 schema["maxItems"] = member.max_items
         if member.one_of:
-            schema["enum"] = list(member.one_of)
+            # Of several spellings the first: generators of clients make one name of `second-factor` and `secondFactor`.
+            schema["enum"] = list({snake(value): value for value in reversed(member.one_of)}.values())[::-1]
         elif not member.blank:
             schema |= _NOT_BLANK.get(member.type.name, {})
-    return or_null(schema) if member.nullable else schema
+    schema = or_null(schema) if member.nullable else schema
+    return schema | ({"description": member.description} if member.description else {})
 
 
 def document_schema(members: Members) -> JSONSchema:
@@ -113,23 +135,30 @@ def resource_schema(serializer: type[ResourceSerializer]) -> JSONSchema:
     """The schema of the resource objects of a serializer."""
     model = serializer.Meta.model
     attributes = {
-        camel(name): _attribute_schema(each, model) | _example(serializer, name)
+        camel(name): _attribute_schema(each, model)
+        | _description(serializer.describe(name))
+        | _example(serializer, name)
         for name, each in serializer.declared_fields().items()
         if not each.write_only
     }
     relationships = {
-        camel(name): _relationship_schema(relationship, model)
+        camel(name): _relationship_schema(name, relationship, model)
         for name, relationship in serializer.relationships.items()
     }
-    members = {
-        "id": UUID_SCHEMA,
-        "type": {"type": "string", "enum": [serializer.type_name()]},
-        "links": object_schema({"self": LINK}),
-        "attributes": object_schema(attributes),
-        "relationships": object_schema(relationships),
+    members: dict[str, JSONSchema] = {
+        "id": UUID_SCHEMA | {"description": "The id of the resource."},
+        "type": {"type": "string", "enum": [serializer.type_name()], "description": "The resource type."},
+        "links": object_schema({"self": LINK | {"description": "The URL of the resource."}}),
+        "attributes": object_schema(attributes) | {"description": "The values of the resource."},
+        "relationships": object_schema(relationships) | {"description": "The related resources."},
     }
     serializer.extend_schema(members)
-    return object_schema(members)
+    members["links"].setdefault("description", "The URLs of the resource.")
+    return object_schema(members) | {"description": first_paragraph(serializer)}
+
+
+def _description(text: str) -> JSONSchema:
+    return {"description": text} if text else {}
 
 
 def _attribute_schema(each: serializers.Field, model: type[models.Model]) -> JSONSchema:
@@ -146,20 +175,23 @@ def _attribute_schema(each: serializers.Field, model: type[models.Model]) -> JSO
     return or_null(schema) if each.allow_null or (column is not None and column.null) else schema
 
 
-def _relationship_schema(relationship: Relationship, model: type[models.Model]) -> JSONSchema:
-    members = {"links": object_schema({"related": LINK})}
+def _relationship_schema(name: str, relationship: Relationship, model: type[models.Model]) -> JSONSchema:
+    members = {"links": object_schema(_RELATED) | {"description": "The URL of the related resource or list."}}
     if relationship.type:
         column = _column(relationship.source, model)
         may_be_empty = column is None or column.null
-        data = object_schema({"type": {"type": "string", "enum": [relationship.type]}, "id": UUID_SCHEMA})
+        data = _identifier_schema(relationship.type)
         if relationship.source is None:
-            data = {"type": "null"}
+            data = {"type": "null", "description": "Always null."}
         members["data"] = or_null(data) if may_be_empty and relationship.source else data
         if relationship.direct and may_be_empty:
-            members["links"] = object_schema({"related": or_null(LINK)})
+            members["links"]["properties"] = {"related": or_null(_RELATED["related"])}
     if relationship.meta:
-        members["meta"] = dict(OBJECT.schema)
-    return object_schema(members)
+        members["meta"] = {**OBJECT.schema, "description": "Numbers about the related resources."}
+    noun = model._meta.verbose_name
+    return object_schema(members) | {
+        "description": relationship.description or f"The {name.replace('_', ' ')} of the {noun}."
+    }
 
 
 def _column(source: str | None, model: type[models.Model]) -> "models.Field[Any, Any] | None":

@@ -8,17 +8,19 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from keygen_site.jsonapi.openapi.generator import build
-from keygen_site.jsonapi.openapi.page import chapters
+from keygen_site.jsonapi.openapi.page import page_context
 
-# The page has no script, and its style is in a file.
+# The script and the style of the page are in files.
 DOCS_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @csrf_exempt  # it has no form; the check would read the body of a POST
 @require_safe
+@gzip_page
 def openapi(request: HttpRequest) -> HttpResponse:
     """The description as OpenAPI 3.1. It contains no secret, so any site may read it."""
     response = HttpResponse(_json(bool(settings.ACCOUNT)), content_type="application/json")
@@ -29,6 +31,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt  # it has no form; the check would read the body of a POST
 @require_safe
+@gzip_page  # to a twentieth of its size; it has no secret that compression could reveal
 def docs(request: HttpRequest) -> HttpResponse:
     """The description as a page."""
     return HttpResponse(_page(bool(settings.ACCOUNT)), headers={"Content-Security-Policy": DOCS_POLICY})
@@ -46,5 +49,4 @@ def _json(single_account: bool) -> bytes:
 
 @cache
 def _page(single_account: bool) -> bytes:
-    document = _description(single_account)
-    return render_to_string("reference.html", {"info": document["info"], "chapters": chapters(document)}).encode()
+    return render_to_string("reference.html", page_context(_description(single_account))).encode()

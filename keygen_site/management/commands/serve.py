@@ -1,34 +1,30 @@
 import os
 import resource
 import sys
-from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from keygen_site.granian import granian_command
 from keygen_site.management import options
+from keygen_site.management.project_command import ProjectCommand
 
 
-def count(text: str) -> int:
-    """A number of workers."""
-    number = int(text)
-    if number < 1:
-        raise ArgumentTypeError("must be 1 or more")
-    return number
-
-
-class Command(BaseCommand):
+class Command(ProjectCommand):
     """Runs the web server: granian, with the options of `keygen_site/granian.py`. Further options follow `--`."""
 
-    help = __doc__
+    examples = (
+        "--port 8000 --workers 4",
+        "--host 0.0.0.0 -- --log-config logging.json",
+    )
+    has_result = False  # the process becomes the server
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--host", type=options.name, default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", type=options.name, default="127.0.0.1", help="IP address (default: 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port (default: 8000)")
         parser.add_argument(
-            "--workers", type=count, default=len(os.sched_getaffinity(0)), help="by default one per core"
+            "--workers", type=options.count, default=len(os.sched_getaffinity(0)), help="by default one per core"
         )
         parser.add_argument(
             "granian", nargs="*", type=options.name, help="options of granian, e.g. -- --log-config logging.json"

@@ -1,6 +1,6 @@
 """Check-out: its options and the license file (contract: licenses 7.6)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -8,38 +8,43 @@ from uuid import uuid4
 
 from django.http import QueryDict
 
+from accounts.api.serializers.groups import GroupSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.bearers import Bearer
 from accounts.models import User
 from accounts.signing.algorithms import KEY_KIND_BY_ALGORITHM
 from keygen_site.jsonapi import types
-from keygen_site.jsonapi.errors import BadRequest, DomainError
-from keygen_site.jsonapi.openapi.schemas import LINK, object_schema, or_null
+from keygen_site.jsonapi.errors import REFERENCE, BadRequest, DomainError
+from keygen_site.jsonapi.openapi.schemas import linkage_schema, object_schema, or_null
 from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.request_documents import Members, Schema
 from keygen_site.jsonapi.serializers import ACCOUNT_PATH
 from keygen_site.jsonapi.text import leading_integer, timestamp
 from keygen_site.jsonapi.versions import CURRENT_VERSION, downgrade
+from licensing import license_files
+from licensing.api.serializers.entitlements import EntitlementSerializer
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.durations import MONTH, add_duration
 from licensing.license_files import AES_256_GCM, BASE64, ENCODINGS, render_certificate
-from licensing.models import License
+from licensing.models import Entitlement, License
 from licensing.signed_keys import signature_algorithm
 
 MIN_TTL = 3600  # seconds
-# The resources that a file may include, and the permission that each needs. Groups, entitlements and environments are
-# not supported: there are none to include.
+# The resources that a file may include, and the permission that each needs. Environments are not supported: there are
+# none to include.
 INCLUDES = {
-    "entitlements": "license.read",
+    "entitlements": "entitlement.read",
     "product": "product.read",
     "policy": "policy.read",
-    "group": "license.read",
+    "group": "group.read",
     "owner": "user.read",
     "users": "user.read",
     "environment": "license.read",
 }
+# The names that owners had up to version 1.5.
+_FORMER_NAMES = {"user": "owner", "license.user": "license.owner"}
 # The texts in a query that mean true for `encrypt`; any other text is false.
 TRUE_TEXTS = frozenset({"1", "t", "T", "true", "TRUE", "y", "Y", "yes", "YES"})
 
@@ -65,65 +70,107 @@ def _read_includes(value: Any, pointer: str | None) -> list[str]:
 
 
 _TTL = replace(types.INTEGER, read=_read_ttl)
-_INCLUDES = replace(types.ARRAY, read=_read_includes)
 
-CHECK_OUT: Members = {
-    "meta": Schema(
-        members={
-            "encrypt": Schema(types.BOOLEAN),
-            "algorithm": Schema(types.STRING, nullable=True, blank=True),
-            "ttl": Schema(_TTL, nullable=True),
-            "include": Schema(_INCLUDES, blank=True),
+
+def check_out_parameters(includes: Iterable[str], secret: str) -> dict[str, Parameter]:
+    """The query parameters of a check-out.
+
+    Args:
+        includes: the names that `include` may have.
+        secret: what an encrypted file is encrypted with, for the description.
+    """
+    return {
+        "encrypt": Parameter(
+            f"Whether the file is encrypted with {secret}. Not if its policy is `encrypted`.", BOOLEAN
+        ),
+        "algorithm": Parameter("How the file is encoded and signed, e.g. `aes-256-gcm+ed25519`."),
+        "ttl": Parameter(
+            "For how many seconds the file is valid, at least 3600; empty: without end. By default a month."
+        ),
+        "include": Parameter(f"Resources to include, separated by commas: {', '.join(includes)}."),
+    }
+
+
+def check_out_members(includes: Iterable[str], parameters: Mapping[str, Parameter]) -> Members:
+    """The members of a document that checks out, for the options of the query."""
+    names = list(includes)
+    array = {"type": "array", "items": {"type": "string", "enum": names}}
+    options = {
+        "encrypt": Schema(types.BOOLEAN, description=parameters["encrypt"].description),
+        "algorithm": Schema(types.STRING, nullable=True, blank=True, description=parameters["algorithm"].description),
+        "ttl": Schema(_TTL, nullable=True, description=parameters["ttl"].description.replace("empty", "null")),
+        "include": Schema(
+            replace(types.ARRAY, read=_read_includes, schema=array),
+            blank=True,
+            description=f"Resources to include: {', '.join(names)}.",
+        ),
+    }
+    return {"meta": Schema(members=options, description="The options of the check-out.")}
+
+
+PARAMETERS = check_out_parameters(INCLUDES, "the license's key")
+CHECK_OUT = check_out_members(INCLUDES, PARAMETERS)
+
+
+def file_schema(noun: str, includes: Iterable[str]) -> dict[str, Any]:
+    """The JSON Schema of a license or machine file as a resource object.
+
+    Args:
+        noun: `license` or `machine`.
+    """
+    related = {"license": "licenses"} | ({"machine": "machines"} if noun == "machine" else {})
+    relationships = {name: linkage_schema(type) | {"description": f"The {name}."} for name, type in related.items()}
+    account = {"account": linkage_schema("accounts") | {"description": "The account."}}
+    return object_schema(
+        {
+            "id": types.UUID_SCHEMA | {"description": f"A new id each time: {noun} files are not stored."},
+            "type": {"type": "string", "enum": [f"{noun}-files"], "description": "The resource type."},
+            "attributes": object_schema(
+                {
+                    "certificate": {"type": "string", "description": f"The text of the {noun} file."},
+                    "algorithm": {"type": "string", "description": "How the file is encoded and signed."},
+                    "includes": {
+                        "type": "array",
+                        "items": {"type": "string", "enum": sorted(includes)},
+                        "description": "The included resources.",
+                    },
+                    "ttl": {
+                        "type": ["integer", "null"],
+                        "description": "For how many seconds it is valid; null: without end.",
+                    },
+                    "expiry": or_null(types.TIME_SCHEMA)
+                    | {"description": "Until when it is valid; null: without end."},
+                    "issued": types.TIME_SCHEMA | {"description": "When it was checked out."},
+                }
+            )
+            | {"description": f"The values of the {noun} file."},
+            "relationships": object_schema(account | relationships) | {"description": "The related resources."},
         }
     )
-}
-PARAMETERS = {
-    "encrypt": Parameter(
-        "Whether the file is encrypted with the license's key. Not if its policy is `encrypted`.", BOOLEAN
-    ),
-    "algorithm": Parameter("How the file is encoded and signed, e.g. `aes-256-gcm+ed25519`."),
-    "ttl": Parameter("For how many seconds the file is valid, at least 3600; empty: without end."),
-    "include": Parameter(f"Resources to include, separated by commas: {', '.join(INCLUDES)}."),
-}
 
 
-def _linked(type: str) -> dict[str, Any]:
-    data = object_schema({"type": {"type": "string", "enum": [type]}, "id": types.UUID_SCHEMA})
-    return object_schema({"links": object_schema({"related": LINK}), "data": data})
-
-
-LICENSE_FILE = object_schema(
-    {
-        "id": types.UUID_SCHEMA,
-        "type": {"type": "string", "enum": ["license-files"]},
-        "attributes": object_schema(
-            {
-                "certificate": {"type": "string"},
-                "algorithm": {"type": "string"},
-                "includes": {"type": "array", "items": {"type": "string", "enum": sorted(INCLUDES)}},
-                "ttl": {"type": ["integer", "null"]},
-                "expiry": or_null(types.TIME_SCHEMA),
-                "issued": types.TIME_SCHEMA,
-            }
-        ),
-        "relationships": object_schema({"account": _linked("accounts"), "license": _linked("licenses")}),
-    }
-)
+LICENSE_FILE = file_schema("license", INCLUDES)
 
 
 class TTLInvalid(BadRequest):
+    """`ttl` is less than an hour, or too large."""
+
     code = "CHECKOUT_TTL_INVALID"
     source = {"parameter": "ttl"}
     detail = f"must be greater than or equal to {MIN_TTL} (1 hour)"
 
 
 class IncludeInvalid(BadRequest):
+    """`include` names something that a license file cannot include."""
+
     code = "CHECKOUT_INCLUDE_INVALID"
     source = {"parameter": "include"}
     detail = "invalid includes"
 
 
 class AlgorithmInvalid(BadRequest):
+    """`algorithm` is not one of the supported encodings with a supported signature."""
+
     code = "CHECKOUT_ALGORITHM_INVALID"
     source = {"parameter": "algorithm"}
 
@@ -133,6 +180,7 @@ class EncryptionNotSupported(DomainError):
 
     title = "Unprocessable resource"
     code = "CHECKOUT_ENCRYPTION_NOT_SUPPORTED"
+    about = REFERENCE
     source = {"parameter": "encrypt"}
     detail = "is not supported for a license whose key is stored as a hash only (check it out without encryption)"
 
@@ -159,15 +207,20 @@ class CheckOutOptions:
         return f"{self.encoding}+{self.signature}"
 
 
-def parse_check_out(given: Mapping[str, Any], license: License, now: datetime) -> CheckOutOptions:
+def parse_check_out(
+    given: Mapping[str, Any], license: License, now: datetime, names: Collection[str] = frozenset(INCLUDES)
+) -> CheckOutOptions:
     """The given options, by name, with defaults for the others.
+
+    Args:
+        names: what a file can include.
 
     Raises:
         BadRequest: the first option that is invalid.
         EncryptionNotSupported: the file cannot be encrypted.
     """
-    includes = tuple(dict.fromkeys("owner" if name == "user" else name for name in given.get("include", ())))
-    if not set(includes) <= set(INCLUDES):
+    includes = tuple(dict.fromkeys(_FORMER_NAMES.get(name, name) for name in given.get("include", ())))
+    if not set(includes) <= set(names):
         raise IncludeInvalid
     ttl = given.get("ttl", MONTH)
     if ttl is not None and ttl < MIN_TTL:
@@ -223,7 +276,7 @@ def render_license_file(license: License, options: CheckOutOptions, version: str
     }
     included: dict[str, dict[str, Any]] = {}  # by id: the owner is one of the users too
     for name in options.includes:
-        resources = _included(license, name, options.issued, bearer)
+        resources = included_with_license(license, name, options.issued, bearer)
         if name in ("users", "entitlements"):
             linkage = [{"type": shown["type"], "id": shown["id"]} for shown in resources]
             data["relationships"][name] |= {"data": linkage}
@@ -234,12 +287,25 @@ def render_license_file(license: License, options: CheckOutOptions, version: str
     if version != CURRENT_VERSION:
         downgrade(data, version)
         downgrade(list(included.values()), version)
-    return render_certificate(document, license, encoding=options.encoding, signature=options.signature)
+    return render_certificate(
+        license_files.LICENSE_FILE,
+        document,
+        license.account_id,
+        secret=license.key,
+        encoding=options.encoding,
+        signature=options.signature,
+    )
 
 
-def _included(license: License, name: str, now: datetime, bearer: Bearer) -> list[dict[str, Any]]:
+def included_with_license(license: License, name: str, now: datetime, bearer: Bearer) -> list[dict[str, Any]]:
+    """The resources that a file includes for a license's relationship, as far as a bearer may see them."""
     visible = User.objects.with_activity(now).visible_to(bearer)
     match name:
+        case "entitlements":
+            entitlements = Entitlement.objects.of_license(license.pk)
+            return [EntitlementSerializer.resource_object(entitlement) for entitlement in entitlements]
+        case "group":
+            return [GroupSerializer.resource_object(license.group)] if license.group else []
         case "product":
             return [ProductSerializer.resource_object(license.product)]
         case "policy":
@@ -251,16 +317,39 @@ def _included(license: License, name: str, now: datetime, bearer: Bearer) -> lis
             # The user who was attached last comes first, the owner at the end.
             attached = visible.filter(license_users__license=license)
             users = attached.order_by("-license_users__id")
-            return [UserSerializer.resource_object(user) for user in users] + _included(license, "owner", now, bearer)
+            return [UserSerializer.resource_object(user) for user in users] + included_with_license(
+                license, "owner", now, bearer
+            )
     return []
 
 
 def license_file_object(license: License, options: CheckOutOptions, text: str) -> dict[str, Any]:
-    """A license file as a resource object. It is not stored, so its id is of no use."""
-    account_path = ACCOUNT_PATH.format(license.account_id)
+    """A license file as a resource object."""
+    return file_object("license", options, text, {"license": license})
+
+
+def file_object(noun: str, options: CheckOutOptions, text: str, related: Mapping[str, Any]) -> dict[str, Any]:
+    """A file as a resource object. It is not stored, so its id is of no use.
+
+    Args:
+        noun: `license` or `machine`.
+        text: the certificate.
+        related: the row of each relationship, the license among them.
+    """
+    account_id = related["license"].account_id
+    account_path = ACCOUNT_PATH.format(account_id)
+    relationships = {
+        "account": {"links": {"related": account_path}, "data": {"type": "accounts", "id": str(account_id)}}
+    }
+    for name, row in related.items():
+        type = row.JSONAPIMeta.resource_name
+        relationships[name] = {
+            "links": {"related": f"{account_path}/{type}/{row.pk}"},
+            "data": {"type": type, "id": str(row.pk)},
+        }
     return {
         "id": str(uuid4()),
-        "type": "license-files",
+        "type": f"{noun}-files",
         "attributes": {
             "certificate": text,
             "algorithm": options.algorithm,
@@ -269,14 +358,5 @@ def license_file_object(license: License, options: CheckOutOptions, text: str) -
             "expiry": timestamp(options.expiry),
             "issued": timestamp(options.issued),
         },
-        "relationships": {
-            "account": {
-                "links": {"related": account_path},
-                "data": {"type": "accounts", "id": str(license.account_id)},
-            },
-            "license": {
-                "links": {"related": LicenseSerializer.path_of(license)},
-                "data": {"type": "licenses", "id": str(license.pk)},
-            },
-        },
+        "relationships": relationships,
     }

@@ -25,7 +25,11 @@ from licensing.api.serializers.check_out import (
     INCLUDES,
     LICENSE_FILE,
     PARAMETERS,
+    AlgorithmInvalid,
     CheckOutOptions,
+    EncryptionNotSupported,
+    IncludeInvalid,
+    TTLInvalid,
     license_file_object,
     parse_check_out,
     parse_check_out_query,
@@ -34,25 +38,65 @@ from licensing.api.serializers.check_out import (
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.viewsets.license_base import LicenseBase
 from licensing.models import License
-from licensing.models.licenses import UsesOutOfRange
+from licensing.models.license_errors import (
+    AlreadySuspended,
+    CheckInNotRequired,
+    NoDuration,
+    NoExpiry,
+    NotSuspended,
+    UsesOutOfRange,
+)
 from licensing.services import validate_license
-from licensing.validation import NOT_FOUND, Verdict, find_license
+from licensing.validation import NOT_FOUND, find_license
+from licensing.verdicts import Verdict
 
 MAX_REPEATED_BYTES = 4096
-_TEXT = Schema(STRING)
-_TEXTS = Schema(ARRAY, blank=True, items=Schema(STRING, required=True))
 _SCOPE: Members = {
-    **dict.fromkeys(("product", "policy", "machine", "fingerprint", "checksum", "version"), _TEXT),
-    "user": Schema(STRING, nullable=True),
-    **dict.fromkeys(("fingerprints", "components", "entitlements"), _TEXTS),
+    **{
+        name: Schema(STRING, description=text)
+        for name, text in {
+            "product": "The id of the product that the license must be of.",
+            "policy": "The id of the policy that the license must be under.",
+            "machine": "The id of a machine of the license, which must be alive.",
+            "fingerprint": "The fingerprint of a machine of the license, which must be alive.",
+            "checksum": "The checksum of a release. There are none, so that the license is not valid.",
+            "version": "The version of a release. There are none, so that the license is not valid.",
+        }.items()
+    },
+    "user": Schema(
+        STRING, nullable=True, description="The id or email of a user of the license; null: it must have no owner."
+    ),
+    **{
+        name: Schema(ARRAY, blank=True, items=Schema(STRING, required=True), description=text)
+        for name, text in {
+            "fingerprints": "Fingerprints of machines of the license. The policy's `machineMatchingStrategy` says how "
+            "many of them must match.",
+            "components": "Fingerprints of components of the machine with the `fingerprint`. The policy's "
+            "`componentMatchingStrategy` says how many of them must match.",
+            "entitlements": "Codes of entitlements, all of which the license must have.",
+        }.items()
+    },
 }
-_VALIDATION: Members = {"nonce": Schema(LARGE_INTEGER), "scope": Schema(members=_SCOPE)}
+_VALIDATION: Members = {
+    "nonce": Schema(LARGE_INTEGER, description="A number of the client's choice, which the response repeats."),
+    "scope": Schema(
+        members=_SCOPE, description="What the license must match; some of it may be required by its policy."
+    ),
+}
 _VERDICT: Members = {
-    "ts": Schema(TIME, required=True),
-    "valid": Schema(BOOLEAN, required=True),
-    "detail": Schema(STRING, required=True),
-    "code": Schema(STRING, required=True),
+    "ts": Schema(TIME, required=True, description="When the license was validated."),
+    "valid": Schema(BOOLEAN, required=True, description="Whether the license is valid."),
+    "detail": Schema(STRING, required=True, description="The reason as a text, such as `is expired`."),
+    "code": Schema(
+        STRING, required=True, description="The reason as a code, such as `VALID`, `EXPIRED` or `NOT_FOUND`."
+    ),
 }
+
+
+def _optional_number(name: str, description: str) -> Members:
+    """A document that may have a number in `meta`."""
+    number = Schema(INTEGER, description=description)
+    return {"meta": Schema(members={name: number}, description="The options of the action.")}
 
 
 class LicenseActions(LicenseBase):
@@ -73,10 +117,11 @@ class LicenseActions(LicenseBase):
     @operation(
         "Validate a license",
         permission="license.validate",
-        takes={"meta": Schema(members=_VALIDATION)},
+        takes={"meta": Schema(members=_VALIDATION, description="The options of the validation.")},
         gives=Gives(LicenseSerializer, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
         idempotent=False,
+        records="",
     )
     def validate(self, request: APIRequest, license: License, document: dict[str, Any]) -> Document:
         """An invalid license is not an error: the response is `200` with `valid: false` and the reason as `code`. It
@@ -88,14 +133,15 @@ class LicenseActions(LicenseBase):
         "Validate a license key",
         permission="license.validate",
         takes=meta(
-            key=Schema(STRING, required=True),
+            key=Schema(STRING, required=True, description="The key of the license."),
             **_VALIDATION,
-            encrypted=Schema(BOOLEAN),
-            legacy_encrypted=Schema(BOOLEAN),
+            encrypted=Schema(BOOLEAN, description="Whether to look only among licenses whose key is stored as a hash."),
+            legacy_encrypted=Schema(BOOLEAN, description="The same as `encrypted`."),
         ),
         gives=Gives(LicenseSerializer, nullable=True, meta={**_VERDICT, **_VALIDATION}),
         locks=False,
         idempotent=False,
+        records="",
         document_first=True,
         access=Access.ANONYMOUS,
     )
@@ -132,10 +178,19 @@ class LicenseActions(LicenseBase):
         members |= {name: content for name, content in options.items() if name in _VALIDATION and _is_short(content)}
         return Document(data=license and LicenseSerializer.resource_object(license), meta=members)
 
+    # Uses of a license (validations, check-ins and check-outs, counted uses) are not recorded, only changes by people.
     # State -----------------------------------------------------------------------------------------------------------
 
     @action(detail=True, methods=["post"], url_path="actions/suspend")
-    @operation("Suspend a license", permission="license.suspend", locks=True, idempotent=True, gives=LicenseSerializer)
+    @operation(
+        "Suspend a license",
+        permission="license.suspend",
+        locks=True,
+        idempotent=True,
+        gives=LicenseSerializer,
+        records="suspended",
+        errors=(AlreadySuspended,),
+    )
     def suspend(self, request: APIRequest, license: License) -> License:
         license.suspend()
         return license
@@ -147,6 +202,8 @@ class LicenseActions(LicenseBase):
         locks=True,
         idempotent=True,
         gives=LicenseSerializer,
+        records="reinstated",
+        errors=(NotSuspended,),
     )
     def reinstate(self, request: APIRequest, license: License) -> License:
         license.reinstate()
@@ -159,6 +216,11 @@ class LicenseActions(LicenseBase):
         locks=True,
         idempotent=True,
         gives=LicenseSerializer,
+        records="renewed",
+        errors=(
+            NoDuration,
+            NoExpiry,
+        ),
     )
     def renew(self, request: APIRequest, license: License) -> License:
         license.renew()
@@ -166,16 +228,22 @@ class LicenseActions(LicenseBase):
 
     @action(detail=True, methods=["post"], url_path="actions/check-in")
     @operation(
-        "Check a license in", permission="license.check-in", locks=True, idempotent=False, gives=LicenseSerializer
+        "Check a license in",
+        permission="license.check-in",
+        locks=True,
+        idempotent=False,
+        gives=LicenseSerializer,
+        records="",
+        errors=(CheckInNotRequired,),
     )
     def check_in(self, request: APIRequest, license: License) -> License:
         license.check_in()
         return license
 
     @action(detail=True, methods=["delete"], url_path="actions/revoke")
-    @operation("Delete a license", permission="license.revoke", locks=True)
+    @operation("Revoke a license", permission="license.revoke", locks=True, records="revoked")
     def revoke(self, request: APIRequest, license: License) -> None:
-        """Its key does not go back into the pool."""
+        """Deletes the license. Its key does not go back into the pool."""
         license.delete()
 
     # Uses ------------------------------------------------------------------------------------------------------------
@@ -184,10 +252,11 @@ class LicenseActions(LicenseBase):
     @operation(
         "Add to the uses of a license",
         permission="license.usage.increment",
-        takes={"meta": Schema(members={"increment": Schema(INTEGER)})},
+        takes=_optional_number("increment", "How many uses to add; 1 by default."),
         gives=LicenseSerializer,
         locks=False,
         idempotent=True,
+        records="",
     )
     def increment_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         number = document.get("meta", {}).get("increment", 1)
@@ -200,10 +269,11 @@ class LicenseActions(LicenseBase):
     @operation(
         "Subtract from the uses of a license",
         permission="license.usage.decrement",
-        takes={"meta": Schema(members={"decrement": Schema(INTEGER)})},
+        takes=_optional_number("decrement", "How many uses to subtract; 1 by default."),
         gives=LicenseSerializer,
         locks=False,
         idempotent=True,
+        records="",
     )
     def decrement_usage(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         number = document.get("meta", {}).get("decrement", 1)
@@ -216,6 +286,7 @@ class LicenseActions(LicenseBase):
         locks=True,
         idempotent=True,
         gives=LicenseSerializer,
+        records="uses-reset",
     )
     def reset_usage(self, request: APIRequest, license: License) -> License:
         license.reset_uses()
@@ -231,8 +302,15 @@ class LicenseActions(LicenseBase):
         gives=Gives(data=LICENSE_FILE),
         locks=False,
         idempotent=False,
+        records="",
         document_first=True,
         parameters=PARAMETERS,
+        errors=(
+            TTLInvalid,
+            IncludeInvalid,
+            AlgorithmInvalid,
+            EncryptionNotSupported,
+        ),
     )
     def check_out(self, request: APIRequest, license: License, document: CheckOutOptions) -> dict[str, Any]:
         """A member of the document overrides the query parameter of the same name."""
@@ -244,8 +322,15 @@ class LicenseActions(LicenseBase):
         permission="license.check-out",
         gives=File(("application/octet-stream",)),
         locks=False,
+        records="",
         document_first=True,
         parameters=PARAMETERS,
+        errors=(
+            TTLInvalid,
+            IncludeInvalid,
+            AlgorithmInvalid,
+            EncryptionNotSupported,
+        ),
     )
     def check_out_file(self, request: APIRequest, license: License, document: CheckOutOptions) -> HttpResponse:
         return LicenseFile(self._check_out(license, document), filename=f"{license.pk}.lic")
@@ -281,7 +366,7 @@ def _add_uses(license: License, number: int, *, pointer: str, is_use: bool = Tru
 
 
 class LicenseFile(HttpResponse):
-    """A license file as an attachment."""
+    """A license or machine file as an attachment."""
 
     data = None  # other responses, of REST framework, have this attribute
 

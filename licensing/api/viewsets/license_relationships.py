@@ -5,34 +5,42 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.decorators import action
 
+from accounts.api.attachments import AttachmentViewSet, identifiers
+from accounts.api.serializers.groups import GROUP, GroupSerializer
 from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
+from accounts.api.viewsets.groups import read_group
 from accounts.api.viewsets.tokens import BearerTokenViewSet
-from accounts.models import User
+from accounts.models import Group, User
+from accounts.models.activity import name_of
 from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
 from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
-from keygen_site.jsonapi.errors import BadRequest, NotFound
+from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
-from keygen_site.jsonapi.operations import REFUSES, Gives, operation
-from keygen_site.jsonapi.request_documents import Members, Schema, identifier
+from keygen_site.jsonapi.operations import Gives, operation
+from keygen_site.jsonapi.request_documents import identifier
 from keygen_site.jsonapi.requests import APIRequest
-from keygen_site.jsonapi.types import ARRAY
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
 from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer, owner_name
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.license_base import LicenseAddressed, LicenseBase
 from licensing.api.viewsets.nested import StaffAndProductOnly
-from licensing.models import License, LicenseUser, Policy, Product
+from licensing.models import License, Policy, Product
 from licensing.models.holders import holders_of_licenses
-from licensing.services import attach_users, change_owner, change_policy, detach_users
-
-MAX_USERS_PER_REQUEST = 100
+from licensing.services import (
+    OwnerIsAttached,
+    PolicyNotCompatible,
+    UserLimitExceeded,
+    attach_users,
+    change_owner,
+    change_policy,
+    detach_users,
+)
 
 _LICENSES = License.objects.select_related("policy", "owner")
 _OWNER: CompiledQuery[User] = CompiledQuery(
@@ -42,7 +50,7 @@ _OWNER: CompiledQuery[User] = CompiledQuery(
 )
 _POLICY = {"data": identifier("policies", "policy")}
 _USER = {"data": identifier("users", "user", nullable=True)}
-_USERS: Members = {"data": Schema(ARRAY, required=True, blank=True, items=identifier("users", "user"))}
+_USERS = identifiers("users", "user")
 
 
 class LicenseRelationships(LicenseBase):
@@ -72,6 +80,8 @@ class LicenseRelationships(LicenseBase):
         gives=LicenseSerializer,
         locks=True,
         document_first=True,
+        records="policy-changed",
+        errors=(PolicyNotCompatible,),
     )
     def change_policy(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         bearer = request.user
@@ -83,6 +93,7 @@ class LicenseRelationships(LicenseBase):
         if bearer.role == "user" and policy.protected:
             raise Forbidden
         change_policy(license, policy)
+        self.activity_details = {"to": name_of(policy)}
         return license
 
     # The owner -------------------------------------------------------------------------------------------------------
@@ -100,13 +111,18 @@ class LicenseRelationships(LicenseBase):
         takes=_USER,
         gives=LicenseSerializer,
         locks=True,
+        records="owner-changed",
+        errors=(
+            OwnerIsAttached,
+            UserLimitExceeded,
+        ),
     )
     def change_owner(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         return self._change_owner(license, document)
 
     @action(detail=True, url_path="user")
     @operation(
-        "Show the owner of a license",
+        "Show the owner of a license, by its earlier name",
         permission="user.read",
         gives=Gives(UserSerializer, nullable=True),
         deprecated=True,
@@ -118,12 +134,17 @@ class LicenseRelationships(LicenseBase):
     @former_owner.mapping.put
     @former_owner.mapping.patch
     @operation(
-        "Give a license another owner, or none",
+        "Give a license another owner, or none, by its earlier name",
         permission="license.owner.update",
         takes=_USER,
         gives=LicenseSerializer,
         locks=True,
+        records="owner-changed",
         deprecated=True,
+        errors=(
+            OwnerIsAttached,
+            UserLimitExceeded,
+        ),
     )
     def change_former_owner(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         """As `owner`, which is the name since version 1.6."""
@@ -135,58 +156,51 @@ class LicenseRelationships(LicenseBase):
         if linked and owner is None:
             raise _must_exist_error(name)
         change_owner(license, owner)
+        self.activity_details = {"to": name_of(owner) if owner else ""}
         return license
 
     def _find_owner(self, license: License) -> User | None:
         """The owner, or None also if the bearer may not see them: staff may make a colleague an owner."""
         return _OWNER.first(license.owner_id, timezone.now(), bearer=self.actor) if license.owner_id else None
 
-    # Relationships that are not supported ----------------------------------------------------------------------------
+    # The group -------------------------------------------------------------------------------------------------------
 
     @action(detail=True)
-    @operation("Show the group of a license", permission="license.read", gives=REFUSES)
-    def group(self, request: APIRequest, license: License) -> None:
-        """Groups are not supported."""
-        raise NotFound("The requested group was not found")
+    @operation("Show the group of a license", permission="group.read", gives=GroupSerializer)
+    def group(self, request: APIRequest, license: License) -> Group:
+        """A license without a group is 404."""
+        if license.group is None:
+            raise NotFound("The requested group was not found")
+        return license.group
 
-    @action(detail=True)
-    @operation("List the entitlements of a license", permission="license.read", gives=Gives(paged=True))
-    def entitlements(self, request: APIRequest, license: License) -> HttpResponseBase:
-        """Entitlements are not supported: the list is empty."""
-        return self._empty_page()
-
-    @action(detail=True, url_path="entitlements/(?P<entitlement>[^/]+)")
-    @operation("Show an entitlement of a license", permission="license.read", gives=REFUSES)
-    def entitlement(self, request: APIRequest, license: License) -> None:
-        """Entitlements are not supported."""
-        raise NotFound.of("entitlement", self.kwargs["entitlement"])
-
-    @action(detail=True)
-    @operation("List the machines of a license", permission="license.read", gives=Gives(paged=True))
-    def machines(self, request: APIRequest, license: License) -> HttpResponseBase:
-        """Machines are not supported: the list is empty."""
-        return self._empty_page()
-
-    @action(detail=True, url_path="machines/(?P<machine>[^/]+)")
-    @operation("Show a machine of a license", permission="license.read", gives=REFUSES)
-    def machine(self, request: APIRequest, license: License) -> None:
-        """Machines are not supported."""
-        raise NotFound.of("machine", self.kwargs["machine"])
-
-    def _empty_page(self) -> HttpResponseBase:
-        """A page without rows; its query is validated as that of any page."""
-        return self.get_paginated_response(self.paginate_queryset(License.objects.none()))
+    @group.mapping.put
+    @group.mapping.patch
+    @operation(
+        "Move a license to a group, or out of its group",
+        permission="license.group.update",
+        takes=GROUP,
+        gives=LicenseSerializer,
+        locks=True,
+        document_first=True,
+        records="group-changed",
+    )
+    def change_group(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
+        group = read_group(document, self.actor)
+        license.change_group(group)
+        self.activity_details = {"to": name_of(group) if group else ""}
+        return license
 
 
 def _must_exist_error(name: str) -> ValidationError:
     return ValidationError({name: ValidationError("must exist", code="not_found")})
 
 
-class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
+class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAddressed):
     """The users of a license: its owner and the attached ones."""
 
     queryset = User.objects.all()
     serializer_class = UserSerializer
+    attachment_serializer = LicenseUserSerializer
     parent = Parent(
         "license", _LICENSES, narrow=lambda users, license_id: users.filter(holders_of_licenses([license_id]))
     )
@@ -204,16 +218,16 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
         locks=True,
         idempotent=True,
         document_first=True,
+        records="users-attached",
+        errors=(UserLimitExceeded,),
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
         self.serializer_class = LicenseUserSerializer  # for the pointers of errors
         users = User.objects.visible_to(request.user).in_bulk(document)
         if not users.keys() >= set(document):
             raise _must_exist_error("user")
-        return attach_users(self._lock_license(), [users[user_id] for user_id in document])
-
-    def rows_to_show_again(self, ids: list[str]) -> Rows:
-        return LicenseUser.objects.filter(license=self.license, pk__in=ids)
+        self.activity_details = {"count": len(document)}
+        return attach_users(self.lock_parent(), [users[user_id] for user_id in document])
 
     @operation(
         "Detach users from a license, 1 to 100",
@@ -221,32 +235,11 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, LicenseAddressed):
         takes=_USERS,
         locks=True,
         document_first=True,
+        records="users-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        detach_users(self._lock_license(), document)
-
-    def read_document(self, row: Any) -> list[UUID] | None:
-        """The ids of the users in the document.
-
-        Raises:
-            BadRequest: the document is malformed, or has too few or too many users.
-        """
-        document = super().read_document(row)
-        if document is None:
-            return None
-        users = document["data"]
-        if not 1 <= len(users) <= MAX_USERS_PER_REQUEST:
-            detail = f"length must be between 1 and {MAX_USERS_PER_REQUEST} (inclusive)"
-            raise BadRequest(detail, pointer="/data")
-        return [user["id"] for user in users]
-
-    def _lock_license(self) -> License:
-        """The license, locked, so that concurrent changes of its users do not overlap."""
-        licenses = License.objects.with_api_fields().select_for_update(of=("self",))
-        license = licenses.filter(pk=self.license.pk).first()
-        if license is None:
-            raise NotFound.of("license", str(self.license.pk))
-        return license
+        self.activity_details = {"count": len(document)}
+        detach_users(self.lock_parent(), document)
 
 
 class LicenseTokenViewSet(LicenseAddressed, StaffAndProductOnly, BearerTokenViewSet):
@@ -260,7 +253,7 @@ class LicenseTokenViewSet(LicenseAddressed, StaffAndProductOnly, BearerTokenView
     license: License
 
     @operation(
-        "Make a token for a license",
+        "Create a token for a license",
         permission="license.tokens.generate",
         takes=LICENSE_TOKEN,
         gives=TokenSerializer,

@@ -21,7 +21,8 @@ from licensing.api.viewsets.nested import NestedLicenseViewSet
 from licensing.models import License
 from licensing.services import issue_license
 
-# The roles that may choose the group, the id and these attributes of a new license (contract: licenses 3.2).
+# The roles that may choose the id and these attributes of a new license, and with support agents its group (contract:
+# licenses 3.2).
 MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
 MANAGER_ATTRIBUTES = ("protected", "expiry", "suspended", *LIMIT_FIELDS)
 # Per user: licenses that users make for themselves, with keys of their choice. Attempts count too: they tell whether a
@@ -46,7 +47,8 @@ class LicenseViewSet(
     def withheld(self) -> Iterable[str]:
         if self.action == "create" and self.request.user.role not in MANAGER_ROLES:
             attributes = (f"/data/attributes/{camel(name)}" for name in MANAGER_ATTRIBUTES)
-            return ["/data/id", *attributes, "/data/relationships/group"]
+            group = [] if self.request.user.role == "support-agent" else ["/data/relationships/group"]
+            return ["/data/id", *attributes, *group]
         return ()
 
     def check_relationships(self, document: Values) -> None:

@@ -89,7 +89,7 @@ class ProductTokenViewSet(StaffAndProductOnly, BearerTokenViewSet):
     product: Product
 
     @operation(
-        "Make a token for a product",
+        "Create a token for a product",
         permission="product.tokens.generate",
         takes=BEARER_TOKEN,
         gives=TokenSerializer,

@@ -1,10 +1,13 @@
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import CommandError, CommandParser
 
-from keygen_site.management.monitoring import end_unknown, say
+from keygen_site.management.monitoring import UNKNOWN as EXIT_UNKNOWN
+from keygen_site.management.monitoring import end_unknown
+from keygen_site.management.project_command import EXIT_INTERRUPTED
+from keygen_site.wording import count_of
 from licensing.models import Policy
 from pools.management.pool_command import PoolCommand
 
@@ -14,12 +17,17 @@ LEVELS = ("OK", "WARNING", "CRITICAL")  # by exit code
 class Command(PoolCommand):
     """Checks whether pools run low, with the output and exit codes of a monitoring plugin (Nagios, Icinga).
 
-    Exit codes: 0 every pool has more keys than --warn; 1 a pool has --warn keys or fewer; 2 a pool has --critical keys
-    or fewer; 3 unknown, also after wrong usage or without a pool. The performance data after the bar are the numbers of
-    available keys, counted up to one more than --warn.
+    The performance data after the bar are the numbers of available keys, counted up to one more than --warn.
     """
 
-    help = __doc__
+    examples = ("--warn 100 --critical 10", '--policy "Summer sale" --account acme --warn 50 --json')
+    exit_codes = {
+        0: "OK: every pool has more keys than --warn",
+        1: "WARNING: a pool has --warn keys or fewer",
+        2: "CRITICAL: a pool has --critical keys or fewer",
+        EXIT_UNKNOWN: "UNKNOWN, also after wrong usage or without a pool",
+    }
+    only_reads = True
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -39,7 +47,14 @@ class Command(PoolCommand):
         try:
             super().execute(*args, **options)
         except Exception as error:  # monitoring must not mistake any failure for a full or an empty pool
-            end_unknown(error)
+            if isinstance(error, CommandError) and error.returncode == EXIT_INTERRUPTED:
+                raise
+            end_unknown(error, as_json=self.as_json)
+
+    def fail(self, error: CommandError) -> NoReturn:
+        if error.returncode == EXIT_INTERRUPTED:
+            super().fail(error)
+        end_unknown(error, as_json="--json" in sys.argv)  # wrong usage
 
     def handle(self, *, policy: str | None, account: str | None, warn: int, critical: int, **options: Any) -> None:
         if not 0 <= critical <= warn:
@@ -51,10 +66,27 @@ class Command(PoolCommand):
         counts = [policy.pool.available_in_order().values("pk")[: warn + 1].count() for policy in policies]
         pools = list(zip(unique_names(policies), counts, strict=True))
         low = [f"{name} has {available}" for name, available in pools if available <= warn]
-        enough = "1 pool has enough keys" if len(pools) == 1 else f"{len(pools)} pools have enough keys"
+        enough = "1 pool has enough keys" if len(pools) == 1 else f"{count_of(len(pools), 'pool')} have enough keys"
         data = " ".join(f"{quote_label(name)}={available};{warn};{critical};0" for name, available in pools)
-        level = (min(counts) <= warn) + (min(counts) <= critical)
-        say(f"{LEVELS[level]}: {', '.join(low) or enough} | {data}")
+        levels = [(available <= warn) + (available <= critical) for _, available in pools]
+        level = max(levels)
+        self.report(
+            f"{LEVELS[level]}: {', '.join(low) or enough} | {data}",
+            {
+                "state": LEVELS[level],
+                "warn": warn,
+                "critical": critical,
+                "pools": [
+                    {
+                        "account": policy.account.slug,
+                        "policy": {"id": str(policy.pk), "name": policy.name},
+                        "available": available,
+                        "state": LEVELS[each],
+                    }
+                    for policy, available, each in zip(policies, counts, levels, strict=True)
+                ],
+            },
+        )
         if level:
             sys.exit(level)
 

@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +8,14 @@ from django.db.models import Q
 
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.management.options import name, path
+from keygen_site.management.project_command import EXIT_NOT_WRITTEN
+from keygen_site.management.streams import discard_stdout
+from keygen_site.wording import count_of, was
 from licensing.models import Policy, Product
-from pools.key_files import WRITTEN_FORMATS, serialize_keys
+from pools.key_files import WRITTEN_FORMATS, ExportedKey, escape_text, serialize_keys
+from pools.management.output_files import is_special, open_output
 from pools.management.pool_command import (
-    EXIT_NOT_WRITTEN,
     PoolCommand,
-    discard_stdout,
-    open_output,
     parse_day_or_time,
 )
 from pools.services.exports import EXPORT_STATES, StatesLost, check_format, export_pools
@@ -24,11 +25,17 @@ class Command(PoolCommand):
     """Exports the keys of one or more pools as text, CSV or NDJSON. The command import_keys can read the file.
 
     The export is recorded in the ledger, and its keys count as disclosed: they cannot be put back into their pool. The
-    file is UTF-8 in any locale. If the reader of the output stops early, as `head` does, the command ends with 0. Exit
-    codes: 5 the output failed, after some or all keys were disclosed; export again.
+    file is UTF-8 in any locale. If the reader of the output stops early, as `head` does, the command ends with 0.
     """
 
-    help = __doc__
+    examples = (
+        '--policy "Summer sale" --state popped --since 2026-01-01 --output handed-out.csv',
+        "--product Rocket --account acme --state all --format ndjson | gzip > rocket.ndjson.gz",
+        '--policy "Summer sale" --format text --import "ACME PO 4711" | head',
+    )
+    exit_codes = {EXIT_NOT_WRITTEN: "the output failed, after some or all keys were disclosed; export again"}
+
+    exported = 0  # keys
 
     def add_arguments(self, parser: CommandParser) -> None:
         pools = parser.add_mutually_exclusive_group(required=True)
@@ -84,6 +91,11 @@ class Command(PoolCommand):
             self.check_output("--output", output, force=options["force"])
         elif sys.stdout is None:
             raise CommandError("Standard output is closed, so nothing was exported.")
+        if self.as_json and output is None:
+            raise CommandError(
+                "--json needs --output: standard output has the keys. For keys as JSON, use --format ndjson.",
+                returncode=2,
+            )
         if for_spreadsheet and format != "csv":
             raise CommandError("--for-spreadsheet needs --format csv.", returncode=2)
         try:
@@ -99,7 +111,7 @@ class Command(PoolCommand):
             keys = export_pools(
                 policies=policies, audit=self.audit, state=state, key_import=found_import, since=since, until=until
             )
-            return serialize_keys(keys, format, for_spreadsheet=for_spreadsheet)
+            return serialize_keys(self.count(keys), format, for_spreadsheet=for_spreadsheet)
 
         if output is not None:
             try:
@@ -109,6 +121,7 @@ class Command(PoolCommand):
                 if error.returncode == EXIT_NOT_WRITTEN:
                     error.args = (f"{error}. The keys so far count as disclosed. Export them again.",)
                 raise
+            self.report_export(output)
             return
         try:
             for lines in read_lines():
@@ -122,6 +135,24 @@ class Command(PoolCommand):
                 f"The export broke off: {error.strerror}. The keys so far count as disclosed. Export them again.",
                 returncode=EXIT_NOT_WRITTEN,
             ) from None
+
+    def count(self, keys: Iterable[ExportedKey]) -> Iterator[ExportedKey]:
+        for key in keys:
+            self.exported += 1
+            yield key
+
+    def report_export(self, output: str) -> None:
+        text = f"{count_of(self.exported, 'key')} {was(self.exported)} written to {escape_text(output)}."
+        result = {"file": escape_text(output), "keys": self.exported}
+        if self.as_json:
+            self.report(text, result)
+        elif not is_special(output):
+            self.note(text)
+
+    def describe_interruption(self) -> str:
+        if not self.exported:
+            return "nothing was exported."
+        return "the export is not complete. The keys so far count as disclosed. Export them again."
 
     def find_policies(self, policies: list[str], product: str | None, account: str | None) -> list[Policy]:
         """The policies with pools that the options name, each once.

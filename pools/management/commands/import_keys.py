@@ -1,22 +1,25 @@
 import csv
-import json
 import os
 import sys
 import time
-from argparse import ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from inspect import cleandoc
 from typing import Any, BinaryIO, TextIO
+from uuid import UUID
 
-from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from uuid_utils.compat import uuid7
 
 from keygen_site.jsonapi.errors import DomainError
+from keygen_site.management.options import count as at_least_one
 from keygen_site.management.options import name, path
+from keygen_site.management.project_command import EXIT_INTERRUPTED, EXIT_NOT_WRITTEN
+from keygen_site.wording import count_of, was
 from licensing.models import Policy
 from pools.key_files import (
     FORMATS,
@@ -29,35 +32,15 @@ from pools.key_files import (
     open_key_file,
 )
 from pools.key_files.descriptions import describe_understood
-from pools.management.pool_command import PoolCommand, open_output, parse_day_or_time
+from pools.management.output_files import open_output
+from pools.management.pool_command import PoolCommand, parse_day_or_time
+from pools.models import KeyImport
 from pools.services.imports import AlreadyImported, ImportReport, import_keys
 from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
 READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim")
-
-EPILOG = """\
-examples:
-  manage.py {name} keys.txt --policy "Summer sale" --dry-run
-  manage.py {name} partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"
-  manage.py {name} old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim
-  manage.py {name} keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv
-
-exit codes:
-  0    all keys were added, or can be added (--dry-run)
-  1    a file was refused as a whole, or the import failed; nothing was added
-  2    wrong usage
-  3    lines were rejected (they were left out with --skip-invalid; otherwise nothing was added), or there are
-       serious warnings without --accept-warnings; nothing was added
-  5    the --rejected file or the report could not be written; keys were added only if the output says so
-  6    all keys have been imported before; nothing was added
-  130  interrupted; nothing was added
-"""
-
-
-class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Help whose description and examples keep their line breaks."""
 
 
 class Command(PoolCommand):
@@ -69,12 +52,25 @@ class Command(PoolCommand):
     --skip-invalid adds the others. The pool hands them out in the order of the lines.
     """
 
-    help = cleandoc(__doc__ or "")
+    examples = (
+        'keys.txt --policy "Summer sale" --dry-run',
+        'partner.csv --policy "Summer sale" --column "Serial No." --name "ACME PO 4711"',
+        'old.csv --policy "Summer sale" --encoding windows-1252 --delimiter semicolon --trim',
+        'keys.txt --policy "Summer sale" --skip-invalid --rejected rejected.csv',
+        '- --policy "Summer sale" --json < keys.txt',
+    )
+    exit_codes = {
+        0: "all keys were added, or can be added (--dry-run)",
+        1: "a file was refused as a whole, or the import failed; nothing was added",
+        EXIT_REJECTED: "lines were rejected (left out with --skip-invalid; otherwise nothing was added), or there "
+        "are serious warnings without --accept-warnings, and nothing was added",
+        EXIT_NOT_WRITTEN: "the --rejected file or the report could not be written; keys were added only if the "
+        "output says so",
+        EXIT_ALREADY_IMPORTED: "all keys have been imported before; nothing was added",
+        EXIT_INTERRUPTED: "interrupted; nothing was added, unless the message says so",
+    }
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
-            prog_name, subcommand, formatter_class=HelpFormatter, epilog=EPILOG.format(name=subcommand), **kwargs
-        )
+    import_id: UUID | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
@@ -128,8 +124,9 @@ class Command(PoolCommand):
             help="the keys were used in another system, at the time in their column popped or else at this time "
             "(default: now): add them as popped, so that they are never handed out",
         )
-        parser.add_argument("--first", type=int, default=20, help="number of rejected lines to print (default: 20)")
-        parser.add_argument("--json", action="store_true", help="print the report as JSON")
+        parser.add_argument(
+            "--first", type=at_least_one, default=20, help="number of rejected lines to print (default: 20)"
+        )
 
     def handle(
         self,
@@ -143,6 +140,7 @@ class Command(PoolCommand):
         first: int,
         **options: Any,
     ) -> None:
+        self.import_id = uuid7()
         self.check_label("--name", name)
         if rejected is not None:
             inputs = ["/dev/stdin" if file == "-" else file for file in files]
@@ -176,6 +174,7 @@ class Command(PoolCommand):
                     dry_run=options["dry_run"],
                     used=used_time,
                     accept_warnings=options["accept_warnings"],
+                    import_id=self.import_id,
                     on_rejected=write,
                     on_progress=show_progress(opened, stack),
                 )
@@ -184,15 +183,19 @@ class Command(PoolCommand):
         finally:
             if report:  # also if the --rejected file could not be moved into place
                 seconds = time.monotonic() - begun
-                if options["json"]:
-                    text = json.dumps(report.as_dict(names, first) | {"seconds": round(seconds, 3)})
-                else:
-                    text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
-                self.report(text)
+                text = "\n".join(describe_report(report, names, pooled_policy, first, seconds))
+                self.report(text, report.as_dict(names, first) | {"seconds": round(seconds, 3)})
         if isinstance(report.refusal, AlreadyImported):
             sys.exit(EXIT_ALREADY_IMPORTED)
         if report.refusal or report.rejected:
             sys.exit(EXIT_REJECTED)
+
+    def describe_interruption(self) -> str:
+        key_import = self.import_id and KeyImport.objects.filter(pk=self.import_id, loading=None).first()
+        if not key_import:
+            return "nothing was added."
+        added = f"{count_of(key_import.added, 'key')} {was(key_import.added)} added"
+        return f"{added}, as import {key_import.pk}. The report may be incomplete."
 
     def open(self, file: str, stack: ExitStack) -> BinaryIO:
         if file == "-":
@@ -249,7 +252,7 @@ def describe_report(
         if keys:
             yield f"{title}: {', '.join(keys)}"
     if report.trimmed:
-        yield f"{count_lines(report.trimmed)} had blanks around the key, which were removed."
+        yield f"{count_of(report.trimmed, 'line')} had blanks around the key, which were removed."
     for warning in report.warnings:
         title = f"{'Serious warning' if warning.is_serious else 'Warning'}"
         of = f" about {files[warning.file]}" if len(files) > 1 else ""
@@ -261,19 +264,20 @@ def describe_report(
     if report.refusal:
         result = report.refusal.detail.removesuffix(".")
     elif report.dry_run:
-        result = f"{report.good:,} keys can be added to the pool of {policy.name!r}; nothing was written"
+        result = f"{count_of(report.good, 'key')} can be added to the pool of {policy.name!r}; nothing was written"
     elif report.key_import:
-        result = f"{report.added:,} keys were added to the pool of {policy.name!r} as import {report.key_import.pk}"
+        added = f"{count_of(report.added, 'key')} {was(report.added)} added"
+        result = f"{added} to the pool of {policy.name!r} as import {report.key_import.pk}"
     else:
         result = f"No key was added to the pool of {policy.name!r}"
-    yield f"{result} ({report.lines:,} lines, {seconds:.1f} s, {rate:,.0f} lines per second)."
+    yield f"{result} ({count_of(report.lines, 'line')}, {seconds:.1f} s, {rate:,.0f} lines per second)."
     if report.used and not report.refusal:
         yield f"Of these keys, {report.used:,} count as popped, because they have been used."
     if report.blank:
         yield f"Blank lines that were skipped: {report.blank:,}."
     if not report.rejected:
         return
-    yield f"{count_lines(report.rejected)} {'was' if report.rejected == 1 else 'were'} rejected because the key:"
+    yield f"{count_of(report.rejected, 'line')} {was(report.rejected)} rejected because the key:"
     for reason, count in report.reasons.most_common():
         yield f"{count:>12,}  {reason.value}"
     yield "The first rejected lines:" if report.rejected > first else "The rejected lines:"
@@ -281,10 +285,6 @@ def describe_report(
         where = f"{files[each.file]}:{each.line}" if each.line else "during the import"
         shown = f"{each.text[:4]}…: " if each.text and each.text[:4].isprintable() else ""
         yield f"  {where}: {shown}{each.sentence}"
-
-
-def count_lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def parse_used(text: str) -> datetime:
@@ -332,6 +332,6 @@ def show_progress(files: list[BinaryIO], stack: ExitStack) -> Callable[[ImportRe
     def show(report: ImportReport) -> None:
         rate = report.lines / (time.monotonic() - begun)
         read = sum(file.tell() for file in files if file.seekable())
-        bar.update(task, completed=read, text=f"{report.lines:,} lines, {rate:,.0f} per second")
+        bar.update(task, completed=read, text=f"{count_of(report.lines, 'line')}, {rate:,.0f} per second")
 
     return show

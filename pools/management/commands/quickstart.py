@@ -1,67 +1,96 @@
+import os
+import re
 import secrets
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.db import transaction
 from django.urls import reverse
 
-from accounts.models import Account, Token, User
-from accounts.services import change_user, create_account
-from keygen_site.management.options import name
+from accounts.models import Account, Token, User, find_token
+from accounts.services import change_user, create_account, give_operator_access
+from keygen_site.management.options import name, path
+from keygen_site.management.project_command import ProjectCommand
 from licensing.models import Policy, Product
 from pools.models import Key
 
-OPERATOR_EMAIL = "operator@demo.test"
+ADMIN_EMAIL = "admin@demo.test"
 DEMO_KEYS = 25
+AS_BEFORE = "as printed the first time"
 
 
-class Command(BaseCommand):
+class Command(ProjectCommand):
     """Creates a demo account with a filled pool, and prints how to use it.
 
-    Running it again keeps existing data, but replaces the demo's token, which cannot be shown twice, and refills an
-    empty pool.
+    Running it again changes nothing but an empty pool, which it refills: passwords and tokens stay as they are.
     """
 
-    help = __doc__
+    examples = ("", "--address https://keys.example.com --new-password", "--new-token --json")
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--address",
             type=name,
-            default="http://127.0.0.1:8000",
-            help="URL of the server (default: http://127.0.0.1:8000)",
+            default=f"http://127.0.0.1:{os.environ.get('PORT', '8000')}",
+            help="URL of the server (default: http://127.0.0.1 with the port of the variable PORT, or 8000)",
         )
-        parser.add_argument("--new-password", action="store_true", help="give the operator a new password")
+        parser.add_argument("--new-password", action="store_true", help="give the demo's admin a new password")
+        parser.add_argument("--new-token", action="store_true", help="make another token; those in use stay valid")
+        parser.add_argument(
+            "--remember",
+            type=path,
+            metavar="FILE",
+            help="keep what is printed in this file, which only you can read, as variables of a shell",
+        )
 
     @transaction.atomic
-    def handle(self, *, address: str, new_password: bool, **options: Any) -> None:
+    def handle(
+        self, *, address: str, new_password: bool, new_token: bool, remember: str | None, **options: Any
+    ) -> None:
         account = Account.objects.by_identifier("demo").first()
         if account is None:
-            account, _, _ = create_account(slug="demo", name="Demo", email="admin@demo.test")
-        password = self.create_operator(new_password)
+            account, _, _ = create_account(slug="demo", name="Demo", email=ADMIN_EMAIL)
+        admin = account.users.filter(role=User.Role.ADMIN).order_by("id").get()
+        known = _read(remember)
+        password = known.get("PASSWORD", "")
+        if new_password or not admin.has_usable_password():
+            password = self.set_password(admin)
+        elif not admin.check_password(password):
+            password = ""
         policy = self.fill_pool(account)
-        token = self.replace_token(account)
-        pool = f"{address}/v1/accounts/{account.slug}/policies/{policy.pk}/pool"
-        self.stdout.write(
+        token = self.find_or_make_token(account, admin, known.get("TOKEN", ""), new_token)
+        api = f"{address}/v1/accounts/{account.slug}"
+        known = {"API": api, "EMAIL": admin.email, "PASSWORD": password, "TOKEN": token, "POLICY": str(policy.pk)}
+        _write(remember, known)
+        pool = f"{api}/policies/{policy.pk}/pool"
+        shown = token or "$TOKEN"
+        self.report(
             f"\nConsole   {address}{reverse('admin:index')}\n"
-            f"Login     {OPERATOR_EMAIL}\n"
-            f"Password  {password or 'as printed the first time (--new-password sets a new one)'}\n"
+            f"Email     {admin.email}\n"
+            f"Password  {password or f'{AS_BEFORE} (quickstart --new-password sets another)'}\n"
             f"Account   {account.slug}\n"
-            f"Token     {token}   (replaces the token of the last quickstart)\n\n"
-            f"Pop a key:\n\n"
-            f'  curl -X DELETE {pool} -H "Authorization: Bearer {token}"\n'
+            f"Token     {token or f'{AS_BEFORE} (quickstart --new-token makes another)'}\n"
+            f"API docs  {address}{reverse('docs')}\n\n"
+            f"Take a key out of the pool:\n\n"
+            f'  curl -X DELETE {pool} -H "Authorization: Bearer {shown}"\n',
+            {
+                "console": f"{address}{reverse('admin:index')}",
+                "docs": f"{address}{reverse('docs')}",
+                "api": api,
+                "account": account.slug,
+                "email": admin.email,
+                "password": password or None,
+                "token": token or None,
+                "policy": str(policy.pk),
+            },
         )
 
-    def create_operator(self, new_password: bool) -> str | None:
-        """Create the superuser, and return the password. None if the superuser exists and keeps the password."""
-        operator = User.objects.filter(account=None, email=OPERATOR_EMAIL).first()
-        if operator and not new_password:
-            return None
+    def set_password(self, admin: User) -> str:
+        """Give the demo's admin a random password, and return it. The admin may use the console, as an Operator."""
         password = secrets.token_urlsafe(12)
-        if operator:
-            change_user(operator, {"password": password})
-        else:
-            User.objects.create_superuser(OPERATOR_EMAIL, password)
+        change_user(admin, {"password": password})
+        give_operator_access(admin)
         return password
 
     def fill_pool(self, account: Account) -> Policy:
@@ -79,7 +108,33 @@ class Command(BaseCommand):
                 Key(account=account, policy=policy, key=f"DEMO-{secrets.token_hex(8).upper()}").validate_and_save()
         return policy
 
-    def replace_token(self, account: Account) -> str:
-        admin = account.users.filter(role=User.Role.ADMIN).order_by("id").first()
-        Token.objects.filter(account=account, name="quickstart").delete()
-        return Token.generate(admin, name="quickstart")[1]
+    def find_or_make_token(self, account: Account, admin: User, known: str, is_new: bool) -> str:
+        """The text of a token of the demo's admin: the known one, or a new one if there is none or one is wanted.
+
+        Empty if there is one whose text is not known.
+        """
+        tokens = Token.objects.filter(account=account, name="quickstart")
+        if known and not is_new and (found := find_token(known)) and found.account_id == account.pk:
+            return known
+        if tokens.exists() and not is_new:
+            return ""
+        return Token.generate(admin, name="quickstart", expiry=None)[1]
+
+
+def _read(remember: str | None) -> dict[str, str]:
+    """The variables that an earlier run has kept; none if it kept nothing, or the file is not readable."""
+    if remember is None:
+        return {}
+    try:
+        text = Path(remember).read_text()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return dict(re.findall(r"^export ([A-Z]+)='([^']*)'$", text, re.MULTILINE))
+
+
+def _write(remember: str | None, variables: dict[str, str]) -> None:
+    """Keep variables in a file that a shell can read; their values have no quotes."""
+    if remember is None:
+        return
+    with open(remember, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.writelines(f"export {name}='{value}'\n" for name, value in variables.items())

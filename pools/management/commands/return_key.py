@@ -13,7 +13,10 @@ class Command(PoolCommand):
     Refused if the key was issued with a license, or was shown or exported.
     """
 
-    help = __doc__
+    examples = (
+        '0190f6a2-7c1e-7000-8000-000000000000 --policy "Summer sale" --undelivered',
+        '- --policy "Summer sale" --undelivered --reference "Order 4711" < key.txt',
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_key(parser)
@@ -32,4 +35,4 @@ class Command(PoolCommand):
             raise CommandError("Confirm with --undelivered that the key reached no one.", returncode=2) from None
         except DomainError as error:
             raise self.refusal(error, pooled_policy) from None
-        self.report(f"The key {returned.masked} is available again.")
+        self.report_key(returned, "is available again")

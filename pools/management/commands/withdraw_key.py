@@ -10,7 +10,10 @@ from pools.services.keys import withdraw_key
 class Command(PoolCommand):
     """Withdraws a key permanently: an available one, or a popped one that was refunded, is defective or leaked."""
 
-    help = __doc__
+    examples = (
+        '0190f6a2-7c1e-7000-8000-000000000000 --policy "Summer sale" --reason refunded --suspend-license',
+        '- --policy "Summer sale" --reason leaked < key.txt',
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         self.add_key(parser)
@@ -31,4 +34,4 @@ class Command(PoolCommand):
             )
         except DomainError as error:
             raise self.refusal(error, pooled_policy) from None
-        self.report(f"The key {withdrawn.masked} is withdrawn.")
+        self.report_key(withdrawn, "is withdrawn")

@@ -1,0 +1,307 @@
+"""Importing an account from an export of keygen-api: staged, checked, and written in one transaction, or not at all."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, BinaryIO, NamedTuple
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+
+from accounts.audit import AuditContext
+from accounts.models import Account, Setting
+from keygen_site.api_versions import CURRENT_VERSION, VERSIONS
+from keygen_site.db.advisory_locks import disable_timeouts
+from keygen_site.db.uuids import parse_uuid
+from pools.key_files import KeyFile
+from pools.models import Move
+from pools.moving.account_keys import KEY_COLUMNS, read_key_pair
+from pools.moving.checks import check_rows, find_uncertain, leave_out_keys, leave_out_tokens
+from pools.moving.classes import ACCOUNT, BY_NAME, ROLE, ROLE_PERMISSION, ExportClass
+from pools.moving.completeness import Completeness
+from pools.moving.errors import AccountExists, MoveRefused, RowInvalid
+from pools.moving.format import Chunk, ExportReader, Row
+from pools.moving.publishing import write_account, write_rows
+from pools.moving.replacing import account_state, check_replaceable, delete_account
+from pools.moving.reports import Finding, MoveReport
+from pools.moving.staging import ClassStage, RoleStage, Stage, row_invalid
+from pools.moving.token_table import TOKEN, TokenStage, stage_tokens
+from pools.moving.used_keys import make_used_stage, stage_used_keys
+from pools.moving.values import ValueInvalid, converter_of
+from pools.services.import_chunks import prefetch
+from pools.services.table_statistics import refresh_statistics_after
+
+NOT_KEPT = "is not kept by this server"
+READ_OVER = "is not needed: this server has the standard permissions of each role"
+_FIRST_CLASS = "Account"
+
+
+class _Part(NamedTuple):
+    """The checked rows of a chunk, ready to be staged."""
+
+    stage: Stage
+    rows: list[list[Any]]
+    position: int
+
+
+class _Stages:
+    """The temporary tables of an import."""
+
+    def __init__(self) -> None:
+        self.classes = {name: ClassStage(each) for name, each in BY_NAME.items() if each is not ACCOUNT}
+        self.roles, self.tokens, self.used = RoleStage(), TokenStage(), make_used_stage()
+
+    def analyze(self) -> None:
+        for stage in (*self.classes.values(), self.roles, self.tokens, self.used):
+            stage.analyze()
+
+
+def import_account(
+    *,
+    export: BinaryIO,
+    audit: AuditContext,
+    secret: str | None = None,
+    tokens: BinaryIO | None = None,
+    used_keys: Iterable[KeyFile] = (),
+    slug: str | None = None,
+    sha256: str | None = None,
+    source: str = "",
+    dry_run: bool = False,
+    on_finding: Callable[[Finding], None] = lambda finding: None,
+    on_progress: Callable[[int], None] = lambda position: None,
+) -> MoveReport:
+    """Import an account from an export, in one pass and in flat memory.
+
+    An account that moved in before is replaced, unless it was used since.
+
+    Args:
+        export: the file, which need not be seekable.
+        secret: with which the export is encrypted.
+        tokens: the table of tokens, as CSV.
+        used_keys: files of keys that were popped without a license.
+        slug: another one than the export has.
+        sha256: of the file, in hex, as its export has printed it.
+        source: the name of the export, for the report.
+        dry_run: check everything and write nothing.
+        on_finding: is called with each row that needs a person's eye.
+        on_progress: is called with the number of bytes of the export that have been read.
+
+    Raises:
+        ExportUnreadable: the file is no export, or is damaged.
+        MoveRefused: subclasses say what contradicts what.
+        FileUnreadable: of the used keys.
+    """
+    report = MoveReport(source=source, dry_run=dry_run, on_finding=on_finding)
+    reader = ExportReader(export, secret)
+    digest = hashlib.sha256((slug or "").encode())
+    with _staging_transaction():
+        stages = _Stages()
+        completeness = Completeness()
+        row = _stage_export(reader, stages, completeness, report, on_progress)
+        completeness.check(reader.sha256, sha256)
+        account = _read_account(row, slug, report)
+        if tokens is not None:
+            stage_tokens(tokens, stages.tokens, account.pk, report, digest.update)
+        stage_used_keys(used_keys, stages.used, report, digest.update)
+        report.sha256 = reader.sha256
+        digest.update(reader.content_sha256)
+        stages.analyze()
+        check_rows(stages.classes, stages.roles, account.pk)
+        leave_out_keys(stages.classes, stages.used, report)
+        leave_out_tokens(stages.classes, stages.tokens, report)
+        find_uncertain(stages.classes, report)
+        with nullcontext() if dry_run else transaction.atomic(), _constraints_as_refusals():
+            _make_way(account, digest.digest(), report)
+            if not dry_run:
+                _write(account, row, stages, digest.digest(), report, audit)
+    return report
+
+
+@contextmanager
+def _staging_transaction() -> Iterator[None]:
+    """On PostgreSQL, one transaction for everything: a pool of connections could give the next one another session.
+
+    SQLite has temporary tables without one, and a transaction would keep others from writing.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        disable_timeouts()
+        yield
+
+
+@contextmanager
+def _constraints_as_refusals() -> Iterator[None]:
+    """Say a violated constraint in a sentence without values: what the checks could not see, or a concurrent import."""
+    try:
+        yield
+    except IntegrityError as error:
+        diagnosis = getattr(error.__cause__, "diag", None)
+        name = diagnosis.constraint_name or diagnosis.column_name if diagnosis else str(error).split(": ")[-1]
+        raise MoveRefused(
+            f"The database refuses the account, by the rule {name}: perhaps another import of it runs"
+        ) from None
+
+
+def _stage_export(
+    reader: ExportReader,
+    stages: _Stages,
+    completeness: Completeness,
+    report: MoveReport,
+    on_progress: Callable[[int], None],
+) -> Row:
+    """Stage the rows of an export, and return that of the account."""
+    chunks = iter(reader)
+    first = next(chunks)
+    account = first.rows[0]
+    report.account_id = _read_id(account)
+    report.count_of(_FIRST_CLASS).read = 1
+    _note_unkept(ACCOUNT, first.rows, report)
+
+    def check(chunk: Chunk) -> _Part:
+        completeness.add(chunk.class_name, chunk.rows)
+        return _check_chunk(chunk, stages, report, reader.position, is_protected=bool(account.get("protected")))
+
+    for part in prefetch(map(check, chunks)):
+        part.stage.write(part.rows)
+        on_progress(part.position)
+    for (class_name, column), count in report.unkept_columns.items():
+        problem = f"is not kept by this server: {count:,} rows have a value"
+        report.find(Finding(class_name, "", column, problem, True))
+    on_progress(reader.position)
+    return account
+
+
+def _read_id(account: Row) -> UUID:
+    uuid = parse_uuid(account.get("id"))
+    if uuid is None:
+        raise RowInvalid("The account of the export has no valid id")
+    return uuid
+
+
+def _check_chunk(chunk: Chunk, stages: _Stages, report: MoveReport, position: int, *, is_protected: bool) -> _Part:
+    """Check the rows of a chunk, without the database.
+
+    Args:
+        position: of the reader.
+        is_protected: whether the account is protected.
+    """
+    class_name, rows, _ = chunk
+    count = report.count_of(class_name)
+    count.read += len(rows)
+    account_id = str(report.account_id)
+    for row in rows:
+        # Permissions of roles name no account.
+        if row.get("account_id", account_id if class_name == ROLE_PERMISSION else None) != account_id:
+            raise row_invalid(class_name, row, "account_id", "must be the id of the account of the export")
+    if class_name == ROLE:
+        return _Part(stages.roles, stages.roles.encode(rows), position)
+    stage = stages.classes.get(class_name)
+    if stage is None:
+        count.left_out[READ_OVER if class_name == ROLE_PERMISSION else NOT_KEPT] += len(rows)
+        return _Part(stages.roles, [], position)
+    if class_name == "Policy":
+        # Null there is the account's value; here it is copied to a new policy.
+        rows = [{**row, "protected": is_protected} if row.get("protected") is None else row for row in rows]
+    if class_name == "AccountSetting":
+        rows = [row for row in rows if _is_known_setting(row, report)]
+    _note_unkept(stage.export_class, rows, report)
+    return _Part(stage, stage.encode(rows), position)
+
+
+def _is_known_setting(row: Row, report: MoveReport) -> bool:
+    setting = Setting(key=str(row.get("key")), value=row.get("value"))
+    if setting.key in Setting.Key.values and setting.value_error() is None:
+        return True
+    reason = "has a key or permissions that this server does not know"
+    label = setting.key if setting.key in Setting.Key.values else ""
+    report.leave_out(Finding("AccountSetting", str(parse_uuid(row.get("id")) or ""), label, reason, False), reason)
+    return False
+
+
+def _note_unkept(export_class: ExportClass, rows: list[Row], report: MoveReport) -> None:
+    """Count the values of columns that have no field here and that matter."""
+    for name, usual in export_class.noted.items():
+        count = sum(row.get(name, usual) != usual for row in rows)
+        if count:
+            report.unkept_columns[export_class.name, name] += count
+
+
+def _read_account(row: Row, slug: str | None, report: MoveReport) -> Account:
+    """The unsaved account of an export, checked with its keys."""
+    column = ""
+    try:
+        values = ACCOUNT.read(row)
+        for name, field in zip((each.name for each in ACCOUNT.columns), ACCOUNT.fields, strict=True):
+            column = name
+            if field.attname not in values:
+                raise ValueInvalid("must not be null")
+            converter_of(field)(values[field.attname])
+        column = "secret_key"
+        if not isinstance(row.get("secret_key"), str) or not row["secret_key"]:
+            raise ValueInvalid("must be a text")
+    except ValueInvalid as problem:
+        raise row_invalid(_FIRST_CLASS, row, column, problem) from None
+    try:
+        for kind in KEY_COLUMNS:
+            read_key_pair(kind, row)
+    except ValueError as problem:
+        raise RowInvalid(f"The account of the export has no usable keys: its columns {problem}") from None
+    account = Account(**values)
+    if slug is not None:
+        account.slug = slug
+    if account.api_version not in VERSIONS:
+        change = f"has the API version {account.api_version}, and gets {CURRENT_VERSION}"
+        report.find(Finding(_FIRST_CLASS, str(account.pk), account.slug, change, True))
+        account.api_version = CURRENT_VERSION
+    other = Account.objects.filter(slug=account.slug).exclude(pk=account.pk).first()
+    if other is not None:
+        raise AccountExists(
+            f"Another account of this server has the slug {account.slug}: choose another one with --slug"
+        )
+    try:
+        account.clean_fields()
+        account.clean()
+    except ValidationError as error:
+        name, [message, *_] = next(iter(error.message_dict.items()))
+        way_out = ": choose another one with --slug" if name == "slug" else ""
+        raise RowInvalid(f"The {name} of the account {message}{way_out}") from None
+    report.slug = account.slug
+    return account
+
+
+def _make_way(account: Account, content_digest: bytes, report: MoveReport) -> None:
+    """Delete the account if it moved in before and can be replaced; in a dry run, only check that."""
+    existing = Account.objects.filter(pk=account.pk).first()
+    if existing is None:
+        return
+    check_replaceable(existing, content_digest)
+    report.replaced = True
+    if not report.dry_run:
+        delete_account(existing)
+
+
+def _write(
+    account: Account,
+    row: Mapping[str, Any],
+    stages: _Stages,
+    content_digest: bytes,
+    report: MoveReport,
+    audit: AuditContext,
+) -> None:
+    write_account(account, dict(row), audit, has_tokens=report.count_of(TOKEN).kept > 0)
+    write_rows(stages.classes, stages.roles, stages.tokens, stages.used, account, audit)
+    Move.objects.create(
+        account=account,
+        source=report.source[:255],
+        operator=audit.actor,
+        sha256=report.sha256,
+        content_digest=content_digest,
+        summary=report.summary,
+        findings=[each.as_dict() for each in report.findings],
+        findings_count=report.findings_count,
+        state=account_state(account),
+    )
+    refresh_statistics_after(report.count_of("Key").kept)

@@ -1,0 +1,112 @@
+"""The groups of machines (contract: machines 3.9, 4.5; entitlements-groups 9, 11, 12)."""
+
+import pytest
+
+from accounts.models import Group
+from licensing.models import Machine
+from tests.accounts.groups import make_group, one
+from tests.errors import FORBIDDEN, UNPROCESSABLE, assert_refused, forbidden
+from tests.licensing.documents import UNKNOWN, ids
+from tests.licensing.machines import activation, make_floating, make_machine, refused
+
+GROUP = "/data/relationships/group"
+
+
+def full(limit):
+    detail = f"machine count has exceeded maximum allowed by current group ({limit})"
+    return refused(detail, "GROUP_MACHINE_LIMIT_EXCEEDED", GROUP)
+
+
+@pytest.fixture
+def license(acme):
+    return make_floating(acme.product)
+
+
+@pytest.fixture
+def admin(acme, api):
+    return api(acme.admin)
+
+
+class TestActivation:
+    def test_machine_inherits_the_group_of_its_license_or_else_of_its_owner(self, acme, admin, license):
+        user = acme.user()
+        license.license_users.create(account=acme.account, user=user)
+        of_user, of_license, given = (make_group(acme.account, name) for name in ("User", "License", "Given"))
+        user.change_group(of_user)
+
+        admin.post("machines", activation(license, "A"))
+        admin.post("machines", activation(license, "B", owner=user))
+        license.change_group(of_license)
+        admin.post("machines", activation(license, "C", owner=user))
+        document = activation(license, "D")
+        document["data"]["relationships"]["group"] = one("groups", given)
+        admin.post("machines", document)
+
+        found = dict(Machine.objects.values_list("fingerprint", "group__name"))
+        assert found == {"A": None, "B": "User", "C": "License", "D": "Given"}
+
+    def test_full_group_is_refused_after_the_limits_of_the_license(self, acme, admin):
+        license = make_floating(acme.product, max_machines=1)
+        license.change_group(make_group(acme.account, max_machines=1))
+        admin.post("machines", activation(license, "A"))
+
+        errors = admin.post("machines", activation(license, "B")).json()["errors"]
+
+        assert [error["code"] for error in errors] == ["MACHINE_LIMIT_EXCEEDED", "GROUP_MACHINE_LIMIT_EXCEEDED"]
+        assert errors[1] == full(1)
+
+    def test_unknown_group_is_refused(self, admin, license):
+        document = activation(license)
+        document["data"]["relationships"]["group"] = one("groups", UNKNOWN)
+
+        assert_refused(admin.post("machines", document), UNPROCESSABLE, refused("must exist", "GROUP_NOT_FOUND", GROUP))
+
+
+class TestChange:
+    def test_machine_is_moved_to_a_group_with_room(self, acme, admin, license):
+        machine = make_machine(license)
+        group = make_group(acme.account, max_machines=1)
+
+        response = admin.put("machines/M/group", one("groups", group))
+
+        assert response.json()["data"]["relationships"]["group"]["data"]["id"] == str(group.pk)
+        assert admin.get("machines/M/group").json()["data"]["id"] == str(group.pk)
+        assert ids(admin.get(f"groups/{group.pk}/machines")) == [str(machine.pk)]
+        assert ids(admin.get(f"machines?group={group.pk}")) == [str(machine.pk)]
+        make_machine(license, "N")
+        assert_refused(admin.put("machines/N/group", one("groups", group)), UNPROCESSABLE, full(1))
+        assert admin.put("machines/M/group", one("groups", group)).status_code == 200
+        assert admin.put("machines/M/group", {"data": None}).status_code == 200
+        assert admin.get("machines/M/group").status_code == 404
+
+    def test_document_is_read_before_permissions(self, license, api):
+        make_machine(license)
+
+        assert api(license).put("machines/M/group", {}).json()["errors"][0]["detail"] == "is missing"
+
+    def test_machine_gets_the_group_of_its_new_owner(self, acme, admin, license):
+        user = acme.user()
+        license.license_users.create(account=acme.account, user=user)
+        user.change_group(make_group(acme.account, max_machines=0))
+        make_machine(license)
+        document = {"data": {"type": "users", "id": str(user.pk)}}
+
+        assert_refused(admin.put("machines/M/owner", document), UNPROCESSABLE, full(0))
+        Group.objects.update(max_machines=1)
+        assert admin.put("machines/M/owner", document).status_code == 200
+        assert Machine.objects.get().group == user.group
+
+
+def test_owners_of_a_group_see_its_machines_and_members_do_not(acme, api, license):
+    owner, member = acme.user(email="owner@acme.test"), acme.user(email="member@acme.test")
+    group = make_group(acme.account)
+    group.owners.create(account=acme.account, user=owner)
+    member.change_group(group)
+    machine = make_machine(license, group=group)
+    other = make_machine(make_floating(acme.another_product(), "Other"), "N", group=group)
+    path = f"groups/{group.pk}/machines"
+
+    assert set(ids(api(owner).get(path))) == {str(machine.pk), str(other.pk)}
+    assert ids(api(acme.product).get(path)) == [str(machine.pk)]
+    assert_refused(api(member).get(path), FORBIDDEN, forbidden())
+    assert api(owner).get(f"{path}/N").json()["data"]["id"] == str(other.pk)

@@ -1,0 +1,53 @@
+"""What plans of PostgreSQL cost: the rows that they look at."""
+
+import json
+
+from django.db import connection, transaction
+
+
+def rows_in_vain(table, act):
+    """The most rows that a step of a statement of `act` about a table has looked at in vain."""
+    return max(in_vain(plan) for plan in plans_of(table, act))
+
+
+def rows_read(table, act):
+    """The most rows that a step of a statement of `act` about a table has returned or looked at in vain."""
+    return max(read(plan) for plan in plans_of(table, act))
+
+
+def plans_of(table, act):
+    """The plans of the statements of `act` that name a table. What it changes is rolled back."""
+    statements = []
+
+    def note(execute, sql, parameters, many, context):
+        if table in sql:
+            statements.append((sql, parameters))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(note), transaction.atomic():
+        act()
+        transaction.set_rollback(True)
+    assert statements
+    return [explained(*statement) for statement in statements]
+
+
+def explained(sql, parameters):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+        plan = cursor.fetchone()[0]
+        transaction.set_rollback(True)
+    return (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+
+
+def in_vain(step):
+    return max(own_in_vain(step), *map(in_vain, step.get("Plans", [])), 0)
+
+
+def own_in_vain(step):
+    own = sum(step.get(f"Rows Removed by {kind}", 0) for kind in ("Filter", "Join Filter", "Index Recheck"))
+    return own * step["Actual Loops"]
+
+
+def read(step):
+    own = step["Actual Rows"] * step["Actual Loops"] + own_in_vain(step)
+    return max(own, *map(read, step.get("Plans", [])), 0)
