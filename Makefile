@@ -1,6 +1,6 @@
 # run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
-# CI=true make test: as .ci/run does it, with a quarter of the modules on SQLite, all on PostgreSQL, and more examples of
-# Hypothesis. HYPOTHESIS_PROFILE=long make test: with all examples.
+# CI=true make test: as .ci/run does it, each test on one of the databases only, with more examples of Hypothesis.
+# HYPOTHESIS_PROFILE=long make test: with all examples.
 # screenshots: writes the pictures of the console in docs/. Needs Chromium.
 # lint: style, types, migrations.  lint-openapi: two linters of OpenAPI, by Node.js.  bench: benchmarks.
 # licenses: writes docs/licenses.md.  audit: known vulnerabilities.  lock: writes the requirements files.

@@ -63,16 +63,20 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-# With CI=true, SQLite runs one of so many modules that run on both databases, for the time. PostgreSQL runs all.
-MODULES_PER_SHARE = 4
-SHARE = 2  # not 0, which has the recordings: they take longer than any other module
+# With CI=true each test runs on one of the databases, for the time: the modules of one of so many shares on SQLite, all
+# others on PostgreSQL, and what needs a certain database on that one.
+SHARES = 3
+SHARE_OF_SQLITE = 1  # not 0, which has the recordings: they take longer than any other module
 
 
-def is_left_to_postgresql(item):
-    """Whether a test runs on PostgreSQL only, because of the time that the checks may take."""
-    only_here = item.get_closest_marker("sqlite") or item.get_closest_marker("without_database")
-    is_in_share = item.path.parent.name == "browser" or zlib.crc32(item.path.name.encode()) % MODULES_PER_SHARE == SHARE
-    return os.environ.get("CI") == "true" and not only_here and not is_in_share
+def is_left_to_the_other(item, database):
+    """Whether a test runs on the other database only, because of the time that the checks may take."""
+    if os.environ.get("CI") != "true" or item.path.parent.name == "browser":
+        return False
+    if any(item.get_closest_marker(name) for name in ("postgresql", "sqlite", "without_database")):
+        return False
+    is_of_sqlite = zlib.crc32(item.path.name.encode()) % SHARES == SHARE_OF_SQLITE
+    return is_of_sqlite != (database == "sqlite")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -82,8 +86,7 @@ def pytest_collection_modifyitems(config, items):
     left_out = {
         item
         for item in items
-        if any(item.get_closest_marker(other) for other in others)
-        or (database == "sqlite" and is_left_to_postgresql(item))
+        if any(item.get_closest_marker(other) for other in others) or is_left_to_the_other(item, database)
     }
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
