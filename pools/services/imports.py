@@ -332,7 +332,7 @@ def stage_import(
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
             last_keys.extend(texts[-SHOWN_KEYS:])
             rejections, used_rows = chunk.rejections, chunk.used
-            refused = explainer.conceal(importer.write([row for _, row in chunk.rows.values()], chunk.encoded))
+            refused = explainer.conceal(importer.write(chunk.encoded))
             if has_states:
                 for line, text in chunk.blocked.values():
                     row_states.add_used(chunk.file, line, text)
@@ -412,7 +412,7 @@ def _block_used(
         refused: dict[bytes, Reason] = {}
         if not importer.dry_run:
             importer.remove(list(found))
-            refused = explainer.conceal(importer.write(used, importer.encode(used))) if used else {}
+            refused = explainer.conceal(importer.write(importer.encode(used))) if used else {}
         rejections += [Rejection(*found[key].free, found[key].text, reason) for key, reason in refused.items()]
         report.used += len(used) - len(refused)
         if rejections:

@@ -326,7 +326,7 @@ class TestNothingIsBlocked:
             patch.setattr("pools.bulk_import._delete_unpublished", lambda account_id: None)
             with bulk_importer(key_import) as importer:
                 rows = [RowMaker().make(text, USED) for text in numbered(2)]
-                importer.write(rows, importer.encode(rows))
+                importer.write(importer.encode(rows))
         assert Key.objects.count() == 2
 
         add(pooled_policy, "KEY-0009")
