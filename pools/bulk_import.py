@@ -11,9 +11,9 @@ A dry run writes to temporary tables only, and never locks the database.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -24,16 +24,15 @@ from uuid_utils import uuid7
 
 from keygen_site.db.advisory_locks import disable_timeouts, lock_all_key_texts, lock_imports, try_lock_imports
 from keygen_site.db.arrays import array_literal
-from keygen_site.db.key_digests import key_digester
 from keygen_site.db.sqlite_commits import rare_checkpoints, unsynced_commits
 from keygen_site.db.temporary_tables import temporary_writes
 from keygen_site.db.uuids import matches_uuid, parse_uuid
-from keygen_site.encryption import text_encrypter
 from licensing.models import License
 from pools.import_locks import ImportBusy, account_lock
 from pools.key_files import Reason
+from pools.key_rows import Encoded, Row
 from pools.models.key_imports import KeyImport
-from pools.models.keys import KEY_PURPOSE, Key
+from pools.models.keys import Key
 from pools.models.used_texts import UsedText
 
 DELETE_BATCH_SIZE = 20_000
@@ -45,48 +44,6 @@ USED_COLUMNS = "popped, disclosed, disclosure, disclosed_to"  # of a key that wa
 # Set before a key is deleted that was never published: the triggers would block the text of a used key.
 UNUSED = "popped = NULL, disclosed = NULL, disclosure = NULL, disclosed_to = NULL"
 KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._meta.db_table
-
-
-class Row(NamedTuple):
-    """A key to write.
-
-    Attributes:
-        text: the key, in clear.
-        stored: the text as it is stored, encrypted if encryption is on.
-        digest, ending: the values of the columns for look-ups.
-        used: when it was used in another system, if it was.
-    """
-
-    text: str
-    stored: str
-    digest: bytes
-    ending: int
-    used: datetime | None = None
-
-
-class Encoded(NamedTuple):
-    """Keys to write, with all that can be prepared without a connection.
-
-    Attributes:
-        values: the rows in the form in which they are sent to the database.
-        uuids: the texts that spell a UUID, with their digests.
-    """
-
-    rows: list[Row]
-    values: list[Any]
-    uuids: list[tuple[UUID, bytes]]
-
-
-class RowMaker:
-    """Makes rows of texts, in any thread. Created in a thread that has a connection to the database."""
-
-    def __init__(self) -> None:
-        digester = key_digester()
-        self.digest, self._ending = digester.digest, digester.ending
-        self._encrypt = text_encrypter(KEY_PURPOSE)
-
-    def make(self, text: str, used: datetime | None = None) -> Row:
-        return Row(text, self._encrypt(text), self.digest(text), self._ending(text), used)
 
 
 @contextmanager

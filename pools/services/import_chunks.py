@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from pools.bulk_import import Encoded, Row, RowMaker
 from pools.key_files import Line, NoKeys, Reason
 from pools.key_files.warnings import FileProfile
+from pools.key_rows import Encoded, Row, RowMaker
 from pools.services.rejections import Explainer, Rejection
 
 C = TypeVar("C")
@@ -35,7 +35,7 @@ class Chunk:
     blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    encoded: Encoded | None = None
+    encoded: Encoded = field(default_factory=lambda: Encoded([], [], []))
     blank: int = 0
     used: int = 0
 

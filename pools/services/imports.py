@@ -17,10 +17,11 @@ from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from keygen_site.wording import count_of, was
 from licensing.models import Policy, PoolNotSupported
-from pools.bulk_import import BulkImporter, RowMaker, bulk_importer
+from pools.bulk_import import BulkImporter, bulk_importer
 from pools.key_files import FileTooLarge, KeyFile, Line, Reason, Understood
 from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
+from pools.key_rows import RowMaker
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.import_chunks import prefetch, read_chunks

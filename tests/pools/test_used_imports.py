@@ -8,8 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from pools.bulk_import import RowMaker, bulk_importer
+from pools.bulk_import import bulk_importer
 from pools.key_files import FileUnreadable, Line, Reason
+from pools.key_rows import RowMaker
 from pools.models import DailyPopCount, Key, KeyEvent, KeyImport, UsedText
 from pools.services.imports import import_keys, stage_import
 from pools.services.low_stock import alert_if_low
