@@ -10,9 +10,10 @@ A dry run writes to temporary tables only, and never locks the database.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -23,18 +24,19 @@ from uuid_utils import uuid7
 
 from keygen_site.db.advisory_locks import disable_timeouts, lock_all_key_texts, lock_imports, try_lock_imports
 from keygen_site.db.arrays import array_literal
-from keygen_site.db.key_digests import key_digester
+from keygen_site.db.sqlite_commits import rare_checkpoints, unsynced_commits
 from keygen_site.db.temporary_tables import temporary_writes
 from keygen_site.db.uuids import matches_uuid, parse_uuid
-from keygen_site.encryption import text_encrypter
 from licensing.models import License
 from pools.import_locks import ImportBusy, account_lock
 from pools.key_files import Reason
+from pools.key_rows import Encoded, Row
 from pools.models.key_imports import KeyImport
-from pools.models.keys import KEY_PURPOSE, Key
+from pools.models.keys import Key
 from pools.models.used_texts import UsedText
 
 DELETE_BATCH_SIZE = 20_000
+ROWS_PER_STATEMENT = 1_000  # of five parameters each: SQLite allows 32,766
 # Between the clocks of servers. A license counts as created during the import if any clock may say so.
 MAX_CLOCK_DIFFERENCE = timedelta(hours=1)
 
@@ -42,35 +44,6 @@ USED_COLUMNS = "popped, disclosed, disclosure, disclosed_to"  # of a key that wa
 # Set before a key is deleted that was never published: the triggers would block the text of a used key.
 UNUSED = "popped = NULL, disclosed = NULL, disclosure = NULL, disclosed_to = NULL"
 KEYS, LICENSES, USED = Key._meta.db_table, License._meta.db_table, UsedText._meta.db_table
-
-
-class Row(NamedTuple):
-    """A key to write.
-
-    Attributes:
-        text: the key, in clear.
-        stored: the text as it is stored, encrypted if encryption is on.
-        digest, ending: the values of the columns for look-ups.
-        used: when it was used in another system, if it was.
-    """
-
-    text: str
-    stored: str
-    digest: bytes
-    ending: int
-    used: datetime | None = None
-
-
-class RowMaker:
-    """Makes rows of texts, in any thread. Created in a thread that has a connection to the database."""
-
-    def __init__(self) -> None:
-        digester = key_digester()
-        self.digest, self._ending = digester.digest, digester.ending
-        self._encrypt = text_encrypter(KEY_PURPOSE)
-
-    def make(self, text: str, used: datetime | None = None) -> Row:
-        return Row(text, self._encrypt(text), self.digest(text), self._ending(text), used)
 
 
 @contextmanager
@@ -104,20 +77,21 @@ class BulkImporter(ABC):
         self.begun = timezone.now()
         self.account, self.policy = key_import.account, key_import.policy
 
-    @abstractmethod
-    def encode(self, rows: Iterable[Row]) -> list[Any]:
-        """The keys in the form in which `write` sends them to the database.
+    def encode(self, rows: list[Row]) -> Encoded:
+        """Prepare keys for `write`.
 
         It uses no connection, so that a thread can encode a chunk while the database is busy with the one before.
         """
+        uuids = [(UUID(row.text), row.digest) for row in rows if matches_uuid(row.text)]
+        return Encoded(rows, self._values_of(rows), uuids)
 
     @abstractmethod
-    def write(self, rows: list[Row], encoded: list[Any]) -> dict[bytes, Reason]:
-        """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest.
+    def _values_of(self, rows: list[Row]) -> list[Any]:
+        """The rows in the form in which they are sent to the database."""
 
-        Args:
-            encoded: the same keys, from `encode`.
-        """
+    @abstractmethod
+    def write(self, encoded: Encoded) -> dict[bytes, Reason]:
+        """Write keys whose texts differ. Returns the reasons of those that cannot be written, by digest."""
 
     @abstractmethod
     def remove(self, digests: Sequence[bytes]) -> None:
@@ -131,12 +105,11 @@ class BulkImporter(ABC):
             The reasons of the keys that were left out after all, by digest: a license got their texts meanwhile.
         """
 
-    def _find_license_ids(self, rows: list[Row]) -> dict[bytes, Reason]:
+    def _find_license_ids(self, encoded: Encoded) -> dict[bytes, Reason]:
         """Texts that are the id of a license: the API finds a license by its id or its key."""
-        uuids = [(UUID(row.text), row.digest) for row in rows if matches_uuid(row.text)]
-        ids = {uuid for uuid, _ in uuids}
+        ids = {uuid for uuid, _ in encoded.uuids}
         found = set(self.account.licenses.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
-        return {taken: Reason.LICENSE_ID for uuid, taken in uuids if uuid in found}
+        return {taken: Reason.LICENSE_ID for uuid, taken in encoded.uuids if uuid in found}
 
     def _used_reasons(self, found: Iterable[tuple[bytes, bool]]) -> dict[bytes, Reason]:
         """The reasons of texts of licenses (true) and of used texts (false); some are both."""
@@ -188,7 +161,7 @@ class PostgreSQLImporter(BulkImporter):
             if dry_run:
                 cursor.execute("CREATE TEMPORARY TABLE pools_tried (digest bytea PRIMARY KEY) ON COMMIT DROP")
 
-    def encode(self, rows: Iterable[Row]) -> list[str]:
+    def _values_of(self, rows: list[Row]) -> list[str]:
         """The rows in the format of COPY."""
         if self.dry_run:
             return [f"\\\\x{row.digest.hex()}\n" for row in rows]
@@ -200,8 +173,9 @@ class PostgreSQLImporter(BulkImporter):
             for row in rows
         ]
 
-    def write(self, rows: list[Row], encoded: list[str]) -> dict[bytes, Reason]:
-        refused = self._find_license_ids(rows)
+    def write(self, encoded: Encoded) -> dict[bytes, Reason]:
+        rows, lines = encoded.rows, encoded.values
+        refused = self._find_license_ids(encoded)
         while True:
             if self.check_before_write or self.dry_run:
                 taken = self._find_keys(rows)
@@ -209,13 +183,13 @@ class PostgreSQLImporter(BulkImporter):
                 refused = refused | taken
             if self.dry_run:
                 refused = self._find_used(rows) | refused
-            new, lines = rows, encoded
+            new, new_lines = rows, lines
             if refused:
                 new = [row for row in rows if row.digest not in refused]
-                lines = [line for row, line in zip(rows, encoded, strict=True) if row.digest not in refused]
+                new_lines = [line for row, line in zip(rows, lines, strict=True) if row.digest not in refused]
             try:
                 with transaction.atomic():
-                    self._copy(lines)
+                    self._copy(new_lines)
             except IntegrityError:
                 # A text is taken, and is found now, or the policy was deleted, and it fails again.
                 if self.check_before_write:
@@ -309,7 +283,8 @@ def _fetch(sql: str, values: Any) -> list[tuple[Any, ...]]:
 def _sqlite(key_import: KeyImport, dry_run: bool) -> Iterator[BulkImporter]:
     _delete_unpublished(key_import.account_id)
     try:
-        yield SQLiteImporter(key_import, dry_run)
+        with rare_checkpoints():
+            yield SQLiteImporter(key_import, dry_run)
     finally:
         _delete_unpublished(key_import.account_id)
         # Close the connection at the end of the request: its temporary tables may be large.
@@ -352,23 +327,28 @@ class SQLiteImporter(BulkImporter):
             key_import.loading = self.begun
             key_import.save(force_insert=True)
 
-    def encode(self, rows: Iterable[Row]) -> list[tuple[Any, ...]]:
+    def _values_of(self, rows: list[Row]) -> list[tuple[Any, ...]]:
         """The rows of the table `pools_chunk`."""
         of = self._value
         return [(uuid7().hex, row.stored, row.digest, row.ending, row.used and of("popped", row.used)) for row in rows]
 
-    def write(self, rows: list[Row], encoded: list[tuple[Any, ...]]) -> dict[bytes, Reason]:
-        ids = self._find_license_ids(rows)
-        chunk = encoded
+    def write(self, encoded: Encoded) -> dict[bytes, Reason]:
+        ids, chunk = self._find_license_ids(encoded), encoded.values
         if ids:
-            chunk = [values for row, values in zip(rows, encoded, strict=True) if row.digest not in ids]
+            chunk = [values for row, values in zip(encoded.rows, chunk, strict=True) if row.digest not in ids]
         with connection.cursor() as cursor:
             # Before the transaction that locks the database.
             with temporary_writes(cursor):
                 cursor.execute("DELETE FROM pools_chunk")
-                cursor.executemany("INSERT INTO pools_chunk VALUES (%s, %s, %s, %s, %s)", chunk)
-            with nullcontext() if self.dry_run else transaction.atomic():
-                return ids | (self._try(cursor) if self.dry_run else self._insert(cursor, len(chunk)))
+                # Not `executemany`, which waits after each row for the thread that reads the next chunk.
+                for start in range(0, len(chunk), ROWS_PER_STATEMENT):
+                    some = chunk[start : start + ROWS_PER_STATEMENT]
+                    places = ", ".join(["(%s, %s, %s, %s, %s)"] * len(some))
+                    cursor.execute(f"INSERT INTO pools_chunk VALUES {places}", list(chain.from_iterable(some)))
+            if self.dry_run:
+                return ids | self._try(cursor)
+            with unsynced_commits(cursor), transaction.atomic():
+                return ids | self._insert(cursor, len(chunk))
 
     def remove(self, digests: Sequence[bytes]) -> None:
         rows = "account_id = %s AND key_import_id = %s AND digest = %s"

@@ -15,6 +15,16 @@ def rows_read(table, act):
     return max(read(plan) for plan in plans_of(table, act))
 
 
+def scans(table, act):
+    """How often the statements of `act` go through a table or one of its indexes, each start of a step counted."""
+    return sum(started(table, plan) for plan in plans_of(table, act))
+
+
+def started(table, step):
+    own = step["Actual Loops"] if step.get("Relation Name") == table else 0
+    return own + sum(started(table, each) for each in step.get("Plans", []))
+
+
 def plans_of(table, act):
     """The plans of the statements of `act` that name a table. What it changes is rolled back."""
     statements = []

@@ -47,8 +47,6 @@ class KeyDigester:
     def __init__(self, key: bytes) -> None:
         block = key.ljust(64, b"\0")
         self.inner, self.outer = bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
-        # Copies of hashes that have read their block: `hmac.digest` takes three times as long.
-        self._inner, self._outer = sha256(self.inner), sha256(self.outer)
         self.ending_key = self.from_sha256(b"ending")
 
     def digest(self, text: str) -> bytes:
@@ -57,10 +55,8 @@ class KeyDigester:
 
     def from_sha256(self, plain_digest: bytes) -> bytes:
         """The keyed digest of a text by its SHA-256."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(plain_digest)
-        outer.update(inner.digest())
-        return outer.digest()
+        # Faster than copies of hashes that have read their block, and than `hmac.digest`.
+        return sha256(self.outer + sha256(self.inner + plain_digest).digest()).digest()
 
     def ending(self, text: str) -> int:
         """A number of 32 bits that texts with the same last four characters share.

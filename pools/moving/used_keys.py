@@ -6,8 +6,8 @@ from typing import Any
 from django.db import connection
 
 from keygen_site.db.fields import mask_key
-from pools.bulk_import import RowMaker
 from pools.key_files import KeyFile
+from pools.key_rows import RowMaker
 from pools.models import UsedText
 from pools.moving.reports import Finding, MoveReport
 from pools.moving.staging import Stage

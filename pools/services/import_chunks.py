@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from pools.bulk_import import Row, RowMaker
 from pools.key_files import Line, NoKeys, Reason
 from pools.key_files.warnings import FileProfile
+from pools.key_rows import Encoded, Row, RowMaker
 from pools.services.rejections import Explainer, Rejection
 
 C = TypeVar("C")
@@ -25,24 +25,19 @@ class Chunk:
 
     Attributes:
         blocked: the rows that are rejected because they are used, as (line, text) by digest.
-        encoded: the possible keys in the form in which they are sent to the database.
+        texts, lines: the possible keys and their lines, in their order.
+        encoded: the possible keys, ready to be written.
     """
 
     file: int
     rows: dict[bytes, tuple[int, Row]] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     blocked: dict[bytes, tuple[int, str]] = field(default_factory=dict)
-    encoded: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    encoded: Encoded = field(default_factory=lambda: Encoded([], [], []))
     blank: int = 0
     used: int = 0
-
-    @property
-    def texts(self) -> list[str]:
-        return [row.text for _, row in self.rows.values()]
-
-    @property
-    def lines(self) -> list[int]:
-        return [line for line, _ in self.rows.values()]
 
 
 def read_chunks(
@@ -51,7 +46,7 @@ def read_chunks(
     used: datetime | None,
     explainer: Explainer,
     rows: RowMaker,
-    encode: Callable[[Iterable[Row]], list[Any]],
+    encode: Callable[[list[Row]], Encoded],
 ) -> Iterator[Chunk]:
     now = timezone.now()
     for file, (file_lines, profile) in enumerate(zip(files, profiles, strict=True)):
@@ -86,8 +81,10 @@ def read_chunks(
                     line, _ = chunk.rows.pop(key)
                     detail = explainer.used_as((file, number), file)
                     chunk.rejections.append(Rejection(file, line, text, Reason.USED_ROW, detail))
+            keys = [row for _, row in chunk.rows.values()]
+            chunk.texts, chunk.lines = [row.text for row in keys], [line for line, _ in chunk.rows.values()]
+            chunk.encoded = encode(keys)
             profile.add(chunk.texts, chunk.lines)
-            chunk.encoded = encode(row for _, row in chunk.rows.values())
             has_keys = has_keys or bool(chunk.rows or chunk.rejections)
             chunk_lines.clear()  # before the next ones are read
             yield chunk

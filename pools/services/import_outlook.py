@@ -86,8 +86,11 @@ def count_batch(key_import: KeyImport) -> BatchCounts:
             withdrawn=counts["n_withdrawn"],
         )
     # The available keys of the pool have an index; those of the import may be few of millions.
-    first = Key.objects.for_policy(key_import.policy_id).available().values("pk")[: MAX_COUNTED_KEYS + 1]
-    pool_size = first.count()
-    found = Key.objects.filter(pk__in=first, key_import=key_import).order_by()
-    counts = found.aggregate(n_available=Count("pk"), n_removable=Count("pk", filter=Q(disclosed=None)))
-    return BatchCounts(counts["n_available"], counts["n_removable"], more=pool_size > MAX_COUNTED_KEYS)
+    first = Key.objects.for_policy(key_import.policy_id).available()[: MAX_COUNTED_KEYS + 1]
+    is_of_import = Q(key_import=key_import)
+    counts = first.aggregate(
+        n_all=Count("pk"),
+        n_available=Count("pk", filter=is_of_import),
+        n_removable=Count("pk", filter=is_of_import & Q(disclosed=None)),
+    )
+    return BatchCounts(counts["n_available"], counts["n_removable"], more=counts["n_all"] > MAX_COUNTED_KEYS)

@@ -17,10 +17,11 @@ from accounts.audit import AuditContext
 from keygen_site.jsonapi.errors import REFERENCE, DomainError
 from keygen_site.wording import count_of, was
 from licensing.models import Policy, PoolNotSupported
-from pools.bulk_import import BulkImporter, RowMaker, bulk_importer
+from pools.bulk_import import BulkImporter, bulk_importer
 from pools.key_files import FileTooLarge, KeyFile, Line, Reason, Understood
 from pools.key_files.key_texts import escape_text
 from pools.key_files.warnings import FileProfile, FileWarning
+from pools.key_rows import RowMaker
 from pools.models import KeyEvent, KeyImport
 from pools.services.file_warnings import find_warnings, sample_pool
 from pools.services.import_chunks import prefetch, read_chunks
@@ -332,7 +333,7 @@ def stage_import(
             report.first_keys += texts[: SHOWN_KEYS - len(report.first_keys)]
             last_keys.extend(texts[-SHOWN_KEYS:])
             rejections, used_rows = chunk.rejections, chunk.used
-            refused = explainer.conceal(importer.write([row for _, row in chunk.rows.values()], chunk.encoded))
+            refused = explainer.conceal(importer.write(chunk.encoded))
             if has_states:
                 for line, text in chunk.blocked.values():
                     row_states.add_used(chunk.file, line, text)
@@ -412,7 +413,7 @@ def _block_used(
         refused: dict[bytes, Reason] = {}
         if not importer.dry_run:
             importer.remove(list(found))
-            refused = explainer.conceal(importer.write(used, importer.encode(used))) if used else {}
+            refused = explainer.conceal(importer.write(importer.encode(used))) if used else {}
         rejections += [Rejection(*found[key].free, found[key].text, reason) for key, reason in refused.items()]
         report.used += len(used) - len(refused)
         if rejections:

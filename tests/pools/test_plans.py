@@ -6,9 +6,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from pools.models import Key
+from pools.models import Key, KeyImport
+from pools.services.import_outlook import count_batch
 from tests.cast import make_company, make_policy
-from tests.plans import rows_in_vain
+from tests.plans import rows_in_vain, scans
 from tests.tables import each_row
 
 OLD, MANY = 100, 3_000
@@ -64,3 +65,10 @@ class TestLooksAtNoMoreKeysThanItFinds:
     @each_row("policy", ["old", "most"])
     def test_list_of_a_product(self, pools, api, policy):
         assert looked_at(lambda: api(pools[policy].product).get("keys")) < 50
+
+
+def test_counting_a_large_import_looks_at_each_key_once(pools, acme, monkeypatch):
+    monkeypatch.setattr("pools.services.import_outlook.MAX_COUNTED_KEYS", 100)
+    key_import = KeyImport(account=acme.account, policy=acme.policy, added=2 * MANY)
+
+    assert scans("pools_key", lambda: count_batch(key_import)) == 1

@@ -8,8 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from pools.bulk_import import RowMaker, bulk_importer
+from pools.bulk_import import bulk_importer
 from pools.key_files import FileUnreadable, Line, Reason
+from pools.key_rows import RowMaker
 from pools.models import DailyPopCount, Key, KeyEvent, KeyImport, UsedText
 from pools.services.imports import import_keys, stage_import
 from pools.services.low_stock import alert_if_low
@@ -326,7 +327,7 @@ class TestNothingIsBlocked:
             patch.setattr("pools.bulk_import._delete_unpublished", lambda account_id: None)
             with bulk_importer(key_import) as importer:
                 rows = [RowMaker().make(text, USED) for text in numbered(2)]
-                importer.write(rows, importer.encode(rows))
+                importer.write(importer.encode(rows))
         assert Key.objects.count() == 2
 
         add(pooled_policy, "KEY-0009")
