@@ -55,7 +55,10 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
     filterset_class = AllMachineFilterSet
 
     def get_queryset(self) -> Rows:
-        if INDEXED_FILTERS.isdisjoint(self.request.query_params):
+        given = {
+            name for name, value in self.request.query_params.items() if str(value).strip()
+        }  # others do not filter
+        if INDEXED_FILTERS.isdisjoint(given):
             return super().get_queryset()
         return self.rows(self.action, timezone.now()).narrowed_visible_to(self.actor)
 
