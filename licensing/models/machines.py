@@ -152,7 +152,13 @@ class Machine(GroupMember):
         self.save(update_fields=["last_heartbeat", "heartbeat_reset", "updated"])
 
     def record_check_out(self, now: datetime) -> None:
-        Machine.objects.filter(pk=self.pk).update(last_check_out=now, updated=now)
+        """Record that a machine file was made.
+
+        Raises:
+            NotFound: the machine has been deleted meanwhile.
+        """
+        if not Machine.objects.filter(pk=self.pk).update(last_check_out=now, updated=now):
+            raise NotFound.of("machine", self.pk)
         self.last_check_out = self.updated = now
 
     # Properties ------------------------------------------------------------------------------------------------------
