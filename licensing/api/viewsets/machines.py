@@ -124,7 +124,7 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
     @operation("Change a machine", takes=RESOURCE, gives=OWN, locks=True)
     def partial_update(self, request: APIRequest, machine: Machine, document: Values) -> Machine:
         """What is not in the document stays as it is. A limit of the license is checked if its value changes."""
-        change_machine(machine, document.values)
+        change_machine(machine, document.values, self._audit(""))
         return machine
 
     @operation("Deactivate a machine", locks=True)
