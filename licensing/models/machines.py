@@ -128,6 +128,10 @@ class Machine(GroupMember):
         if not self._state.adding and (error := self.group_error()):
             raise ValidationError({"group": error})
 
+    def lock_first(self) -> None:
+        """Lock the license, as an activation does before it locks a group and waits for dead machines."""
+        list(License.objects.select_for_update().filter(pk=self.license_id).values_list("pk"))
+
     # Changes. But for a ping, the caller locks the row, so that a worker does not delete it meanwhile. ----------------
 
     def ping(self) -> None:
