@@ -4,14 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import Group
+from django.contrib.auth import models as auth
 from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.admin.sealed_text import seal_text
-from accounts.models import Account, User
-from licensing.models import License, Policy
+from accounts.models import Account, Group, User
+from licensing.models import Entitlement, License, LicenseEntitlement, Machine, Policy
 from pools.models import Key, KeyImport
 
 BATCH_SIZE = 1_000
@@ -19,15 +20,37 @@ TABS = ("change", "imports", "activity", "usage", "terms")
 
 
 def add_customers(policy: Policy, count: int) -> None:
-    """Add customers to the account of a policy without a pool, each with a license."""
+    """Add customers to the account of a policy without a pool, each with a license that has a machine.
+
+    All are in one group, and all licenses have an entitlement.
+    """
+    account = policy.account
+    group = Group.objects.create(account=account, name="Customers", max_machines=count)
+    entitlement = Entitlement.objects.create(account=account, name="Offline mode", code="OFFLINE")
+    about: dict[str, Any] = {"account": account, "group": group}
     for start in range(0, count, BATCH_SIZE):
         numbers = range(start, min(start + BATCH_SIZE, count))
         with transaction.atomic():
-            about: dict[str, Any] = {"account": policy.account}
             users = [User(email=f"customer{n}@bench.test", first_name=f"First{n}", **about) for n in numbers]
             User.objects.bulk_create(users)
-            about |= {"policy": policy, "product": policy.product}
-            License.objects.bulk_create(License(owner=user, key=f"LICENSE-{user.pk}", **about) for user in users)
+            terms = {"policy": policy, "product": policy.product}
+            licenses = License.objects.bulk_create(
+                License(owner=user, key=f"LICENSE-{user.pk}", **about, **terms) for user in users
+            )
+            LicenseEntitlement.objects.bulk_create(
+                LicenseEntitlement(account=account, license=license, entitlement=entitlement) for license in licenses
+            )
+            Machine.objects.bulk_create(
+                Machine(
+                    license=license,
+                    owner=license.owner,
+                    fingerprint=f"MACHINE-{number}",
+                    name=f"Computer {number}",
+                    last_heartbeat=timezone.now(),
+                    **about,
+                )
+                for number, license in zip(numbers, licenses, strict=True)
+            )
 
 
 def sign_in(account: Account) -> tuple[User, str]:
@@ -36,7 +59,7 @@ def sign_in(account: Account) -> tuple[User, str]:
     if is_new:
         user.is_staff = True
         user.save()
-        user.groups.set(Group.objects.filter(name="Operator"))
+        user.groups.set(auth.Group.objects.filter(name="Operator"))
     client = Client()
     client.force_login(user)
     return user, client.cookies["sessionid"].value
@@ -54,6 +77,8 @@ def console_pages(account: Account, policy: Policy, key: Key) -> dict[str, tuple
     batch = KeyImport.objects.filter(policy=policy).latest("id")
     customer = User.objects.filter(account=account, role="user").latest("id")
     license = License.objects.filter(account=account).latest("id")
+    machine = license.machines.latest("id")
+    group, entitlement = (model.objects.get(account=account) for model in (Group, Entitlement))
 
     def at(name: str, *args: Any, **query: Any) -> str:
         return f"{reverse(f'admin:{name}', args=args)}?{urlencode(query)}"
@@ -91,7 +116,21 @@ def console_pages(account: Account, policy: Policy, key: Key) -> dict[str, tuple
         "licenses": at("licensing_license_changelist"),
         "licenses, a search": found("licensing_license_changelist", "customer12"),
         "license": at("licensing_license_change", license.pk),
+        "licenses of a group": at("licensing_license_changelist", group=group.pk),
+        "licenses with an entitlement": at("licensing_license_changelist", entitlement=entitlement.pk),
+        "machines": at("licensing_machine_changelist"),
+        "machines of a license": at("licensing_machine_changelist", license=license.pk),
+        "machines of a license, dead": at("licensing_machine_changelist", license=license.pk, heartbeat="DEAD"),
+        "machines of a group": at("licensing_machine_changelist", group=group.pk),
+        "machines, a search": found("licensing_machine_changelist", "Computer 12"),
+        "machine": at("licensing_machine_change", machine.pk),
+        "search, a fingerprint": found("find", machine.fingerprint),
+        "entitlements": at("licensing_entitlement_changelist"),
+        "entitlement": at("licensing_entitlement_change", entitlement.pk),
+        "groups": at("accounts_group_changelist"),
+        "group": at("accounts_group_change", group.pk),
         "customers": at("accounts_customer_changelist"),
+        "customers of a group": at("accounts_customer_changelist", group=group.pk),
         "customers, a search": found("accounts_customer_changelist", "customer12"),
         "customer": at("accounts_customer_change", customer.pk),
         "team": at("accounts_user_changelist"),

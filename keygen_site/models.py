@@ -62,6 +62,12 @@ class Resource(models.Model):
         derived = [field.name for field in self._meta.concrete_fields if getattr(field, "of", None) in names]
         self.validate_and_save(update_fields=[*names, *derived, "updated"])
 
+    def lock_first(self) -> None:
+        """Hook: lock the rows that all transactions lock before this one, so that no two wait for each other.
+
+        It is called before this row is locked, where a change of the row needs them too.
+        """
+
     def lock_for_rules(self) -> None:
         """Hook: lock the rows that could make a rule fail between its check and the write."""
 

@@ -24,7 +24,11 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from licensing.culling import cull
 from licensing.locks import lock_license
-from licensing.machine_parts import check_new_components, lock_component_fingerprints
+from licensing.machine_parts import (
+    check_new_components,
+    cull_namesakes_of_components,
+    lock_component_fingerprints,
+)
 from licensing.models import Component, License, Machine, Policy
 from licensing.models.machine_queries import MachineQuerySet
 from licensing.models.machine_totals import Totals, sums, totals_of
@@ -96,9 +100,13 @@ def activate_machine(
         others = _find_others(machine, now, audit)
         if license.policy.heartbeat_basis == "FROM_CREATION":
             machine.last_heartbeat = machine.created
+        texts = [each["fingerprint"] for each in components]
+        # Rows before fingerprints: an activation that replaces one of these machines may wait for the same fingerprint.
+        _cull_namesakes(machine, now, audit)
+        cull_namesakes_of_components(machine, texts, now, audit)
         if license.policy.machine_uniqueness_strategy != "UNIQUE_PER_LICENSE":
             lock_fingerprint(account.pk, "machine", machine.fingerprint)
-        lock_component_fingerprints(machine, [each["fingerprint"] for each in components])
+        lock_component_fingerprints(machine, texts)
     added = [Component(account=account, machine=machine, **each) for each in components]
     check_new_components(errors, added, license, now)
     errors.add_missing(name for name in ("owner", "group") if name in missing)
@@ -133,10 +141,13 @@ def deactivate_machine(machine: Machine, token_id: UUID | None = None) -> None:
     machine.delete()
 
 
-def change_machine(machine: Machine, values: Mapping[str, Any]) -> None:
-    """Change a machine. Limits are only checked if the request changes a value that one of them limits.
+def change_machine(machine: Machine, values: Mapping[str, Any], audit: AuditContext) -> None:
+    """Change a machine. Limits are only checked, but then all, if the request changes a value that one of them limits.
 
     The caller locks the license, then the machine.
+
+    Args:
+        audit: who changes it, for the record of culled machines.
 
     Raises:
         ValidationError: by field.
@@ -149,15 +160,18 @@ def change_machine(machine: Machine, values: Mapping[str, Any]) -> None:
     errors = RuleErrors()
     errors.merge(machine)
     if not LIMITED_VALUES.keys().isdisjoint(changed):
-        _check_limits(errors, machine, timezone.now())
+        _check_limits(errors, machine, _free_seats(machine, audit))
     errors.raise_if_any()
     machine.save(update_fields=[*changed, "updated"])
 
 
-def change_machine_owner(machine: Machine, owner: User | None) -> None:
+def change_machine_owner(machine: Machine, owner: User | None, audit: AuditContext) -> None:
     """Give a machine another owner, or none. A machine without a group gets the owner's.
 
     The caller locks the license, then the machine.
+
+    Args:
+        audit: who changes it, for the record of culled machines.
 
     Raises:
         ValidationError: the user is no user of the license, or would exceed the sums where users have limits of their
@@ -168,7 +182,7 @@ def change_machine_owner(machine: Machine, owner: User | None) -> None:
     machine.owner = owner
     errors = RuleErrors()
     if machine.policy.machine_leasing_strategy == "PER_USER":
-        _check_limits(errors, machine, timezone.now())
+        _check_limits(errors, machine, _free_seats(machine, audit))
     if owner and not _is_user(machine.license, owner):
         errors.extend("owner", [OWNER_INVALID])
     machine.inherit_group(owner)
@@ -203,6 +217,20 @@ def _find_others(machine: Machine, now: datetime, audit: AuditContext) -> _Other
         cull(license.machines.all(), now, audit, wait=True)  # one that pings just now keeps its seat
         found = _WITH_MACHINES.first(license.pk, fingerprint, now)
     return _Others(totals_of(found.sums), found.is_activated)
+
+
+def _free_seats(machine: Machine, audit: AuditContext) -> datetime:
+    """Cull the other machines of a machine's license, and return the time at which they have no seats."""
+    now = timezone.now()
+    cull(machine.license.machines.exclude(pk=machine.pk), now, audit, wait=True)
+    return now
+
+
+def _cull_namesakes(machine: Machine, now: datetime, audit: AuditContext) -> None:
+    """Cull the machines that have a new one's fingerprint, where it must be unique beyond the license."""
+    if machine.policy.machine_uniqueness_strategy != "UNIQUE_PER_LICENSE":
+        _, machines = _range_of(machine.policy, Machine.objects.filter(account=machine.account_id))
+        cull(machines.with_fingerprint(machine.fingerprint), now, audit, wait=True)
 
 
 def _check_machine(errors: RuleErrors, machine: Machine, *, is_activated: bool, has_client_id: bool) -> None:

@@ -1,6 +1,7 @@
 """Culling: deleting dead machines and processes (contract: machines 6.5).
 
-It only tidies up: what is to be culled counts for no limit, and an activation that needs its seat deletes it.
+It only tidies up: what is to be culled counts for no limit. But whoever takes its seat, its fingerprint or its process
+id deletes it first, under its lock: a ping that was sent in time may not be stored yet, and would revive it.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from accounts.audit import AuditContext
 from accounts.models import Activity
 from licensing.durations import MINUTE
 from licensing.models import Machine, Process
-from licensing.models.machine_queries import MachineQuerySet
+from licensing.models.machine_queries import MachineQuerySet, ProcessQuerySet
 
 BATCH = 500  # rows that one transaction deletes
 # No policy has a shorter heartbeat duration: what has had a heartbeat since is alive, and need not be read.
@@ -44,9 +45,14 @@ def cull_machines(now: datetime, audit: AuditContext) -> int:
 
 
 @transaction.atomic
-def cull_processes(now: datetime) -> int:
-    """Delete processes of all accounts that are to be culled, at most `BATCH`, and return their number."""
-    dead = Process.objects.filter(last_heartbeat__lt=now - SHORTEST_DURATION).to_cull(now)
-    ids = [process.pk for process in dead.select_for_update(of=("self",), skip_locked=True)[:BATCH]]
+def cull_some_processes(processes: ProcessQuerySet, now: datetime, *, wait: bool = False) -> int:
+    """Delete those of some processes that are to be culled, as `cull()` does with machines, and return their number."""
+    dead = processes.to_cull(now).select_for_update(of=("self",), skip_locked=not wait)
+    ids = [process.pk for process in dead[:BATCH]]
     Process.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def cull_processes(now: datetime) -> int:
+    """Delete processes of all accounts that are to be culled, at most `BATCH`, and return their number."""
+    return cull_some_processes(Process.objects.filter(last_heartbeat__lt=now - SHORTEST_DURATION), now)

@@ -8,9 +8,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.audit import AuditContext
 from accounts.models import Account
 from keygen_site.db.advisory_locks import lock_fingerprint
 from keygen_site.db.fields import digest
+from licensing.culling import cull, cull_some_processes
 from licensing.locks import lock_machine
 from licensing.models import Component, License, Machine, Process
 from licensing.models.machine_queries import ComponentQuerySet, ProcessQuerySet
@@ -27,12 +29,13 @@ _RANGES = {
 
 @transaction.atomic
 def add_component(
-    *, account: Account, machine: Machine | None, missing: Iterable[str] = (), **values: Any
+    *, account: Account, machine: Machine | None, audit: AuditContext, missing: Iterable[str] = (), **values: Any
 ) -> Component:
     """Add a component to a machine.
 
     Args:
         machine: None if it is `missing`.
+        audit: who adds it, for the record of culled machines.
 
     Raises:
         ValidationError: by field (contract: machines 8.2).
@@ -43,8 +46,9 @@ def add_component(
     if machine is not None:
         per_license = machine.policy.component_uniqueness_strategy == "UNIQUE_PER_LICENSE"
         lock_machine(machine, with_license=per_license)
-        if not per_license:
-            lock_component_fingerprints(machine, [component.fingerprint])
+        now = timezone.now()  # the request may have waited for the lock
+        cull_namesakes_of_components(machine, [component.fingerprint], now, audit)
+        lock_component_fingerprints(machine, [component.fingerprint])
         component.machine = machine
         if machine.components.with_fingerprint(component.fingerprint).exists():
             errors.add("fingerprint", "has already been taken", "taken")
@@ -54,6 +58,17 @@ def add_component(
     errors.raise_if_any()
     component.save(force_insert=True)
     return component
+
+
+def cull_namesakes_of_components(machine: Machine, texts: Iterable[str], now: datetime, audit: AuditContext) -> None:
+    """Cull the other machines that have components with these fingerprints, where these must be unique beyond a
+    machine. The caller has locked what `add_component()` locks.
+    """
+    strategy = machine.policy.component_uniqueness_strategy
+    if strategy in _RANGES and (digests := [digest(text) for text in texts]):
+        components = _in_range(strategy, machine.license).filter(digest__in=digests)
+        others = Machine.objects.filter(pk__in=components.values("machine")).exclude(pk=machine.pk)
+        cull(others, now, audit, wait=True)
 
 
 def lock_component_fingerprints(machine: Machine, texts: Iterable[str]) -> None:
@@ -85,11 +100,14 @@ def check_new_components(
 
 
 @transaction.atomic
-def add_process(*, account: Account, machine: Machine | None, missing: Iterable[str] = (), **values: Any) -> Process:
-    """Add a process to a machine. A dead one with the same id that is to be culled is replaced.
+def add_process(
+    *, account: Account, machine: Machine | None, audit: AuditContext, missing: Iterable[str] = (), **values: Any
+) -> Process:
+    """Add a process to a machine. Dead processes that are to be culled give up their seats and their ids first.
 
     Args:
         machine: None if it is `missing`.
+        audit: who adds it, for the record of culled machines.
 
     Raises:
         ValidationError: by field (contract: machines 9.2).
@@ -100,10 +118,10 @@ def add_process(*, account: Account, machine: Machine | None, missing: Iterable[
     process.last_heartbeat = process.created
     if machine is not None:
         lock_machine(machine, with_license=machine.policy.process_leasing_strategy != "PER_MACHINE")
+        now = timezone.now()  # the request may have waited for the lock
         process.machine = machine
-        same = machine.processes.filter(digest=digest(process.pid))
-        same.filter(pk__in=same.to_cull(now).values("pk")).delete()
-        if same.exists():
+        _free_seats_of_processes(machine, now, audit)
+        if machine.processes.filter(digest=digest(process.pid)).exists():
             errors.add("pid", "has already been taken", "taken")
     errors.merge(process)
     if "id" in values and Process.objects.filter(pk=process.pk).exists():
@@ -113,6 +131,14 @@ def add_process(*, account: Account, machine: Machine | None, missing: Iterable[
     errors.raise_if_any()
     process.save(force_insert=True)
     return process
+
+
+def _free_seats_of_processes(machine: Machine, now: datetime, audit: AuditContext) -> None:
+    """Cull what shares the limit of a machine's processes. What pings just now keeps its seat."""
+    if machine.policy.process_leasing_strategy != "PER_MACHINE":
+        cull(machine.license.machines.exclude(pk=machine.pk), now, audit, wait=True)
+    _, processes = _sharing_limit(machine, now)
+    cull_some_processes(processes, now, wait=True)
 
 
 def _check_process_limit(errors: RuleErrors, machine: Machine, now: datetime) -> None:
@@ -126,14 +152,16 @@ def _check_process_limit(errors: RuleErrors, machine: Machine, now: datetime) ->
 
 
 def _sharing_limit(machine: Machine, now: datetime) -> tuple[str, ProcessQuerySet]:
-    """Who leases processes, and the processes that share the limit with a machine's (contract: machines 9.3)."""
+    """Who leases processes, and the processes that share the limit with a machine's (contract: machines 9.3).
+
+    Those of the machine itself always do, even if it is to be culled: a reset may save it.
+    """
     strategy = machine.policy.process_leasing_strategy
     if strategy == "PER_MACHINE":
         return "machine", Process.objects.filter(machine=machine)
-    machines = machine.license.machines.with_seats(now)
-    machines = machines.sharing_limits_with(machine.owner_id, per_user=strategy == "PER_USER")
+    machines = machine.license.machines.sharing_limits_with(machine.owner_id, per_user=strategy == "PER_USER")
     noun = "user" if strategy == "PER_USER" else "license"
-    return noun, Process.objects.filter(machine__in=machines.values("pk"))
+    return noun, Process.objects.filter(machine__in=machines.with_seats(now, kept=machine.pk).values("pk"))
 
 
 def _check_range(errors: RuleErrors, name: str, component: Component, license: License, now: datetime) -> None:

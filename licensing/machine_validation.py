@@ -92,7 +92,7 @@ def check_components(license: License, components: Iterable[str], fingerprint: s
 def _find_machines(license: License, digests: Collection[bytes]) -> list[Machine]:
     """The machines of a license with one of these fingerprints, given by their digests."""
     if len(digests) != 1:
-        return list(license.machines.filter(digest__in=digests)) if digests else []
+        return list(license.machines.filter(digest__in=digests).select_related("owner")) if digests else []
     machine = _WITH_FINGERPRINT.first(license.pk, *digests)  # fingerprints are unique in a license
     if machine is None:
         return []

@@ -113,6 +113,7 @@ def pattern_of(example):
 
 
 @pytest.mark.without_database
+@pytest.mark.django_db  # else pytest-django makes no database to copy, if no other test of the session needs one
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: path.name)
 def test_examples_work_as_written(path, port, folder, environment):
     found = BLOCK.findall(path.read_text())

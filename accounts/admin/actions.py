@@ -138,6 +138,7 @@ class RowAction(ConfirmedAction):
         """Lock a row and run the action on it. Returns why it is not done, e.g. by a rule, or an empty text."""
         try:
             with transaction.atomic():
+                row.lock_first()
                 locked = type(row)._default_manager.select_for_update(of=("self",)).filter(pk=row.pk).first()
                 if locked is None:
                     return "was deleted meanwhile"

@@ -54,10 +54,12 @@ class SearchQuery:
     def read_terms(self) -> list[tuple[Member, Any]]:
         """The members with their terms, in the order of the document. The term None matches nothing.
 
+        Of several spellings of a name, the last one counts.
+
         Raises:
             BadRequest: the first member that the type does not have, or whose term is malformed.
         """
-        terms: list[tuple[Member, Any]] = []
+        terms: dict[str, tuple[Member, Any]] = {}
         for sent, value in self.query.items():
             name = snake(_NOT_ASCII.sub("", sent))
             shown, member = camel(name), self.searchable.members.get(name)
@@ -66,10 +68,10 @@ class SearchQuery:
                 detail = f"search query '{shown}' is not supported for resource type '{self.type}'"
                 raise BadRequest(detail, pointer=pointer)
             if isinstance(member, Metadata):
-                terms.append((member, _read_metadata(value, pointer)))
+                terms[name] = (member, _read_metadata(value, pointer))
             else:
-                terms.append((member, _read_term(member, value, shown, pointer)))
-        return terms
+                terms[name] = (member, _read_term(member, value, shown, pointer))
+        return list(terms.values())
 
 
 def _read_term(member: Member, value: Any, name: str, pointer: str) -> str | None:

@@ -67,6 +67,10 @@ class Group(Resource):
         """The maximum number of members of a kind, e.g. `license`; None is no limit."""
         return getattr(self, f"max_{noun}s")
 
+    def lock_first(self) -> None:
+        """Lock the licenses of the group: an activation locks its license, then the group."""
+        list(self.licenses.order_by("pk").select_for_update(of=("self",)).values_list("pk"))  # type: ignore[attr-defined]
+
     def is_owned_by(self, bearer: Bearer) -> bool:
         """Whether the bearer is a user who owns the group."""
         return bearer.role == "user" and self.owners.filter(user=bearer.id).exists()
@@ -129,11 +133,12 @@ class GroupMember(Resource):
     def lock_group(self) -> None:
         """Lock the group that the row enters, if it has a limit, so that concurrent requests do not exceed it.
 
+        A group that is deleted meanwhile leaves the row without one, as it does with its members.
         The order of locks is license, group, machine, token.
         """
         if self.enters_group and self.group and self._group_limit() is not None:
             locked = Group.objects.select_for_update(no_key=True)  # type: ignore[misc]
-            self.group = locked.filter(pk=self.group.pk).first() or self.group
+            self.group = locked.filter(pk=self.group.pk).first()
 
     def group_error(self) -> ValidationError | None:
         """The error of a row that enters a full group, or None (contract: entitlements-groups 12)."""

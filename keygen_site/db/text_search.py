@@ -100,6 +100,14 @@ class Fold(Func):
         return self.as_sql(compiler, connection, function="casefold", **context)  # see `keygen_site.db.sqlite`
 
 
+def filter_equal(rows: Rows, name: str, text: str) -> Rows:
+    """The rows in which a column is a text, in any case: those that a unique constraint on `Lower(name)` refuses.
+
+    Not `iexact`, which compares in upper case on PostgreSQL: there the Kelvin sign is no k, but in lower case it is.
+    """
+    return rows.alias(folded=Fold(F(name))).filter(folded=Fold(Value(text)))
+
+
 class Contains(Func):
     """A condition: whether a text contains another one, in any case. `%` and `_` stand for themselves."""
 

@@ -58,7 +58,7 @@ class BaseViewSet(GenericViewSet[Any]):
     ends_with_identifier = False  # whether the URL ends with the identifier of the resource; set by the route
     names_have_suffixes = False  # whether a suffix after a name, such as a code, names the media type, as after an id
 
-    _lookups: ClassVar[dict[str, Lookup]]
+    _lookups: ClassVar[dict[tuple[str, bool], Lookup]]
     _first_page: ClassVar[CompiledQuery[Any]]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -305,16 +305,16 @@ class BaseViewSet(GenericViewSet[Any]):
 
     def lookup(self, locked: bool) -> Lookup:
         cls, action = type(self), self.action
-        if action not in cls._lookups:
+        if (action, locked) not in cls._lookups:
             optional = (1,) if cls.parent else (0, 1)
-            cls._lookups[action] = Lookup(
+            cls._lookups[action, locked] = Lookup(
                 lambda bearer, parent_id, now: cls.visible(action, bearer, parent_id, now),
                 sample_uuid(),
                 sample_time(),
                 unused=optional,
                 locked=locked,
             )
-        return cls._lookups[action]
+        return cls._lookups[action, locked]
 
     @classmethod
     def describe_permission(cls, permission: str) -> str:

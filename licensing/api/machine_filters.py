@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from keygen_site.db.fields import digest
 from keygen_site.db.metadata import METADATA_FILTER_HELP
+from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, MetadataFilter, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
 from licensing.api.filters import OwnerFilter, find_user_ids
@@ -26,6 +27,24 @@ class KeyFilter(QueryFilter):
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         return queryset.filter(license__in=License.objects.with_key(value).values("pk"))
+
+
+class PolicyFilter(IdFilter):
+    """Machines of licenses under a policy.
+
+    No index has them in the order of the list: each ping would write it too. Those of a policy with few licenses are
+    found by these. Otherwise the database walks through the account's machines, of which many are the policy's; of
+    300,000 that took 250 ms for a policy with none.
+    """
+
+    MAX_LICENSES = 1_000
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        licenses = License.objects.filter(policy=parse_uuid(value)).order_by().values_list("pk", flat=True)
+        few = list(licenses[: self.MAX_LICENSES + 1])
+        if len(few) <= self.MAX_LICENSES:
+            return queryset.filter(license__in=few)
+        return super().narrow(queryset, value)
 
 
 class HeartbeatFilter(EnumFilter):
@@ -93,7 +112,7 @@ class AllMachineFilterSet(MachineFilterSet):
     license = IdFilter("license", _LICENSE)
     key = KeyFilter(help_text="Only machines of the license with this key.")
     product = IdFilter("product", _PRODUCT)
-    policy = IdFilter("license__policy", "Only machines of licenses under this policy.")
+    policy = PolicyFilter("license__policy", "Only machines of licenses under this policy.")
     owner = OwnerFilter(help_text="Only machines whose owner is this user, by id or email.")
     user = LicenseHolderFilter("license", _USER)
     group = IdFilter("group", "Only machines of this group.")

@@ -13,6 +13,7 @@ from accounts.bearers import Bearer
 from accounts.models import Account
 from keygen_site.db.fields import ShortTextField
 from keygen_site.db.metadata import validate_metadata
+from keygen_site.db.text_search import filter_equal
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models.licenses import License
@@ -99,7 +100,7 @@ class Entitlement(Resource):
         errors = []
         if self.code in RESERVED_IDENTIFIERS:
             errors.append(ValidationError("is reserved", code="not_allowed"))
-        if self.account.entitlements.filter(code__iexact=self.code).exclude(pk=self.pk).exists():
+        if filter_equal(self.account.entitlements.exclude(pk=self.pk), "code", self.code).exists():
             errors.append(ValidationError("has already been taken", code="taken"))
         if len(self.code) > MAX_CODE_LENGTH:
             detail = f"is too long (maximum is {MAX_CODE_LENGTH} characters)"

@@ -118,12 +118,16 @@ class MachineQuerySet(models.QuerySet["Machine"]):
         """Dead machines that no heartbeat can revive and whose policy gives up their seats (contract: machines 6.5)."""
         return self._with_revival_end().filter(self._is_to_cull(now))
 
-    def with_seats(self, now: Moment) -> Self:
+    def with_seats(self, now: Moment, *, kept: UUID | None = None) -> Self:
         """Machines that count for limits and whose fingerprints are taken: all but those to cull.
 
         So a seat is free the moment it may be given up, whether or not a worker has deleted the machine.
+
+        Args:
+            kept: the id of a machine that counts in any case.
         """
-        return self._with_revival_end().exclude(self._is_to_cull(now))
+        gone = self._is_to_cull(now)
+        return self._with_revival_end().exclude(gone & ~Q(pk=kept) if kept else gone)
 
     def _is_to_cull(self, now: Moment) -> Q:
         policies = Q(license__policy__heartbeat_cull_strategy=Literal("DEACTIVATE_DEAD"))

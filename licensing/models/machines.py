@@ -128,6 +128,10 @@ class Machine(GroupMember):
         if not self._state.adding and (error := self.group_error()):
             raise ValidationError({"group": error})
 
+    def lock_first(self) -> None:
+        """Lock the license, as an activation does before it locks a group and waits for dead machines."""
+        list(License.objects.select_for_update().filter(pk=self.license_id).values_list("pk"))
+
     # Changes. But for a ping, the caller locks the row, so that a worker does not delete it meanwhile. ----------------
 
     def ping(self) -> None:
@@ -152,7 +156,13 @@ class Machine(GroupMember):
         self.save(update_fields=["last_heartbeat", "heartbeat_reset", "updated"])
 
     def record_check_out(self, now: datetime) -> None:
-        Machine.objects.filter(pk=self.pk).update(last_check_out=now, updated=now)
+        """Record that a machine file was made.
+
+        Raises:
+            NotFound: the machine has been deleted meanwhile.
+        """
+        if not Machine.objects.filter(pk=self.pk).update(last_check_out=now, updated=now):
+            raise NotFound.of("machine", self.pk)
         self.last_check_out = self.updated = now
 
     # Properties ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from accounts.bearers import Bearer
 from accounts.models import Account, Token, User
 from keygen_site.db.fields import ShortTextField
 from keygen_site.db.metadata import validate_metadata
+from keygen_site.db.text_search import filter_equal
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 
@@ -118,7 +119,7 @@ class Product(Resource):
         if not self.code:
             return []
         errors = []
-        if self.account.products.filter(code__iexact=self.code).exclude(pk=self.pk).exists():
+        if filter_equal(self.account.products.exclude(pk=self.pk), "code", self.code).exists():
             errors.append(ValidationError("has already been taken", code="taken"))
         if self.code in RESERVED_IDENTIFIERS:
             errors.append(ValidationError("is reserved", code="not_allowed"))

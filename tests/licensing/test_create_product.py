@@ -229,7 +229,7 @@ class TestCreate:
 
 
 class TestCode:
-    @pytest.mark.parametrize("code", ["rocket", "ROCKET"])
+    @pytest.mark.parametrize("code", ["rocket", "ROCKET", "roc\N{KELVIN SIGN}et"])
     def test_product_code_is_unique_in_an_account(self, acme, api, code):
         make_product(acme.account, code="rocket")
 

@@ -111,6 +111,14 @@ class TestEntitlements:
 
         assert_refused(response, status, *errors)
 
+    def test_letters_that_are_one_in_lower_case_only_are_the_same(self, acme, api):
+        """As the unique constraint of PostgreSQL has it: to the Kelvin sign, k is the small letter."""
+        make_entitlement(acme.account, "KEY")
+
+        response = api(acme.admin).post("entitlements", entitlement_document(code="\N{KELVIN SIGN}EY"))
+
+        assert_refused(response, UNPROCESSABLE, code_error("has already been taken", "CODE_TAKEN"))
+
     def test_codes_are_unique_in_their_account_only(self, acme, rival, api, entitlement):
         assert api(rival.admin, "rival").post("entitlements", entitlement_document()).status_code == 201
 

@@ -1,13 +1,23 @@
 """The groups of machines (contract: machines 3.9, 4.5; entitlements-groups 9, 11, 12)."""
 
+from functools import partial
+from threading import Thread
+
 import pytest
+from django.db import transaction
 
 from accounts.models import Group
-from licensing.models import Machine
+from licensing.admin.groups import RemoveGroup
+from licensing.admin.machine_actions import Deactivate
+from licensing.locks import lock_license
+from licensing.models import License, Machine
+from tests.accounts.documents import user_document
 from tests.accounts.groups import make_group, one
+from tests.cast import make_license
 from tests.errors import FORBIDDEN, UNPROCESSABLE, assert_refused, forbidden
-from tests.licensing.documents import UNKNOWN, ids
+from tests.licensing.documents import UNKNOWN, document, ids
 from tests.licensing.machines import activation, make_floating, make_machine, refused
+from tests.races import race, run_while_held, wait_for_lock
 
 GROUP = "/data/relationships/group"
 
@@ -110,3 +120,67 @@ def test_owners_of_a_group_see_its_machines_and_members_do_not(acme, api, licens
     assert ids(api(acme.product).get(path)) == [str(machine.pk)]
     assert_refused(api(member).get(path), FORBIDDEN, forbidden())
     assert api(owner).get(f"{path}/N").json()["data"]["id"] == str(other.pk)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+class TestLocks:
+    """An activation locks its license, then the group that the machine enters, and may wait for a dead machine."""
+
+    @pytest.fixture
+    def group(self, acme):
+        return make_group(acme.account, max_users=9, max_licenses=9, max_machines=9)
+
+    @pytest.mark.parametrize("is_console", [False, True])
+    def test_deletion_of_a_group_locks_its_licenses_first(self, acme, admin, audit, license, group, is_console):
+        license.change_group(group)
+        delete = partial(RemoveGroup().change_row, group, audit, {}) if is_console else admin.delete
+        results = []
+        thread = Thread(
+            target=lambda: results.extend(race(1, delete if is_console else partial(delete, f"groups/{group.pk}")))
+        )
+
+        with transaction.atomic():
+            lock_license(license)
+            thread.start()
+            wait_for_lock()
+            assert Group.objects.select_for_update(no_key=True, nowait=True).filter(pk=group.pk).exists()
+        thread.join()
+
+        assert results == [""] if is_console else results[0].status_code == 204
+        assert not Group.objects.exists()
+        assert License.objects.get(pk=license.pk).group is None
+
+    def test_actions_of_the_console_lock_the_license_of_a_machine_first(self, audit, license):
+        machine = make_machine(license)
+
+        waited, reason = run_while_held(
+            partial(lock_license, license), partial(Deactivate().change_row, machine, audit, {})
+        )
+
+        assert (waited, reason) == (True, "")
+
+    @pytest.mark.parametrize("kind", ["user", "license", "machine"])
+    @pytest.mark.parametrize("is_new", [False, True])
+    def test_what_enters_a_group_that_is_just_being_deleted_has_none(self, acme, admin, license, group, kind, is_new):
+        """As it would if the group was deleted right afterwards."""
+        documents = {
+            "user": user_document(email="new@acme.test"),
+            "license": document("licenses", {}, policy=one("policies", acme.unpooled)),
+            "machine": activation(license),
+        }
+        documents[kind]["data"].setdefault("relationships", {})["group"] = one("groups", group)
+        old = {
+            "user": partial(acme.user, email="old@acme.test"),
+            "license": partial(make_license, acme.unpooled),
+            "machine": partial(make_machine, license, "OLD"),
+        }
+        if is_new:
+            work = partial(admin.post, f"{kind}s", documents[kind])
+        else:
+            work = partial(admin.put, f"{kind}s/{old[kind]().pk}/group", one("groups", group))
+
+        waited, response = run_while_held(group.delete, work)
+
+        assert (waited, response.status_code) == (True, 201 if is_new else 200)
+        assert response.json()["data"]["relationships"]["group"]["data"] is None

@@ -171,10 +171,12 @@ class TestCull:
 
     @pytest.mark.postgresql
     @pytest.mark.django_db(transaction=True)
-    @pytest.mark.parametrize("path", ["machines/M", "processes/{process}"])
-    def test_ping_of_what_is_just_being_deleted_finds_nothing(self, acme, api, path):
+    @pytest.mark.parametrize(
+        "path", ["machines/M/actions/ping", "processes/{}/actions/ping", "machines/M/actions/check-out"]
+    )
+    def test_ping_or_check_out_of_what_is_just_being_deleted_finds_nothing(self, acme, api, path):
         machine = make_machine(make_floating(acme.product), ago=1)
-        url = f"{path.format(process=make_process(machine).pk)}/actions/ping"
+        url = path.format(make_process(machine).pk)
 
         waited, response = run_while_held(machine.delete, partial(api(acme.admin).post, url))
 

@@ -112,6 +112,17 @@ class TestProcessLimits:
         ]
         assert statuses == {"machine": [201, 201], "license": [422, 422], "user": [422, 201]}[noun]
 
+    @each_row("strategy", ["PER_MACHINE", "PER_LICENSE", "PER_USER"])
+    def test_processes_of_a_dead_machine_are_limited_too(self, acme, api, strategy):
+        """It may be reset, and has them then."""
+        license = make_floating(acme.product, max_processes=1, process_leasing_strategy=strategy)
+        dead = make_machine(license, ago=601)
+        admin = api(acme.admin)
+
+        assert admin.post("processes", part("processes", dead, pid="1")).status_code == 201
+        found = code_of(admin.post("processes", part("processes", dead, pid="2")))
+        assert found == (422, ["MACHINE_PROCESS_LIMIT_EXCEEDED"])
+
     def test_dead_process_gives_up_its_seat_and_its_pid(self, acme, api):
         license = make_floating(acme.product, max_processes=1)
         machine = make_machine(license)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.cast import make_license
+from licensing.api.machine_filters import PolicyFilter
+from tests.cast import make_license, make_policy
 from tests.errors import NOT_FOUND, assert_refused, not_found
 from tests.licensing.documents import UNKNOWN, ids
 from tests.licensing.machines import make_component, make_floating, make_machine, make_process
@@ -81,6 +82,18 @@ def test_lists_are_filtered(acme, admin):
     found = {path: ids(admin.get(path)) for path in expected}
 
     assert found == {path: [str(row.pk)] if row else [] for path, row in expected.items()}
+
+
+@each_row("most", [0, 1, 2])
+def test_machines_of_a_policy_are_found_by_few_licenses_or_by_the_policy(acme, admin, monkeypatch, most):
+    monkeypatch.setattr(PolicyFilter, "MAX_LICENSES", most)
+    policy = make_policy(acme.product, floating=True)
+    machines = {str(make_machine(make_license(policy)).pk) for _ in range(2)}
+    make_machine(make_license(acme.unpooled))
+
+    assert set(ids(admin.get(f"machines?policy={policy.pk}"))) == machines
+    assert ids(admin.get(f"machines?policy={acme.policy.pk}")) == []
+    assert ids(admin.get("machines?policy=nope")) == []
 
 
 def test_machines_follow_their_license_to_another_product(acme, admin):

@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from licensing.api.viewsets.machines import INDEXED_FILTERS
 from licensing.models import License, LicenseUser, Machine
 from tests.accounts.groups import make_group
 from tests.cast import make_license, make_policy
@@ -72,6 +73,14 @@ def test_each_page_reads_little_more_than_it_shows(acme, api, old, path):
 
     assert rows_read("licensing_machine", lambda: client.get(url)) < 3 * PAGE
     assert rows_read("licensing_machine", lambda: client.get(f"{url}&page[cursor]={middle.pk}")) < 3 * PAGE
+
+
+@each_row("name", sorted(INDEXED_FILTERS))
+def test_filter_without_a_value_reads_as_little_as_no_filter(acme, api, old, name):
+    """The list has the order of the account's index then."""
+    for value in ("", "%20"):
+        url = f"machines?{name}={value}&page[size]={PAGE}"
+        assert rows_read("licensing_machine", lambda url=url: api(acme.admin).get(url)) < 3 * PAGE
 
 
 @each_row("path", ["machines?user={owner}", "users/{owner}/machines"])

@@ -10,10 +10,19 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Token
+from licensing.locks import lock_license
 from licensing.models import Component, Machine, Process
 from tests.accounts.groups import make_group, one
 from tests.cast import make_license, make_policy
-from tests.licensing.machines import activation, change, make_floating, make_machine, make_process, part
+from tests.licensing.machines import (
+    activation,
+    change,
+    make_component,
+    make_floating,
+    make_machine,
+    make_process,
+    part,
+)
 from tests.races import race_of, run_while_held
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -38,6 +47,20 @@ def attach(license, user):
     return user
 
 
+def ping(row):
+    """Store a heartbeat of a dead machine or process, which was alive when the request with the ping began."""
+    type(row).objects.filter(pk=row.pk).update(last_heartbeat=timezone.now())
+
+
+each_change = pytest.mark.parametrize(
+    ("method", "path", "document"),
+    [
+        ("PATCH", "machines/M-1", lambda owner: change("machines", cores=2)),
+        ("PUT", "machines/M-1/owner", partial(one, "users")),
+    ],
+)
+
+
 class TestMachines:
     def test_machines_never_exceed_the_limit(self, acme, api):
         license = make_floating(acme.product, max_machines=5)
@@ -52,13 +75,27 @@ class TestMachines:
     def test_machine_that_pings_at_the_moment_of_its_death_keeps_its_seat(self, acme, api):
         license = make_floating(acme.product, max_machines=1)
         machine = make_machine(license, "M-1", ago=3_600)
-        ping = partial(Machine.objects.filter(pk=machine.pk).update, last_heartbeat=timezone.now())
 
-        waited, response = run_while_held(ping, partial(api(acme.admin).post, "machines", activation(license, "M-2")))
+        work = partial(api(acme.admin).post, "machines", activation(license, "M-2"))
+        waited, response = run_while_held(partial(ping, machine), work)
 
         assert waited
         assert outcome_of(response) == (422, "MACHINE_LIMIT_EXCEEDED")
         assert list(Machine.objects.all()) == [machine]
+
+    @each_change
+    def test_machine_that_pings_at_the_moment_of_its_death_keeps_its_cores(self, acme, api, method, path, document):
+        """Another one gets more cores, or an owner who has enough."""
+        license = make_floating(acme.product, max_cores=4, machine_leasing_strategy="PER_USER")
+        owner = attach(license, acme.user())
+        dying = make_machine(license, "DYING", ago=3_600, owner=owner, cores=3)
+        make_machine(license, "M-1", owner=owner if method == "PATCH" else None, cores=1 if method == "PATCH" else 2)
+
+        work = partial(api(acme.admin).request, method, path, document(owner))
+        waited, response = run_while_held(partial(ping, dying), work)
+
+        assert (waited, *outcome_of(response)) == (True, 422, "MACHINE_CORE_LIMIT_EXCEEDED")
+        assert license.machines.count() == 2
 
     def test_machines_of_each_user_never_exceed_the_limit(self, acme, api):
         license = make_floating(acme.product, max_machines=2, machine_leasing_strategy="PER_USER")
@@ -124,8 +161,30 @@ class TestMachines:
 
         assert outcomes == {(201,): 1, (422, "FINGERPRINT_TAKEN"): 7}
 
+    @pytest.mark.parametrize("strategy", ["UNIQUE_PER_POLICY", "UNIQUE_PER_PRODUCT", "UNIQUE_PER_ACCOUNT"])
+    def test_machine_that_pings_at_the_moment_of_its_death_keeps_its_fingerprint(self, acme, api, strategy):
+        policy = make_policy(acme.product, floating=True, machine_uniqueness_strategy=strategy)
+        dying = make_machine(make_license(policy), "SAME", ago=3_600)
+
+        work = partial(api(acme.admin).post, "machines", activation(make_license(policy), "SAME"))
+        waited, response = run_while_held(partial(ping, dying), work)
+
+        assert (waited, *outcome_of(response)) == (True, 422, "FINGERPRINT_TAKEN")
+        assert list(Machine.objects.all()) == [dying]
+
 
 class TestGroups:
+    def test_machine_that_is_moved_locks_its_license_first(self, acme, api):
+        """An activation holds the license and the group, and may wait for a dead machine."""
+        license = make_floating(acme.product)
+        make_machine(license)
+        group = make_group(acme.account, max_machines=1)
+
+        work = partial(api(acme.admin).put, "machines/M/group", one("groups", group))
+        waited, response = run_while_held(partial(lock_license, license), work)
+
+        assert (waited, response.status_code) == (True, 200)
+
     def test_machines_that_enter_a_group_never_exceed_its_limit(self, acme, api):
         """New ones of several licenses, and others that are moved into it."""
         group = make_group(acme.account, max_machines=3)
@@ -174,6 +233,29 @@ class TestComponents:
         assert codes == {"FINGERPRINT_TAKEN": 7}
         assert Component.objects.count() == 1
 
+    @pytest.mark.parametrize("is_new", [False, True])
+    @pytest.mark.parametrize(
+        "strategy", ["UNIQUE_PER_LICENSE", "UNIQUE_PER_POLICY", "UNIQUE_PER_PRODUCT", "UNIQUE_PER_ACCOUNT"]
+    )
+    def test_machine_that_pings_at_the_moment_of_its_death_keeps_its_components(self, acme, api, strategy, is_new):
+        policy = make_policy(acme.product, floating=True, component_uniqueness_strategy=strategy)
+        first = make_license(policy)
+        license = first if strategy == "UNIQUE_PER_LICENSE" else make_license(policy)
+        dying = make_machine(first, "DYING", ago=3_600)
+        make_component(dying, "SAME")
+        client = api(acme.admin)
+        if is_new:
+            work = partial(client.post, "machines", activation(license, "NEW", components=["SAME"]))
+        else:
+            document = part("components", make_machine(license, "OLD"), fingerprint="SAME", name="CPU")
+            work = partial(client.post, "components", document)
+
+        waited, response = run_while_held(partial(ping, dying), work)
+
+        codes = [code.removeprefix("COMPONENTS_") for code in outcome_of(response)[1:]]
+        assert (waited, codes) == (True, ["FINGERPRINT_TAKEN"])
+        assert Component.objects.count() == 1
+
 
 class TestProcesses:
     @pytest.mark.parametrize("strategy", ["PER_MACHINE", "PER_LICENSE", "PER_USER"])
@@ -189,6 +271,40 @@ class TestProcesses:
 
         assert outcomes == {(201,): 3, (422, "MACHINE_PROCESS_LIMIT_EXCEEDED"): 5}
         assert Process.objects.count() == 3
+
+    @pytest.mark.parametrize("strategy", ["PER_MACHINE", "PER_LICENSE", "PER_USER"])
+    def test_process_that_pings_at_the_moment_of_its_death_keeps_its_seat(self, acme, api, strategy):
+        license = make_floating(acme.product, max_processes=1, process_leasing_strategy=strategy)
+        machine = make_machine(license)
+        process = make_process(machine, ago=3_600)
+
+        work = partial(api(acme.admin).post, "processes", part("processes", machine, pid="2"))
+        waited, response = run_while_held(partial(ping, process), work)
+
+        assert (waited, *outcome_of(response)) == (True, 422, "MACHINE_PROCESS_LIMIT_EXCEEDED")
+        assert list(Process.objects.all()) == [process]
+
+    @pytest.mark.parametrize("strategy", ["PER_LICENSE", "PER_USER"])
+    def test_machine_that_pings_at_the_moment_of_its_death_keeps_the_seats_of_its_processes(self, acme, api, strategy):
+        license = make_floating(acme.product, max_processes=1, process_leasing_strategy=strategy)
+        dying = make_machine(license, "DYING", ago=3_600)
+        process = make_process(dying)
+
+        work = partial(api(acme.admin).post, "processes", part("processes", make_machine(license), pid="2"))
+        waited, response = run_while_held(partial(ping, dying), work)
+
+        assert (waited, *outcome_of(response)) == (True, 422, "MACHINE_PROCESS_LIMIT_EXCEEDED")
+        assert list(Process.objects.all()) == [process]
+
+    def test_process_that_pings_at_the_moment_of_its_death_keeps_its_id(self, acme, api):
+        machine = make_machine(make_floating(acme.product))
+        process = make_process(machine, pid="SAME", ago=3_600)
+
+        work = partial(api(acme.admin).post, "processes", part("processes", machine, pid="SAME"))
+        waited, response = run_while_held(partial(ping, process), work)
+
+        assert (waited, *outcome_of(response)) == (True, 422, "PID_TAKEN")
+        assert list(Process.objects.all()) == [process]
 
     def test_process_id_is_taken_once(self, acme, api):
         machine = make_machine(make_floating(acme.product))

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from tests.errors import BAD, assert_refused, bad_request
 from tests.licensing.machines import make_component, make_floating, make_machine, make_process
 from tests.tables import each_row
 
@@ -33,6 +34,21 @@ def validate(acme, api):
         return meta["valid"], meta["detail"], meta["code"]
 
     return post
+
+
+@each_row("name", ["fingerprints", "components", "entitlements"])
+def test_lists_in_a_scope_are_limited(acme, api, name):
+    """The database compares with each item, and takes a limited number of parameters."""
+    license = make_floating(acme.product)
+    make_machine(license)
+
+    def validate(count):
+        scope = {"fingerprint": "M", name: [str(number) for number in range(count)]}
+        return api().post("licenses/actions/validate-key", {"meta": {"key": license.key, "scope": scope}})
+
+    assert validate(1_000).status_code == 200
+    detail = "length must be between 1 and 1000 (inclusive)"
+    assert_refused(validate(1_001), BAD, bad_request(detail, f"/meta/scope/{name}"))
 
 
 class TestFingerprints:

@@ -1,5 +1,7 @@
 """`POST /search` (contract: search)."""
 
+from itertools import product
+
 import pytest
 
 from accounts import searchable
@@ -177,6 +179,14 @@ def test_malformed_query_is_refused(api, acme):
             wrong.append((document, response.status_code, error))
 
     assert wrong == []
+
+
+def test_last_spelling_of_a_name_counts(api, acme, names):
+    """Each is one condition in SQL, however many there are."""
+    spellings = [f"first{''.join(separators)}name" for separators in product("_-", repeat=11)]
+    query = dict.fromkeys(spellings, "nobody") | {"FirstName": "jane"}
+
+    assert found(search(api(acme.admin), "users", query), names) == ["jane"]
 
 
 def test_staff_only_may_search(api, acme):

@@ -1,7 +1,7 @@
 """Groups, their owners, and what is in them, over HTTP."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -51,6 +51,13 @@ class GroupViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMi
             return super().visible(action, bearer, parent_id, now)
         # A single group that users and licenses do not see is 403, not 404: clients know it so.
         return cls.rows(action, now).filter(account=bearer.account_id)
+
+    def find_row(self, *, locked: bool) -> Group:
+        if self.action == "destroy":
+            group: Group = super().find_row(locked=False)
+            self.authorize(group)  # others keep no one waiting
+            group.lock_first()
+        return cast(Group, super().find_row(locked=locked))
 
     def authorize(self, row: Group | None = None) -> None:
         super().authorize(row)

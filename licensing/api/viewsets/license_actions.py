@@ -51,6 +51,7 @@ from licensing.validation import NOT_FOUND, find_license
 from licensing.verdicts import Verdict
 
 MAX_REPEATED_BYTES = 4096
+MAX_SCOPE_ITEMS = 1_000  # of a list in a scope: each is compared in the database
 _SCOPE: Members = {
     **{
         name: Schema(STRING, description=text)
@@ -67,7 +68,9 @@ _SCOPE: Members = {
         STRING, nullable=True, description="The id or email of a user of the license; null: it must have no owner."
     ),
     **{
-        name: Schema(ARRAY, blank=True, items=Schema(STRING, required=True), description=text)
+        name: Schema(
+            ARRAY, blank=True, items=Schema(STRING, required=True), max_items=MAX_SCOPE_ITEMS, description=text
+        )
         for name, text in {
             "fingerprints": "Fingerprints of machines of the license. The policy's `machineMatchingStrategy` says how "
             "many of them must match.",

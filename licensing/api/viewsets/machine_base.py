@@ -13,7 +13,6 @@ from keygen_site.jsonapi.lookups import Lookup
 from keygen_site.jsonapi.requests import APIRequest
 from licensing.activation import OWNER_INVALID
 from licensing.api.serializers.machines import MachineSerializer
-from licensing.locks import lock_license
 from licensing.models import License, Machine
 
 # The rules for bearers of the role user (contract: machines 10.1). They may take these actions on machines that they
@@ -25,8 +24,8 @@ FOR_LICENSE_OWNERS = frozenset({"license_owner", "generate_proof"})
 UNLESS_PROTECTED = FOR_HOLDERS | {"check_out", "check_out_file", "generate_proof"}
 
 
-# The actions that check limits of the license.
-CHECKS_LIMITS = frozenset({"partial_update", "change_owner"})
+# The actions that check limits, of the license or of a group: they lock the license before the machine.
+CHECKS_LIMITS = frozenset({"partial_update", "change_owner", "change_group"})
 _VISIBLE = Lookup(lambda bearer: Machine.objects.visible_to(bearer).with_api_fields())
 
 
@@ -38,7 +37,7 @@ class MachineBase(APIViewSet):
 
     def find_row(self, *, locked: bool) -> Machine:
         if self.action in CHECKS_LIMITS and (machine := _VISIBLE.find(self.kwargs["pk"], self.actor)):
-            lock_license(machine.license)  # before the machine, as an activation does
+            machine.lock_first()
         return cast(Machine, super().find_row(locked=locked))
 
     def authorize(self, row: Machine | None = None) -> None:

@@ -86,7 +86,7 @@ class ComponentViewSet(PartViewSet):
     filterset_class = ComponentFilterSet
 
     def create_row(self, values: dict[str, Any]) -> Component:
-        return add_component(**values)
+        return add_component(audit=self._audit(""), **values)
 
 
 class ProcessViewSet(PartViewSet):
@@ -97,7 +97,7 @@ class ProcessViewSet(PartViewSet):
     filterset_class = ProcessFilterSet
 
     def create_row(self, values: dict[str, Any]) -> Process:
-        return add_process(**values)
+        return add_process(audit=self._audit(""), **values)
 
     @action(detail=True, methods=["post"], url_path="actions/ping")
     @operation(

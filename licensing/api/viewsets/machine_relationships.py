@@ -83,7 +83,7 @@ class MachineRelationships(MachineBase):
         owner = linked and MachineSerializer.find_related("owner", linked["id"], request.user)
         if linked and owner is None:
             raise ValidationError({"owner": ValidationError("must exist", code="not_found")})
-        change_machine_owner(machine, owner)
+        change_machine_owner(machine, owner, self._audit(""))
         self.activity_details = {"to": name_of(owner) if owner else ""}
         return machine
 

@@ -55,7 +55,10 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
     filterset_class = AllMachineFilterSet
 
     def get_queryset(self) -> Rows:
-        if INDEXED_FILTERS.isdisjoint(self.request.query_params):
+        given = {
+            name for name, value in self.request.query_params.items() if str(value).strip()
+        }  # others do not filter
+        if INDEXED_FILTERS.isdisjoint(given):
             return super().get_queryset()
         return self.rows(self.action, timezone.now()).narrowed_visible_to(self.actor)
 
@@ -121,7 +124,7 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
     @operation("Change a machine", takes=RESOURCE, gives=OWN, locks=True)
     def partial_update(self, request: APIRequest, machine: Machine, document: Values) -> Machine:
         """What is not in the document stays as it is. A limit of the license is checked if its value changes."""
-        change_machine(machine, document.values)
+        change_machine(machine, document.values, self._audit(""))
         return machine
 
     @operation("Deactivate a machine", locks=True)
