@@ -129,10 +129,10 @@ class Command(PoolCommand):
     ) -> None:
         given = "/dev/stdin" if file == "-" else file
         inputs = [each for each in (given, secret_file, tokens, *used_keys, used_digests) if each]
-        for option in (*READ_OPTIONS, "accept_warnings"):
-            if not used_keys and ({**options, "accept_warnings": accept_warnings}[option] not in (None, False)):
-                flag = option.replace("_", "-")
-                raise CommandError(f"--{flag} is about the files of --used-keys, and there is none.", returncode=2)
+        told = [each for each in READ_OPTIONS if options[each] is not None and (options[each] or each == "header")]
+        told += ["accept-warnings"] * accept_warnings
+        if told and not used_keys:
+            raise CommandError(f"--{told[0]} is about the files of --used-keys, and there is none.", returncode=2)
         if tokens is not None and without_tokens:
             raise CommandError("--tokens and --without-tokens exclude each other.", returncode=2)
         if report is not None:
