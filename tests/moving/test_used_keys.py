@@ -333,7 +333,7 @@ class TestDigests:
                 "used_digests": files["used_digests"].rpartition(b"end,")[0],
                 "used_keys": [key_file(WAITING[1])],
             },
-            "not written by export_account": {"used_digests": b"key\nABC\n"},
+            "not written by export_account": {"used_digests": b"key,a\nABC,b\n"},
             "malformed": {"used_digests": files["used_digests"].replace(b"\nkey,", b"\nkey,x")},
         }
         before = everything()
