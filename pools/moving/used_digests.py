@@ -65,7 +65,7 @@ def stage_used_digests(
     """
     rows = _read_rows(stream)
     head = dict(next(rows, ("", "")) for _ in range(4))
-    if head.get(HEADER[0]) != HEADER[1] or not head.get(USED_KEYS, "").isdecimal():
+    if not head.get(USED_KEYS, "").isdecimal():
         raise UsedKeysUncertain("The file of --used-digests was not written by export_account --used-digests")
     if head.get("account") != str(account_id):
         raise UsedKeysUncertain("The file of --used-digests is of another account")
@@ -109,6 +109,8 @@ def _read_rows(stream: BinaryIO) -> Iterator[tuple[str, str]]:
     count, number = 0, 0
     try:
         for number, row in enumerate(csv.reader(text, strict=True), 1):
+            if number == 1 and tuple(row) != HEADER:
+                raise UsedKeysUncertain("The file of --used-digests was not written by export_account --used-digests")
             if number > 4 and row == [END, str(count)]:
                 return
             if len(row) != 2 or (number > 4 and (row[0] not in UsedText.Kind.values or not _DIGEST.fullmatch(row[1]))):
