@@ -8,11 +8,11 @@ from django.db import connection
 
 from accounts import background
 from accounts.models import Token
-from accounts.models.tokens import USE_RECORDED_EVERY
 
 MAX_RECENT_TOKENS = 10_000
-# The tokens whose use this process has recorded. Other processes may record them too, but only one of them writes.
-_recent: TTLCache[UUID, bool] = TTLCache(MAX_RECENT_TOKENS, USE_RECORDED_EVERY.total_seconds())
+WRITING_SECONDS = 10  # after that the row has the use or, if it was written anew or the write failed, needs it again
+# The tokens whose use this process is recording. Other processes may record them too, but only one of them writes.
+_recent: TTLCache[UUID, bool] = TTLCache(MAX_RECENT_TOKENS, WRITING_SECONDS)
 _lock = Lock()
 
 

@@ -26,6 +26,7 @@ TABLE, PURPOSE = "keygen_site_digestkey", "digest key"
 DIGEST_KEY_BYTES = 32
 ENDING_CHARACTERS = 4
 _first_integer = struct.Struct(">i28x").unpack
+_first_long = struct.Struct(">q24x").unpack
 IN_CLEAR = ""  # the id of the row that is not encrypted
 
 
@@ -64,6 +65,15 @@ class KeyDigester:
         With so short a result, a hash with a secret prefix is as good as an HMAC, and faster.
         """
         return _first_integer(sha256(self.ending_key + text[-ENDING_CHARACTERS:].encode()).digest())[0]
+
+    def number(self, text: str) -> int:
+        """A number of 64 bits by which texts can be compared where an error would not matter much."""
+        return _first_long(sha256(self.ending_key + text.encode()).digest())[0]
+
+    @property
+    def identity(self) -> str:
+        """A text that tells this digest key from others, and does not reveal it."""
+        return self.from_sha256(b"identity").hex()
 
 
 class _Loaded(NamedTuple):

@@ -57,6 +57,8 @@ def explain_database(text: str) -> str | None:
     first = text.strip().splitlines()[0] if text.strip() else ""
     if _NOT_MIGRATED.search(text):
         return f"The database has not been migrated to this version ({first}). Run: python manage.py migrate"
+    if "database is locked" in text or "lock timeout" in text or "deadlock detected" in text:
+        return f"Another process writes to the database ({first}), so this one gave up. Run the command again."
     if "unable to open database file" in text or "readonly database" in text:
         return f"{first}: {_database_file()}. Check that the folder exists and that this user may write to it."
     if "password authentication failed" in text:

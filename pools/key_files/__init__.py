@@ -3,7 +3,7 @@
 from keygen_site.spreadsheets import defuse_formula
 from pools.key_files.encodings import ENCODINGS
 from pools.key_files.errors import Candidate, ColumnAmbiguous, FileTooLarge, FileUnreadable, HeaderAmbiguous, NoKeys
-from pools.key_files.key_texts import escape_text, find_text_fault
+from pools.key_files.key_texts import escape_text, find_text_fault, fold_spelling
 from pools.key_files.lines import Line, Reason
 from pools.key_files.options import DELIMITERS, FORMATS, ReadOptions, UsedRows
 from pools.key_files.reading import KeyFile, open_key_file
@@ -31,6 +31,7 @@ __all__ = [
     "defuse_formula",
     "escape_text",
     "find_text_fault",
+    "fold_spelling",
     "open_key_file",
     "serialize_keys",
 ]

@@ -52,6 +52,13 @@ def fold_text(text: str) -> str:
     return "".join(map(_fold_character, unicodedata.normalize("NFKC", text)))
 
 
+def fold_spelling(text: str) -> str:
+    """A text that all keys share which a person may take for this one: see `fold_text`, and upper and lower case and
+    blanks around the key do not differ either.
+    """
+    return fold_text(text).strip().casefold()
+
+
 def _fold_character(character: str) -> str:
     if character.isascii():
         return character

@@ -15,11 +15,14 @@ from accounts.models import Token
 from keygen_site.db.fields import mask_key
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.encryption import decrypt_text
+from keygen_site.wording import count_of
+from pools.key_files import Reason
+from pools.models import UsedText
 from pools.models.keys import KEY_PURPOSE
 from pools.moving.classes import BY_NAME
-from pools.moving.errors import ExportIncomplete, RowsContradict
+from pools.moving.errors import ExportIncomplete, RowsContradict, TokensMissing
 from pools.moving.reports import Finding, MoveReport
-from pools.moving.staging import ClassStage, Stage
+from pools.moving.staging import ClassStage, Stage, uuid_value
 
 # What no two rows of a class may share, in SQL; ids are in it for all.
 UNIQUE: dict[str, tuple[str, ...]] = {
@@ -87,7 +90,10 @@ def _refuse_duplicates(name: str, stage: Stage, columns: str) -> None:
         raise RowsContradict(f"The id {_uuid(found[0])} occurs twice among the rows of {name}")
     if found:
         noun = _NOUNS.get(columns, columns.replace("lower(code)", "code").replace("_id", "").replace(", ", " and "))
-        raise RowsContradict(f"The {name} {_uuid(found[0])} and the {name} {_uuid(found[1])} have the same {noun}")
+        way_out = ". Give one of them another key in keygen-api, and export again" if columns == "digest" else ""
+        raise RowsContradict(
+            f"The {name} {_uuid(found[0])} and the {name} {_uuid(found[1])} have the same {noun}{way_out}"
+        )
 
 
 def _refuse_dangling(name: str, stage: ClassStage, stages: dict[str, ClassStage]) -> None:
@@ -116,16 +122,23 @@ def _refuse_taken_ids(name: str, stage: ClassStage, account_id: UUID) -> None:
         raise RowsContradict(f"Another account of this server has a {name} with the id {_uuid(found[0])}")
 
 
-def leave_out_keys(stages: dict[str, ClassStage], used: Stage, report: MoveReport) -> None:
+def leave_out_keys(stages: dict[str, ClassStage], used: Stage, account_id: UUID, report: MoveReport) -> None:
     """Remove the keys that would be sold twice from the staged ones, and name them in the report.
 
-    Those are the keys of licenses, the used ones, those that spell the id of a license, and the second of two equal
-    ones.
+    Those are the keys of licenses and the used ones, also in another spelling, those that were used here before the
+    account was deleted or is replaced, those that spell the id of a license, and the second of two equal ones.
     """
     keys, licenses = stages["Key"], stages["License"]
+    blocked = f"SELECT digest FROM {UsedText._meta.db_table} WHERE account_id = '{uuid_value(account_id)}'"
+    way_out = "in another spelling: if it is another key, add it with import_keys"
     for reason, condition in {
         "is the key of a license": f"digest IN (SELECT digest FROM {licenses.table})",
         "has been used, as the file of --used-keys says": f"digest IN (SELECT digest FROM {used.table})",
+        Reason.USED.value: f"digest IN ({blocked})",
+        f"is the key of a license {way_out}": f"spelling IN (SELECT spelling FROM {licenses.table})",
+        f"has been used, as the file of --used-keys says, {way_out}": (
+            f"spelling IN (SELECT spelling FROM {used.table} WHERE spelling IS NOT NULL)"
+        ),
         "spells the id of a license": f"as_uuid IN (SELECT id FROM {licenses.table})",
         "waits twice: the older one was imported": _later_twin(keys.table),
     }.items():
@@ -172,6 +185,30 @@ def leave_out_tokens(stages: dict[str, ClassStage], tokens: Stage, report: MoveR
             cursor.execute(f"DELETE FROM {tokens.table} WHERE {condition}")
 
 
+def find_lost_tokens(tokens: Stage, account_id: UUID, report: MoveReport, *, without_tokens: bool) -> None:
+    """Name the tokens of the earlier import that this one does not bring: they stop working.
+
+    Args:
+        without_tokens: whether it may bring none.
+
+    Raises:
+        TokensMissing: it brings none, although the earlier one did.
+    """
+    earlier = Token.objects.filter(account=account_id).order_by("pk")
+    if not tokens.count and not without_tokens and (count := earlier.count()):
+        raise TokensMissing(
+            f"The account has {count_of(count, 'token')} of its earlier import, and this import brings none, so that "
+            "the programs that use them would stop working. Give the table of tokens with --tokens, or say "
+            "--without-tokens"
+        )
+    table = Token._meta.db_table
+    account = _value(Token, "account", account_id)
+    lost = f"SELECT id, name FROM {table} WHERE account_id = %s AND id NOT IN (SELECT id FROM {tokens.table})"
+    reason = "came with the earlier import and is not in this one: it stops working"
+    for id, name in _fetch(f"{lost} ORDER BY id", [account]):
+        report.find(Finding("Token", str(_uuid(id)), name or "", reason, False))
+
+
 def find_uncertain(stages: dict[str, ClassStage], report: MoveReport) -> None:
     """Name the rows in the report that are imported, but may not work as they did."""
     licenses, policies = stages["License"], stages["Policy"]
@@ -181,6 +218,22 @@ def find_uncertain(stages: dict[str, ClassStage], report: MoveReport) -> None:
     problem = "is of an encrypted policy: the export has a digest of its key, which this server cannot check"
     for id, name in _fetch(encrypted):
         report.find(Finding("License", str(_uuid(id)), name or "", problem, True))
+    keys = stages["Key"]
+    without_pool = (
+        f"SELECT k.policy_id, count(*) FROM {keys.table} k JOIN {policies.table} p ON p.id = k.policy_id "
+        "WHERE NOT p.use_pool GROUP BY k.policy_id ORDER BY k.policy_id"
+    )
+    for id, count in _fetch(without_pool):
+        problem = f"has no pool, but {count_of(count, 'key')} under it: imported and listed, and never handed out"
+        [(name,)] = _fetch(f"SELECT name FROM {policies.table} WHERE id = %s", [id])
+        report.find(Finding("Policy", str(_uuid(id)), name or "", problem, True))
+    alike = f"""SELECT id, key FROM (
+        SELECT id, key, created, row_number() OVER (PARTITION BY spelling ORDER BY created, id) AS number
+            FROM {keys.table}) AS spelled
+        WHERE number > 1 ORDER BY created, id"""
+    problem = "differs from another key that waits in its spelling only: both are imported, look whether they are one"
+    for id, stored in _fetch(alike):
+        report.find(Finding("Key", str(_uuid(id)), mask_key(decrypt_text(stored, KEY_PURPOSE)), problem, True))
 
 
 def _first(sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...] | None:
@@ -189,10 +242,10 @@ def _first(sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...] | N
         return cursor.fetchone()
 
 
-def _fetch(sql: str) -> Iterator[tuple[Any, ...]]:
+def _fetch(sql: str, parameters: list[Any] | None = None) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a query, in flat memory."""
     with connection.chunked_cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(_FETCHED_AT_ONCE):
             yield from rows
 

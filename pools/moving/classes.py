@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from uuid import UUID, uuid5
 
 from django.contrib.auth.hashers import make_password
 from django.db.models import Field, Model
@@ -345,6 +346,11 @@ BY_NAME: Mapping[str, ExportClass] = {each.name: each for each in CLASSES}
 # A role is a row of its own there, and a column of users here; products and licenses have no other role than their own.
 ROLE, ROLE_PERMISSION = "Role", "RolePermission"
 ROLE_RESOURCES = ("User", "Product", "License")
+
+
+def role_id(resource_id: UUID) -> UUID:
+    """The id of a role in an export from here, where roles are no rows: the same in each export."""
+    return uuid5(resource_id, "role")
 
 
 def read_role(name: str) -> str:

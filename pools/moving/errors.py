@@ -19,6 +19,14 @@ class RowsContradict(MoveRefused):
     """Rows of the export do not fit together, or not to what the database has."""
 
 
+class UsedKeysUncertain(MoveRefused):
+    """It is not certain which keys are used, so one of them might be handed out again."""
+
+
+class TokensMissing(MoveRefused):
+    """The account would lose tokens that work now."""
+
+
 class AccountExists(MoveRefused):
     """Another account has the id or the slug, or the account has changed since it moved in."""
 

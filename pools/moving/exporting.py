@@ -19,7 +19,7 @@ from accounts.permission_names import ALL, DEFAULTS, GRANTABLE
 from licensing.models import License, LicenseUser, Machine, Product
 from pools.models import Key
 from pools.moving.account_keys import KEY_COLUMNS, write_key_pair
-from pools.moving.classes import ACCOUNT, CLASSES, ROLE, ROLE_PERMISSION, ExportClass, write_role
+from pools.moving.classes import ACCOUNT, CLASSES, ROLE, ROLE_PERMISSION, ExportClass, role_id, write_role
 from pools.moving.format import MAX_ROWS, ExportWriter, Row
 
 _SECRET_KEY_BYTES = 64  # of an account of keygen-api, in hex
@@ -133,7 +133,7 @@ class _Role(NamedTuple):
     @property
     def id(self) -> UUID:
         """An id that is the same in each export."""
-        return uuid5(self.resource_id, "role")
+        return role_id(self.resource_id)
 
     @property
     def times(self) -> Row:

@@ -13,12 +13,13 @@ from accounts.audit import AuditContext
 from accounts.models import Account, Setting
 from keygen_site.api_versions import CURRENT_VERSION, VERSIONS
 from keygen_site.db.advisory_locks import disable_timeouts
+from keygen_site.db.fields import mask_key
 from keygen_site.db.uuids import parse_uuid
-from pools.key_files import KeyFile
+from pools.key_files import KeyFile, escape_text, find_text_fault
 from pools.models import Move
 from pools.moving.account_keys import KEY_COLUMNS, read_key_pair
-from pools.moving.checks import check_rows, find_uncertain, leave_out_keys, leave_out_tokens
-from pools.moving.classes import ACCOUNT, BY_NAME, ROLE, ROLE_PERMISSION, ExportClass
+from pools.moving.checks import check_rows, find_lost_tokens, find_uncertain, leave_out_keys, leave_out_tokens
+from pools.moving.classes import ACCOUNT, BY_NAME, ROLE, ROLE_PERMISSION, ExportClass, role_id
 from pools.moving.completeness import Completeness
 from pools.moving.errors import AccountExists, MoveRefused, RowInvalid
 from pools.moving.format import Chunk, ExportReader, Row
@@ -27,6 +28,7 @@ from pools.moving.replacing import account_state, check_replaceable, delete_acco
 from pools.moving.reports import Finding, MoveReport
 from pools.moving.staging import ClassStage, RoleStage, Stage, row_invalid
 from pools.moving.token_table import TOKEN, TokenStage, stage_tokens
+from pools.moving.used_digests import refuse_unmarked, stage_used_digests
 from pools.moving.used_keys import make_used_stage, stage_used_keys
 from pools.moving.values import ValueInvalid, converter_of
 from pools.services.import_chunks import prefetch
@@ -46,7 +48,13 @@ class _Part(NamedTuple):
 
 
 class _Stages:
-    """The temporary tables of an import."""
+    """The temporary tables of an import.
+
+    Attributes:
+        is_own: whether the export is one of this software, and not of keygen-api.
+    """
+
+    is_own = False
 
     def __init__(self) -> None:
         self.classes = {name: ClassStage(each) for name, each in BY_NAME.items() if each is not ACCOUNT}
@@ -64,6 +72,10 @@ def import_account(
     secret: str | None = None,
     tokens: BinaryIO | None = None,
     used_keys: Iterable[KeyFile] = (),
+    used_digests: BinaryIO | None = None,
+    accept_warnings: bool = False,
+    accept_unmarked: bool = False,
+    without_tokens: bool = False,
     slug: str | None = None,
     sha256: str | None = None,
     source: str = "",
@@ -80,6 +92,10 @@ def import_account(
         secret: with which the export is encrypted.
         tokens: the table of tokens, as CSV.
         used_keys: files of keys that were popped without a license.
+        used_digests: the file of used texts of which only digests are known, if the export is one from here.
+        accept_warnings: read used keys even if some lines are almost certainly none.
+        accept_unmarked: import an export from here even if not all of its used keys can be marked.
+        without_tokens: replace an account that has tokens by one that has none.
         slug: another one than the export has.
         sha256: of the file, in hex, as its export has printed it.
         source: the name of the export, for the report.
@@ -90,7 +106,7 @@ def import_account(
     Raises:
         ExportUnreadable: the file is no export, or is damaged.
         MoveRefused: subclasses say what contradicts what.
-        FileUnreadable: of the used keys.
+        FileUnreadable, NoKeys: of the used keys.
     """
     report = MoveReport(source=source, dry_run=dry_run, on_finding=on_finding)
     reader = ExportReader(export, secret)
@@ -103,16 +119,22 @@ def import_account(
         account = _read_account(row, slug, report)
         if tokens is not None:
             stage_tokens(tokens, stages.tokens, account.pk, report, digest.update)
-        stage_used_keys(used_keys, stages.used, report, digest.update)
+        stage_used_keys(used_keys, stages.used, report, digest.update, accept_warnings=accept_warnings)
+        if used_digests is not None:
+            stage_used_digests(
+                used_digests, stages.used, account.pk, report, digest.update, accept_unmarked=accept_unmarked
+            )
+        elif stages.is_own and not accept_unmarked:
+            refuse_unmarked()
         report.sha256 = reader.sha256
         digest.update(reader.content_sha256)
         stages.analyze()
         check_rows(stages.classes, stages.roles, account.pk)
-        leave_out_keys(stages.classes, stages.used, report)
+        leave_out_keys(stages.classes, stages.used, account.pk, report)
         leave_out_tokens(stages.classes, stages.tokens, report)
         find_uncertain(stages.classes, report)
         with nullcontext() if dry_run else transaction.atomic(), _constraints_as_refusals():
-            _make_way(account, digest.digest(), report)
+            _make_way(account, digest.digest(), stages, report, without_tokens=without_tokens)
             if not dry_run:
                 _write(account, row, stages, digest.digest(), report, audit)
     return report
@@ -197,6 +219,7 @@ def _check_chunk(chunk: Chunk, stages: _Stages, report: MoveReport, position: in
         if row.get("account_id", account_id if class_name == ROLE_PERMISSION else None) != account_id:
             raise row_invalid(class_name, row, "account_id", "must be the id of the account of the export")
     if class_name == ROLE:
+        stages.is_own = stages.is_own or any(map(_is_own_role, rows))
         return _Part(stages.roles, stages.roles.encode(rows), position)
     stage = stages.classes.get(class_name)
     if stage is None:
@@ -207,8 +230,26 @@ def _check_chunk(chunk: Chunk, stages: _Stages, report: MoveReport, position: in
         rows = [{**row, "protected": is_protected} if row.get("protected") is None else row for row in rows]
     if class_name == "AccountSetting":
         rows = [row for row in rows if _is_known_setting(row, report)]
+    if class_name == "Key":
+        rows = [row for row in rows if _can_be_key(row, report)]
     _note_unkept(stage.export_class, rows, report)
     return _Part(stage, stage.encode(rows), position)
+
+
+def _is_own_role(row: Row) -> bool:
+    resource_id = parse_uuid(row.get("resource_id"))
+    return resource_id is not None and row.get("id") == str(role_id(resource_id))
+
+
+def _can_be_key(row: Row, report: MoveReport) -> bool:
+    """Whether `import_keys` would take the text. What can be no text of the database is for the stage to refuse."""
+    text = row.get("key")
+    if not isinstance(text, str) or "\0" in text or not (fault := find_text_fault(text)):
+        return True
+    reason = f"the key {fault.reason.value}"
+    label = escape_text(mask_key(text))
+    report.leave_out(Finding("Key", str(parse_uuid(row.get("id")) or ""), label, reason, False), reason)
+    return False
 
 
 def _is_known_setting(row: Row, report: MoveReport) -> bool:
@@ -272,12 +313,15 @@ def _read_account(row: Row, slug: str | None, report: MoveReport) -> Account:
     return account
 
 
-def _make_way(account: Account, content_digest: bytes, report: MoveReport) -> None:
+def _make_way(
+    account: Account, content_digest: bytes, stages: _Stages, report: MoveReport, *, without_tokens: bool
+) -> None:
     """Delete the account if it moved in before and can be replaced; in a dry run, only check that."""
     existing = Account.objects.filter(pk=account.pk).first()
     if existing is None:
         return
     check_replaceable(existing, content_digest)
+    find_lost_tokens(stages.tokens, account.pk, report, without_tokens=without_tokens)
     report.replaced = True
     if not report.dry_run:
         delete_account(existing)

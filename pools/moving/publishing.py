@@ -124,14 +124,17 @@ def _block_used_texts(stages: dict[str, ClassStage], used: Stage, account: Accou
     account_id = fields["account_id"].get_db_prep_save(account.pk, connection)
     now = fields["created"].get_db_prep_save(timezone.now(), connection)
     pooled = (
-        f"SELECT l.digest FROM {stages['License'].table} l JOIN {stages['Policy'].table} p ON p.id = l.policy_id "
-        "WHERE p.use_pool"
+        f"SELECT l.digest, 'key' AS kind FROM {stages['License'].table} l "
+        f"JOIN {stages['Policy'].table} p ON p.id = l.policy_id WHERE p.use_pool"
     )
-    typed = "%s::uuid, digest, %s, %s::timestamptz" if connection.vendor == "postgresql" else "%s, digest, %s, %s"
+    typed = "%s::uuid, digest, min(kind), %s::timestamptz"  # "key", which blocks more, comes before "license"
+    if connection.vendor == "sqlite":
+        typed = "%s, digest, min(kind), %s"
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {UsedText._meta.db_table} (account_id, digest, kind, created) "
-            f"SELECT {typed} FROM ({pooled} UNION SELECT digest FROM {used.table}) AS texts WHERE true "
-            "ON CONFLICT (account_id, digest) DO NOTHING",
-            [account_id, UsedText.Kind.KEY, now],
+            f"SELECT {typed} FROM ({pooled} UNION SELECT digest, kind FROM {used.table}) AS texts "
+            "WHERE true GROUP BY digest ON CONFLICT (account_id, digest) "
+            f"DO UPDATE SET kind = excluded.kind WHERE excluded.kind = '{UsedText.Kind.KEY}'",
+            [account_id, now],
         )

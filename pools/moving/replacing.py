@@ -3,22 +3,25 @@
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 
 from accounts.models import Account, Activity, Token
 from licensing.models import License, Machine
 from pools.models import Key, KeyEvent, KeyImport, Move, UsedText
 from pools.moving.classes import CLASSES
 from pools.moving.errors import AccountExists, AlreadyMoved
+from pools.moving.staging import Stage, type_of
 
-# Moments that a use of the account sets without `updated`.
+# Moments that a use of the account sets without `updated`. Whoever lists keys by the API uses a token.
 _USES = {
+    Key: ("popped", "withdrawn", "disclosed"),
     License: ("last_validated", "last_check_in", "last_check_out", "expiry"),
     Machine: ("last_heartbeat",),
     Token: ("last_used",),
 }
-# Entries of the activity that change nothing.
-_LOOKS = (Activity.Event.EXPORTED, Activity.Event.SIGNED_IN)
+# Entries of the activity that change nothing and show no key that waits: lists of the console, which mask those. An
+# export of the account has them in clear.
+_LOOKS = Q(event=Activity.Event.SIGNED_IN) | Q(event=Activity.Event.EXPORTED, noun="list")
 
 
 def account_state(account: Account) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def account_state(account: Account) -> dict[str, Any]:
     for model in models:
         queryset: Any = model._base_manager.filter(**({"pk": account.pk} if model is Account else _of(account)))
         if model is Activity:
-            queryset = queryset.exclude(event__in=_LOOKS)
+            queryset = queryset.exclude(_LOOKS)
         names = [name for name in ("updated", *_USES.get(model, ())) if _has(model, name)]
         found = queryset.aggregate(count=Count("pk"), **{f"last_{name}": Max(name) for name in names})
         state[model.__name__] = [found["count"], *(str(found[f"last_{name}"]) for name in names)]
@@ -70,10 +73,15 @@ def check_replaceable(account: Account, content_digest: bytes) -> None:
 def delete_account(account: Account) -> None:
     """Delete an account that was not written to since it moved in, in flat memory, so that it can be written again.
 
-    The triggers keep the texts of its licenses as used; these go too: no one got them from here.
+    The triggers keep the texts of its licenses as used; these go too: no one got them from here. Those that were marked
+    before stay.
     """
     account_id = account.pk  # None once it is deleted
+    digest: Any = UsedText._meta.get_field("digest")
+    stored_id = UsedText._meta.get_field("account_id").get_db_prep_save(account_id, connection)  # type: ignore[union-attr]
+    texts, marked = UsedText._meta.db_table, Stage("marked", {"digest": type_of(digest)})
     with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {marked.table} SELECT digest FROM {texts} WHERE account_id = %s", [stored_id])
         rows = [each.model for each in reversed(CLASSES) if each.model is not Account]
         models: list[Any] = [Token, KeyEvent, Key, KeyImport, *rows]
         for model in models:
@@ -81,4 +89,8 @@ def delete_account(account: Account) -> None:
             value = field.get_db_prep_save(account_id, connection)
             cursor.execute(f"DELETE FROM {model._meta.db_table} WHERE {field.column} = %s", [value])
     account.delete()  # and the few other rows
-    UsedText.objects.filter(account_id=account_id).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {texts} WHERE account_id = %s AND digest NOT IN (SELECT digest FROM {marked.table})",
+            [stored_id],
+        )

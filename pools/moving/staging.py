@@ -12,8 +12,10 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Field
 
+from keygen_site.db.key_digests import key_digester
 from keygen_site.db.temporary_tables import temporary_writes
 from keygen_site.db.uuids import matches_uuid, parse_uuid
+from pools.key_files import fold_spelling
 from pools.moving.classes import CLASSES, ROLE, ROLE_RESOURCES, ExportClass, has_default, read_role
 from pools.moving.errors import RowInvalid
 from pools.moving.format import Row
@@ -74,6 +76,11 @@ def uuid_value(uuid: UUID) -> str:
     return str(uuid) if connection.vendor == "postgresql" else uuid.hex
 
 
+def integer_value(number: int) -> Any:
+    """The stored form of a number."""
+    return str(number) if connection.vendor == "postgresql" else number
+
+
 def type_of(field: Field) -> str:
     return str(field.db_type(connection))
 
@@ -102,6 +109,10 @@ class ClassStage(Stage):
         self._has_uuids = export_class.name == "Key"
         if self._has_uuids:
             columns["as_uuid"] = columns["id"]
+        # Two keys that differ in their spelling only may be one.
+        self._number = key_digester().number if export_class.name in ("Key", "License") else None
+        if self._number:
+            columns["spelling"] = "bigint"
         super().__init__(export_class.name.lower(), columns)
 
     @staticmethod
@@ -138,6 +149,8 @@ class ClassStage(Stage):
             if self._has_uuids:
                 text = row["key"]
                 values.append(uuid_value(UUID(text)) if matches_uuid(text) else null())
+            if self._number:
+                values.append(integer_value(self._number(fold_spelling(row["key"]))))
         except ValueInvalid as problem:
             raise row_invalid(self.export_class.name, row, name, problem) from None
         return values

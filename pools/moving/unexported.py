@@ -52,7 +52,7 @@ def used_keys(account: Account) -> QuerySet[Key]:
     return account.keys.published().used().exclude(Exists(licenses)).order_by("id")
 
 
-def _blocked_texts(account: Account) -> QuerySet[UsedText]:
+def blocked_texts(account: Account) -> QuerySet[UsedText]:
     """The texts that never enter a pool again, without those of licenses, which are exported."""
     licenses = License.objects.filter(account=account, digest=OuterRef("digest"))
     return UsedText.objects.filter(account_id=account.pk).exclude(Exists(licenses))
@@ -69,6 +69,9 @@ def exported_tokens(account: Account) -> QuerySet[Token]:
 
 
 USED_KEYS = Unexported("used keys without a license", used_keys)
+USED_DIGESTS = Unexported(
+    "texts of deleted keys and of keys used elsewhere, of which only digests are stored", blocked_texts
+)
 TOKENS = Unexported("tokens that moved in from keygen-api", exported_tokens)
 OWN_TOKENS = Unexported(
     "tokens that were made here: keygen-api cannot check them, so make new ones there",
@@ -87,7 +90,6 @@ UNEXPORTED = (
             .exclude(password__startswith="!")
         ),
     ),
-    Unexported("texts of deleted keys and of keys used elsewhere: only their digests are stored", _blocked_texts),
     Unexported(
         "waiting keys that a person has seen: there they count as unseen",
         lambda account: account.keys.available().exclude(disclosed=None),

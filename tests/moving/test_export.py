@@ -18,7 +18,7 @@ from pools.moving.classes import BCRYPT_PREFIX, CLASSES
 from pools.moving.exporting import batches, exported_rows
 from pools.moving.format import SecretMissing
 from pools.moving.table_files import used_keys_for_file, write_tokens
-from pools.moving.unexported import UNEXPORTED, USED_KEYS
+from pools.moving.unexported import UNEXPORTED, USED_DIGESTS, USED_KEYS
 from tests.cast import add_keys, make_license, make_policy, numbered
 from tests.moving.exports import read_export
 from tests.moving.own_exports import exported, rows_of
@@ -79,7 +79,7 @@ class TestCompleteness:
     """A model or a field that is added later is exported, or on the list of what is not."""
 
     def test_all_models_of_an_account_are_exported_or_listed(self, acme):
-        listed = {each.rows(acme.account).model for each in (*UNEXPORTED, USED_KEYS)}
+        listed = {each.rows(acme.account).model for each in (*UNEXPORTED, USED_DIGESTS, USED_KEYS)}
         exported_models = {each.model for each in CLASSES} | {SigningKey, Token, TokenKeys}
         of_accounts = [
             model
@@ -321,4 +321,4 @@ def test_what_is_not_exported_is_counted(acme, everything, audit):
 
     counts = {each.what.partition(":")[0]: each.rows(acme.account).count() for each in UNEXPORTED}
     assert counts["low-stock alerts of pools"] == 1
-    assert counts["texts of deleted keys and of keys used elsewhere"] == 1
+    assert USED_DIGESTS.rows(acme.account).count() == 1

@@ -112,10 +112,11 @@ class TestRefusals:
     def test_json_with_the_export_on_the_same_output(self, acme):
         assert export("acme", "--json").err == "Error: --json needs --output: standard output has the export.\n"
 
-    @pytest.mark.parametrize("option", ["--output", "--tokens", "--used-keys"])
+    @pytest.mark.parametrize("option", ["--output", "--tokens", "--used-keys", "--used-digests"])
     @pytest.mark.parametrize("force", ["--force", "--overwrite"])
     def test_an_existing_file_unless_it_may_be_replaced(self, acme, tmp_path, option, force):
-        files = {"--output": tmp_path / "1", "--tokens": tmp_path / "2", "--used-keys": tmp_path / "3"}
+        names = ("--output", "--tokens", "--used-keys", "--used-digests")
+        files = {name: tmp_path / name[2:] for name in names}
         files[option].write_text("of yesterday")
         arguments = [argument for pair in files.items() for argument in pair]
 

@@ -18,7 +18,10 @@ from pools.management.secret_files import read_secret_file
 from pools.moving.exporting import export_account, make_signing_keys
 from pools.moving.format import ExportWriter
 from pools.moving.table_files import used_keys_for_file, write_tokens
-from pools.moving.unexported import TOKENS, UNEXPORTED, USED_KEYS, Unexported
+from pools.moving.unexported import TOKENS, UNEXPORTED, USED_DIGESTS, USED_KEYS, Unexported
+from pools.moving.used_digests import write_used_digests
+
+OPTIONS = ("--output", "--tokens", "--used-keys", "--used-digests")  # of files that are written
 
 
 class Command(PoolCommand):
@@ -31,7 +34,8 @@ class Command(PoolCommand):
     """
 
     examples = (
-        "acme --secret-file secret.txt --output acme.export --tokens tokens.csv --used-keys used.csv",
+        "acme --secret-file secret.txt --output acme.export --tokens tokens.csv --used-keys used.csv "
+        "--used-digests used-digests.csv",
         "acme --secret-file secret.txt | ssh other-server 'cat > acme.export'",
     )
     exit_codes = {EXIT_NOT_WRITTEN: "the output failed; no file is complete"}
@@ -54,6 +58,13 @@ class Command(PoolCommand):
             metavar="FILE",
             help="write the used keys that no license has to this file, as CSV, so that import_account marks them used",
         )
+        parser.add_argument(
+            "--used-digests",
+            type=path,
+            metavar="FILE",
+            help="write the digests of used texts that are not stored themselves to this file, so that import_account "
+            "marks them in this database or a copy of it, and elsewhere says how many it cannot mark",
+        )
         parser.add_argument("--force", "--overwrite", action="store_true", dest="force", help="replace existing files")
 
     def handle(
@@ -64,18 +75,21 @@ class Command(PoolCommand):
         output: str | None,
         tokens: str | None,
         used_keys: str | None,
+        used_digests: str | None,
         force: bool,
         **options: Any,
     ) -> None:
         found = self.find_account(account)
-        self.check_outputs(output, tokens, used_keys, inputs=[secret_file] if secret_file else [], force=force)
+        self.check_outputs(
+            output, tokens, used_keys, used_digests, inputs=[secret_file] if secret_file else [], force=force
+        )
         secret = None if secret_file is None else read_secret_file(secret_file)
         make_signing_keys(found)
         Activity.objects.record(Activity.Event.EXPORTED, found, self.audit)
         with ExitStack() as stack:
             extra: dict[str, TextIO] = {
                 option: stack.enter_context(open_output(file, force=force))
-                for option, file in (("tokens", tokens), ("used_keys", used_keys))
+                for option, file in (("tokens", tokens), ("used_keys", used_keys), ("used_digests", used_digests))
                 if file is not None
             }
             out = stack.enter_context(_stdout() if output is None else open_binary_output(output, force=force))
@@ -87,6 +101,8 @@ class Command(PoolCommand):
             if "used_keys" in extra:
                 keys = self.count_keys(used_keys_for_file(found), counts)
                 extra["used_keys"].writelines(serialize_keys(keys, "csv"))
+            if "used_digests" in extra:
+                counts["usedDigests"] = write_used_digests(found, extra["used_digests"])
             unexported = _count_unexported(found, extra)
         self.report_export(writer.sha256, counts, unexported)
 
@@ -98,8 +114,8 @@ class Command(PoolCommand):
         """
         files = [file for file in (output, *others) if file is not None]
         if len(set(files)) < len(files):
-            raise CommandError("--output, --tokens and --used-keys must be different files.", returncode=2)
-        for option, file in zip(("--output", "--tokens", "--used-keys"), (output, *others), strict=True):
+            raise CommandError(f"{', '.join(OPTIONS[:-1])} and {OPTIONS[-1]} must be different files.", returncode=2)
+        for option, file in zip(OPTIONS, (output, *others), strict=True):
             if file is not None:
                 self.check_output(option, file, inputs, force=force)
         if output is None:
@@ -152,6 +168,8 @@ def _count_unexported(account: Account, extra: dict[str, Any]) -> list[tuple[str
     optional: list[Unexported] = []
     if "used_keys" not in extra:
         optional.append(Unexported(f"{USED_KEYS.what}: write them with --used-keys", USED_KEYS.rows))
+    if "used_digests" not in extra:
+        optional.append(Unexported(f"{USED_DIGESTS.what}: write them with --used-digests", USED_DIGESTS.rows))
     if "tokens" not in extra:
         optional.append(Unexported(f"{TOKENS.what}: write them with --tokens", TOKENS.rows))
     counted = [(each.what, each.rows(account).count()) for each in (*optional, *UNEXPORTED)]

@@ -15,10 +15,11 @@ from keygen_site.management.options import name, path
 from keygen_site.management.project_command import EXIT_INTERRUPTED, EXIT_NOT_WRITTEN
 from keygen_site.spreadsheets import defuse_formula
 from keygen_site.wording import count_of
-from pools.key_files import ReadOptions, UsedRows, escape_text
-from pools.management.commands.import_keys import EXIT_ALREADY_IMPORTED, EXIT_REJECTED, open_named
+from pools.key_files import UsedRows, escape_text
+from pools.management.commands.import_keys import EXIT_ALREADY_IMPORTED, EXIT_REJECTED, describe_error, open_named
 from pools.management.output_files import open_output
 from pools.management.pool_command import PoolCommand
+from pools.management.read_options import READ_OPTIONS, add_read_options, read_options
 from pools.management.secret_files import read_secret_file
 from pools.moving.errors import AlreadyMoved
 from pools.moving.importing import import_account
@@ -35,7 +36,8 @@ class Command(PoolCommand):
     `psql -c "\\copy (select * from tokens) to tokens.csv csv header"`. The account is imported as a whole or, if
     something contradicts something, not at all. Keys that would be sold twice are left out and named.
 
-    An account that moved in before is replaced by a newer export, unless it was used since.
+    An account that moved in before is replaced by a newer export, unless it was used since. What was marked as used
+    stays so.
     """
 
     examples = (
@@ -70,6 +72,30 @@ class Command(PoolCommand):
             help="files of keys that were popped without a license, in any format that import_keys reads: they never "
             "enter a pool",
         )
+        reading = parser.add_argument_group("how the files of --used-keys are read, as by import_keys")
+        add_read_options(reading)
+        reading.add_argument(
+            "--accept-warnings",
+            action="store_true",
+            help="read a file even if some lines are almost certainly no keys: look at the warnings first",
+        )
+        parser.add_argument(
+            "--used-digests",
+            type=path,
+            metavar="FILE",
+            help="the file that export_account --used-digests has written with an export",
+        )
+        parser.add_argument(
+            "--accept-unmarked",
+            action="store_true",
+            help="import an export of export_account even if not all keys that were used can be marked: those could "
+            "enter a pool again",
+        )
+        parser.add_argument(
+            "--without-tokens",
+            action="store_true",
+            help="replace an account that moved in with tokens by one without: programs that use them stop working",
+        )
         parser.add_argument("--slug", type=name, help="slug of the account (default: that of the export)")
         parser.add_argument(
             "--sha256",
@@ -90,6 +116,10 @@ class Command(PoolCommand):
         secret_file: str | None,
         tokens: str | None,
         used_keys: list[str],
+        used_digests: str | None,
+        accept_warnings: bool,
+        accept_unmarked: bool,
+        without_tokens: bool,
         slug: str | None,
         sha256: str | None,
         dry_run: bool,
@@ -97,7 +127,14 @@ class Command(PoolCommand):
         force: bool,
         **options: Any,
     ) -> None:
-        inputs = [each for each in ("/dev/stdin" if file == "-" else file, secret_file, tokens, *used_keys) if each]
+        given = "/dev/stdin" if file == "-" else file
+        inputs = [each for each in (given, secret_file, tokens, *used_keys, used_digests) if each]
+        told = [each for each in READ_OPTIONS if options[each] is not None and (options[each] or each == "header")]
+        told += ["accept-warnings"] * accept_warnings
+        if told and not used_keys:
+            raise CommandError(f"--{told[0]} is about the files of --used-keys, and there is none.", returncode=2)
+        if tokens is not None and without_tokens:
+            raise CommandError("--tokens and --without-tokens exclude each other.", returncode=2)
         if report is not None:
             self.check_output("--report", report, inputs, force=force)
         secret = None if secret_file is None else read_secret_file(secret_file)
@@ -117,9 +154,14 @@ class Command(PoolCommand):
                     secret=secret,
                     tokens=None if tokens is None else open_file(tokens, stack),
                     used_keys=[
-                        open_named(escape_text(each), open_file(each, stack), ReadOptions(used_rows=UsedRows.IGNORE))
+                        # All of its keys are used, whatever a column says.
+                        open_named(escape_text(each), open_file(each, stack), read_options(options, UsedRows.IGNORE))
                         for each in used_keys
                     ],
+                    used_digests=None if used_digests is None else open_file(used_digests, stack),
+                    accept_warnings=accept_warnings,
+                    accept_unmarked=accept_unmarked,
+                    without_tokens=without_tokens,
                     slug=slug,
                     sha256=sha256 and sha256.strip().lower().removeprefix("sha-256="),
                     source="standard input" if file == "-" else escape_text(os.path.basename(file)),
@@ -131,6 +173,8 @@ class Command(PoolCommand):
             self.report(f"{error.detail}.", {"alreadyImported": True})
             sys.exit(EXIT_ALREADY_IMPORTED)
         except DomainError as error:
+            if error.meta.get("candidates"):
+                raise CommandError(describe_error(error)) from None
             raise CommandError(f"{error.detail.removesuffix('.')}.") from None
         finally:
             if result:  # also if the --report file could not be moved into place

@@ -2,7 +2,7 @@ import csv
 import os
 import sys
 import time
-from argparse import ArgumentTypeError, BooleanOptionalAction
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -17,12 +17,11 @@ from uuid_utils.compat import uuid7
 
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.management.options import count as at_least_one
-from keygen_site.management.options import name, path
+from keygen_site.management.options import path
 from keygen_site.management.project_command import EXIT_INTERRUPTED, EXIT_NOT_WRITTEN
 from keygen_site.wording import count_of, was
 from licensing.models import Policy
 from pools.key_files import (
-    FORMATS,
     ColumnAmbiguous,
     KeyFile,
     Line,
@@ -34,13 +33,13 @@ from pools.key_files import (
 from pools.key_files.descriptions import describe_understood
 from pools.management.output_files import open_output
 from pools.management.pool_command import PoolCommand, parse_day_or_time
+from pools.management.read_options import add_read_options, read_options
 from pools.models import KeyImport
 from pools.services.imports import AlreadyImported, ImportReport, import_keys
 from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
 EXIT_REJECTED = 3
 EXIT_ALREADY_IMPORTED = 6
-READ_OPTIONS = ("format", "encoding", "delimiter", "header", "column", "trim")
 
 
 class Command(PoolCommand):
@@ -76,26 +75,7 @@ class Command(PoolCommand):
         parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
         self.add_policy(parser)
         parser.add_argument("--name", default="", help='name of the import, e.g. "ACME PO 4711"')
-        parser.add_argument("--format", choices=FORMATS, help="format of all files (default: by their content)")
-        parser.add_argument(
-            "--encoding",
-            type=name,
-            help="encoding of all files, e.g. windows-1252 (default: UTF-8, UTF-16 and UTF-32 are found out)",
-        )
-        parser.add_argument(
-            "--delimiter",
-            type=name,
-            help="character between the columns: comma, semicolon, tab or pipe (default: it is found out)",
-        )
-        parser.add_argument(
-            "--header",
-            action=BooleanOptionalAction,
-            help="the first row has the names of the columns, or has not (default: it is found out)",
-        )
-        parser.add_argument(
-            "--column", type=name, help="column or member with the keys: its name, or its number from 1"
-        )
-        parser.add_argument("--trim", action="store_true", help="remove blanks around each key")
+        add_read_options(parser)
         parser.add_argument(
             "--used-rows",
             choices=[str(value) for value in UsedRows],
@@ -149,7 +129,7 @@ class Command(PoolCommand):
         used_time = None if used is None else parse_used(used)
         # If all keys are used, the rows that say so are no exceptions: they say when.
         used_rows = UsedRows.USED if used_time else UsedRows(options["used_rows"])
-        read_options = ReadOptions(**{name: options[name] for name in READ_OPTIONS}, used_rows=used_rows)
+        reading = read_options(options, used_rows)
         names = [escape_text(file) for file in files]
         begun = time.monotonic()
         report: ImportReport | None = None
@@ -161,9 +141,7 @@ class Command(PoolCommand):
                     else lambda rejections: None
                 )
                 opened = [self.open(file, stack) for file in files]
-                key_files = [
-                    open_named(shown, binary, read_options) for shown, binary in zip(names, opened, strict=True)
-                ]
+                key_files = [open_named(shown, binary, reading) for shown, binary in zip(names, opened, strict=True)]
                 report = import_keys(
                     policy=pooled_policy,
                     files=key_files,
