@@ -120,7 +120,8 @@ def _read_rows(stream: BinaryIO) -> Iterator[tuple[str, str]]:
     except (csv.Error, UnicodeDecodeError):
         raise UsedKeysUncertain("The file of --used-digests is not one of export_account --used-digests") from None
     finally:
-        text.detach()  # the caller closes the file
+        if not stream.closed:
+            text.detach()  # the caller closes the file
     raise UsedKeysUncertain("The file of --used-digests ends too early: copy it again")
 
 
