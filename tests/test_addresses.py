@@ -1,4 +1,4 @@
-"""Whose account, which version, and what every answer says in its headers (contract: platform 1.2, 3)."""
+"""Account, version, and the headers of every response (contract: platform 1.2, 3)."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""All commands of the project: their help, results, exit codes and interruptions, and what none of them takes."""
+"""All commands of the project: their help, results, exit codes and interruptions, and invalid options."""
 
 import json
 import re
@@ -331,7 +331,7 @@ def test_command_ends_quietly_when_its_reader_has_gone(pool):
         (["pools"], 0, manage_here),
         (["check_pools"], 2, manage_here),
         (["diffsettings"], 5, manage_here),  # of Django, which does not say whether it has done all
-        (["pools", "--help"], 0, manage),  # what is in the buffer is written at the end of the process
+        (["pools", "--help"], 0, manage),  # the buffer is written at the end of the process
     ]:
         with closed_pipe() as stdout:
             outcome = run(*arguments, stdout=stdout)

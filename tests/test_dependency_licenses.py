@@ -1,4 +1,4 @@
-"""What the project is built on may be used in it."""
+"""The licenses of all dependencies permit their use in the project."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the machinery around the server asks it: whether it lives, whether it can work, and for numbers."""
+"""Health checks and metrics: whether the server is alive, whether it is ready, and its numbers."""
 
 import os
 import subprocess

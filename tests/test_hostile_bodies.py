@@ -14,7 +14,7 @@ from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 pytestmark = pytest.mark.sqlite  # it brings its own database
 MIB = 1 << 20
 HUGE = 100 * MIB
-# What may lie between the server and a client who writes as fast as it can, in buffers of either side.
+# Bytes that may be in buffers of either side if a client writes as fast as it can.
 ON_THE_WAY = 16 * MIB
 
 
@@ -49,7 +49,7 @@ def post(server, path, document):
 
 
 def send(server, path, parts, **headers):
-    """POST a body in chunks; what was answered."""
+    """POST a body in chunks. Returns the status and the document."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     headers = {"Authorization": f"Bearer {server.token}"} | {n.replace("_", "-"): v for n, v in headers.items()}
     connection.request("POST", f"/v1/accounts/acme/{path}", iter(parts), headers, encode_chunked=True)

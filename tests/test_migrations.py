@@ -1,4 +1,4 @@
-"""Upgrades: each migration is read for what would stop a server under load, or the release that still runs."""
+"""Upgrades: no migration may block a server under load, or break the release that still runs."""
 
 import re
 
@@ -23,11 +23,11 @@ def all_migrations():
 
 
 def dangers(migration):
-    """What a migration would do to a server that goes on serving, in words; empty if it is safe.
+    """Descriptions of the harm of a migration to a running server. Empty if it is safe.
 
-    Old and new code run side by side while servers are replaced one after the other, so what the old code uses has
-    to stay, and rows that it writes must be good. What the *last* release used no more may go: the migration then
-    says so, `old_code_has_gone = True`.
+    Old and new code run side by side while servers are replaced one after the other, so tables and columns that the
+    old code uses have to stay, and rows that it writes must be valid. Those that the *last* release no longer used
+    may go: the migration then says so, `old_code_has_gone = True`.
     """
     operations = list(database_operations(migration.operations))
     made = {operation.name_lower for operation in operations if isinstance(operation, migrations.CreateModel)}

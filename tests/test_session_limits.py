@@ -1,4 +1,4 @@
-"""A database that takes too long, or does not answer, is nobody's mistake: 503, and try again."""
+"""If the database takes too long or does not answer, the response is 503 and says to try again."""
 
 import os
 import subprocess
@@ -151,7 +151,7 @@ def test_any_other_mistake_stays_one(acme):
 
 
 def session(program, **environment):
-    """What PostgreSQL says of the session of a process that runs a program before it connects: three settings."""
+    """Three PostgreSQL settings of the session of a process that runs a program before it connects."""
     shown = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
     program += f"""
 from django.db import connection

@@ -1,7 +1,7 @@
-"""Nobody sees, changes or learns of what is somebody else's: every route, as every kind of bearer.
+"""No bearer sees, changes or learns of rows of others: every route, as every kind of bearer.
 
-What belongs to another account, or to another product, license or user of the same one, is answered to the byte like
-what there is not at all.
+For a row of another account, or of another product, license or user of the same account, the response is the same to
+the byte as for a row that does not exist.
 """
 
 import re
@@ -53,7 +53,7 @@ def places(endpoint):
 
 
 def seen(response, named):
-    """All that the bearer can tell an answer by, without what it repeats of the request."""
+    """All parts of a response by which the bearer can tell it apart, without those that repeat the request."""
     content = response.content.decode().replace(named, "…")
     content = content.replace(response["X-Request-Id"], "id")
     headers = {name: value for name, value in response.items() if name not in ABOUT_THE_REQUEST}
@@ -78,7 +78,7 @@ def own(acme):
 
 
 def assert_apart(speaker, own, strangers, visible=frozenset()):
-    """Every route answers what is the strangers' like what is not there, tells nothing of them and changes nothing."""
+    """Every route treats strangers' rows like missing rows, tells nothing of them and changes nothing."""
     before, tried = everything(), 0
     for endpoint in list_endpoints():
         for place, kind in places(endpoint):

@@ -119,7 +119,7 @@ class TestUpdate:
     def test_changing_an_account_is_for_permitted_roles(self, api, acme, held_license, method, role):
         asking = api(of_bearer(acme, held_license, role))
 
-        # What is wrong with a document is only told to those who may send one.
+        # Errors in a document are only reported to bearers who may send one.
         response = getattr(asking, method)("/v1/accounts/acme", {})
 
         if role in ("admin", "developer"):

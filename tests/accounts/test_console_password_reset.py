@@ -1,4 +1,4 @@
-"""A forgotten password in the console: who gets a link, and what it does."""
+"""Password reset in the console: who gets a link, and the effect of the link."""
 
 from datetime import timedelta
 from time import time

@@ -99,7 +99,7 @@ def test_a_superuser_lets_somebody_into_the_console(acme):
 
 
 def test_letting_somebody_into_the_console_revokes_tokens(acme):
-    """Whoever made them before, a product for instance, could change the email and then the password."""
+    """The creator of such a token, a product for instance, could change the email and then the password."""
     user = acme.user("user")
     Token.generate(user)
 

@@ -1,4 +1,4 @@
-"""How a request says who sends it, and what it is told if that is no good (contract: platform 5.1, 5.4)."""
+"""Credentials of a request, and the errors for invalid ones (contract: platform 5.1, 5.4)."""
 
 import base64
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Groups and what is in them (contract: entitlements-groups 7 to 9)."""
+"""Groups and their members (contract: entitlements-groups 7 to 9)."""
 
 import pytest
 

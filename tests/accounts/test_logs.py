@@ -73,7 +73,7 @@ def test_a_traceback_is_too():
 
 @pytest.fixture
 def lines(settings):
-    """What is logged, as the settings have it: as lines of JSON."""
+    """Logged records, formatted as lines of JSON like with the production settings."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     handler.setFormatter(JSONFormatter())
@@ -187,7 +187,7 @@ def server(tmp_path):
 
 
 def ask(method, url, data=None, authorization=None):
-    """Send a request, as soon as there is somebody who takes it: `(status, document)`."""
+    """Send a request as soon as the server accepts connections. Returns `(status, document)`."""
     body = None if data is None else json.dumps(data).encode()
     request = urllib.request.Request(url, body, method=method)
     if authorization:

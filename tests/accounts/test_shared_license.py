@@ -1,4 +1,4 @@
-"""What users, licenses and products see below a user with whom they share a license (contract: platform 5.5, 8.9)."""
+"""Routes below a user for users, licenses and products that share a license with them (contract: platform 5.5, 8.9)."""
 
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ def mate(acme, olga):
 
 
 def below(olga, *names):
-    """URLs of what there is and of what there is not."""
+    """URLs of existing rows and of rows that do not exist."""
     return [f"users/{olga.pk}/{folder}" for folder in names] + [
         f"users/{olga.pk}/{folder}/{identifier}"
         for folder in names

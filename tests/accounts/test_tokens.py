@@ -1,4 +1,4 @@
-"""Tokens: what they look like, and making them for others (contract: platform 5.5)."""
+"""Tokens: their format, and creating them for others (contract: platform 5.5)."""
 
 from uuid import uuid4
 
@@ -84,7 +84,7 @@ class TestDocument:
         assert len(text) == len("activ-") + 32 + 2
 
 
-# Who asks, for whom, and what is said: 201, or a reason.
+# Bearer, the token's owner, and the response: 201, or the error.
 NOT_ALLOWED = forbidden()
 FOR_OTHERS = [
     ("admin", "admin", 201),

@@ -1,4 +1,4 @@
-"""Changing users: who may, what of them, and what comes of it (contract: platform 8.3, 8.4)."""
+"""Changing users: permissions, fields and effects (contract: platform 8.3, 8.4)."""
 
 import pytest
 from django.core.exceptions import ValidationError

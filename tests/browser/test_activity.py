@@ -1,4 +1,4 @@
-"""The activity in a browser: local times, UTC a click away, filters, and a file of what is filtered."""
+"""The activity in a browser: local times, UTC a click away, filters, and a file of the filtered entries."""
 
 import csv
 import re

@@ -1,4 +1,4 @@
-"""DELETE /policies/:id and /products/:id: what goes with them, and what stays (contract: keys 7.6, 8.3)."""
+"""DELETE /policies/:id and /products/:id: dependent objects, deleted and kept (contract: keys 7.6, 8.3)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
@@ -170,7 +170,7 @@ class TestProduct:
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_deletion_waits_for_who_takes_a_key_just_now(acme, admin, audit):
-    """The key then belongs to whoever took it, and the ledger says so."""
+    """The key then belongs to the caller who popped it, and the ledger records that."""
     add_keys(acme.policy, "KEY-0001")
 
     with ThreadPoolExecutor() as threads:
@@ -195,7 +195,7 @@ def delete_elsewhere(api, path):
 def wait_until_somebody_waits():
     with connection.cursor() as cursor:
         for _ in range(1000):
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw first
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # otherwise a transaction keeps seeing its first snapshot
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )

@@ -1,4 +1,4 @@
-"""Finding a license by its id or its key, whatever characters it has (contract: licenses 4)."""
+"""Finding a license by its id, or by its key with any characters (contract: licenses 4)."""
 
 import logging
 from urllib.parse import quote

@@ -30,7 +30,7 @@ SIGNING = bad_request("invalid signing algorithm", parameter="algorithm", code="
 
 
 def opened(account, certificate, key=None):
-    """What a genuine file says, and its algorithm; a forged one is an `InvalidSignature`."""
+    """The content and the algorithm of a genuine file. Raises `InvalidSignature` for a forged one."""
     first, *lines, last, end = certificate.split("\n")
     assert (first, last, end) == (BEGIN, END, "")
     assert all(len(line) == 60 for line in lines[:-1])

@@ -16,7 +16,7 @@ from tests.tables import each_row
 
 DAY = timedelta(days=1)
 MOMENTS = ("created", "expiry", "last_validated", "last_check_in", "last_check_out")
-# The licenses of Acme: what they are called, and what is said of each. Moments are days from now.
+# The licenses of Acme: their names and fields. Moments are days from now.
 LICENSES = {
     "plain": {},
     "owned": {"owner": "ann"},

@@ -1,4 +1,4 @@
-"""Who may do what with a license (contract: licenses 9)."""
+"""Permissions of each role on a license (contract: licenses 9)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Lists of products and policies, and what is listed below them (contract: keys 1.3, 1.4, 4)."""
+"""Lists of products and policies, and the lists below them (contract: keys 1.3, 1.4, 4)."""
 
 import pytest
 
@@ -179,7 +179,7 @@ class TestLicenses:
             make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
         url = path.format(product=acme.product.pk, policy=acme.policy.pk)
 
-        with django_assert_num_queries(3):  # who asks, below what, and the licenses
+        with django_assert_num_queries(3):  # the bearer, the parent and the licenses
             assert len(ids(admin.get(f"{url}?limit=20"))) == 20
 
 

@@ -1,4 +1,4 @@
-"""Who may do what with products and policies (contract: keys 5.3, 5.4)."""
+"""Permissions of each role on products and policies (contract: keys 5.3, 5.4)."""
 
 import pytest
 
@@ -138,7 +138,7 @@ TABLE = [
 
 @pytest.fixture
 def people(acme):
-    """Everybody in the table, by what it calls them."""
+    """All bearers in the table, by their names in it."""
     other = acme.another_product()
     other_policy = make_policy(other)
     owner, attached, stranger = (acme.user(email=f"{name}@acme.test") for name in ("owner", "attached", "stranger"))

@@ -70,7 +70,7 @@ MATCHES = [
 
 @pytest.mark.parametrize("limit", [searchable.MAX_SEARCHED_ROWS, 1])
 def test_members_of_each_type_match(api, acme, names, monkeypatch, limit):
-    """Beyond the limit, rows are found by what has an index: the middle of a text is searched in the newest only."""
+    """Beyond the limit, only indexed columns find rows: the middle of a text is searched in the newest rows only."""
     monkeypatch.setattr(searchable, "MAX_SEARCHED_ROWS", limit)
     admin, wrong = api(acme.admin), []
     for type, query, expected in MATCHES:

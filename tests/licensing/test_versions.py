@@ -9,7 +9,7 @@ from tests.licensing.documents import DEFAULTS, document, policy_document
 from tests.tables import each_row
 
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8"]
-# old name: new name, the last version that knows the old one, what it says, and what that means
+# old name: new name, the last version with the old name, a value of the old name, its value under the new name
 NAMES = {
     "leasingStrategy": ("processLeasingStrategy", "1.6", "PER_USER", "PER_USER"),
     "fingerprintUniquenessStrategy": ("machineUniquenessStrategy", "1.3", "UNIQUE_PER_POLICY", "UNIQUE_PER_POLICY"),

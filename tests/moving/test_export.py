@@ -76,7 +76,7 @@ def only(rows):
 
 
 class TestCompleteness:
-    """A model or a field that is added later is exported, or on the list of what is not."""
+    """A model or a field that is added later is exported, or listed as not exported."""
 
     def test_all_models_of_an_account_are_exported_or_listed(self, acme):
         listed = {each.rows(acme.account).model for each in (*UNEXPORTED, USED_DIGESTS, USED_KEYS)}

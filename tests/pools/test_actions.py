@@ -1,4 +1,4 @@
-"""The actions beside a pool: popping many, returning, withdrawing."""
+"""The actions on a pool: popping many, returning, withdrawing."""
 
 from uuid import uuid4
 
@@ -144,7 +144,7 @@ class TestReturn:
         assert response.json()["errors"][0]["source"] == {"pointer": "/meta/undelivered"}
         assert Key.objects.get().popped
 
-    # What is wrong with the key itself is said first, whatever the caller says.
+    # An error of the key itself is reported first, with or without `undelivered`.
     @pytest.mark.parametrize("undelivered", [True, False])
     class TestIsRefused:
         def refused(self, act, undelivered, error, status=422):

@@ -188,7 +188,7 @@ METHODS = ["get", "patch", "delete"]
 
 @pytest.mark.parametrize("method", METHODS)
 class TestOutOfSight:
-    """For somebody who may not see a key it does not exist, whatever they may do."""
+    """A key does not exist for a bearer who may not see it, even if they may change keys."""
 
     def test_keys_out_of_sight_of_another_account(self, api, acme, rival, method):
         key = add_keys(rival.policy, "KEY-0001")[0]

@@ -20,7 +20,7 @@ from pools.services.keys import pop_keys, return_key, withdraw_key
 from tests.cast import add_keys, make_policy, make_product, numbered
 from tests.console import page, signed_in, staff
 
-# What a spreadsheet changes or runs, in some language: numbers, dates, times, booleans, formulas.
+# Texts that a spreadsheet changes or runs, in some language: numbers, dates, times, booleans, formulas.
 CHANGED = [
     *("00123456", "0000077001", "1234567890123456", "12345678", "1E5", "2E10000077", "12e45678", "1.50", "1,500"),
     *("3-12-2077", "2077-01-01", "03.12.2077", "1/2", "MAY-2077", "MAI2077", "5-MAR", "DEC01-77", "12:30:00", "10 PM"),

@@ -268,7 +268,7 @@ SERIOUS = {
     ),
 }
 
-# Keys that are used or commented out, each beside plain ones.
+# Keys that are used or commented out, each among plain ones.
 MARKED = [
     *("#{}", "# {}", "//{}", ";{}", "-- {}", "*{}", "REM {}", "{} ✓", "{} [x]", "{} x", "{} sent", "{} gesendet"),
     *("{} Joe", "{} (Anna)", "{} // Joe", "Joe: {}", "~{}~"),

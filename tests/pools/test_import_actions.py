@@ -104,7 +104,7 @@ class TestImports:
 class TestWho:
     @pytest.fixture
     def meta(self, acme, audit, action):
-        """What the action needs to succeed."""
+        """The `meta` that the action needs to succeed."""
         key_import = import_of(acme.policy, audit, *numbered(2))
         if action in ("return", "replace"):
             acme.policy.pool.pop(audit)

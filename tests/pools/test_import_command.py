@@ -17,7 +17,7 @@ from tests.processes import manage
 
 @pytest.fixture
 def run(capsys, tmp_path, monkeypatch):
-    """`run(…)` is what the command prints and its exit code."""
+    """`run(…)` returns the command's output and its exit code."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

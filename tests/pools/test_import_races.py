@@ -1,4 +1,4 @@
-"""Imports beside pops, licenses and each other, and imports that are killed."""
+"""Imports concurrent with pops, licenses and each other, and imports that are killed."""
 
 import fcntl
 import os
@@ -36,7 +36,7 @@ def lines(texts):
 
 
 def elsewhere(work):
-    """What a function returns or raises in a thread with a connection of its own."""
+    """The function's result or exception, from a thread with its own connection."""
     (result,) = race(1, work)
     return result
 
@@ -98,7 +98,7 @@ def test_a_single_key_that_came_meanwhile_is_reported(pooled_policy, audit):
 
 @pytest.mark.sqlite
 def test_an_import_waits_for_another_one_on_sqlite(pooled_policy, audit, monkeypatch):
-    """An import removes what killed ones left: it must not take one that is still running for such."""
+    """An import removes the rows of killed imports. It must not take a running import for a killed one."""
     asked, lock = Event(), fcntl.flock
 
     def flock(*arguments):

@@ -1,4 +1,4 @@
-"""Files of keys: what is read from each form, line by line, and in flat memory."""
+"""Files of keys: each format is read line by line, in constant memory."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Which pools need keys is found in the database, whatever the number of pools."""
+"""The database finds the pools that need keys, with any number of pools."""
 
 import pytest
 from django.utils import timezone

@@ -13,7 +13,7 @@ from pools.services.pending_imports import check_pending_import, create_pending_
 from tests.cast import add_keys, make_license, make_policy, numbered
 from tests.console import GROUPS, PASSWORD, page, signed_in, staff, superuser
 
-pytestmark = pytest.mark.without_database  # pages and forms, whatever the database
+pytestmark = pytest.mark.without_database  # pages and forms are the same on each database
 
 UNKNOWN = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
 IDS = ["x", "1", "_5F", "1" * 400, "é", "a/b", "{0}", UNKNOWN]

@@ -98,7 +98,7 @@ class TestStolenDatabase:
         """The search finds them where they are."""
         with encryption("off"):
             secrets = fill(acme, api, audit)
-            rotate_values(100)  # decrypts what was written before
+            rotate_values(100)  # decrypts the values that were written before
 
             assert revealed(secrets) == set(secrets)
 

@@ -14,7 +14,7 @@ from pools.services.low_stock import alert_if_low
 from tests.cast import add_keys, make_policy, make_product
 
 EVIL = "Your key expired\r\nBcc: all@evil.test\n\nGo to https://evil.test/win or www.evil.test, mail a@evil.test \u202e"
-# Texts of strangers, and what a mail says.
+# Texts of strangers, and their form in a mail.
 QUOTED = [
     ("Acme Inc.", "Acme Inc."),
     ("rockets.example.com", "rockets example com"),

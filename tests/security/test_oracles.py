@@ -1,4 +1,4 @@
-"""Answers that tell what a caller may not know: users, ids of other accounts, keys of other products.
+"""Responses must not reveal users, ids of other accounts, or keys of other products.
 
 The attacks of the security review's M2, L1, L2, L3 and L8, over all spellings and resources.
 """
@@ -47,7 +47,7 @@ def reset_document(token="x", new=NEW):
 
 class TestWhoExists:
     def answer(self, api, identifier, document, number):
-        """All that an answer says, without what it repeats of the request. Each from an address of its own."""
+        """The response without the parts that repeat the request. Each request has its own IP address."""
         response = api().post(reset_path(identifier), document, X_Forwarded_For=f"198.51.100.{number}")
         body = json.loads(response.content)
         body.get("meta", {}).pop("id", None)
@@ -100,7 +100,7 @@ class TestWhoExists:
         assert statuses == [404] * 20 + [429]
 
     def test_forgotten_passwords_take_the_same_steps(self, acme, rival, api, joe, settings, monkeypatch):
-        """What only a user who exists needs, such as the text of the mail, is left for the time after the answer."""
+        """Work that only an existing user needs, such as the text of the mail, is done after the response."""
         settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
         jobs, statements = [], []
         monkeypatch.setattr("accounts.background.run_in_background", lambda *job: jobs.append(job))
@@ -203,7 +203,7 @@ class TestHiddenOwner:
 
 
 class TestKeysOfOtherProducts:
-    """What an import, a dry run first, tells a product about texts that are not its own."""
+    """An import, a dry run first, tells a product nothing about texts that are not its own."""
 
     @pytest.fixture
     def texts(self, acme, audit):

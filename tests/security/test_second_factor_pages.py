@@ -1,4 +1,4 @@
-"""The pages of the second factor: what they show to whom, what they ask for, and who may reset it."""
+"""The pages of the second factor: who sees which page, the codes they require, and who may reset it."""
 
 import base64
 import re

@@ -1,4 +1,4 @@
-"""A signing key that became known: after a rotation it signs nothing, and what it signed can still be verified."""
+"""A leaked signing key signs nothing after a rotation. Its earlier signatures can still be verified."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def load(kind, public):
     return load_pem_public_key(text)
 
 
-# What an account signs: a function that makes it, and one that verifies it with public keys, by kind.
+# Kinds of texts that an account signs: a function that makes one, and a function that verifies it with public keys.
 
 
 def make_response(acme, algorithm):

@@ -75,7 +75,7 @@ class TestWithoutToken:
                     permitted += 1
                 elif counters is None:
                     counters = RateLimitCounter.objects.count()
-            # Who is refused stores no further counters, whatever the next text is.
+            # A refused client stores no further counters, with any further text.
             if permitted > MOST_PERMITTED or counters != RateLimitCounter.objects.count():
                 offenders[template] = permitted, counters, RateLimitCounter.objects.count()
 
@@ -111,7 +111,7 @@ class TestWithoutToken:
 
 
 class TestKeyGuesses:
-    """Keys that do not exist or are not the caller's, whatever credential comes along."""
+    """Keys that do not exist or are not the caller's, with each kind of credential."""
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch):

@@ -32,7 +32,7 @@ def by_shop(acme):
 
 
 def lines_of(response):
-    """The lines of the page as `(who, what, pool, reference)`, newest first."""
+    """The lines of the page as `(actor, action, pool, reference)`, newest first."""
     rows = re.findall(r'<tr class="entry">(.*?)</tr>', response.content.decode(), re.S)
     return [tuple(text_of(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)[1:5]) for row in rows]
 
@@ -260,7 +260,7 @@ def test_activity_of_another_account_is_out_of_sight(acme, rival, client, by_ann
 
     for query in queries:
         shown = client.get(page("activity"), query).content.decode() + file_of(client, **query)
-        text = re.sub("Secret.order", "", shown)  # what was asked for
+        text = re.sub("Secret.order", "", shown)  # the query, which the page repeats
         assert "secret" not in text.lower()
         assert "rival" not in text.lower().replace(str(rival.account.pk), "")
 

@@ -138,7 +138,7 @@ class TestUndo:
     def test_unused_keys_are_removed_and_can_come_again(self, acme, client, batch):
         act(client, "pools_keyimport_undo", batch, reference="Wrong file")
 
-        assert texts(acme.policy) == ["KEY-0002"]  # somebody has seen it
+        assert texts(acme.policy) == ["KEY-0002"]  # a person has seen it
         event = KeyEvent.objects.latest("id")
         assert (event.event, event.operator, event.reference, event.details["count"]) == (
             "removed",

@@ -25,7 +25,7 @@ def keys(acme):
 
 @pytest.fixture
 def queued(monkeypatch):
-    """What is put into the queue of the background, instead of running it."""
+    """Jobs that are put into the background queue. They do not run."""
     jobs = []
     monkeypatch.setattr(bulk_actions._queue, "put", lambda function, *args: jobs.append((function, args)))
     return jobs

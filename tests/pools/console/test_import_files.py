@@ -1,4 +1,4 @@
-"""Imports in the console: several files, options of each, and another try with what was sent before."""
+"""Imports in the console: several files, options of each, and another try with the files that were sent before."""
 
 import re
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""The overview: what needs the operator first, whatever the number of pools."""
+"""The overview: the most urgent tasks first, with any number of pools."""
 
 import re
 from datetime import timedelta
