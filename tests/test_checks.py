@@ -62,7 +62,7 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
         ({"DEBUG": "true"}, "security.W018"),
     ],
 )
-def test_check_says_what_is_not_for_production(environment, id, tmp_path):
+def test_check_reports_settings_that_are_not_for_production(environment, id, tmp_path):
     content, said = check(**PRODUCTION | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} | environment)
 
     assert not content
@@ -70,7 +70,7 @@ def test_check_says_what_is_not_for_production(environment, id, tmp_path):
 
 
 @pytest.mark.sqlite
-def test_sqlite_is_good_enough_for_one_machine_that_nobody_else_reaches(settings):
+def test_sqlite_is_good_enough_for_a_local_server(settings):
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
     assert checks.check_database_for_many(None) == []

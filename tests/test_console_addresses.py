@@ -120,7 +120,7 @@ def test_lists_answer_only_the_filters_that_they_offer(acme, everything, model):
     assert answered == []
 
 
-def test_what_is_refused_is_left_out_and_the_page_says_so(acme, everything):
+def test_refused_filters_are_left_out_and_the_page_says_so(acme, everything):
     client = signed_in(staff(acme))
     (key, *_) = acme.policy.pool.all()
     wrong = []

@@ -185,7 +185,7 @@ class TestCutOff:
         [("Content-Length: 1000", b'{"data":'), ("Transfer-Encoding: chunked", b'8\r\n{"data":\r\n')],
         ids=["of known length", "in chunks"],
     )
-    def test_bodies_harm_nobody(self, server, header, part):
+    def test_bodies_do_not_affect_the_next_request(self, server, header, part):
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(head(server, header) + part)
 
@@ -204,7 +204,7 @@ class TestCutOff:
             "Bad\x01Name: x",
         ],
     )
-    def test_or_contradictory_requests_harm_nobody(self, server, header):
+    def test_or_contradictory_requests_do_not_affect_the_next_request(self, server, header):
         answer, _ = pour(server, head(server, header, "Connection: close"), [b"0\r\n\r\n"])
 
         assert not answer.startswith(b"HTTP/1.1 5")

@@ -130,7 +130,7 @@ def test_api_answers_as_described(case, world, bearers):
 @pytest.mark.postgresql
 @refused.parametrize()
 @made_up
-def test_api_answers_as_described_to_what_is_wrong(case, world, bearers):
+def test_api_answers_as_described_to_invalid_requests(case, world, bearers):
     send(case, world, bearers)
 
 

@@ -86,7 +86,7 @@ def test_settings_names_all_that_is_missing():
         ("REQUIRE_SECOND_FACTOR", "everybody"),
     ],
 )
-def test_settings_names_what_is_malformed(name, value):
+def test_settings_names_the_malformed_setting(name, value):
     started, said = start(**GOOD | {name: value})
 
     assert not started

@@ -100,7 +100,7 @@ def assert_apart(speaker, own, strangers, visible=frozenset()):
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
-def test_what_is_of_another_account_is_not_there(acme, rival, api, own, role):
+def test_rows_of_another_account_are_not_found(acme, rival, api, own, role):
     rival.product.code = "rocket-of-rival"
     rival.product.save()
     strangers = Belongings(rival.account, rival.product, "rival")
@@ -109,7 +109,7 @@ def test_what_is_of_another_account_is_not_there(acme, rival, api, own, role):
 
 
 @pytest.mark.parametrize("role", ["product", "license", "user"])
-def test_what_is_of_another_product_license_or_user_is_not_there(acme, api, own, role):
+def test_rows_of_another_product_license_or_user_are_not_found(acme, api, own, role):
     strangers = Belongings(acme.account, make_product(acme.account, "Another", code="another"), "another")
 
     assert assert_apart(api(own.rows[role]), own, strangers, VISIBLE.get(role, set())) > 200

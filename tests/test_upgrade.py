@@ -189,7 +189,7 @@ class TestIndex:
         assert INDEX.name in indexes()
 
     @pytest.mark.postgresql
-    def test_index_is_made_anew_where_it_broke_off(self, acme):
+    def test_index_is_rebuilt_after_an_interruption(self, acme):
         def write():
             Key.objects.create(account=acme.account, policy=acme.policy, key="SOME-KEY")
 

@@ -172,7 +172,7 @@ def test_an_operator_does_not_become_another_one(acme):
     assert other.check_password("their own")
 
 
-def test_an_operator_gives_nobody_console_rights(acme, joe):
+def test_an_operator_cannot_give_console_rights(acme, joe):
     """By the form of another person, or by the own one."""
     operator = staff(acme, email="op@acme.test", role="admin")
     client = signed_in(operator)

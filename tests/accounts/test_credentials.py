@@ -67,7 +67,7 @@ class TestToken:
     def test_token_in_the_header_wins_over_the_query(self, acme):
         assert_refused(API("wrong").get(f"keys?token={acme.admin_token}"), UNAUTHORIZED, INVALID)
 
-    def test_token_in_the_query_counts_where_the_header_is_of_a_scheme_that_nobody_knows(self, acme):
+    def test_token_in_the_query_counts_if_the_scheme_of_the_header_is_unknown(self, acme):
         response = API().get(f"keys?token={acme.admin_token}", Authorization="Digest abc")
 
         assert response.status_code == 200

@@ -53,13 +53,13 @@ TOKEN = "prod-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefv3
         ("user-agent read-only", "user-agent read-only"),
     ],
 )
-def test_a_line_is_shown_without_what_is_secret(line, shown):
+def test_secrets_are_removed_from_a_line(line, shown):
     record = logging.LogRecord("django.server", logging.INFO, __file__, 1, "%s", (line,), None)
 
     assert LineFormatter("{message}", style="{").format(record) == shown
 
 
-def test_a_traceback_is_too():
+def test_secrets_are_removed_from_a_traceback():
     try:
         raise ValueError(TOKEN)
     except ValueError:

@@ -35,7 +35,7 @@ def below(olga, *names):
     ]
 
 
-def test_a_mate_and_a_license_are_refused_whatever_is_there(api, acme, olga, mate):
+def test_a_mate_and_a_license_are_refused_for_existing_and_missing_rows(api, acme, olga, mate):
     Token.generate(olga)
 
     assert api(mate).get(f"users/{olga.pk}").status_code == 200
@@ -44,7 +44,7 @@ def test_a_mate_and_a_license_are_refused_whatever_is_there(api, acme, olga, mat
             assert_refused(api(asking).get(path), FORBIDDEN, forbidden())
 
 
-def test_a_product_is_refused_what_it_does_not_see(api, acme, olga):
+def test_a_product_is_refused_rows_that_it_does_not_see(api, acme, olga):
     other = make_product(acme.account, "Other", code="other")
     license = make_license(make_policy(other, "Other"), "OTHER-KEY", owner=olga)
     token, _ = Token.generate(olga)

@@ -192,7 +192,7 @@ class TestNamed:
 
         assert named == people.keys()
 
-    def test_a_user_names_nobody_else(self, acme, everyone, api):
+    def test_a_user_names_only_themselves(self, acme, everyone, api):
         acme.unpooled.protected = False
         acme.unpooled.save()
         people = self.people(everyone)

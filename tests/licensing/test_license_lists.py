@@ -268,7 +268,7 @@ def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
 
 
-class TestWhoSeesWhat:
+class TestVisibleLicenses:
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only"])
     def test_license_list_shows_staff_all(self, acme, listed, role):
         assert listed("", acme.bearer(role)) == ALL
@@ -283,7 +283,7 @@ class TestWhoSeesWhat:
     def test_a_license_no_list(self, api, licenses):
         assert_refused(api(licenses["plain"]).get("licenses"), FORBIDDEN, forbidden())
 
-    def test_nobody_no_list(self, acme, api):
+    def test_a_request_without_a_credential_gets_no_list(self, acme, api):
         assert_refused(api().get("licenses"), UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 

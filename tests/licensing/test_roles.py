@@ -192,14 +192,14 @@ ENDPOINTS = sorted({(method, path) for method, path, *_ in TABLE})
 
 
 @each_row(("method", "path"), ENDPOINTS)
-def test_nobody_comes_without_a_token(acme, api, method, path):
+def test_request_without_a_token_is_unauthorized(acme, api, method, path):
     response = api().request(method, path.format(policy=acme.policy.pk, product=acme.product.pk, license="x"))
 
     assert_refused(response, UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 
 @each_row(("method", "path"), ENDPOINTS)
-def test_nobody_comes_with_the_token_of_another_account(acme, rival, api, method, path):
+def test_token_of_another_account_is_unauthorized(acme, rival, api, method, path):
     url = path.format(policy=acme.policy.pk, product=acme.product.pk, license="x")
 
     response = api(rival.admin).request(method, url)

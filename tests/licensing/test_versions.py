@@ -141,7 +141,7 @@ class TestDefaults:
         assert shown["overageStrategy"] == ("ALWAYS_ALLOW_OVERAGE" if version in up_to("1.1") else "NO_OVERAGE")
         assert shown["heartbeatBasis"] == ("FROM_FIRST_PING" if version in up_to("1.2") else "FROM_CREATION")
 
-    def test_defaults_give_way_to_what_is_sent(self, create):
+    def test_sent_values_override_the_defaults(self, create):
         response = create("1.0", heartbeatBasis="FROM_CREATION", overageStrategy="NO_OVERAGE")
 
         shown = response.json()["data"]["attributes"]

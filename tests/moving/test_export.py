@@ -306,7 +306,7 @@ class TestTokens:
         assert write_tokens(acme.account, StringIO()) == 0
 
 
-def test_what_is_not_exported_is_counted(acme, everything, audit):
+def test_unexported_rows_are_counted(acme, everything, audit):
     counts = {each.what.partition(":")[0]: each.rows(acme.account).count() for each in UNEXPORTED}
 
     assert counts["events of keys"] == acme.account.key_events.count() > 0

@@ -126,7 +126,7 @@ class TestReturn:
         assert act("return", key="KEY-0001", undelivered=True).status_code == 200
 
     @pytest.mark.parametrize("meta", [{}, {"undelivered": False}, {"undelivered": None}])
-    def test_return_needs_the_word_that_nobody_received_the_key(self, act, acme, audit, meta):
+    def test_return_needs_a_confirmation_that_the_key_was_not_delivered(self, act, acme, audit, meta):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 

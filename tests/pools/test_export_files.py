@@ -53,10 +53,10 @@ def rows_of(text):
 
 
 class TestGuards:
-    def test_what_a_spreadsheet_changes_is_guarded(self):
+    def test_texts_that_a_spreadsheet_changes_are_guarded(self):
         assert [text for text in CHANGED if guard_cell(text) == text] == []
 
-    def test_what_a_spreadsheet_leaves_is_written_plainly(self):
+    def test_texts_that_a_spreadsheet_keeps_are_written_plainly(self):
         assert [text for text in [*PLAIN, ""] if guard_cell(text) != text] == []
 
     @given(st.one_of(st.text(), st.text('="&a1', max_size=12), st.text('a"b1', min_size=250, max_size=600)))

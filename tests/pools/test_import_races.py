@@ -41,7 +41,7 @@ def elsewhere(work):
     return result
 
 
-def test_import_shows_keys_to_nobody_before_all_are_there(pooled_policy, audit):
+def test_import_shows_no_key_before_all_are_stored(pooled_policy, audit):
     with stage_import(policy=pooled_policy, files=[lines(numbered(7))], audit=audit) as unpublished:
         assert isinstance(elsewhere(lambda: pooled_policy.pool.pop(audit)), PoolEmpty)
         assert elsewhere(lambda: pooled_policy.pool.available().count()) == 0

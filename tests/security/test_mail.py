@@ -131,7 +131,7 @@ class TestQueue:
         assert done.wait(10)
         assert len(threads) == 1
 
-    def test_a_full_queue_is_logged_and_blocks_nobody(self, monkeypatch, caplog):
+    def test_a_full_queue_is_logged_and_does_not_block(self, monkeypatch, caplog):
         monkeypatch.setattr(background, "MAX_WAITING", 2)
         queue, begun, go, done = background.JobQueue(), threading.Event(), threading.Event(), []
 
