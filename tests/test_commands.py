@@ -35,7 +35,7 @@ RUNS = {
     ],
     "changepassword": [
         ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
-        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("unknown@acme.test", 1, "There is no such user with the email unknown@acme.test."),
         ("admin@acme.test --account acme --superuser", 2, "not allowed with argument --account"),
     ],
     "check_pools": [
@@ -136,7 +136,7 @@ RUNS = {
     ],
     "set_password": [
         ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
-        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("unknown@acme.test", 1, "There is no such user with the email unknown@acme.test."),
         ("admin@acme.test --password-variable UNSET", 2, "The environment variable UNSET is not set."),
     ],
     "undo_import": [

@@ -177,7 +177,7 @@ def test_deletion_waits_for_who_takes_a_key_just_now(acme, admin, audit):
         with transaction.atomic():
             taken = acme.policy.pool.pop(audit)
             deleting = threads.submit(delete_elsewhere, admin, f"policies/{acme.policy.pk}")
-            wait_until_somebody_waits()
+            wait_until_a_session_waits()
         response = deleting.result()
 
     assert response.status_code == 204
@@ -192,7 +192,7 @@ def delete_elsewhere(api, path):
         connection.close()
 
 
-def wait_until_somebody_waits():
+def wait_until_a_session_waits():
     with connection.cursor() as cursor:
         for _ in range(1000):
             cursor.execute("SELECT pg_stat_clear_snapshot()")  # otherwise a transaction keeps seeing its first snapshot
@@ -202,4 +202,4 @@ def wait_until_somebody_waits():
             if cursor.fetchone()[0]:
                 return
             sleep(0.01)
-    raise AssertionError("nobody waits for the key")
+    raise AssertionError("no session waits for the key")

@@ -384,5 +384,5 @@ class TestPolicy:
         run("a.txt", "--policy", "Pooled", "--account", "rival")
 
         assert keys_of(rival.policy) == numbered(1)
-        with pytest.raises(CommandError, match="There is no account 'nobody'"):
-            run("a.txt", "--policy", "Pooled", "--account", "nobody")
+        with pytest.raises(CommandError, match="There is no account 'unknown'"):
+            run("a.txt", "--policy", "Pooled", "--account", "unknown")

@@ -135,7 +135,7 @@ def people(acme, rival):
     rows_of_each_kind(acme)
     found |= {"superuser": superuser(), "without a group": acme.user("developer", is_staff=True)}
     found |= {"of another account": staff(rival), "no operator": acme.user("admin", email="no@acme.test")}
-    clients = {name: signed_in(person) for name, person in found.items()} | {"nobody": Client()}
+    clients = {name: signed_in(person) for name, person in found.items()} | {"anonymous": Client()}
     for client in clients.values():
         client.raise_request_exception = False
     return clients
@@ -167,7 +167,7 @@ def test_no_query_is_a_server_error(people):
     queries += [f"{page('autocomplete')}?{query}" for query in AUTOCOMPLETE]
     queries += [f"{page(name)}?{query}" for name in ("index", "login", "jsi18n", "logout") for query in QUERIES[::4]]
     wrong = failures(people["superuser"], "superuser", queries)
-    for turn, who in enumerate(("Operator", "Auditor", "without a group", "nobody")):
+    for turn, who in enumerate(("Operator", "Auditor", "without a group", "anonymous")):
         wrong += failures(people[who], who, queries[turn::12])
 
     assert wrong == []

@@ -158,7 +158,7 @@ def test_a_link_that_is_shown_lies_in_no_table(acme, ann, no_mail):
 
 
 class TestWhoExists:
-    EMAILS = ("ann@acme.test", "nobody@acme.test", "user@acme.test", "banned@acme.test")
+    EMAILS = ("ann@acme.test", "unknown@acme.test", "user@acme.test", "banned@acme.test")
 
     @pytest.fixture
     def people(self, acme, ann):

@@ -69,7 +69,7 @@ class TestWhoExists:
             ),
             *(reset_document(make_reset_token(rival.admin)), reset_document(expired)),
         ]
-        pairs = [(user.email, "nobody@acme.test") for user in (joe, passwordless, acme.admin)]
+        pairs = [(user.email, "unknown@acme.test") for user in (joe, passwordless, acme.admin)]
         pairs += [(str(user.pk), str(uuid4())) for user in (joe, passwordless, acme.admin)]
         told, number = [], 0
         for document in documents:
@@ -105,7 +105,7 @@ class TestWhoExists:
         jobs, statements = [], []
         monkeypatch.setattr("accounts.background.run_in_background", lambda *job: jobs.append(job))
         monkeypatch.setattr("accounts.password_reset.render_to_string", mock.Mock(side_effect=AssertionError))
-        for account, email in (("acme", joe.email), ("rival", "nobody@acme.test")):
+        for account, email in (("acme", joe.email), ("rival", "unknown@acme.test")):
             with CaptureQueriesContext(connection) as queries:
                 assert api(account=account).post("passwords", {"meta": {"email": email}}).status_code == 204
             statements.append([query["sql"].partition(" ")[0] for query in queries])
@@ -120,7 +120,7 @@ class TestWhoExists:
         hashes, encode = [], MD5PasswordHasher.encode
         monkeypatch.setattr(MD5PasswordHasher, "encode", lambda *given: hashes.append(given) or encode(*given))
         answers = set()
-        for number, email in enumerate(("joe@acme.test", "ann@acme.test", "nobody@acme.test")):
+        for number, email in enumerate(("joe@acme.test", "ann@acme.test", "unknown@acme.test")):
             del hashes[:]
             headers = {"Authorization": basic(email, password), "X-Forwarded-For": f"198.51.100.{number}"}
             response = api().post("tokens", **headers)
