@@ -120,8 +120,8 @@ def optional_second_factors():
 def quick_emptying():
     """After a test with real transactions, empty only the tables that have rows.
 
-    Django would truncate them all, and make all content types and permissions again: several times as slow. What
-    migrations have filled stays.
+    Django would truncate them all, and make all content types and permissions again: several times as slow. Rows
+    from migrations stay.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda test_case: empty_tables())

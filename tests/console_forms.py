@@ -25,7 +25,7 @@ class Form:
     """A form on a page of the console.
 
     Attributes:
-        secret: a pattern of what its result shows in clear.
+        secret: a pattern of the secret that its result shows in clear.
         repeatable: whether a second form may do the same again.
     """
 

@@ -64,7 +64,7 @@ def pytest_ignore_collect(collection_path, config):
 
 
 # With CI=true each test runs on one of the databases, for the time: the modules of one of so many shares on SQLite, all
-# others on PostgreSQL, and what needs a certain database on that one.
+# others on PostgreSQL. Tests that need a certain database run on that one.
 SHARES = 3
 SHARE_OF_SQLITE = 1  # not 0, which has the recordings: they take longer than any other module
 

@@ -8,13 +8,13 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 FILES = {"requirements.txt": "In the running server", "requirements-dev.txt": "In tests and development only"}
-# What may be used beside, and by, a server whose source is its owner's. Another one needs a decision, and a line here.
+# Licenses that a server with a proprietary source may use. Any other license needs a decision, and a line here.
 # LGPL and MPL: the package is used as it is, and stays replaceable.
 PERMITTED = {
     *("0BSD", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "ISC", "LGPL-3.0-only"),
     *("MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense"),
 }
-# What only tests use is passed on to nobody.
+# Packages that only tests use are not distributed.
 PERMITTED_IN_TESTS = PERMITTED | {"Artistic-1.0"}
 # How packages that have no SPDX expression call them.
 SPELLINGS = {

@@ -1,4 +1,4 @@
-"""Encryption at rest in tests: keys of the setting, and what a stolen database reveals."""
+"""Encryption at rest in tests: keys of the setting, and the secrets that a stolen database reveals."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What plans of PostgreSQL cost: the rows that they look at."""
+"""Cost of PostgreSQL's plans: the rows that they look at."""
 
 import json
 
@@ -26,7 +26,7 @@ def started(table, step):
 
 
 def plans_of(table, act):
-    """The plans of the statements of `act` that name a table. What it changes is rolled back."""
+    """The plans of the statements of `act` that name a table. Changes of `act` are rolled back."""
     statements = []
 
     def note(execute, sql, parameters, many, context):

@@ -56,7 +56,7 @@ def _shown(names, row):
 
 @contextmanager
 def rolled_back():
-    """A savepoint that is rolled back at the end, also the memory of what was popped."""
+    """A savepoint that is rolled back at the end, with the in-process memory of popped keys."""
     savepoint = transaction.atomic()
     savepoint._from_testcase = True  # as the test's own transaction: an export commits each page
     with savepoint:

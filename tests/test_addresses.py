@@ -1,4 +1,4 @@
-"""Whose account, which version, and what every answer says in its headers (contract: platform 1.2, 3)."""
+"""Account, version, and the headers of every response (contract: platform 1.2, 3)."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ class TestAccount:
         for name in ("acme", str(acme.account.pk), str(acme.account.pk).upper(), acme.account.pk.hex):
             assert api(acme.admin, name).get("keys").status_code == 200
 
-    @pytest.mark.parametrize("name", ["ACME", "nobody", "6e936a61-94ad-44d1-88ac-88da9f10eca7", "%20"])
+    @pytest.mark.parametrize("name", ["ACME", "unknown", "6e936a61-94ad-44d1-88ac-88da9f10eca7", "%20"])
     def test_account_in_the_url_is_not_found(self, api, acme, name):
         response = api(acme.admin, name).get("keys")
 
@@ -182,7 +182,7 @@ class TestHeaders:
         assert response["Keygen-Bearer-Id"] == str(acme.admin.pk)
         assert "Keygen-Account" not in response
 
-    def test_headers_of_nobody_name_no_bearer(self, api, acme):
+    def test_headers_without_a_credential_name_no_bearer(self, api, acme):
         response = api().get("keys")
 
         assert_refused(response, 401, unauthorized("TOKEN_MISSING", about="authentication/"))

@@ -1,4 +1,4 @@
-"""The commands for backups in docs/operations.md: what they save is all there, and goes on where it was."""
+"""The commands for backups in docs/operations.md: a backup is complete, and a server continues from it."""
 
 import os
 import shlex
@@ -76,7 +76,7 @@ def test_a_copy_of_sqlite_is_all_there(filled, audit, tmp_path):
     assert pop(filled, audit) == "KEY-0001"
     before = contents()
 
-    with connection.cursor() as cursor:  # somebody reads meanwhile
+    with connection.cursor() as cursor:  # an open read transaction
         cursor.execute("SELECT id FROM pools_key")
         database = str(connection.settings_dict["NAME"])
         with empty_database(tmp_path) as copy:

@@ -46,7 +46,7 @@ class TestKeyOfALicense:
         assert acme.policy.pool.available().count() == 3
 
     @pytest.mark.parametrize("role", ["sales-agent", "product"])
-    def test_key_of_a_license_is_refused_whoever_sends_it(self, api, acme, role):
+    def test_blank_key_of_a_license_is_refused_from_every_role(self, api, acme, role):
         add_keys(acme.policy, "KEY-0001")
 
         response = api(acme.bearer(role)).post("licenses", license_document(acme.policy, ""))

@@ -1,4 +1,4 @@
-"""A request that changes something reads its body first: what is no JSON is 400 and changes nothing."""
+"""A request that changes data reads its body first: invalid JSON is 400 and changes nothing."""
 
 from urllib.parse import urlencode
 

@@ -1,4 +1,4 @@
-"""What is said of settings that would lose keys, before the server takes a request."""
+"""Checks warn of settings that would lose keys, before the server takes a request."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ PRODUCTION = {
 
 
 def check(*arguments, **environment):
-    """`manage.py check` in a process of its own: whether it was content, and what it said."""
+    """Run `manage.py check` in its own process. Returns whether it passed, and its output."""
     outcome = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING", *arguments],
         env={"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, **environment},
@@ -62,7 +62,7 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
         ({"DEBUG": "true"}, "security.W018"),
     ],
 )
-def test_check_says_what_is_not_for_production(environment, id, tmp_path):
+def test_check_reports_settings_that_are_not_for_production(environment, id, tmp_path):
     content, said = check(**PRODUCTION | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)} | environment)
 
     assert not content
@@ -70,7 +70,7 @@ def test_check_says_what_is_not_for_production(environment, id, tmp_path):
 
 
 @pytest.mark.sqlite
-def test_sqlite_is_good_enough_for_one_machine_that_nobody_else_reaches(settings):
+def test_sqlite_is_good_enough_for_a_local_server(settings):
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 
     assert checks.check_database_for_many(None) == []
@@ -90,7 +90,7 @@ def test_the_database_is_asked_only_when_it_is_there_to_be_asked(db, django_asse
 @pytest.mark.postgresql
 @pytest.mark.django_db
 class TestPostgreSQL:
-    """The tests' own server waits for no disk: each test sets its session to what it asks about."""
+    """The tests' own server waits for no disk, so each test sets the parameters of its session."""
 
     def said(self, **parameters):
         values = {"synchronous_commit": "on", "lock_timeout": "2s"} | parameters

@@ -1,4 +1,4 @@
-"""All commands of the project: their help, results, exit codes and interruptions, and what none of them takes."""
+"""All commands of the project: their help, results, exit codes and interruptions, and invalid options."""
 
 import json
 import re
@@ -35,7 +35,7 @@ RUNS = {
     ],
     "changepassword": [
         ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
-        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("unknown@acme.test", 1, "There is no such user with the email unknown@acme.test."),
         ("admin@acme.test --account acme --superuser", 2, "not allowed with argument --account"),
     ],
     "check_pools": [
@@ -136,7 +136,7 @@ RUNS = {
     ],
     "set_password": [
         ("admin@acme.test", 0, "The password of admin@acme.test was changed."),
-        ("nobody@acme.test", 1, "There is no such user with the email nobody@acme.test."),
+        ("unknown@acme.test", 1, "There is no such user with the email unknown@acme.test."),
         ("admin@acme.test --password-variable UNSET", 2, "The environment variable UNSET is not set."),
     ],
     "undo_import": [
@@ -331,7 +331,7 @@ def test_command_ends_quietly_when_its_reader_has_gone(pool):
         (["pools"], 0, manage_here),
         (["check_pools"], 2, manage_here),
         (["diffsettings"], 5, manage_here),  # of Django, which does not say whether it has done all
-        (["pools", "--help"], 0, manage),  # what is in the buffer is written at the end of the process
+        (["pools", "--help"], 0, manage),  # the buffer is written at the end of the process
     ]:
         with closed_pipe() as stdout:
             outcome = run(*arguments, stdout=stdout)

@@ -115,7 +115,7 @@ def test_one_sees_what_another_process_writes(server, database):
 
 
 def test_one_is_given_up_when_a_backup_takes_the_place_of_its_file(server, database, tmp_path):
-    # As of a rename. Whatever is written into the file that was, nobody would ever see again.
+    # A rename does this. Rows written into the replaced file would be lost.
     policy = pooled_policy(server, ["KEY-0001", "KEY-0002", "KEY-0003"])
     assert pop(server, policy) == "KEY-0001"
     before, after = sqlite3.connect(database), sqlite3.connect(tmp_path / "backup.sqlite3")

@@ -22,7 +22,7 @@ from tests.console import page, signed_in, staff, superuser
 from tests.licensing.entitlements import attach, make_entitlement
 from tests.licensing.machines import make_floating, make_machine
 
-pytestmark = pytest.mark.without_database  # the addresses of pages, whatever the database
+pytestmark = pytest.mark.without_database  # the URLs of pages are the same on each database
 
 LOOKUPS = {
     "": "A",
@@ -77,7 +77,7 @@ def links_of(response):
 
 
 def offered_by(response):
-    """What the links of a list ask for: the names of its filters, its pages and its orders.
+    """Query parameters in the links of a list: the names of its filters, its pages and its orders.
 
     Each filter also takes `__isnull` of its field, shown or not.
     """
@@ -86,7 +86,7 @@ def offered_by(response):
 
 
 def fields_of(model):
-    """The names by which an address could mean a field: those of the model, and of what it is related to."""
+    """The names that a URL could use for a field: fields of the model, and fields of related models."""
     names = {"pk"}
     for field in model._meta.get_fields(include_hidden=True):
         names |= {field.name, getattr(field, "attname", field.name)}
@@ -120,7 +120,7 @@ def test_lists_answer_only_the_filters_that_they_offer(acme, everything, model):
     assert answered == []
 
 
-def test_what_is_refused_is_left_out_and_the_page_says_so(acme, everything):
+def test_refused_filters_are_left_out_and_the_page_says_so(acme, everything):
     client = signed_in(staff(acme))
     (key, *_) = acme.policy.pool.all()
     wrong = []
@@ -231,7 +231,7 @@ def test_every_link_that_the_console_makes_is_followed(acme, everything):
                 wrong.append((address, response.status_code, response.get("Location")))
                 continue
             if "?" in address or "text/html" not in response["Content-Type"]:
-                continue  # what a filtered list offers, the list offers, too
+                continue  # the unfiltered list has the links of a filtered one, too
             for link in links_of(response):
                 parts = urlsplit(urljoin(address, link))
                 found = f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,4 +1,4 @@
-"""Every list of the console is exported as CSV: what its filters let through, masked, safe, and recorded."""
+"""Every list of the console is exported as CSV: the filtered rows, masked, without formulas, and recorded."""
 
 import csv
 from urllib.parse import urlencode

@@ -35,7 +35,7 @@ def client(acme):
 
 
 def state():
-    """All rows of all tables, but for what remembers the forms themselves."""
+    """All rows of all tables, except sessions and the stored results of the forms."""
     return {
         model: list(model._base_manager.order_by("pk").values_list())
         for model in apps.get_models()
@@ -44,7 +44,7 @@ def state():
 
 
 def opened(client, form):
-    """Open the page of a form: what it would send. A link is shown only on a server where mail is not set up."""
+    """Open the page of a form. Returns the values that it would send. Links are shown only if mail is not set up."""
     settings.EMAIL_BACKEND = MAIL[form.secret not in (JOIN_LINK, RESET_LINK)]
     text = client.get(form.address).content.decode()
     (once,) = re.findall(r'<input type="hidden" name="once" value="([^"]+)">', text) or [None]
@@ -227,7 +227,7 @@ def test_the_secret_is_shown_for_some_minutes(forms, client):
             if response.status_code != expected or (secret in response.content.decode()) != (expected == 200):
                 problems.append(f"{name}: {response.status_code} after {over}")
 
-    # Sent again, a form still does nothing; and its next act removes what is over.
+    # Sent again, a form still does nothing; and the next action removes the expired results.
     before = state()
     for name, (_, result, once) in found.items():
         again = client.post(forms[name].address, {**forms[name].values, "once": once})
@@ -240,7 +240,7 @@ def test_the_secret_is_shown_for_some_minutes(forms, client):
 
 
 def test_no_table_and_no_address_has_the_secret(forms, client):
-    """Keys of pools and of licenses stand in tables of their own; everything else must not have them."""
+    """Keys of pools and of licenses have their own tables. No other table may have them."""
     found = secrets_of(forms, client)
     own = (Key, License, KeyEvent)
     texts = [

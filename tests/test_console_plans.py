@@ -1,7 +1,7 @@
-"""What a page of a list costs the database, by the rows or steps that it takes: no more in a large account.
+"""Database cost of a page of a list, in rows or steps: no more in a large account.
 
-SQLite counts the instructions of its virtual machine; it has no statistics here, as in any database where nobody has
-said ANALYZE. PostgreSQL has statistics, as it makes them itself, and says how many rows each step has looked at.
+SQLite counts the instructions of its virtual machine; it has no statistics here, as in any database without a run of
+ANALYZE. PostgreSQL has statistics, as it makes them itself, and says how many rows each step has looked at.
 """
 
 import json
@@ -240,7 +240,7 @@ def crowd(acme, rival, monkeypatch):
 
 
 def cost(client, address, text=None):
-    """What the statements of a page, or of the search for a text, cost: `{statement: steps or rows}`."""
+    """Costs of the statements of a page, or of the search for a text: `{statement: steps or rows}`."""
     statements = []
 
     def note(execute, sql, parameters, many, context):
@@ -266,7 +266,7 @@ def cost(client, address, text=None):
 def plan(sql, parameters):
     with transaction.atomic(), connection.cursor() as cursor:
         # Tables as small as these are cheaper to walk through, in particular once the tests before have left indexes
-        # full of dead entries. What has no index is walked through nevertheless.
+        # full of dead entries. Tables without a suitable index are walked through nevertheless.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
         said = cursor.fetchone()[0]

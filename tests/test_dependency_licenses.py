@@ -1,4 +1,4 @@
-"""What the project is built on may be used in it."""
+"""The licenses of all dependencies permit their use in the project."""
 
 import pytest
 
@@ -9,12 +9,12 @@ pytestmark = pytest.mark.without_database
 
 
 @each_row("package", packages("requirements.txt"))
-def test_dependency_licenses_of_what_the_server_runs_with_is_known(package):
+def test_dependency_licenses_of_the_server_are_known(package):
     assert is_permitted(license_of(package)), f"{package}: {license_of(package)}"
 
 
 @each_row("package", packages("requirements-dev.txt"))
-def test_dependency_licenses_of_what_tests_run_with_is_known(package):
+def test_dependency_licenses_of_the_tests_are_known(package):
     assert is_permitted(license_of(package), PERMITTED_IN_TESTS), f"{package}: {license_of(package)}"
 
 

@@ -1,6 +1,6 @@
 """Addresses that name a row by a text with slashes, over a real connection (contract: licenses 4, platform 1.1).
 
-Each text has look-alikes: what it would be if its escapes were decoded before the address is split. They are rows of
+Each text has look-alikes: the texts that result if its escapes are decoded before the URL is split. They are rows of
 the same account, and must neither be shown nor changed.
 """
 
@@ -76,7 +76,7 @@ LOOK_ALIKES = sorted(
     }
     - set(KEYS)
 ) + ["KEY-10", "KEY-20"]
-# Method, what follows the address of the license, document, status.
+# Method, the path after the license's URL, document, status.
 OPERATIONS = [
     ("GET", "", None, 200),
     ("GET", "/", None, 200),
@@ -253,7 +253,7 @@ class TestLicenses:
             status, _ = acme_server.ask("DELETE", f"{address}/actions/revoke" if number % 2 else address)
             if status != 204 or acme_server.rows("licenses?").keys() != everybody.keys():
                 wrong.append((key, status))
-            # Now that it is gone, its address leads nowhere, whatever looks like it.
+            # Now that it is gone, its URL is 404, even if a look-alike exists.
             for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/actions/suspend")):
                 document = {"data": {"type": "licenses", "attributes": {}}} if method == "PATCH" else None
                 status, answer = acme_server.ask(method, f"{address}{path}", document)

@@ -1,7 +1,7 @@
 """The shell blocks of the README and of the guides work as they are written, in their order, on a real server.
 
-A block marked `sh` is run; one marked `console` is only shown. A block marked `json` is what the block before it prints
-last, where `…` stands for anything.
+A block marked `sh` is run; one marked `console` is only shown. A block marked `json` has the last lines that the block
+before it prints, where `…` stands for anything.
 """
 
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_EXAMPLES = [path for path in GUIDES if "sh" in dict(BLOCK.findall(path.read_text()))]
-# What a block prints when it works. The guides show no request that fails without saying so in a `json` block.
+# Output of a failed block. The guides show no request that fails without saying so in a `json` block.
 FAILED = re.compile(r'"errors":|Traceback|command not found|curl: \(')
 
 
@@ -83,7 +83,7 @@ def port(folder, environment, database):
 
 
 def outputs(blocks, port, folder, environment):
-    """What each block prints, run one after the other by one shell."""
+    """The output of each block. One shell runs them one after the other."""
     marks = [f"--- end of block {number} ---" for number in range(len(blocks))]
     script = "set -eu -o pipefail\n"
     for block, mark in zip(blocks, marks, strict=True):

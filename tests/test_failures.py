@@ -73,7 +73,7 @@ def test_traceback_is_shown_when_it_is_asked_for(tmp_path):
     assert lines[0].startswith("Traceback")
 
 
-# What drivers say, as PostgreSQL 15 and psycopg 3 word it.
+# Messages of drivers, as PostgreSQL 15 and psycopg 3 word them.
 MESSAGES = {
     'connection failed: connection to server at "127.0.0.1", port 5432 failed: FATAL:  password authentication failed '
     'for user "keygen"': "%40",

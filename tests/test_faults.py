@@ -1,4 +1,4 @@
-"""The programs that torment a real server, in short: what they report at length is in the notes of a release."""
+"""Short runs of the programs that stress a real server. The notes of a release have the reports of long runs."""
 
 import subprocess
 import sys

@@ -18,7 +18,7 @@ def client_package(tmp_path_factory):
     description = folder / "openapi.json"
     description.write_text(json.dumps(build()))
     config = folder / "config.json"
-    config.write_text(json.dumps({"post_hooks": []}))  # nobody reads it, so it need not be formatted
+    config.write_text(json.dumps({"post_hooks": []}))  # no formatting: the generated code is not read
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none", "--config", str(config)]
     command += ["--path", str(description), "--output-path", str(folder / "keygen_client")]
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""What the machinery around the server asks it: whether it lives, whether it can work, and for numbers."""
+"""Health checks and metrics: whether the server is alive, whether it is ready, and its numbers."""
 
 import os
 import subprocess
@@ -94,7 +94,7 @@ def test_numbers_are_nowhere_without_a_token():
 
 
 @pytest.mark.parametrize("credential", ["", "Bearer ", "Bearer another", f"Basic {TOKEN}", TOKEN])
-def test_numbers_are_for_whoever_has_the_token(settings, credential):
+def test_metrics_require_the_token(settings, credential):
     settings.METRICS_TOKEN = TOKEN
 
     response = API().get("/metrics", Authorization=credential)
@@ -190,7 +190,7 @@ def test_pools_say_how_many_keys_were_popped(acme, api, numbers):
     assert numbers(name) == 2
 
 
-def test_what_takes_long_is_remembered_for_long(monkeypatch):
+def test_slow_results_are_cached_longer(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("keygen_site.observability.metrics.time.monotonic", lambda: now[0])
 

@@ -159,7 +159,7 @@ class TestQuery:
 
 class TestMethod:
     @pytest.mark.parametrize("method", ["BREW", "G", "GETT", "get\u00e9", "A" * 5_000])
-    def test_method_that_nobody_knows_is_refused(self, api, acme, method):
+    def test_unknown_method_is_refused(self, api, acme, method):
         error = bad_request("The HTTP method for the request is not valid", code="HTTP_METHOD_INVALID")
 
         assert_refused(api(acme.admin).request(method, "keys"), 400, error, early=True)

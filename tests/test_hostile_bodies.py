@@ -14,7 +14,7 @@ from keygen_site.jsonapi.negotiation import MAX_DOCUMENT_BYTES
 pytestmark = pytest.mark.sqlite  # it brings its own database
 MIB = 1 << 20
 HUGE = 100 * MIB
-# What may lie between the server and a client who writes as fast as it can, in buffers of either side.
+# Bytes that may be in buffers of either side if a client writes as fast as it can.
 ON_THE_WAY = 16 * MIB
 
 
@@ -49,7 +49,7 @@ def post(server, path, document):
 
 
 def send(server, path, parts, **headers):
-    """POST a body in chunks; what was answered."""
+    """POST a body in chunks. Returns the status and the document."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     headers = {"Authorization": f"Bearer {server.token}"} | {n.replace("_", "-"): v for n, v in headers.items()}
     connection.request("POST", f"/v1/accounts/acme/{path}", iter(parts), headers, encode_chunked=True)
@@ -185,7 +185,7 @@ class TestCutOff:
         [("Content-Length: 1000", b'{"data":'), ("Transfer-Encoding: chunked", b'8\r\n{"data":\r\n')],
         ids=["of known length", "in chunks"],
     )
-    def test_bodies_harm_nobody(self, server, header, part):
+    def test_bodies_do_not_affect_the_next_request(self, server, header, part):
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(head(server, header) + part)
 
@@ -204,7 +204,7 @@ class TestCutOff:
             "Bad\x01Name: x",
         ],
     )
-    def test_or_contradictory_requests_harm_nobody(self, server, header):
+    def test_or_contradictory_requests_do_not_affect_the_next_request(self, server, header):
         answer, _ = pour(server, head(server, header, "Connection: close"), [b"0\r\n\r\n"])
 
         assert not answer.startswith(b"HTTP/1.1 5")

@@ -1,4 +1,4 @@
-"""Whatever is sent: never a 5xx, and whoever is refused gets the contract's error document."""
+"""Hostile input never causes a 5xx, and every refusal has the contract's error document."""
 
 import json
 import string

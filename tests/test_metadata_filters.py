@@ -79,7 +79,7 @@ FOUND = [
     ("&".join(f"metadata[key{number}]=x" for number in range(10)), NOTHING),
     ("&".join(f"metadata[tags][]={number}" for number in range(10)), NOTHING),
     ("metadata[" + "a" * 3_000 + "][b]=x", NOTHING),
-    # What keygen-api ignores.
+    # Queries that keygen-api ignores.
     ("metadata=pro", EVERYTHING),
     ("metadata[]=pro", EVERYTHING),
     ("metadata[plan]=", EVERYTHING),

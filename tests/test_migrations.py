@@ -1,4 +1,4 @@
-"""Upgrades: each migration is read for what would stop a server under load, or the release that still runs."""
+"""Upgrades: no migration may block a server under load, or break the release that still runs."""
 
 import re
 
@@ -23,11 +23,11 @@ def all_migrations():
 
 
 def dangers(migration):
-    """What a migration would do to a server that goes on serving, in words; empty if it is safe.
+    """Descriptions of the harm of a migration to a running server. Empty if it is safe.
 
-    Old and new code run side by side while servers are replaced one after the other, so what the old code uses has
-    to stay, and rows that it writes must be good. What the *last* release used no more may go: the migration then
-    says so, `old_code_has_gone = True`.
+    Old and new code run side by side while servers are replaced one after the other, so tables and columns that the
+    old code uses have to stay, and rows that it writes must be valid. Those that the *last* release no longer used
+    may go: the migration then says so, `old_code_has_gone = True`.
     """
     operations = list(database_operations(migration.operations))
     made = {operation.name_lower for operation in operations if isinstance(operation, migrations.CreateModel)}
@@ -54,7 +54,7 @@ def dangers_of(operation, large, migration):
         case migrations.AddIndex() | migrations.RemoveIndex() if large:
             yield f"{kind} keeps everybody from writing: use {kind}Online"
         case migrations.AddConstraint() if large:
-            yield "AddConstraint reads all rows while nobody can write: add it NOT VALID, validate it in another one"
+            yield "AddConstraint reads all rows and blocks writes: add it NOT VALID, validate it in another one"
         case migrations.AddField():
             field = operation.field
             if not field.null and field.db_default is models.NOT_PROVIDED and not field.many_to_many:
@@ -62,7 +62,7 @@ def dangers_of(operation, large, migration):
             if large and (field.unique or field.db_index):
                 yield f"{operation.name}: its index keeps everybody from writing: make it concurrently"
         case migrations.AlterField() if large:
-            yield f"{operation.name}: may write the whole table anew"
+            yield f"{operation.name}: may rewrite the whole table"
         case (
             migrations.RemoveField()
             | migrations.DeleteModel()
@@ -95,7 +95,7 @@ def test_migrations_say_in_their_name_what_they_do(key):
     assert not re.search(r"auto|merge|squash|alter_|_and_more", key[1])
 
 
-def test_stop_nobody():
+def test_migrations_are_safe():
     found = {
         key: list(dangers(migration))
         for key, migration in all_migrations()
@@ -137,12 +137,12 @@ def migration_of(*operations, **attributes):
 
 
 @pytest.mark.parametrize("operation", UNSAFE.values(), ids=UNSAFE)
-def test_migrations_that_would_stop_somebody_are_found_out(operation):
+def test_unsafe_migrations_are_detected(operation):
     assert len(list(dangers(migration_of(operation)))) == 1
 
 
 @pytest.mark.parametrize("operation", SAFE.values(), ids=SAFE)
-def test_migrations_that_stop_nobody_are_let_through(operation):
+def test_safe_migrations_are_accepted(operation):
     assert list(dangers(migration_of(operation))) == []
 
 

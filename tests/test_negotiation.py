@@ -217,7 +217,7 @@ class TestBody:
         ],
     )
     def test_body_that_is_no_json_is_refused_before_all_else(self, api, body):
-        response = api().post("/v1/accounts/nobody/keys", body)
+        response = api().post("/v1/accounts/unknown/keys", body)
 
         assert_refused(response, 400, INVALID_JSON, early=True)
 

@@ -74,7 +74,7 @@ def exchange(connection, method, path, body, chunked, headers):
 
 
 def wait_for(text, read):
-    """Wait until a text is in what a function returns; all of that."""
+    """Wait until a text is in the result of `read`. Returns the whole result."""
     deadline = time.monotonic() + 30
     while text not in (found := read()):
         assert time.monotonic() < deadline, found

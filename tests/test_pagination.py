@@ -341,7 +341,7 @@ class TestSight:
         assert api(acme.bearer(role)).get("keys").status_code == 200
 
 
-def test_list_costs_one_statement_whatever_its_length(reader, django_assert_num_queries):
+def test_list_of_any_length_costs_one_statement(reader, django_assert_num_queries):
     reader.get("keys")
 
     with django_assert_num_queries(2):  # one for the bearer

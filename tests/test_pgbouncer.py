@@ -86,7 +86,7 @@ def test_every_key_is_handed_out_exactly_once():
 
 
 def test_sessions_are_shared(addresses):
-    """What the other tests rely on: more clients than sessions, and each is served."""
+    """More clients than sessions are served. The other tests rely on this."""
     clients = [psycopg.connect(addresses[1], autocommit=True, prepare_threshold=None) for _ in range(6)]
     sessions = {client.execute("SELECT pg_backend_pid()").fetchone()[0] for client in clients}
     for client in clients:

@@ -1,4 +1,4 @@
-"""Addresses as the server in front of the application passes them on, and what of them names a row.
+"""URLs as the web server passes them to the application, and the part of them that names a row.
 
 `test_encoded_slashes.py` has names with slashes over a real connection.
 """
@@ -12,7 +12,7 @@ from tests.errors import ENDPOINT_NOT_FOUND, NOT_FOUND, assert_refused, not_foun
 
 
 class TestServers:
-    """What servers say of the path, where it is not ours that listens."""
+    """The path as other WSGI servers than ours pass it on."""
 
     @pytest.fixture
     def two(self, acme):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.without_database
 
 
 class Page(HTMLParser):
-    """The ids and links of a page, what it loads, and what a strict content security policy would not let it do."""
+    """The ids and links of a page, the URLs it loads, and content that a strict content security policy would block."""
 
     def __init__(self, response):
         super().__init__()

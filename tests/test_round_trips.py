@@ -1,4 +1,4 @@
-"""How often a request waits for PostgreSQL, and what it does if the server has closed its connection meanwhile."""
+"""Round trips of a request to PostgreSQL, and requests after the server has closed their connection."""
 
 import psycopg
 import pytest
@@ -69,7 +69,7 @@ def ask(acme, api):
 def test_a_request_waits_no_more_often(ask, monkeypatch, name, most):
     monkeypatch.setattr("keygen_site.jsonapi.idempotency.PRUNE_INTERVAL", 10**9)
     for text in ("first", "second", "third"):
-        ask[name](text)  # what is loaded once for each process
+        ask[name](text)  # fills the caches of the process
 
     with round_trips() as count:
         response = ask[name]("counted")
@@ -165,7 +165,7 @@ def test_any_first_statement_finds_out_that_the_connection_is_gone(acme, first):
 
 
 def test_a_transaction_that_has_not_ended_is_not_left_open(acme):
-    """As if COMMIT had never been sent: whatever comes next is not part of it, unnoticed."""
+    """As if COMMIT had never been sent: the next statements do not silently become part of the transaction."""
     with connection.cursor() as cursor:
         connection.set_autocommit(False)
         cursor.execute("SELECT 1", [])

@@ -1,4 +1,4 @@
-"""Requests that change a row lock it first, and then see what another transaction made of it."""
+"""Requests that change a row lock it first, and then see the changes of another transaction."""
 
 from functools import partial
 
@@ -46,7 +46,7 @@ def test_every_write_at_the_url_of_a_row_declares_a_lock_but_for_known_ones():
 def test_every_write_that_locks_waits_for_the_row_and_sees_its_deletion(api):
     """The other transaction has deleted the row, but has not ended, when the request arrives: afterwards it is 404.
 
-    A request that does not lock would find the row, and change or delete what no longer exists.
+    A request that does not lock would find the row, and change or delete a row that no longer exists.
     """
     wrong, asked = [], set()
     for number, endpoint in enumerate(writes()):
@@ -59,7 +59,7 @@ def test_every_write_that_locks_waits_for_the_row_and_sees_its_deletion(api):
         if name == "TokenViewSet.regenerate_current":
             row = company.admin.tokens.latest("created")
         else:
-            # What is attached to a row has no URL of its own: the row above is locked.
+            # An attached row has no URL of its own: its parent row is locked.
             row = own.rows[kind_of(endpoint, "id" if "id" in endpoint.parameters else endpoint.view.parent.name)]
         path, document, media_type = request_of(endpoint, company.account.slug, own)
 

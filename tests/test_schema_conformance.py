@@ -1,4 +1,4 @@
-"""What the description of the API says is what the API does: thousands of requests made up from it (schemathesis).
+"""The API behaves as its description says: thousands of requests made up from the description (schemathesis).
 
 Half of the ids are of rows that there are, so that requests get past the first look. Each one is rolled back.
 """
@@ -58,7 +58,7 @@ def described(mode, each_rule):
         each_rule: whether also one for each rule of a schema is made.
     """
     generation = {"mode": mode, "with-security-parameters": False, "database": "none"}
-    # The examples are requests that the description allows, whatever the mode.
+    # The examples are requests that the description allows, in both modes.
     phases = {"coverage": {"enabled": each_rule}, "examples": {"enabled": mode == "positive"}}
     config = schemathesis.Config.from_dict({"generation": generation, "phases": phases})
     schema = schemathesis.openapi.from_dict(closed(json.loads(json.dumps(build()))), config=config)
@@ -96,7 +96,7 @@ def world(acme):
 
 @pytest.fixture
 def bearers(acme):
-    """Credentials: of those who may do most, of those who may do less, and of nobody."""
+    """Credentials: of the admin, of bearers with fewer permissions, an invalid one, and none."""
     admin = token_of(acme.admin)
     others = [token_of(acme.bearer(role)) for role in ("read-only", "product", "license", "user")]
     return [admin] * 5 + others + ["nonsense", None]
@@ -119,7 +119,7 @@ def with_real_ids(value, ids, chance):
     return value
 
 
-# PostgreSQL is the stricter one, and one of the two is enough for what is about documents.
+# PostgreSQL is the stricter one, and one of the two is enough for tests of documents.
 @pytest.mark.postgresql
 @allowed.parametrize()
 @made_up
@@ -130,7 +130,7 @@ def test_api_answers_as_described(case, world, bearers):
 @pytest.mark.postgresql
 @refused.parametrize()
 @made_up
-def test_api_answers_as_described_to_what_is_wrong(case, world, bearers):
+def test_api_answers_as_described_to_invalid_requests(case, world, bearers):
     send(case, world, bearers)
 
 

@@ -1,4 +1,4 @@
-"""A database that takes too long, or does not answer, is nobody's mistake: 503, and try again."""
+"""If the database takes too long or does not answer, the response is 503 and says to try again."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def error_of(state, kind=OperationalError):
     ],
     ids=lambda value: getattr(value.__cause__, "sqlstate", str(value)) if isinstance(value, Exception) else None,
 )
-def test_errors_tell_what_can_be_tried_again_from_what_is_broken(error, timeout, unavailable):
+def test_errors_that_can_be_retried_differ_from_permanent_ones(error, timeout, unavailable):
     assert (is_timeout(error), is_unavailable(error)) == (timeout, unavailable)
 
 
@@ -119,7 +119,7 @@ def test_a_database_that_is_gone_is_said_to_be(acme, api, state):
 
 
 @pytest.mark.parametrize(("state", "error"), [("57014", BUSY), (None, UNAVAILABLE)])
-def test_what_is_around_a_view_says_so_too(acme, state, error):
+def test_middleware_reports_database_errors_too(acme, state, error):
     client = Client(raise_request_exception=False)
     with mock.patch("accounts.signing.middleware.cached_private_key", side_effect=error_of(state)):
         response = client.get("/v1/accounts/acme/keys")
@@ -151,7 +151,7 @@ def test_any_other_mistake_stays_one(acme):
 
 
 def session(program, **environment):
-    """What PostgreSQL says of the session of a process that runs a program before it connects: three settings."""
+    """Three PostgreSQL settings of the session of a process that runs a program before it connects."""
     shown = "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"
     program += f"""
 from django.db import connection
@@ -171,7 +171,7 @@ COMMANDS = "import django; django.setup()"
 
 
 @pytest.mark.postgresql
-def test_requests_are_limited_and_commands_only_wait_for_nobody():
+def test_requests_have_time_limits_and_commands_only_a_lock_timeout():
     assert session(SERVES) == ["2s", "30s", "1min"]
     assert session(COMMANDS) == ["2s", "0", "0"]
 
@@ -184,7 +184,7 @@ def test_limits_can_be_set():
 
 
 @pytest.mark.postgresql
-def test_what_the_address_of_the_database_says_is_kept():
+def test_options_in_the_database_url_are_kept():
     url = os.environ["DATABASE_URL"] + "?options=-c%20statement_timeout%3D7s"
 
     assert session(COMMANDS, DATABASE_URL=url) == ["2s", "7s", "0"]

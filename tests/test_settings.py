@@ -1,4 +1,4 @@
-"""What the server refuses to start with, and that it says all of it at once."""
+"""Settings that the server refuses to start with. It reports all errors together."""
 
 import os
 import re
@@ -20,7 +20,7 @@ GOOD = {
 
 
 def start(program="import keygen_site.settings", **environment):
-    """Read the settings in a process of its own: whether it got through, and what it said."""
+    """Read the settings in a process of its own. Returns whether it succeeded, and its output."""
     outcome = subprocess.run(
         [sys.executable, "-c", program],
         env={"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, **environment},
@@ -86,7 +86,7 @@ def test_settings_names_all_that_is_missing():
         ("REQUIRE_SECOND_FACTOR", "everybody"),
     ],
 )
-def test_settings_names_what_is_malformed(name, value):
+def test_settings_names_the_malformed_setting(name, value):
     started, said = start(**GOOD | {name: value})
 
     assert not started

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("keygen_site", "accounts", "licensing", "pools")
 HTTP = ("django.http", "django.contrib.admin", "django_filters", "rest_framework", "rest_framework_json_api")
 MAIL = ("django.core.mail", "accounts.mail")
-# The parts of an app that speak HTTP. The others are models, services and what these are made of.
+# The parts of an app that speak HTTP. The others are models, services and their helpers.
 HTTP_PARTS = {"admin", "api", "apps", "authentication", "credentials", "middleware", "templatetags"}
 # Functions that import by a string, and the only places that may use them.
 STRING_IMPORTS = {"import_module", "import_string", "get_model", "__import__"}
@@ -81,7 +81,7 @@ def higher_than(module):
 
 
 def test_no_package_reaches_a_higher_one():
-    # The URL configuration puts the apps together; what imports it would be found.
+    # The URL configuration imports all apps. Modules that import it would be found.
     chains = [chain(name, is_of(higher_than(name))) for name in modules() if name != "keygen_site.urls"]
 
     assert [" → ".join(found) for found in chains if found] == []

@@ -1,7 +1,7 @@
-"""Nobody sees, changes or learns of what is somebody else's: every route, as every kind of bearer.
+"""No bearer sees, changes or learns of rows of others: every route, as every kind of bearer.
 
-What belongs to another account, or to another product, license or user of the same one, is answered to the byte like
-what there is not at all.
+For a row of another account, or of another product, license or user of the same account, the response is the same to
+the byte as for a row that does not exist.
 """
 
 import re
@@ -53,7 +53,7 @@ def places(endpoint):
 
 
 def seen(response, named):
-    """All that the bearer can tell an answer by, without what it repeats of the request."""
+    """All parts of a response by which the bearer can tell it apart, without those that repeat the request."""
     content = response.content.decode().replace(named, "…")
     content = content.replace(response["X-Request-Id"], "id")
     headers = {name: value for name, value in response.items() if name not in ABOUT_THE_REQUEST}
@@ -78,7 +78,7 @@ def own(acme):
 
 
 def assert_apart(speaker, own, strangers, visible=frozenset()):
-    """Every route answers what is the strangers' like what is not there, tells nothing of them and changes nothing."""
+    """Every route treats strangers' rows like missing rows, tells nothing of them and changes nothing."""
     before, tried = everything(), 0
     for endpoint in list_endpoints():
         for place, kind in places(endpoint):
@@ -100,7 +100,7 @@ def assert_apart(speaker, own, strangers, visible=frozenset()):
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
-def test_what_is_of_another_account_is_not_there(acme, rival, api, own, role):
+def test_rows_of_another_account_are_not_found(acme, rival, api, own, role):
     rival.product.code = "rocket-of-rival"
     rival.product.save()
     strangers = Belongings(rival.account, rival.product, "rival")
@@ -109,7 +109,7 @@ def test_what_is_of_another_account_is_not_there(acme, rival, api, own, role):
 
 
 @pytest.mark.parametrize("role", ["product", "license", "user"])
-def test_what_is_of_another_product_license_or_user_is_not_there(acme, api, own, role):
+def test_rows_of_another_product_license_or_user_are_not_found(acme, api, own, role):
     strangers = Belongings(acme.account, make_product(acme.account, "Another", code="another"), "another")
 
     assert assert_apart(api(own.rows[role]), own, strangers, VISIBLE.get(role, set())) > 200

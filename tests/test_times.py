@@ -89,7 +89,7 @@ def test_each_form_is_read():
     assert not wrong
 
 
-def test_what_may_be_misread_is_refused():
+def test_ambiguous_times_are_refused():
     read = []
     for text in REFUSED:
         try:

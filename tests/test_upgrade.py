@@ -40,7 +40,7 @@ def migrate(*targets):
 
 
 def steps():
-    """What is still to be applied, in order."""
+    """The migrations that are still to be applied, in order."""
     executor = MigrationExecutor(connection)
     return [(m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 
@@ -189,7 +189,7 @@ class TestIndex:
         assert INDEX.name in indexes()
 
     @pytest.mark.postgresql
-    def test_index_is_made_anew_where_it_broke_off(self, acme):
+    def test_index_is_rebuilt_after_an_interruption(self, acme):
         def write():
             Key.objects.create(account=acme.account, policy=acme.policy, key="SOME-KEY")
 
@@ -207,7 +207,7 @@ class TestIndex:
 
     @pytest.mark.postgresql
     def test_index_waits_longer_than_others_may(self, acme, monkeypatch):
-        """For transactions that are older than it, which hold nobody up."""
+        """It waits for transactions that are older than it. They block no other request."""
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '100ms'")
 

@@ -1,4 +1,4 @@
-"""A WSGI application behind ASGI: what it is told, and what becomes of its answers."""
+"""A WSGI application behind ASGI: its environment, and the handling of its responses."""
 
 import asyncio
 import threading
@@ -72,7 +72,7 @@ def part(body, more=True):
 
 
 def answering(body=b"answer"):
-    """An application that keeps what it was told."""
+    """An application that keeps its environment."""
 
     def application(environ, start_response):
         application.environ = environ

@@ -119,7 +119,7 @@ class TestUpdate:
     def test_changing_an_account_is_for_permitted_roles(self, api, acme, held_license, method, role):
         asking = api(of_bearer(acme, held_license, role))
 
-        # What is wrong with a document is only told to those who may send one.
+        # Errors in a document are only reported to bearers who may send one.
         response = getattr(asking, method)("/v1/accounts/acme", {})
 
         if role in ("admin", "developer"):
@@ -182,7 +182,7 @@ class TestUpdate:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_deletes_an_account(api, acme, held_license, role):
+def test_no_role_deletes_an_account(api, acme, held_license, role):
     response = api(of_bearer(acme, held_license, role)).delete("/v1/accounts/acme")
 
     assert_refused(response, FORBIDDEN, forbidden())
@@ -206,7 +206,7 @@ class TestMe:
         assert profile.json()["meta"] == {"tokenId": profile["Keygen-Token"]}
 
     @pytest.mark.parametrize("path", ["me", "profile"])
-    def test_me_is_nobody_without_a_credential(self, acme, path):
+    def test_me_without_a_credential_is_unauthorized(self, acme, path):
         assert_refused(API().get(path), UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 

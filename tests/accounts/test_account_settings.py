@@ -94,7 +94,7 @@ class TestSettings:
             **dict.fromkeys(("product", "license", "user"), [403, 404, 404, 403, 404]),
         }
 
-    def test_setting_of_another_account_is_not_there(self, api, acme, rival):
+    def test_setting_of_another_account_is_not_found(self, api, acme, rival):
         setting = create_setting(rival.account, key=USER, value=["user.read"])
 
         assert api(acme.admin).get(f"settings/{setting.pk}").status_code == 404

@@ -1,4 +1,4 @@
-"""The activity has every change by the API that is not in the ledger of keys: who did what to which object."""
+"""The activity lists every API change that is not in the ledger of keys: actor, action and object."""
 
 from datetime import timedelta
 from io import StringIO

@@ -122,7 +122,7 @@ def test_ones_own_password_is_recorded(ann, operator):
     assert entries() == [("password-changed", "user", "ann@acme.test")]
 
 
-def test_what_superusers_change_belongs_to_the_account(acme):
+def test_change_by_a_superuser_is_in_the_activity_of_the_account(acme):
     client = signed_in(superuser())
 
     act(client, "accounts_account_rotate-signing-keys", acme.account, keys="ed25519")

@@ -30,7 +30,7 @@ def by_service(acme, user, **attributes):
 
 
 WAYS = [by_api_of_an_admin, by_console_of_an_admin, by_service]
-# What of a user is changed, and whether tokens and sessions end.
+# Changed fields of a user, and whether tokens and sessions end.
 CHANGES = [
     ({"email": NEW}, True),
     ({"password": "another one"}, True),

@@ -23,7 +23,7 @@ from tests.tables import each_row
 INVALID = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
 
 NOT_ALLOWED = forbidden()
-# Who asks, whose token: what PUT and what DELETE say.
+# Bearer, the token's owner, the response to PUT, the response to DELETE.
 CHANGES = [
     ("admin", "admin", 200, 204),
     ("admin", "another admin", NOT_ALLOWED, 204),

@@ -25,7 +25,7 @@ ROLES = {"admin": "admin", "developer": "developer", "sales": "sales-agent", "us
 
 @pytest.fixture
 def operators(acme, everyone):
-    """Operators, who may change users and tokens by their group; what differs is their role."""
+    """Operators whose group lets them change users and tokens. Only their roles differ."""
     people = {name: staff(acme, email=f"{name}-op@acme.test", role=role) for name, role in ROLES.items()}
     return people | {"superuser": superuser()}
 
@@ -46,7 +46,7 @@ class TestTable:
         return done(LETTERS, lambda letter: self.change(actor, actor if itself else row, letter))
 
     def change(self, actor, row, letter):
-        """Whether a change happens, whatever the page says."""
+        """Whether a change happens, read from the database, not from the page."""
         if letter == "V":
             return self.revoke(actor, row)
         if letter == "T":
@@ -172,7 +172,7 @@ def test_an_operator_does_not_become_another_one(acme):
     assert other.check_password("their own")
 
 
-def test_an_operator_gives_nobody_console_rights(acme, joe):
+def test_an_operator_cannot_give_console_rights(acme, joe):
     """By the form of another person, or by the own one."""
     operator = staff(acme, email="op@acme.test", role="admin")
     client = signed_in(operator)

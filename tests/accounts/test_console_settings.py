@@ -1,4 +1,4 @@
-"""The settings page: what it says, and the test of the mail server."""
+"""The settings page: its content, and the test of the mail server."""
 
 from unittest import mock
 

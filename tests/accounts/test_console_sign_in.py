@@ -33,7 +33,7 @@ def test_a_superuser_needs_no_account(db):
 
 
 @pytest.mark.parametrize(
-    ("email", "password"), [("ann@acme.test", "wrong"), ("nobody@acme.test", PASSWORD), ("user@acme.test", PASSWORD)]
+    ("email", "password"), [("ann@acme.test", "wrong"), ("unknown@acme.test", PASSWORD), ("user@acme.test", PASSWORD)]
 )
 def test_sign_in_to_the_console_refuses_all_others_in_the_same_words(acme, ann, email, password):
     acme.user("user", password=PASSWORD)
@@ -44,7 +44,7 @@ def test_sign_in_to_the_console_refuses_all_others_in_the_same_words(acme, ann, 
     assert "Wrong email or password" in response.content.decode()
 
 
-@pytest.mark.parametrize("email", ["ann@acme.test", "nobody@acme.test", "user@acme.test"])
+@pytest.mark.parametrize("email", ["ann@acme.test", "unknown@acme.test", "user@acme.test"])
 def test_sign_in_to_the_console_computes_one_hash_whether_or_not_the_user_exists(acme, ann, hashed, email):
     """The time must not reveal it: with another password, unknown, not of the console."""
     acme.user("user", password=PASSWORD)
@@ -135,7 +135,7 @@ def test_pages_run_nothing_that_did_not_come_from_here(ann):
         assert "onclick" not in response.content.decode()
 
 
-def test_a_page_without_a_group_says_what_is_missing(acme):
+def test_page_for_a_person_without_a_group_says_that_the_role_is_missing(acme):
     person = acme.user("developer", is_staff=True)
 
     assert "You have no role yet." in signed_in(person).get(page("index")).content.decode()

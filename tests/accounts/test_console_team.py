@@ -117,7 +117,7 @@ class TestAccess:
         assert not User.objects.get(pk=dev.pk).is_staff
 
     @each_row("who", ["admin", "superuser"])
-    def test_nobody_decides_about_their_own_access(self, acme, ann, who):
+    def test_a_person_cannot_change_their_own_access(self, acme, ann, who):
         person = ann if who == "admin" else superuser()
 
         assert act(signed_in(person), ACCESS, person, access="none").status_code == 403

@@ -24,7 +24,7 @@ def test_console_adds_a_user_to_ones_own_account(acme, operator):
     assert (user.account, user.is_staff, user.check_password("secret-enough")) == (acme.account, False, True)
 
 
-def test_console_says_what_is_wrong(acme, operator):
+def test_console_shows_the_errors_of_a_form(acme, operator):
     response = operator.post(page("accounts_user_add"), user_form(email="admin@acme.test", new_password="x"))
 
     text = response.content.decode()
@@ -52,7 +52,7 @@ def test_changing_a_role_revokes_tokens(acme, operator):
     assert (user.role, user.tokens.count()) == ("developer", 0)
 
 
-def test_nobody_changes_somebody_of_a_higher_rank(acme):
+def test_a_user_of_a_higher_rank_cannot_be_changed(acme):
     client = signed_in(staff(acme, email="dev@acme.test", role="developer"))
 
     changed = client.post(page("accounts_user_change", acme.admin.pk), user_form(acme.admin, email="x@acme.test"))
@@ -61,7 +61,7 @@ def test_nobody_changes_somebody_of_a_higher_rank(acme):
     assert (changed.status_code, banned.status_code) == (403, 403)
 
 
-def test_nobody_makes_somebody_of_a_higher_rank(acme):
+def test_a_user_of_a_higher_rank_cannot_be_created(acme):
     client = signed_in(staff(acme, email="dev@acme.test", role="developer"))
 
     client.post(page("accounts_user_add"), user_form(email="new@acme.test", role="admin"))
@@ -88,7 +88,7 @@ def test_the_last_admin_stays(acme):
     assert "account must have at least 1 admin user" in response.content.decode()
 
 
-def test_a_superuser_lets_somebody_into_the_console(acme):
+def test_a_superuser_gives_a_user_console_access(acme):
     client = signed_in(superuser())
     user = acme.user("developer")
 
@@ -98,8 +98,8 @@ def test_a_superuser_lets_somebody_into_the_console(acme):
     assert user.is_staff
 
 
-def test_letting_somebody_into_the_console_revokes_tokens(acme):
-    """Whoever made them before, a product for instance, could change the email and then the password."""
+def test_giving_a_user_console_access_revokes_their_tokens(acme):
+    """The creator of such a token, a product for instance, could change the email and then the password."""
     user = acme.user("user")
     Token.generate(user)
 

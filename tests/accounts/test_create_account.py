@@ -37,7 +37,7 @@ def test_create_account_keeps_no_token(db, capsys):
         ("Acme", "ann@acme.test", "slug can only contain lowercase letters"),
         ("actions", "ann@acme.test", "slug is reserved"),
         ("0123456789abcdef0123456789abcdef", "ann@acme.test", "slug cannot resemble a UUID"),
-        ("other", "nobody", "email is invalid"),
+        ("other", "unknown", "email is invalid"),
     ],
 )
 def test_create_account_refuses_invalid_input(acme, capsys, slug, email, problem):

@@ -170,7 +170,7 @@ class TestSignUp:
         assert response.status_code == 201
         assert response.json()["data"]["attributes"]["role"] == "user"
 
-    def test_sign_up_is_for_nobody_where_it_is(self, api, acme):
+    def test_sign_up_is_forbidden_where_the_account_is_protected(self, api, acme):
         response = api().post("users", user_document(email="new@acme.test"))
 
         assert_refused(response, FORBIDDEN, forbidden("ensure a token or license is present and valid"))

@@ -1,4 +1,4 @@
-"""How a request says who sends it, and what it is told if that is no good (contract: platform 5.1, 5.4)."""
+"""Credentials of a request, and the errors for invalid ones (contract: platform 5.1, 5.4)."""
 
 import base64
 from datetime import timedelta
@@ -67,7 +67,7 @@ class TestToken:
     def test_token_in_the_header_wins_over_the_query(self, acme):
         assert_refused(API("wrong").get(f"keys?token={acme.admin_token}"), UNAUTHORIZED, INVALID)
 
-    def test_token_in_the_query_counts_where_the_header_is_of_a_scheme_that_nobody_knows(self, acme):
+    def test_token_in_the_query_counts_if_the_scheme_of_the_header_is_unknown(self, acme):
         response = API().get(f"keys?token={acme.admin_token}", Authorization="Digest abc")
 
         assert response.status_code == 200

@@ -134,7 +134,7 @@ class TestLimits:
         assert client.delete(f"users/{ann.pk}").status_code == 204
         assert client.put(f"users/{bob.pk}/group", one("groups", group)).status_code == 200
 
-    def test_a_lowered_limit_removes_nobody_and_prevents_no_change(self, acme, api, group, ann):
+    def test_a_lowered_limit_removes_no_member_and_prevents_no_change(self, acme, api, group, ann):
         ann.change_group(group)
         client = api(acme.admin)
 

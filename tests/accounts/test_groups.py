@@ -1,4 +1,4 @@
-"""Groups and what is in them (contract: entitlements-groups 7 to 9)."""
+"""Groups and their members (contract: entitlements-groups 7 to 9)."""
 
 import pytest
 
@@ -127,7 +127,7 @@ class TestGroups:
         for response in responses if refusal else []:
             assert_refused(response, FORBIDDEN, refusal)
 
-    def test_deleting_a_group_releases_what_is_in_it(self, acme, api, group):
+    def test_deleting_a_group_releases_its_members(self, acme, api, group):
         user, license = acme.user(), make_license(acme.unpooled)
         for member in (user, license):
             member.change_group(group)
@@ -186,7 +186,7 @@ class TestVisibility:
             expected = 404 if (name, path) == ("product", f"users/{members['member'].pk}") else below
             assert client.get(f"groups/{group.pk}/{path}").status_code == expected, path
 
-    def test_a_product_sees_what_is_its_own(self, acme, api, group, members):
+    def test_a_product_sees_its_own_licenses_and_users(self, acme, api, group, members):
         other = acme.another_product()
 
         assert ids(api(acme.product).get(f"groups/{group.pk}/licenses")) == [str(members["license"].pk)]
@@ -232,7 +232,7 @@ class TestVisibility:
             assert ids(client.get(f"{path}?group=nope")) == ids(client.get(f"{path}?group={UNKNOWN}")) == []
             assert len(ids(client.get(f"{path}?group="))) > 1
 
-    def test_groups_of_another_account_are_not_there(self, rival, api, group):
+    def test_groups_of_another_account_are_not_found(self, rival, api, group):
         client = api(rival.admin, "rival")
 
         assert ids(client.get("groups")) == []

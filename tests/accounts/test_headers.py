@@ -40,7 +40,7 @@ def test_headers_are_on_every_answer(acme, method, path, status):
     assert response["Keygen-Token"] == str(acme.admin.tokens.get().pk)
 
 
-def test_headers_name_nobody_where_nobody_is_known(acme):
+def test_headers_name_no_bearer_without_a_credential(acme):
     response = API().get("keys")
 
     assert "Keygen-Account" in response

@@ -1,4 +1,4 @@
-"""Inviting people to the team: who may, what they get, and the link that works once."""
+"""Inviting people to the team: who may invite, the access they get, and the link that works once."""
 
 from datetime import timedelta
 
@@ -248,7 +248,7 @@ class TestPending:
         assert len(mailbox) == 1
 
 
-# What happens between the invitation and the click on its link, after which the link does not work.
+# Events between the invitation and the click on its link that make the link invalid.
 def _expires(acme, ann):
     Invitation.objects.update(sent=timezone.now() - timedelta(days=7, seconds=1))
 

@@ -1,4 +1,4 @@
-"""An account always has an admin, also when two of them act at once (contract: platform 4.3)."""
+"""An account always has an admin, even if two admins act at the same time (contract: platform 4.3)."""
 
 from threading import Barrier, Thread
 

@@ -71,6 +71,6 @@ class TestList:
         found = {shown["id"] for shown in response.json()["data"]}
         assert found == {str(tokens[name][0].pk) for name in (tokens if expected is None else expected)}
 
-    def test_list_of_tokens_costs_one_statement_whatever_its_length(self, tokens, django_assert_num_queries):
+    def test_list_of_tokens_of_any_length_costs_one_statement(self, tokens, django_assert_num_queries):
         with django_assert_num_queries(2):  # one for the bearer
             API(tokens["admin"][1]).get("tokens?limit=100")

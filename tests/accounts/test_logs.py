@@ -53,13 +53,13 @@ TOKEN = "prod-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdefv3
         ("user-agent read-only", "user-agent read-only"),
     ],
 )
-def test_a_line_is_shown_without_what_is_secret(line, shown):
+def test_secrets_are_removed_from_a_line(line, shown):
     record = logging.LogRecord("django.server", logging.INFO, __file__, 1, "%s", (line,), None)
 
     assert LineFormatter("{message}", style="{").format(record) == shown
 
 
-def test_a_traceback_is_too():
+def test_secrets_are_removed_from_a_traceback():
     try:
         raise ValueError(TOKEN)
     except ValueError:
@@ -73,7 +73,7 @@ def test_a_traceback_is_too():
 
 @pytest.fixture
 def lines(settings):
-    """What is logged, as the settings have it: as lines of JSON."""
+    """Logged records, formatted as lines of JSON like with the production settings."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
     handler.setFormatter(JSONFormatter())
@@ -187,7 +187,7 @@ def server(tmp_path):
 
 
 def ask(method, url, data=None, authorization=None):
-    """Send a request, as soon as there is somebody who takes it: `(status, document)`."""
+    """Send a request as soon as the server accepts connections. Returns `(status, document)`."""
     body = None if data is None else json.dumps(data).encode()
     request = urllib.request.Request(url, body, method=method)
     if authorization:

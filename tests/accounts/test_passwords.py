@@ -117,7 +117,7 @@ class TestUpdate:
         # Before anything is said about the document.
         assert_refused(api(bearer).post(f"users/{joe.pk}/actions/update-password", {}), FORBIDDEN, answer)
 
-    def test_update_of_a_password_is_for_nobody_of_somebody_unseen(self, api, acme, joe):
+    def test_update_of_a_password_of_an_invisible_user_is_not_found(self, api, acme, joe):
         eve = acme.user("user", email="eve@acme.test")
 
         response = api(eve).post(f"users/{joe.pk}/actions/update-password", update())
@@ -144,8 +144,8 @@ class TestForgotten:
         assert sign_in("joe@acme.test", NEW).status_code == 201
         assert API(text).get("me").status_code == 401
 
-    @pytest.mark.parametrize("email", ["nobody@acme.test", "admin@rival.test", "nonsense"])
-    def test_forgotten_password_says_the_same_of_nobody(self, api, joe, rival, mailbox, email):
+    @pytest.mark.parametrize("email", ["unknown@acme.test", "admin@rival.test", "nonsense"])
+    def test_forgotten_password_of_an_unknown_user_gets_the_same_response(self, api, joe, rival, mailbox, email):
         response = forget(api, email)
 
         assert (response.status_code, mailbox) == (204, [])
@@ -215,9 +215,9 @@ class TestReset:
 
         assert_refused(self.reset(joe, reset(token)), NOT_FOUND, not_found("user", joe.pk))
 
-    @pytest.mark.parametrize("token", ["nonsense", "a:b:c", "of somebody else"])
+    @pytest.mark.parametrize("token", ["nonsense", "a:b:c", "of another user"])
     def test_reset_of_a_password_needs_the_token(self, acme, joe, token):
-        text = make_reset_token(acme.admin) if token == "of somebody else" else token
+        text = make_reset_token(acme.admin) if token == "of another user" else token
 
         assert_refused(self.reset(joe, reset(text)), NOT_FOUND, not_found("user", joe.pk))
 
@@ -261,7 +261,7 @@ class TestReset:
     def test_reset_of_a_password_refuses_a_short_one(self, joe):
         assert_refused(self.reset(joe, reset(make_reset_token(joe), "12345")), UNPROCESSABLE, TOO_SHORT)
 
-    def test_reset_of_a_password_knows_nobody_of_another_account(self, acme, rival):
+    def test_reset_of_a_password_of_another_account_is_not_found(self, acme, rival):
         response = self.reset(rival.admin, reset(make_reset_token(rival.admin)))
 
         assert_refused(response, NOT_FOUND, not_found("user", rival.admin.pk))

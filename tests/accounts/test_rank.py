@@ -55,7 +55,7 @@ class TestTable:
         return done(LETTERS, lambda letter: self.change(api, user.pk, letter))
 
     def change(self, api, pk, letter):
-        """Whether a change happens to a user, whatever the response says."""
+        """Whether a user is changed, read from the database, not from the response."""
         user = User.objects.get(pk=pk)
         attributes = {
             "N": {"firstName": "Changed"},

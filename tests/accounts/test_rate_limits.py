@@ -1,4 +1,4 @@
-"""How often somebody may try (contract: platform 11.1)."""
+"""Rate limits of sign-ins and other attempts (contract: platform 11.1)."""
 
 from datetime import timedelta
 
@@ -88,7 +88,7 @@ class TestSignIn:
     def test_behind_a_proxy_counts_by_the_address_that_the_proxy_saw(self, sign_in, joe, settings):
         settings.BEHIND_TLS_PROXY = True
         for number in range(6):
-            # What the client claims comes first, and says nothing.
+            # The client's own claim comes first in the header, and is ignored.
             forged = {"X_Forwarded_For": f"10.0.0.{number}, 192.0.2.1"}
             response = sign_in("joe@acme.test", "wrong", **forged)
 

@@ -1,4 +1,4 @@
-"""What users, licenses and products see below a user with whom they share a license (contract: platform 5.5, 8.9)."""
+"""Routes below a user for users, licenses and products that share a license with them (contract: platform 5.5, 8.9)."""
 
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ def mate(acme, olga):
 
 
 def below(olga, *names):
-    """URLs of what there is and of what there is not."""
+    """URLs of existing rows and of rows that do not exist."""
     return [f"users/{olga.pk}/{folder}" for folder in names] + [
         f"users/{olga.pk}/{folder}/{identifier}"
         for folder in names
@@ -35,7 +35,7 @@ def below(olga, *names):
     ]
 
 
-def test_a_mate_and_a_license_are_refused_whatever_is_there(api, acme, olga, mate):
+def test_a_mate_and_a_license_are_refused_for_existing_and_missing_rows(api, acme, olga, mate):
     Token.generate(olga)
 
     assert api(mate).get(f"users/{olga.pk}").status_code == 200
@@ -44,7 +44,7 @@ def test_a_mate_and_a_license_are_refused_whatever_is_there(api, acme, olga, mat
             assert_refused(api(asking).get(path), FORBIDDEN, forbidden())
 
 
-def test_a_product_is_refused_what_it_does_not_see(api, acme, olga):
+def test_a_product_is_refused_rows_that_it_does_not_see(api, acme, olga):
     other = make_product(acme.account, "Other", code="other")
     license = make_license(make_policy(other, "Other"), "OTHER-KEY", owner=olga)
     token, _ = Token.generate(olga)

@@ -17,7 +17,7 @@ NO_MATCH = unauthorized("CREDENTIALS_INVALID", "email and password must be valid
 FAILURES = [
     ("joe@", PASSWORD, "EMAIL_REQUIRED", "email is required"),
     ("@acme.test", PASSWORD, "EMAIL_REQUIRED", "email is required"),
-    ("nobody@acme.test", PASSWORD, "EMAIL_INVALID", "email must be valid"),
+    ("unknown@acme.test", PASSWORD, "EMAIL_INVALID", "email must be valid"),
     ("admin@rival.test", PASSWORD, "EMAIL_INVALID", "email must be valid"),
     ("admin@acme.test", PASSWORD, "PASSWORD_NOT_SUPPORTED", "password is unsupported"),
     ("admin@acme.test", "", "PASSWORD_NOT_SUPPORTED", "password is unsupported"),
@@ -106,7 +106,7 @@ class TestSignIn:
 
 class TestRefusal:
     @each_row(("email", "password", "code", "detail"), FAILURES)
-    def test_refused_sign_in_says_what_is_wrong(self, sign_in, joe, rival, email, password, code, detail):
+    def test_refused_sign_in_gives_the_reason(self, sign_in, joe, rival, email, password, code, detail):
         response = sign_in(email, password)
 
         assert_refused(response, UNAUTHORIZED, unauthorized(code, detail) | HEADER)
@@ -115,7 +115,7 @@ class TestRefusal:
 
     @each_row(("email", "password", "code", "detail"), FAILURES)
     @each_row("version", ["1.0", "1.7"])
-    def test_refused_sign_in_does_not_say_it_to_earlier_versions(
+    def test_refused_sign_in_gives_earlier_versions_no_reason(
         self, sign_in, joe, rival, version, email, password, code, detail
     ):
         response = sign_in(email, password, Keygen_Version=version)
@@ -130,7 +130,7 @@ class TestRefusal:
 
         assert_refused(sign_in(email, password), UNAUTHORIZED, NO_MATCH)
 
-    @pytest.mark.parametrize("email", ["nobody@acme.test", "admin@rival.test", "admin@acme.test", "joe@acme.test"])
+    @pytest.mark.parametrize("email", ["unknown@acme.test", "admin@rival.test", "admin@acme.test", "joe@acme.test"])
     def test_refused_sign_in_computes_one_hash_whether_or_not_the_user_exists(self, sign_in, joe, rival, hashed, email):
         """The time must not reveal it: unknown, of another account, without a password, with another password."""
         sign_in(email, "wrong")

@@ -75,7 +75,7 @@ class TestSignature:
             'KEYID="{ID}",ALGORITHM="{ALGORITHM}";',
         ],
     )
-    def test_signature_is_of_the_algorithm_that_was_asked_for(self, acme, wanted, algorithm, kind):
+    def test_signature_has_the_requested_algorithm(self, acme, wanted, algorithm, kind):
         id = str(acme.account.pk)
         header = wanted.format(id=id, ID=id.upper(), algorithm=algorithm, ALGORITHM=algorithm.upper())
 
@@ -129,7 +129,7 @@ class TestSignature:
 
         check(response, acme, "get", "/v1/accounts/acme/keys", host=host)
 
-    def test_signature_is_of_the_target_as_the_server_received_it(self, acme):
+    def test_signature_covers_the_target_as_the_server_received_it(self, acme):
         client = Client(headers={"Authorization": f"Bearer {acme.admin_token}"})
         response = client.get(
             "/v1/accounts/acme/users/admin%40acme.test", RAW_URI="/v1/accounts/acme/users/admin%40acme.test"
@@ -143,7 +143,7 @@ class TestSignature:
         with pytest.raises(InvalidSignature):
             check(response, acme, "get", "/v1/accounts/acme/policies")
 
-    def test_signature_is_of_the_accounts_own_key(self, acme, rival):
+    def test_signature_is_made_with_the_accounts_own_key(self, acme, rival):
         assert (
             public_keys(acme)
             != API(rival.admin_token, account="rival").get("/v1/accounts/rival").json()["data"]["meta"]

@@ -162,7 +162,7 @@ class TestNamed:
         return {name: row for name, row in everyone.items() if isinstance(row, User)}
 
     def named(self, api, acme, user):
-        """Whether any request makes somebody the owner or a user of a license."""
+        """Whether any request makes the user the owner or a user of a license."""
         license = make_license(acme.unpooled, "another-license")
         link = {"type": "users", "id": str(user.pk)}
         policy = {"data": {"type": "policies", "id": str(acme.unpooled.pk)}}
@@ -192,7 +192,7 @@ class TestNamed:
 
         assert named == people.keys()
 
-    def test_a_user_names_nobody_else(self, acme, everyone, api):
+    def test_a_user_names_only_themselves(self, acme, everyone, api):
         acme.unpooled.protected = False
         acme.unpooled.save()
         people = self.people(everyone)
@@ -229,7 +229,7 @@ def test_a_product_does_not_become_an_admin(acme, api):
     document = {"data": {"type": "licenses", "relationships": {"policy": policy, "owner": owner}}}
 
     refused = product.post("licenses", document)
-    make_license(acme.unpooled, owner=acme.admin)  # what an earlier version let it do
+    make_license(acme.unpooled, owner=acme.admin)  # an earlier version allowed this
 
     assert refused.status_code == 422
     assert {each["relationships"]["bearer"]["data"]["id"] for each in product.get("tokens").json()["data"]} == {

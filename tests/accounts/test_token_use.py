@@ -96,7 +96,7 @@ def test_a_pop_has_no_more_statements(api, acme, token, jobs):
     assert len(jobs) == 2  # of the first pop, and of the one for which no use is stored
 
 
-def test_what_is_refused_is_no_use(api, acme, rival, token, jobs):
+def test_refused_requests_do_not_count_as_use(api, acme, rival, token, jobs):
     row, text = token
     Token.objects.filter(pk=row.pk).update(expiry=timezone.now())
     _, other = Token.generate(rival.product)

@@ -1,4 +1,4 @@
-"""Tokens: what they look like, and making them for others (contract: platform 5.5)."""
+"""Tokens: their format, and creating them for others (contract: platform 5.5)."""
 
 from uuid import uuid4
 
@@ -84,7 +84,7 @@ class TestDocument:
         assert len(text) == len("activ-") + 32 + 2
 
 
-# Who asks, for whom, and what is said: 201, or a reason.
+# Bearer, the token's owner, and the response: 201, or the error.
 NOT_ALLOWED = forbidden()
 FOR_OTHERS = [
     ("admin", "admin", 201),
@@ -135,12 +135,12 @@ class TestPost:
 
     @each_row("who", ["admin", "user", "product"])
     @each_row("kind", ["users", "user", "products", "product", "licenses", "license"])
-    def test_token_for_somebody_unknown(self, api, bearers, who, kind):
+    def test_token_for_an_unknown_bearer(self, api, bearers, who, kind):
         response = api(bearers[who]).post("tokens", token_document((kind, uuid4())))
 
         assert_refused(response, FORBIDDEN, NOT_ALLOWED)
 
-    def test_token_for_somebody_of_another_account(self, api, acme, rival):
+    def test_token_for_a_user_of_another_account(self, api, acme, rival):
         response = api(acme.admin).post("tokens", token_document(("users", rival.user().pk)))
 
         assert_refused(response, FORBIDDEN, NOT_ALLOWED)

@@ -1,4 +1,4 @@
-"""Changing users: who may, what of them, and what comes of it (contract: platform 8.3, 8.4)."""
+"""Changing users: permissions, fields and effects (contract: platform 8.3, 8.4)."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -80,7 +80,7 @@ class TestUpdate:
         joe.refresh_from_db()
         assert joe.check_password(PASSWORD)
 
-    def test_update_of_a_user_refuses_an_email_of_somebody_else(self, api, acme, joe):
+    def test_update_of_a_user_refuses_an_email_of_another_user(self, api, acme, joe):
         response = api(acme.admin).patch(f"users/{joe.pk}", user_document(email=acme.admin.email))
 
         assert_refused(response, UNPROCESSABLE, problem("has already been taken", "EMAIL_TAKEN", "email"))
@@ -144,7 +144,7 @@ class TestUpdate:
         assert api(acme.admin).patch(f"users/{joe.pk}", user_document(firstName="New")).status_code == 200
 
 
-def test_tells_what_is_wrong_in_the_frameworks_own_words_where_there_are_no_others(acme, api):
+def test_errors_without_a_text_of_their_own_have_the_frameworks_text(acme, api):
     user = acme.user("user")
     type(user).objects.filter(pk=user.pk).update(password="")  # as no way of ours leaves it
 

@@ -55,7 +55,7 @@ class TestDocument:
         assert response.json()["data"]["id"] == str(joe.pk)
 
     @pytest.mark.parametrize(
-        "identifier", ["nobody@acme.test", "nonsense", "admin@rival.test", "01a208a6-c29c-7411-a5e2-cf6ed62a82f5"]
+        "identifier", ["unknown@acme.test", "nonsense", "admin@rival.test", "01a208a6-c29c-7411-a5e2-cf6ed62a82f5"]
     )
     def test_user_document_is_not_found_otherwise(self, api, acme, rival, identifier):
         response = api(acme.admin).get(f"users/{identifier}")
@@ -92,7 +92,7 @@ class TestStatus:
 
         assert self.of(joe) == ("ACTIVE", "ACTIVE")
 
-    def test_user_status_is_banned_whatever_happened(self, joe):
+    def test_user_status_of_a_banned_user_is_always_banned(self, joe):
         joe.ban()
 
         assert self.of(joe) == ("BANNED", "BANNED")
@@ -159,7 +159,7 @@ class TestList:
 
         assert self.names(api(acme.admin).get(f"users?limit=100&{query}"), people) == expected
 
-    def test_list_of_users_costs_one_statement_whatever_its_length(self, api, acme, people, django_assert_num_queries):
+    def test_list_of_users_of_any_length_costs_one_statement(self, api, acme, people, django_assert_num_queries):
         admin = api(acme.admin)
 
         with django_assert_num_queries(2):  # one for the bearer

@@ -9,7 +9,7 @@ pages and forms, and the commands of manage.py. FILE gets a line of JSON for eac
 headers, body. The clock stands still, and everything random is replaced by names and numbers, so two recordings of
 the same code are equal byte by byte, and a refactoring that changes nothing leaves the file as it was.
 
-`compare` shows what differs, equal differences together, and ends with 1 if there are any. `--rename` replaces a
+`compare` shows the differences, equal ones together, and ends with 1 if there are any. `--rename` replaces a
 text in BEFORE, for names that were changed on purpose, such as those in the console's addresses.
 
 Everything is made and asked through HTTP and manage.py, so that the tool depends on nothing inside the server.

@@ -55,7 +55,7 @@ def members(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any,
 
 
 def wrong_instead_of(value: Any) -> dict[str, Any]:
-    """Wrong values for a member of a document, by what is wrong."""
+    """Wrong values for a member of a document, by the kind of error."""
     wrong = {"null": None, "a number": -7, "a text": "text", "a list": ["x"]}
     if isinstance(value, str):
         return wrong | {"blank": " ", "NUL": "a\0b", "long": "x" * 20_000}
@@ -222,7 +222,7 @@ def pool(recorder: Recorder) -> None:
 
 
 def transfers(recorder: Recorder) -> None:
-    """Files of keys, each on its own, also gzipped; one sent twice; then what exports say."""
+    """Files of keys, each on its own, also gzipped; one sent twice; then exports."""
     request = "POST policies/{pooled}/pool/actions/import"
     for content_type, query, body in tables.IMPORTS:
         for packed, data in (("", body), ("gzipped ", gzip.compress(body, mtime=0))):
@@ -238,7 +238,7 @@ def transfers(recorder: Recorder) -> None:
 
 
 def licenses(recorder: Recorder) -> None:
-    """What is done to a license, again and again, and what validation says afterwards."""
+    """Actions on a license, some of them twice, and validations afterwards."""
     ask = recorder.ask
     actions = ["suspend", "suspend", "reinstate", "reinstate", "check-in", "renew", "increment-usage", "reset-usage"]
     for name in ("license", "out-of-date", "expiring", "guarded-license", "pooled-license", "banned-license"):

@@ -1,4 +1,4 @@
-"""The section about the commands of manage.py: what they print, and how they end."""
+"""The section about the commands of manage.py: their output and exit codes."""
 
 import gzip
 import os
@@ -14,7 +14,7 @@ FILES = {
     "keys.txt.gz": gzip.compress(b"PACKED-0001\n", mtime=0),
     "bad.txt": b"short\nFILE-0001\nGOOD-0001\nGOOD-0001\n",
 }
-# In this order, for each changes what the next ones find.
+# The order matters: each command changes the state for the next ones.
 COMMANDS = """
 pools
 pools --json
@@ -77,7 +77,7 @@ OURS = "check_pools create_account export_keys import_keys pools pop_key prune_i
 
 def record(recorder: Recorder, folder: str) -> None:
     before = os.getcwd()
-    os.chdir(folder)  # so that paths in what is printed are short
+    os.chdir(folder)  # so that printed paths are short
     try:
         for name, content in FILES.items():
             Path(name).write_bytes(content)

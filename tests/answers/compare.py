@@ -42,7 +42,7 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
 
 
 def apart(old: str, new: str) -> tuple[str, str]:
-    """Two texts without most of what both begin with, if they are long."""
+    """Two texts, without most of their common beginning if they are long."""
     same = len(os.path.commonprefix([old[1:], new[1:]]))
     start = max(1, same - 60) if max(len(old), len(new)) > 300 else 1
     return old[0] + old[start:][:300], new[0] + new[start:][:300]

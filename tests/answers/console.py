@@ -1,4 +1,4 @@
-"""The sections about the console: its pages as people of each group see them, and what its forms do."""
+"""The sections about the console: its pages as people of each group see them, and the effects of its forms."""
 
 import re
 from html.parser import HTMLParser
@@ -12,7 +12,7 @@ from tests.answers.tables import PASSWORD, lines, words
 
 ROOT = "root@example.test"
 GROUPS = ["Operator", "Support", "Auditor"]
-# What is below each of these pages.
+# The pages below each of these pages.
 PAGES = {
     "": "licensing/ pools/ accounts/ nothing/ password_change/ jsi18n/ autocomplete/ auth/group/ auth/group/add/",
     "licensing/policy/": """
@@ -47,7 +47,7 @@ PAGES = {
     "accounts/token/": "?q=x {joe-token}/change/ acts/revoke/?id={joe-token}",
     "accounts/account/": "add/ {acme}/change/",
 }
-# Page, and what is filled into its form: a field, or several between semicolons.
+# A page, and the values for its form, separated by semicolons.
 FORMS = """
     licensing/policy/add/ name=By form; product={rocket}
     licensing/policy/add/ name=; product={rocket}; duration_number=1; scheme=ED25519_SIGN
@@ -151,7 +151,7 @@ class Form(HTMLParser):
 
 
 class Person:
-    """Somebody with a browser, at an address."""
+    """A person with a browser, at an address."""
 
     def __init__(self, recorder: Recorder, name: str) -> None:
         self.recorder, self.name, self.client, self.address = recorder, name, Client(), ""
@@ -171,7 +171,7 @@ class Person:
         self.send("/admin/login/", {"username": email, "password": password})
 
     def upload(self, fields: dict[str, Any], choice: str) -> None:
-        """Give keys to the page that imports them, look at what would happen, and confirm it."""
+        """Upload keys to the import page, look at the preview, and confirm it."""
         policy = self.get("/admin/pools/pool/{pooled}/change/")
         address = self.recorder.named(re.findall(r'href="(/admin/[^"]*/import/[^"]*)"', policy.text)[0])
         if "file" in fields:

@@ -79,7 +79,7 @@ class Recorder:
     Attributes:
         known: ids by name. `{joe}` stands for an id in the paths and documents of requests, and in records.
         bearers: the value of the header Authorization by the bearer's name; "anonymous" has none.
-        records: the records by their id, which says what the request is about.
+        records: the records by their id, which describes the request.
     """
 
     def __init__(self, clock: time_machine.Traveller) -> None:
@@ -135,7 +135,7 @@ class Recorder:
 
         Args:
             document: bytes are sent as they are, anything else as JSON.
-            about: what is special about the request, for the record's id.
+            about: the special feature of the request, for the record's id.
             keep: the name to know the id in the response by, and the token as the bearer of that name.
             headers: further ones, `Keygen_Version="1.0"`.
         """
@@ -176,7 +176,7 @@ class Recorder:
         return Response(response.status_code, shown, content)
 
     def command(self, *arguments: str, stdin: bytes = b"") -> str:
-        """Run a command of manage.py, record what it prints and how it ends, and return its standard output."""
+        """Run a command of manage.py, record its output and exit code, and return its standard output."""
         out, err, given = io.StringIO(), io.StringIO(), io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))
         argv, code = ["manage.py", *map(self.filled, arguments)], 0
         with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "stdin", given):
@@ -246,7 +246,7 @@ class Recorder:
 
 
 class Normaliser:
-    """Replaces what differs from run to run: known ids by their names, other values by numbers within the record."""
+    """Replaces values that differ from run to run: known ids by their names, others by numbers within the record."""
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names

@@ -1,4 +1,4 @@
-"""What is asked of the API: routes with a good document each, and good and bad values of everything else."""
+"""Requests to the API: routes with a valid document each, and valid and invalid values of everything else."""
 
 import base64
 import re
@@ -169,7 +169,7 @@ ROUTES: list[tuple[str, str, Any]] = [
     ("GET", "ping", None),
 ]
 
-# Values of attributes, in the document of the route: a request for each value. `together`: of several at once.
+# Values of attributes, in the document of the route: a request for each value. `together`: several in one request.
 VALUES: dict[str, dict[str, list[Any]]] = {
     "POST policies": {
         "duration": [0, -1, 1, 86399, 2**31 - 1, 2**31, 2**63, 1.5, None], "maxMachines": [0, 1, -1, None],

@@ -1,4 +1,4 @@
-"""The activity in a browser: local times, UTC a click away, filters, and a file of what is filtered."""
+"""The activity in a browser: local times, UTC a click away, filters, and a file of the filtered entries."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ def shop(acme):
     return shop_audit(acme.product, request_id="one request")
 
 
-def test_what_a_token_did_comes_as_a_file(page, visit, operator, acme, shop, clicks):
+def test_actions_of_a_token_are_exported_as_a_file(page, visit, operator, acme, shop, clicks):
     add_keys(acme.policy, *numbered(12))
     pop_keys(policy=acme.policy, count=10, audit=shop)
     Activity.objects.record("changed", acme.policy, AuditContext(operator="manage.py test"))

@@ -18,7 +18,7 @@ def button(page, name):
 
 
 def is_within_width(page):
-    """Whether nobody has to scroll sideways."""
+    """Whether the page fits the window, without horizontal scrolling."""
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 

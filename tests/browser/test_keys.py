@@ -63,7 +63,7 @@ def test_task_4_all_keys_of_an_order(page, clicks, acme, shop):
     assert clicks.count == 1
 
 
-def test_task_5_a_refund_of_a_key_that_nobody_saw(page, clicks, acme, shop):
+def test_task_5_a_refund_of_an_undelivered_key(page, clicks, acme, shop):
     acme.policy.pool.pop(shop)
     clicks.find_key("SHOP-500421")
 

@@ -1,4 +1,4 @@
-"""What an operator sees and does on the overview and in the inbox, with the number of clicks."""
+"""An operator's tasks on the overview and in the inbox, with the number of clicks."""
 
 import re
 

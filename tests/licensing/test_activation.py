@@ -106,7 +106,7 @@ class TestActivation:
         found = [refused(detail, code, f"/data/attributes/{name}") for detail, code, name in errors]
         assert_refused(response, UNPROCESSABLE, *found)
 
-    def test_what_does_not_exist_is_refused_together(self, admin):
+    def test_missing_license_policy_and_owner_are_reported_together(self, admin):
         response = admin.post("machines", activation(UNKNOWN, owner=UNKNOWN))
 
         names = ["license", "policy", "owner"]

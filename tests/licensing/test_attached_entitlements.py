@@ -157,7 +157,7 @@ class TestPolicies:
         for response in responses if refusal else []:
             assert_refused(response, FORBIDDEN, refusal)
 
-    def test_a_policy_of_another_product_is_not_there(self, acme, api, named):
+    def test_a_policy_of_another_product_is_not_found(self, acme, api, named):
         response = api(acme.another_product()).post(f"policies/{acme.policy.pk}/entitlements", {})
 
         assert_refused(response, NOT_FOUND, not_found("policy", acme.policy.pk))
@@ -227,7 +227,7 @@ class TestLicenses:
         assert_refused(response, status, detached(detail, pointer, title))
         assert entitled.license_entitlements.count() == 2
 
-    def test_what_both_have_stays_through_the_policy(self, acme, api, entitled, named):
+    def test_an_entitlement_of_license_and_policy_stays_through_the_policy(self, acme, api, entitled, named):
         response = api(acme.admin).delete("licenses/LICENSE-KEY/entitlements", chosen(named, "BOTH OWN"))
 
         assert response.status_code == 204

@@ -71,7 +71,7 @@ class TestUpdate:
         assert (response.status_code, response.json()["data"]) == (200, before)
 
     @pytest.mark.parametrize(("name", "value"), FINAL)
-    def test_update_of_a_policy_cannot_change_what_is_settled(self, acme, api, policy, name, value):
+    def test_update_of_a_policy_cannot_change_fixed_attributes(self, acme, api, policy, name, value):
         response = api(acme.admin).patch(f"policies/{policy.pk}", document("policies", {name: value}))
 
         assert_refused(response, BAD, bad_request("unpermitted parameter", f"{ATTRIBUTES}/{name}"))

@@ -102,7 +102,7 @@ class TestCustomer:
             ({"customer_name": "Jan Novák"}, "Enter the email of the customer, too."),
         ],
     )
-    def test_console_issue_says_what_is_missing(self, acme, client, values, error):
+    def test_console_issue_shows_the_error_of_a_missing_owner(self, acme, client, values, error):
         assert errors_of(issue(client, acme.unpooled, **values))["owner"][0].startswith(error)
         assert not License.objects.exists()
 

@@ -71,7 +71,7 @@ UNSUPPORTED = {
     ),
     "heartbeatBasis": ("unsupported heartbeat basis", "HEARTBEAT_BASIS_NOT_ALLOWED"),
 }
-# attribute: the least, what is said of less, the most
+# attribute: minimum, the error for less, maximum
 NUMBERS = {
     "duration": (86_400, "must be greater than or equal to 86400 (1 day)", LARGEST),
     "maxProcesses": (1, "must be greater than 0", LARGEST),

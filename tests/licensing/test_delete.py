@@ -1,4 +1,4 @@
-"""DELETE /policies/:id and /products/:id: what goes with them, and what stays (contract: keys 7.6, 8.3)."""
+"""DELETE /policies/:id and /products/:id: dependent objects, deleted and kept (contract: keys 7.6, 8.3)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
@@ -170,14 +170,14 @@ class TestProduct:
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_deletion_waits_for_who_takes_a_key_just_now(acme, admin, audit):
-    """The key then belongs to whoever took it, and the ledger says so."""
+    """The key then belongs to the caller who popped it, and the ledger records that."""
     add_keys(acme.policy, "KEY-0001")
 
     with ThreadPoolExecutor() as threads:
         with transaction.atomic():
             taken = acme.policy.pool.pop(audit)
             deleting = threads.submit(delete_elsewhere, admin, f"policies/{acme.policy.pk}")
-            wait_until_somebody_waits()
+            wait_until_a_session_waits()
         response = deleting.result()
 
     assert response.status_code == 204
@@ -192,14 +192,14 @@ def delete_elsewhere(api, path):
         connection.close()
 
 
-def wait_until_somebody_waits():
+def wait_until_a_session_waits():
     with connection.cursor() as cursor:
         for _ in range(1000):
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees what it saw first
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # otherwise a transaction keeps seeing its first snapshot
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
             if cursor.fetchone()[0]:
                 return
             sleep(0.01)
-    raise AssertionError("nobody waits for the key")
+    raise AssertionError("no session waits for the key")

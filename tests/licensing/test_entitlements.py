@@ -203,7 +203,7 @@ class TestRoles:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
-def test_codes_sent_at_once_are_taken_once_whatever_their_case(acme, api):
+def test_concurrent_codes_that_differ_in_case_are_created_once(acme, api):
     speaker, codes = api(acme.admin), iter(["PRO", "pro", "Pro", "PRO", "pRO", "prO"])
 
     responses = race(6, lambda: speaker.post("entitlements", entitlement_document(code=next(codes))))

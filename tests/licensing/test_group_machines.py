@@ -162,7 +162,7 @@ class TestLocks:
 
     @pytest.mark.parametrize("kind", ["user", "license", "machine"])
     @pytest.mark.parametrize("is_new", [False, True])
-    def test_what_enters_a_group_that_is_just_being_deleted_has_none(self, acme, admin, license, group, kind, is_new):
+    def test_members_added_during_a_groups_deletion_have_no_group(self, acme, admin, license, group, kind, is_new):
         """As it would if the group was deleted right afterwards."""
         documents = {
             "user": user_document(email="new@acme.test"),

@@ -155,7 +155,7 @@ class TestWithoutAPool:
 
 
 class TestTerms:
-    def test_terms_of_an_issue_fill_in_what_is_not_said(self, api, acme):
+    def test_terms_of_the_policy_are_defaults_of_an_issue(self, api, acme):
         policy = make_policy(acme.product, duration=2_629_746, max_uses=5, protected=False)
 
         attributes = api(acme.admin).post("licenses", license_document(policy)).json()["data"]["attributes"]
@@ -165,7 +165,7 @@ class TestTerms:
         assert (attributes["maxUses"], attributes["maxMachines"], attributes["protected"]) == (5, 1, False)
         assert (attributes["status"], attributes["uses"], attributes["nextCheckIn"]) == ("ACTIVE", 0, None)
 
-    def test_terms_of_an_issue_are_overridden_by_what_is_said(self, api, acme):
+    def test_terms_in_the_document_override_those_of_the_policy(self, api, acme):
         policy = make_policy(acme.product, duration=86_400, max_uses=5)
         said = {"expiry": "2031-05-06T07:08:09.123Z", "maxUses": 7, "metadata": {"order_id": 1}, "name": "Ann"}
 

@@ -1,4 +1,4 @@
-"""Finding a license by its id or its key, whatever characters it has (contract: licenses 4)."""
+"""Finding a license by its id, or by its key with any characters (contract: licenses 4)."""
 
 import logging
 from urllib.parse import quote
@@ -57,7 +57,7 @@ class TestKeys:
             ("GET", "entitlements", 200),
         ],
     )
-    def test_keys_do_so_before_whatever_may_follow(self, acme, api, key, method, path, status):
+    def test_keys_find_the_license_in_paths_below_it(self, acme, api, key, method, path, status):
         make_license(acme.unpooled, key)
 
         response = api(acme.admin).request(method, f"licenses/{quote(key, safe='')}/{path}")
@@ -147,7 +147,7 @@ class TestIds:
             assert_refused(api(acme.admin).get(path), NOT_FOUND, not_found("license", uuid))
 
 
-class TestWhatIsBelow:
+class TestRoutesBelowALicense:
     def test_license_without_machines_and_entitlements_has_empty_lists(self, acme, api):
         license = make_license(acme.unpooled)
 

@@ -1,4 +1,4 @@
-"""What a license may do by its key and by its tokens, by its policy's strategy (contract: licenses 9.1)."""
+"""Permissions of a license by its key and by its tokens, for each policy strategy (contract: licenses 9.1)."""
 
 from datetime import timedelta
 

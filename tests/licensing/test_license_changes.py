@@ -163,7 +163,7 @@ class TestUpdate:
 
 class TestDelete:
     @pytest.mark.parametrize("path", ["licenses/{}", "licenses/{}/actions/revoke"])
-    def test_deletion_takes_all_that_is_of_the_license_along(self, acme, api, license, path):
+    def test_deletion_also_deletes_the_rows_of_the_license(self, acme, api, license, path):
         license.license_users.create(account=acme.account, user=acme.user())
         token_of(license)
 

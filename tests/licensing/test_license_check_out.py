@@ -30,7 +30,7 @@ SIGNING = bad_request("invalid signing algorithm", parameter="algorithm", code="
 
 
 def opened(account, certificate, key=None):
-    """What a genuine file says, and its algorithm; a forged one is an `InvalidSignature`."""
+    """The content and the algorithm of a genuine file. Raises `InvalidSignature` for a forged one."""
     first, *lines, last, end = certificate.split("\n")
     assert (first, last, end) == (BEGIN, END, "")
     assert all(len(line) == 60 for line in lines[:-1])
@@ -180,7 +180,7 @@ class TestFile:
 
 
 class TestIncludes:
-    def test_includes_are_beside_the_license(self, acme, license, check_out):
+    def test_includes_come_with_the_license(self, acme, license, check_out):
         license.license_users.create(account=acme.account, user=acme.user(email="attached@acme.test"))
 
         response = check_out("?include=product,policy", include=["product", "policy", "owner", "users", "group"])
@@ -276,7 +276,7 @@ class TestIncludes:
     def test_includes_may_call_the_owner_user(self, check_out):
         assert check_out("?include=user").json()["data"]["attributes"]["includes"] == ["owner"]
 
-    def test_includes_may_be_of_what_there_is_none(self, acme, check_out):
+    def test_includes_may_be_empty(self, acme, check_out):
         certificate = check_out(include=["entitlements"]).json()["data"]["attributes"]["certificate"]
 
         assert "included" not in opened(acme.account, certificate)[0]

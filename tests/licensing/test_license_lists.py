@@ -16,7 +16,7 @@ from tests.tables import each_row
 
 DAY = timedelta(days=1)
 MOMENTS = ("created", "expiry", "last_validated", "last_check_in", "last_check_out")
-# The licenses of Acme: what they are called, and what is said of each. Moments are days from now.
+# The licenses of Acme: their names and fields. Moments are days from now.
 LICENSES = {
     "plain": {},
     "owned": {"owner": "ann"},
@@ -268,7 +268,7 @@ def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds
 
 
-class TestWhoSeesWhat:
+class TestVisibleLicenses:
     @pytest.mark.parametrize("role", ["admin", "developer", "sales-agent", "support-agent", "read-only"])
     def test_license_list_shows_staff_all(self, acme, listed, role):
         assert listed("", acme.bearer(role)) == ALL
@@ -283,7 +283,7 @@ class TestWhoSeesWhat:
     def test_a_license_no_list(self, api, licenses):
         assert_refused(api(licenses["plain"]).get("licenses"), FORBIDDEN, forbidden())
 
-    def test_nobody_no_list(self, acme, api):
+    def test_a_request_without_a_credential_gets_no_list(self, acme, api):
         assert_refused(api().get("licenses"), UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 

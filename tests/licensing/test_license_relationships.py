@@ -67,7 +67,7 @@ class TestAnotherPolicy:
         assert license.expiry < timezone.now() + timedelta(days=9)
 
     @pytest.mark.parametrize("duration", [MONTH, None])
-    def test_another_policy_may_count_anew(self, acme, api, license, duration):
+    def test_another_policy_may_restart_the_duration(self, acme, api, license, duration):
         license.expiry = timezone.now() + timedelta(days=9)
         license.save()
         before = timezone.now()
@@ -226,7 +226,7 @@ class TestOwner:
         license.refresh_from_db()
         return response
 
-    def test_owner_is_nobody_at_first(self, acme, api, license):
+    def test_owner_is_null_at_first(self, acme, api, license):
         response = api(acme.admin).get(f"licenses/{license.pk}/owner")
 
         assert (response.status_code, response.json()) == (200, {"data": None})

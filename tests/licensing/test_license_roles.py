@@ -1,4 +1,4 @@
-"""Who may do what with a license (contract: licenses 9)."""
+"""Permissions of each role on a license (contract: licenses 9)."""
 
 import pytest
 
@@ -148,7 +148,7 @@ def test_license_action_for_others_there_is_no_such_license(acme, license, send,
 
 
 @each_row("endpoint", TABLE)
-def test_nobody_comes_without_a_credential_nor_with_one_of_another_account(acme, rival, license, send, endpoint):
+def test_missing_credential_and_one_of_another_account_are_unauthorized(acme, rival, license, send, endpoint):
     missing = unauthorized("TOKEN_MISSING", about="authentication/")
     foreign = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
 

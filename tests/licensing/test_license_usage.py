@@ -58,7 +58,7 @@ class TestUses:
         assert (response.status_code, response.json()) == (200, {"data": license_object(license, uses=uses)})
         assert license.uses == uses
 
-    def test_uses_are_counted_anew(self, acme, api):
+    def test_uses_are_reset(self, acme, api):
         license = make_license(acme.unpooled, uses=5)
 
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/reset-usage")

@@ -68,7 +68,7 @@ def test_validation_notes_validations_once_a_second(acme, api, seconds, written)
 
 
 class TestAnswer:
-    def test_validation_answer_is_the_license_and_what_is_to_be_said(self, acme, api):
+    def test_validation_answer_has_the_license_and_the_result(self, acme, api):
         license = make_license(acme.unpooled)
         asked = {"nonce": 17, "scope": {"product": str(acme.product.pk), "user": None, "version": None}}
 
@@ -262,7 +262,7 @@ class TestScopes:
 
         assert validate(license, scope) == verdict
 
-    def test_scopes_of_nobody_match_a_license_without_an_owner(self, acme, validate):
+    def test_null_user_scope_matches_a_license_without_an_owner(self, acme, validate):
         assert validate(make_license(acme.unpooled), {"user": None}) == VALID
 
     @pytest.mark.parametrize("noun", REQUIREMENTS)
@@ -306,7 +306,7 @@ class TestFirstValidation:
         return make_policy(acme.product, duration=MONTH, expiration_basis="FROM_FIRST_VALIDATION")
 
     @pytest.mark.parametrize("suspended", [False, True])
-    def test_first_validation_starts_the_duration_whatever_comes_out(self, acme, api, policy, suspended):
+    def test_first_validation_starts_the_duration_valid_or_not(self, acme, api, policy, suspended):
         license = make_license(policy, suspended=suspended)
 
         response = api(acme.admin).post(f"licenses/{license.pk}/actions/validate")

@@ -1,4 +1,4 @@
-"""Lists of products and policies, and what is listed below them (contract: keys 1.3, 1.4, 4)."""
+"""Lists of products and policies, and the lists below them (contract: keys 1.3, 1.4, 4)."""
 
 import pytest
 
@@ -96,7 +96,7 @@ class TestPoliciesOfAProduct:
         expected = policy_object(acme.policy, name="Pooled", usePool=True)
         assert (response.status_code, response.json()) == (200, {"data": expected})
 
-    def test_policies_of_a_product_of_another_product_are_not_there(self, acme, admin):
+    def test_policies_of_another_product_are_not_found(self, acme, admin):
         make_product(acme.account, code="satellite")
 
         response = admin.get(f"products/satellite/policies/{acme.policy.pk}")
@@ -104,7 +104,7 @@ class TestPoliciesOfAProduct:
         assert_refused(response, NOT_FOUND, not_found("policy", acme.policy.pk))
 
     @pytest.mark.parametrize("path", ["policies", "licenses", "licenses/x"])
-    def test_policies_of_a_product_of_no_product_are_not_there(self, acme, admin, path):
+    def test_policies_of_an_unknown_product_are_not_found(self, acme, admin, path):
         response = admin.get(f"products/satellite/{path}")
 
         assert_refused(response, NOT_FOUND, not_found("product", "satellite"))
@@ -139,7 +139,7 @@ class TestLicenses:
             ("products/{product}/licenses?user={owner}", ["pooled"]),
             ("products/{product}/licenses?user=owner@acme.test", ["pooled"]),
             ("products/{product}/licenses?user=attached@acme.test", ["unpooled"]),
-            ("products/{product}/licenses?user=nobody@acme.test", []),
+            ("products/{product}/licenses?user=unknown@acme.test", []),
             ("products/{product}/licenses?user=owner@acme.test&suspended=1", []),
             ("policies/{policy}/licenses", ["pooled"]),
             ("policies/{policy}/licenses?product={product}", ["pooled"]),
@@ -165,7 +165,7 @@ class TestLicenses:
 
         assert (response.status_code, response.json()["data"]["id"]) == (200, str(license.pk))
 
-    def test_licenses_of_another_parent_are_not_there(self, acme, admin, licenses):
+    def test_licenses_of_another_parent_are_not_found(self, acme, admin, licenses):
         identifier = licenses["pooled"].pk
 
         for path in ("products/satellite", f"policies/{acme.unpooled.pk}"):
@@ -179,7 +179,7 @@ class TestLicenses:
             make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
         url = path.format(product=acme.product.pk, policy=acme.policy.pk)
 
-        with django_assert_num_queries(3):  # who asks, below what, and the licenses
+        with django_assert_num_queries(3):  # the bearer, the parent and the licenses
             assert len(ids(admin.get(f"{url}?limit=20"))) == 20
 
 
@@ -200,7 +200,7 @@ class TestUsersOfAProduct:
         ],
     )
     def test_users_of_a_product_hold_a_license_of_it(self, acme, admin, licenses, query, listed):
-        acme.user(email="nobody@acme.test")
+        acme.user(email="without-license@acme.test")
         reader = acme.user("read-only", email="reader@acme.test")
         licenses["pooled"].license_users.create(account=acme.account, user=reader)
 
@@ -218,7 +218,7 @@ class TestUsersOfAProduct:
 
         assert (response.status_code, response.json()["data"]["id"]) == (200, str(owner.pk))
 
-    def test_users_of_a_product_of_another_product_are_not_there(self, acme, admin, licenses):
+    def test_users_of_another_product_are_not_found(self, acme, admin, licenses):
         response = admin.get("products/satellite/users/attached@acme.test")
 
         assert_refused(response, NOT_FOUND, not_found("user", "attached@acme.test"))
@@ -243,7 +243,7 @@ class TestUsersOfAProduct:
         "policies/{policy}/users",
     ],
 )
-def test_what_does_not_exist_here_is_an_unknown_endpoint(acme, admin, path):
+def test_missing_routes_are_unknown_endpoints(acme, admin, path):
     response = admin.get(path.format(product=acme.product.pk, policy=acme.policy.pk))
 
     assert_refused(response, NOT_FOUND, ENDPOINT_NOT_FOUND, early=True)

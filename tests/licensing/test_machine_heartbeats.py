@@ -144,7 +144,7 @@ class TestCull:
         call_command("cull_machines", "--json")
         return json.loads(capsys.readouterr().out)
 
-    def test_command_deletes_what_is_to_be_culled(self, acme, capsys):
+    def test_command_deletes_dead_machines_and_processes(self, acme, capsys):
         license = make_floating(acme.product)
         for number, ago in enumerate((601, 602, 1)):
             make_machine(license, f"M-{number}", ago=ago)
@@ -174,7 +174,7 @@ class TestCull:
     @pytest.mark.parametrize(
         "path", ["machines/M/actions/ping", "processes/{}/actions/ping", "machines/M/actions/check-out"]
     )
-    def test_ping_or_check_out_of_what_is_just_being_deleted_finds_nothing(self, acme, api, path):
+    def test_ping_or_check_out_during_a_deletion_is_not_found(self, acme, api, path):
         machine = make_machine(make_floating(acme.product), ago=1)
         url = path.format(make_process(machine).pk)
 

@@ -1,4 +1,4 @@
-"""Limits of machines and what belongs to them, with many requests at the same moment (contract: machines 3.8).
+"""Limits of machines, components and processes, with many simultaneous requests (contract: machines 3.8).
 
 Exactly as many requests succeed as there are seats, and no other one gets another error than that of the limit.
 """

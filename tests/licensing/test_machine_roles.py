@@ -1,4 +1,4 @@
-"""Who may do what with machines, components and processes (contract: machines 10)."""
+"""Permissions of each role on machines, components and processes (contract: machines 10)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`metadata` of products and policies: what it may hold, and that it comes back (contract: keys 0.3)."""
+"""`metadata` of products and policies: its valid values, which are returned unchanged (contract: keys 0.3)."""
 
 import pytest
 

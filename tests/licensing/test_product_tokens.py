@@ -1,4 +1,4 @@
-"""/products/:id/tokens: what makes a product a bearer (contract: keys 1.4, platform 5.5)."""
+"""/products/:id/tokens: tokens that make a product a bearer (contract: keys 1.4, platform 5.5)."""
 
 import pytest
 

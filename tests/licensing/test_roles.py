@@ -1,4 +1,4 @@
-"""Who may do what with products and policies (contract: keys 5.3, 5.4)."""
+"""Permissions of each role on products and policies (contract: keys 5.3, 5.4)."""
 
 import pytest
 
@@ -138,7 +138,7 @@ TABLE = [
 
 @pytest.fixture
 def people(acme):
-    """Everybody in the table, by what it calls them."""
+    """All bearers in the table, by their names in it."""
     other = acme.another_product()
     other_policy = make_policy(other)
     owner, attached, stranger = (acme.user(email=f"{name}@acme.test") for name in ("owner", "attached", "stranger"))
@@ -192,14 +192,14 @@ ENDPOINTS = sorted({(method, path) for method, path, *_ in TABLE})
 
 
 @each_row(("method", "path"), ENDPOINTS)
-def test_nobody_comes_without_a_token(acme, api, method, path):
+def test_request_without_a_token_is_unauthorized(acme, api, method, path):
     response = api().request(method, path.format(policy=acme.policy.pk, product=acme.product.pk, license="x"))
 
     assert_refused(response, UNAUTHORIZED, unauthorized("TOKEN_MISSING", about="authentication/"))
 
 
 @each_row(("method", "path"), ENDPOINTS)
-def test_nobody_comes_with_the_token_of_another_account(acme, rival, api, method, path):
+def test_token_of_another_account_is_unauthorized(acme, rival, api, method, path):
     url = path.format(policy=acme.policy.pk, product=acme.product.pk, license="x")
 
     response = api(rival.admin).request(method, url)

@@ -49,7 +49,7 @@ def decoded(text):
 
 
 def seed_of(account, scheme, key):
-    """What a genuine key says; whatever is not genuine is an `InvalidSignature`."""
+    """The content of a genuine key. Raises `InvalidSignature` for any other text."""
     if scheme == "RSA_2048_PKCS1_ENCRYPT":
         rsa = public_key(account, "rsa2048")
         return rsa.recover_data_from_signature(decoded(key), padding.PKCS1v15(), None).decode()

@@ -9,7 +9,7 @@ from tests.licensing.documents import DEFAULTS, document, policy_document
 from tests.tables import each_row
 
 VERSIONS = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8"]
-# old name: new name, the last version that knows the old one, what it says, and what that means
+# old name: new name, the last version with the old name, a value of the old name, its value under the new name
 NAMES = {
     "leasingStrategy": ("processLeasingStrategy", "1.6", "PER_USER", "PER_USER"),
     "fingerprintUniquenessStrategy": ("machineUniquenessStrategy", "1.3", "UNIQUE_PER_POLICY", "UNIQUE_PER_POLICY"),
@@ -141,7 +141,7 @@ class TestDefaults:
         assert shown["overageStrategy"] == ("ALWAYS_ALLOW_OVERAGE" if version in up_to("1.1") else "NO_OVERAGE")
         assert shown["heartbeatBasis"] == ("FROM_FIRST_PING" if version in up_to("1.2") else "FROM_CREATION")
 
-    def test_defaults_give_way_to_what_is_sent(self, create):
+    def test_sent_values_override_the_defaults(self, create):
         response = create("1.0", heartbeatBasis="FROM_CREATION", overageStrategy="NO_OVERAGE")
 
         shown = response.json()["data"]["attributes"]

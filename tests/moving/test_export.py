@@ -76,7 +76,7 @@ def only(rows):
 
 
 class TestCompleteness:
-    """A model or a field that is added later is exported, or on the list of what is not."""
+    """A model or a field that is added later is exported, or listed as not exported."""
 
     def test_all_models_of_an_account_are_exported_or_listed(self, acme):
         listed = {each.rows(acme.account).model for each in (*UNEXPORTED, USED_DIGESTS, USED_KEYS)}
@@ -306,7 +306,7 @@ class TestTokens:
         assert write_tokens(acme.account, StringIO()) == 0
 
 
-def test_what_is_not_exported_is_counted(acme, everything, audit):
+def test_unexported_rows_are_counted(acme, everything, audit):
     counts = {each.what.partition(":")[0]: each.rows(acme.account).count() for each in UNEXPORTED}
 
     assert counts["events of keys"] == acme.account.key_events.count() > 0

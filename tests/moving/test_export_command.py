@@ -1,4 +1,4 @@
-"""The command `export_account`: its files, its report, one moment for all of it, and what it refuses."""
+"""The command `export_account`: its files, its report, its single snapshot, and its errors."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""The file of an export: what the reader accepts, and how it refuses everything else, with bounded memory."""
+"""The file of an export: the reader accepts valid files and refuses all others, with bounded memory."""
 
 import struct
 import tracemalloc
@@ -52,7 +52,7 @@ def chunk(content):
 
 
 def export_of(*contents):
-    """An export with chunks of these contents: bytes, or what MessagePack packs."""
+    """An export with chunks of these contents: bytes, or values that MessagePack packs."""
     packed = [each if isinstance(each, bytes) else msgpack.packb(each) for each in contents]
     return b"\x01" + b"".join(map(chunk, packed))
 

@@ -7,7 +7,7 @@ import pytest
 from licensing.models import Machine
 from tests.moving.exports import ACCOUNT_ID, SHOWN
 
-# What differs on purpose: this server has no webhooks yet.
+# Intended differences: this server has no webhooks yet.
 MISSING = {"webhook-endpoints"}
 # The list has users of all roles only if it is asked for them.
 ROLES = ("user", "admin", "developer", "sales-agent", "support-agent", "read-only")

@@ -1,4 +1,4 @@
-"""Used keys of a move: a file is refused where `import_keys` refuses it, and what was used once stays used."""
+"""Used keys of a move: a file is refused where `import_keys` refuses it, and a used key stays used."""
 
 import csv
 import json
@@ -383,7 +383,7 @@ class TestDigests:
 
 
 class TestReading:
-    """Whatever shows the text of a key that waits makes the account used."""
+    """Every response that shows the text of a waiting key makes the account used."""
 
     READINGS = {
         "a list by the API": lambda: API(SECRETS["tokens"]["admin"], ACCOUNT_ID).get("keys"),
@@ -400,7 +400,7 @@ class TestReading:
 
     @pytest.fixture(autouse=True)
     def recorded_use(self, no_recorded_token_use, monkeypatch):
-        """Record the use of a token at once, as production does shortly after the response."""
+        """Record the use of a token immediately. Production does it shortly after the response."""
         use = lambda token: Token.objects.filter(pk=token.pk).record_use()  # noqa: E731
         monkeypatch.setattr("accounts.token_use.note_use", use)
 

@@ -2,7 +2,7 @@
 
 A table of `expected.toml` describes one file:
 
-    is             what the file is
+    is             a description of the file
     options        the options that the operator gives, named as in the API
     media-type     the type that the client of the API declares; by default that of the file's ending
     pool           keys that an earlier import has put into the pool

@@ -1,4 +1,4 @@
-"""The actions beside a pool: popping many, returning, withdrawing."""
+"""The actions on a pool: popping many, returning, withdrawing."""
 
 from uuid import uuid4
 
@@ -126,7 +126,7 @@ class TestReturn:
         assert act("return", key="KEY-0001", undelivered=True).status_code == 200
 
     @pytest.mark.parametrize("meta", [{}, {"undelivered": False}, {"undelivered": None}])
-    def test_return_needs_the_word_that_nobody_received_the_key(self, act, acme, audit, meta):
+    def test_return_needs_a_confirmation_that_the_key_was_not_delivered(self, act, acme, audit, meta):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 
@@ -144,7 +144,7 @@ class TestReturn:
         assert response.json()["errors"][0]["source"] == {"pointer": "/meta/undelivered"}
         assert Key.objects.get().popped
 
-    # What is wrong with the key itself is said first, whatever the caller says.
+    # An error of the key itself is reported first, with or without `undelivered`.
     @pytest.mark.parametrize("undelivered", [True, False])
     class TestIsRefused:
         def refused(self, act, undelivered, error, status=422):

@@ -117,7 +117,7 @@ class TestUpdate:
 
         assert_refused(response, 400, bad_request(detail, pointer))
 
-    def test_update_of_a_key_says_who_may_before_what_is_malformed(self, api, acme, key):
+    def test_update_of_a_key_checks_permissions_before_the_document(self, api, acme, key):
         assert_refused(api(acme.user("sales-agent")).patch(f"keys/{key.pk}", {}), 403, forbidden())
         assert_refused(api(acme.user("read-only")).patch(f"keys/{key.pk}", {}), 403, lacks_permission("read-only"))
 
@@ -188,7 +188,7 @@ METHODS = ["get", "patch", "delete"]
 
 @pytest.mark.parametrize("method", METHODS)
 class TestOutOfSight:
-    """For somebody who may not see a key it does not exist, whatever they may do."""
+    """A key does not exist for a bearer who may not see it, even if they may change keys."""
 
     def test_keys_out_of_sight_of_another_account(self, api, acme, rival, method):
         key = add_keys(rival.policy, "KEY-0001")[0]
@@ -208,7 +208,7 @@ class TestOutOfSight:
 
         assert_refused(response, 404, not_found("key", key.pk))
 
-    def test_keys_out_of_sight_of_nobody_and_of_a_stranger(self, api, acme, rival, key, method):
+    def test_keys_out_of_sight_without_a_credential_and_of_another_account(self, api, acme, rival, key, method):
         response = getattr(api(), method)(f"keys/{key.pk}")
         assert_refused(response, 401, unauthorized("TOKEN_MISSING", about="authentication/"))
 

@@ -36,7 +36,7 @@ class TestPopKey:
         assert run("pop_key", "--policy", pooled_policy.pk) == "KEY-0001\n"
         assert run("pop_key", "--policy", "Pooled") == "KEY-0002\n"
 
-    def test_pop_key_stands_in_the_ledger_with_its_reference(self, pooled_policy, run):
+    def test_pop_key_is_recorded_in_the_ledger_with_its_reference(self, pooled_policy, run):
         add_keys(pooled_policy, "KEY-0001")
 
         run("pop_key", "--policy", pooled_policy.pk, "--reference", "Order 4711")
@@ -153,7 +153,7 @@ class TestPools:
         acme.policy.created = timezone.now() - timedelta(days=30)
         acme.policy.save()
 
-    def test_pools_counts_what_is_in_them_and_how_fast_they_go(self, acme, run):
+    def test_pools_shows_the_stock_and_the_daily_use(self, acme, run):
         (row,) = json.loads(run("pools", "--json", "--account", "acme"))["pools"]
 
         assert row == {

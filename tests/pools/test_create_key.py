@@ -181,7 +181,7 @@ def test_creating_a_key_is_not_for_those_who_lack_the_permission(api, acme, role
     assert_refused(response, 403, lacks_permission(role))
 
 
-def test_creating_a_key_says_what_is_malformed_before_who_may(api, acme):
+def test_creating_a_key_checks_the_document_before_permissions(api, acme):
     response = api(acme.user("user")).post("keys", {})
 
     assert_refused(response, 400, bad_request("is missing", "/data"))

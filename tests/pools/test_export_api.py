@@ -103,7 +103,7 @@ class TestExport:
         assert last("&for-spreadsheet") == f'="{text}"'
         assert last("") == text
 
-    def test_export_stands_in_the_ledger(self, acme, api, path):
+    def test_export_is_recorded_in_the_ledger(self, acme, api, path):
         api(acme.admin).get(f"{path}/export", Keygen_Reference="Audit 7")
 
         event = KeyEvent.objects.get(event="exported")

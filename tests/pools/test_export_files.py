@@ -20,7 +20,7 @@ from pools.services.keys import pop_keys, return_key, withdraw_key
 from tests.cast import add_keys, make_policy, make_product, numbered
 from tests.console import page, signed_in, staff
 
-# What a spreadsheet changes or runs, in some language: numbers, dates, times, booleans, formulas.
+# Texts that a spreadsheet changes or runs, in some language: numbers, dates, times, booleans, formulas.
 CHANGED = [
     *("00123456", "0000077001", "1234567890123456", "12345678", "1E5", "2E10000077", "12e45678", "1.50", "1,500"),
     *("3-12-2077", "2077-01-01", "03.12.2077", "1/2", "MAY-2077", "MAI2077", "5-MAR", "DEC01-77", "12:30:00", "10 PM"),
@@ -53,10 +53,10 @@ def rows_of(text):
 
 
 class TestGuards:
-    def test_what_a_spreadsheet_changes_is_guarded(self):
+    def test_texts_that_a_spreadsheet_changes_are_guarded(self):
         assert [text for text in CHANGED if guard_cell(text) == text] == []
 
-    def test_what_a_spreadsheet_leaves_is_written_plainly(self):
+    def test_texts_that_a_spreadsheet_keeps_are_written_plainly(self):
         assert [text for text in [*PLAIN, ""] if guard_cell(text) != text] == []
 
     @given(st.one_of(st.text(), st.text('="&a1', max_size=12), st.text('a"b1', min_size=250, max_size=600)))

@@ -1,4 +1,4 @@
-"""Exports mark the keys that they give, before they give them, and hold nobody up."""
+"""Exports mark keys as exported before they output them, and block no other request."""
 
 from itertools import islice
 from threading import Timer
@@ -22,7 +22,7 @@ def small_pages(monkeypatch):
 
 
 def elsewhere(work):
-    """What a function returns or raises in a thread with a connection of its own."""
+    """The function's result or exception, from a thread with its own connection."""
     (result,) = race(1, work)
     return result
 

@@ -18,7 +18,7 @@ from tests.pools.workbooks import workbook, zipped
 
 pytestmark = pytest.mark.without_database
 
-# What licenses commonly look like: groups of capitals and digits, with a letter and a digit in each group.
+# The common form of licenses: groups of capitals and digits, with a letter and a digit in each group.
 GROUP = st.tuples(
     st.text("ABCDEFGHJKLMNPQRSTUVWXYZ", min_size=2, max_size=3), st.text("23456789", min_size=2, max_size=3)
 )
@@ -28,7 +28,7 @@ COMMON_KEYS = st.lists(
     max_size=12,
     unique=True,
 )
-# Anything that a pool takes, with more of what has a meaning in some format.
+# Any text that a pool takes, with more of the characters that have a meaning in some format.
 ODD_KEYS = st.lists(
     st.text(
         st.one_of(
@@ -157,7 +157,7 @@ class Dialect:
 
     @property
     def options(self):
-        """What an operator says who is asked, or what has to be said."""
+        """Options that an operator gives when asked, or that are required."""
         said = {}
         if not ENCODINGS[self.encoding][1] and self.kind != "xlsx":
             said["encoding"] = self.encoding

@@ -32,7 +32,7 @@ KEYS = "".join(f"{key}\n" for key in numbered(100)).encode()
 
 
 def zipped(*names, compression=zipfile.ZIP_DEFLATED):
-    """A zip archive of files with these names; one with `=` has what follows as its text, without compression."""
+    """A zip archive of files with these names. In `name=text`, the text is the file's content, without compression."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         for name in names:
@@ -61,7 +61,7 @@ SHEET, TEXT = "Save the sheet as CSV", "Save the keys as plain text"
 OPENDOCUMENT = "mimetype=application/vnd.oasis.opendocument"
 WORKBOOK = zipped("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml", "xl/worksheets/sheet1.xml")
 BINARY_WORKBOOK = zipped("[Content_Types].xml", "xl/workbook.bin")
-# Each kind of file, and what it is called.
+# Each kind of file, and its description in the error.
 BINARY = {
     "xlsx, damaged": (WORKBOOK, "This is an Excel workbook (.xlsx) that is damaged"),
     "xlsb": (BINARY_WORKBOOK, "This is an Excel binary workbook (.xlsb). Save the workbook as .xlsx"),

@@ -268,7 +268,7 @@ SERIOUS = {
     ),
 }
 
-# Keys that are used or commented out, each beside plain ones.
+# Keys that are used or commented out, each among plain ones.
 MARKED = [
     *("#{}", "# {}", "//{}", ";{}", "-- {}", "*{}", "REM {}", "{} ✓", "{} [x]", "{} x", "{} sent", "{} gesendet"),
     *("{} Joe", "{} (Anna)", "{} // Joe", "Joe: {}", "~{}~"),
@@ -361,7 +361,7 @@ def test_marked_keys_among_plain_ones_are_serious_at_any_share():
     assert silent == []
 
 
-def test_files_of_keys_with_something_beside_them_are_serious():
+def test_files_with_other_texts_next_to_the_keys_get_a_serious_warning():
     silent = [
         (name, form, count)
         for name, keys in PLAIN.items()

@@ -86,7 +86,7 @@ def test_the_text_names_weekdays_then_days_then_months(available: int, text: str
     assert (result.text, result.short_text) == (text, short_text)
 
 
-def test_what_was_handed_out_today_is_not_expected_again():
+def test_forecast_does_not_expect_todays_orders_again():
     morning = forecast(days(lambda day: 0 if day == TODAY else 30), 29, TODAY)
     evening = forecast(days(lambda _: 30), 29, TODAY)
 

@@ -1,4 +1,4 @@
-"""Adding files of keys to a pool: what gets in, what does not and why."""
+"""Adding files of keys to a pool: keys that are added, and keys that are rejected and why."""
 
 from datetime import timedelta
 
@@ -67,7 +67,7 @@ def test_import_says_once_who_brought_the_keys(pooled_policy):
 
 
 def taken_texts(policy):
-    """Texts that nobody may have again, and why."""
+    """Texts that must not be handed out again, and the reason."""
     other = make_policy(policy.product, "Other", use_pool=True)
     unpooled = make_policy(policy.product, "Ordinary")
     add_keys(policy, "popped-key", "issued-key", "waiting-key", "withdrawn-key")

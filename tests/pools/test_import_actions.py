@@ -78,7 +78,7 @@ class TestImports:
         assert acme.policy.pool.available().count() == 3
         assert KeyImport.objects.count() == 1
 
-    def test_withdraw_import_takes_what_is_left(self, act, acme, audit):
+    def test_withdraw_import_withdraws_the_unused_keys(self, act, acme, audit):
         key_import = import_of(acme.policy, audit, *numbered(3))
         add_keys(acme.policy, "KEY-0004")
         acme.policy.pool.pop(audit)
@@ -104,7 +104,7 @@ class TestImports:
 class TestWho:
     @pytest.fixture
     def meta(self, acme, audit, action):
-        """What the action needs to succeed."""
+        """The `meta` that the action needs to succeed."""
         key_import = import_of(acme.policy, audit, *numbered(2))
         if action in ("return", "replace"):
             acme.policy.pool.pop(audit)

@@ -185,7 +185,7 @@ class TestImport:
 
 
 class TestReading:
-    """How the body is read: by its content, and by what the query says."""
+    """How the body is read: by its content, and by the query."""
 
     @pytest.mark.parametrize(
         ("query", "body", "understood"),
@@ -356,7 +356,7 @@ class TestImportAskedTwice:
 
 
 class TestParameters:
-    """A parameter that is not understood could make an import of what should only be looked at."""
+    """A misunderstood parameter could import keys that should only be checked."""
 
     @each_row(
         "query", ["?dry_run=true", "?dryRun=true", "?Used=true", "?use=true", "?colour=red", "?format=csv&Format=csv"]

@@ -17,7 +17,7 @@ from tests.processes import manage
 
 @pytest.fixture
 def run(capsys, tmp_path, monkeypatch):
-    """`run(…)` is what the command prints and its exit code."""
+    """`run(…)` returns the command's output and its exit code."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -384,5 +384,5 @@ class TestPolicy:
         run("a.txt", "--policy", "Pooled", "--account", "rival")
 
         assert keys_of(rival.policy) == numbered(1)
-        with pytest.raises(CommandError, match="There is no account 'nobody'"):
-            run("a.txt", "--policy", "Pooled", "--account", "nobody")
+        with pytest.raises(CommandError, match="There is no account 'unknown'"):
+            run("a.txt", "--policy", "Pooled", "--account", "unknown")

@@ -1,4 +1,4 @@
-"""Imports beside pops, licenses and each other, and imports that are killed."""
+"""Imports concurrent with pops, licenses and each other, and imports that are killed."""
 
 import fcntl
 import os
@@ -36,12 +36,12 @@ def lines(texts):
 
 
 def elsewhere(work):
-    """What a function returns or raises in a thread with a connection of its own."""
+    """The function's result or exception, from a thread with its own connection."""
     (result,) = race(1, work)
     return result
 
 
-def test_import_shows_keys_to_nobody_before_all_are_there(pooled_policy, audit):
+def test_import_shows_no_key_before_all_are_stored(pooled_policy, audit):
     with stage_import(policy=pooled_policy, files=[lines(numbered(7))], audit=audit) as unpublished:
         assert isinstance(elsewhere(lambda: pooled_policy.pool.pop(audit)), PoolEmpty)
         assert elsewhere(lambda: pooled_policy.pool.available().count()) == 0
@@ -98,7 +98,7 @@ def test_a_single_key_that_came_meanwhile_is_reported(pooled_policy, audit):
 
 @pytest.mark.sqlite
 def test_an_import_waits_for_another_one_on_sqlite(pooled_policy, audit, monkeypatch):
-    """An import removes what killed ones left: it must not take one that is still running for such."""
+    """An import removes the rows of killed imports. It must not take a running import for a killed one."""
     asked, lock = Event(), fcntl.flock
 
     def flock(*arguments):

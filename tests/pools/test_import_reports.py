@@ -1,4 +1,4 @@
-"""Reports of imports: what was understood, warnings, the first and last keys, and reasons in words."""
+"""Reports of imports: the detected format, warnings, the first and last keys, and reasons in words."""
 
 import io
 from datetime import UTC, datetime

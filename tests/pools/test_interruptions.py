@@ -1,4 +1,4 @@
-"""Ctrl-C in a command that works for long: it says what has been done."""
+"""Ctrl-C in a long-running command: it reports the work that has been done."""
 
 from datetime import timedelta
 from itertools import count

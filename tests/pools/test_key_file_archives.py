@@ -1,4 +1,4 @@
-"""Workbooks, and files that are packed: what is read, what is refused, and within which bounds."""
+"""Workbooks and compressed files: accepted files, refused files, and limits."""
 
 import gzip
 import io

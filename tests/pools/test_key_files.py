@@ -1,4 +1,4 @@
-"""Files of keys: what is read from each form, line by line, and in flat memory."""
+"""Files of keys: each format is read line by line, in constant memory."""
 
 import gzip
 import io
@@ -86,7 +86,7 @@ class TestText:
             ("License Key", Reason.HEADER),
         ],
     )
-    def test_key_file_says_what_is_wrong_with_a_line(self, line, reason):
+    def test_key_file_gives_the_reason_for_an_invalid_line(self, line, reason):
         lines = opened(f"KEY-0001\n{line}\nKEY-0002\n")
 
         assert [(found.number, found.reason) for found in lines] == [(1, None), (2, reason), (3, None)]

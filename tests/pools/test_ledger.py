@@ -87,7 +87,7 @@ def test_ledger_filters(api, acme, history):
     assert ids(admin.get("key-events?event=foo")) == ids(admin.get("key-events?license=foo")) == []
 
 
-def test_ledger_finds_a_reference_again_in_whatever_encoding_it_was_sent(api, acme):
+def test_ledger_finds_a_reference_in_every_encoding_of_the_header(api, acme):
     add_keys(acme.policy, *numbered(6))
     admin = api(acme.admin)
     reference = "Bestellung Nr. 17 für Åse"

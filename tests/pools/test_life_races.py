@@ -196,7 +196,7 @@ class TestImportChanges:
 
         assert sum(race(4, lambda: changes[change](key_import))) == 50
 
-    def test_many_pops_beside_a_change_lose_no_key(self, pooled_policy, audit, changes, change, monkeypatch):
+    def test_many_pops_during_a_change_lose_no_key(self, pooled_policy, audit, changes, change, monkeypatch):
         monkeypatch.setattr("pools.services.import_changes.BATCH_SIZE", 3)
         key_import = import_of(pooled_policy, audit, 60)
 

@@ -1,4 +1,4 @@
-"""Which pools need keys is found in the database, whatever the number of pools."""
+"""The database finds the pools that need keys, with any number of pools."""
 
 import pytest
 from django.utils import timezone
@@ -83,7 +83,7 @@ def test_policies_without_a_pool_are_left_out(acme):
 
 
 class TestMuted:
-    def test_a_muted_pool_needs_nobody(self, acme):
+    def test_a_muted_pool_is_low_but_not_needy(self, acme):
         mute_pool(acme.policy, acme.admin)
 
         assert names(find_low_pools(EVERY())) == ["Pooled"]

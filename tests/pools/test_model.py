@@ -46,7 +46,7 @@ TEXTS = st.integers(0, 11).map("KEY-{:04}".format)
 
 
 class Pools(RuleBasedStateMachine):
-    """What is true of each text, beside what the database says.
+    """A model of each text's state, compared with the database.
 
     `place`: text -> (pool, number in the order of arrival), for all keys that were not deleted.
     `popped`, `withdrawn`: the texts of these keys of which that is true.
@@ -97,7 +97,7 @@ class Pools(RuleBasedStateMachine):
         self.events.append(how)
 
     def expect(self, refusal, act):
-        """The act is refused in this way, or goes well where `refusal` is None; what it returned."""
+        """Run the act: it must raise `refusal`, or succeed if that is None. Returns the act's result."""
         if refusal is None:
             return act()
         with pytest.raises(refusal):

@@ -1,4 +1,4 @@
-"""The summary of a pool: what is left, and until when."""
+"""The summary of a pool: the keys that are left, and how long they will last."""
 
 from datetime import timedelta
 

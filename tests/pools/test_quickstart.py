@@ -21,7 +21,7 @@ def quickstart(db, capsys):
 
 
 def popped_by(said):
-    """What the curl line of a quickstart answers."""
+    """The response to the curl command that a quickstart prints."""
     address, token = re.search(r'curl -X DELETE http://[^/]+(\S+) -H "Authorization: Bearer (\S+)"', said).groups()
     return API(token).delete(address)
 

@@ -1,4 +1,4 @@
-"""Many at once at one pool. On SQLite writers come one after the other; there the last of these hold as well."""
+"""Concurrent requests to one pool. SQLite runs writers one after the other; the last of these tests hold there, too."""
 
 from threading import Timer
 from uuid import uuid5
@@ -70,7 +70,7 @@ class TestPop:
 
 @pytest.mark.postgresql
 class TestEmptyMeansEmpty:
-    """While the last key is held by a transaction that may roll back, nobody is told that the pool is empty."""
+    """While a transaction that may roll back holds the last key, no response says that the pool is empty."""
 
     def test_pop_of_the_last_key_waits_and_gets_what_comes_back(self, pooled_policy, audit):
         add_keys(pooled_policy, "KEY-0001")
@@ -135,7 +135,7 @@ class TestManyAtOnce:
 
 
 class TestOneText:
-    """A text becomes a key in a pool or the key of a license, whoever comes first."""
+    """A text becomes a key in a pool or the key of a license: the first request wins."""
 
     def test_one_text_is_one_key(self, pooled_policy):
         results = race(6, lambda: add_keys(pooled_policy, "KEY-0001"))

@@ -1,4 +1,4 @@
-"""Requests that an empty pool refuses are counted, whatever their number, with few writes."""
+"""Requests that an empty pool refuses are counted, any number of them with few writes."""
 
 from unittest.mock import Mock
 

@@ -94,7 +94,7 @@ class TestTriggers:
 
         assert used() == [("key", text) for text in numbered(3)]
 
-    def test_triggers_keep_nothing_of_what_is_rolled_back(self, acme, audit):
+    def test_triggers_keep_nothing_of_a_rolled_back_deletion(self, acme, audit):
         add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(audit)
 

@@ -1,7 +1,7 @@
 """A deletion that is committed while its text tries to come back: before each statement of the attempt, one by one.
 
-A deletion moves a text from one table to another. Whoever looks at both in the wrong order, or does not look at one,
-sees it in neither at one of these moments.
+A deletion moves a text from one table to another. A query that looks at both in the wrong order, or only at one, finds
+it in neither at one of these moments.
 """
 
 from itertools import count
@@ -45,7 +45,7 @@ class Before:
 
 
 def attempt(delete, come, number):
-    """What an attempt returns while a deletion is committed before its statement of this number.
+    """The result of an attempt while a deletion is committed before its statement of this number.
 
     Where the attempt waits for the deletion, that is committed too. None: the attempt has fewer statements.
     """

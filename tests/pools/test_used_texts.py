@@ -1,4 +1,4 @@
-"""A key text that may have reached a person never enters a pool of its account again, whatever becomes of its row."""
+"""A key text that may have reached a person never enters a pool of its account again, even if its row is deleted."""
 
 from itertools import count
 

@@ -1,7 +1,7 @@
 """Compares the answers of a running server with the recorded ones.
 
     python -m tests.recordings check --base-url http://127.0.0.1:8000 [FOLDER/SCENARIO ...]
-    python -m tests.recordings reasons    # lists why this project answers otherwise on purpose, and what
+    python -m tests.recordings reasons    # lists the intended differences, with reasons
 
 The server must run with SIGN_UP=true and SIGN_UPS_PER_HOUR=0, because each scenario starts with an account of its own.
 Scenarios for a server with a single account (ACCOUNT) need --account and --sign-in of an empty one, created by sign-up.
@@ -50,7 +50,7 @@ class RunningServer:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Replay scenarios, print what differs, and return the exit status."""
+    """Replay scenarios, print the differences, and return the exit status."""
     server, without = RunningServer(args.base_url), set(filter(None, args.without.split(",")))
     tally, stopped = Tally(), 0
     for name, path in scenarios(args.scenarios).items():

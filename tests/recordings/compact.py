@@ -1,4 +1,4 @@
-"""The compact form of the recordings: an answer leaves out what it shares with a pattern of `patterns.json`.
+"""The compact form of the recordings: an answer leaves out the members of a pattern of `patterns.json`.
 
 - An answer without `status` has 200.
 - An answer without `headers` has those of the pattern `admin`, or of `created` if its status is 201. A text is the name

@@ -139,7 +139,7 @@ def steps_to_replay(scenario: dict[str, Any], without: Collection[str]) -> Itera
 
 
 def run_step(server: Server, step: Step, names: Names) -> dict[str, Any]:
-    """Send the request of a step, save what it names, and return the answer in the form of the recordings."""
+    """Send the request of a step, save the values it names, and return the answer in the form of the recordings."""
     if "wait" in step:
         server.wait(step["wait"])
     method, path = fill(step["do"], names).split(" ", 1)

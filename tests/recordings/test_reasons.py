@@ -1,4 +1,4 @@
-"""Each `differs` says why this project answers otherwise on purpose, and its `ours` what it answers.
+"""Each `differs` gives the reason for an intended difference, and its `ours` has this project's answer.
 
 `test_recordings.py` holds the server to each `ours`.
 """

@@ -38,7 +38,7 @@ class InProcess:
             "QUERY_STRING": query,
             "RAW_URI": path,
         }
-        # What a response leaves for the time after its commit happens too, though the test never commits.
+        # Functions that run on commit run as well, though the test never commits.
         with TestCase.captureOnCommitCallbacks(execute=True):
             response = client.generic(method, "/", body or b"", content_type="", headers=sent, **environ)
         return response.status_code, response.headers, response.getvalue()

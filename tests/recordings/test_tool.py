@@ -25,7 +25,7 @@ class TestCompactForm:
 
         assert (tmp_path / "written.json").read_text("utf-8") == path.read_text("utf-8")
 
-    def test_what_an_answer_shares_with_a_pattern_is_left_out(self) -> None:
+    def test_members_of_a_pattern_are_left_out_of_an_answer(self) -> None:
         short = {"body": {"data": {"$like": "products", "id": "${p}", "attributes": {"name": "Rocket"}}}}
 
         answer = expand(short)
@@ -138,10 +138,10 @@ class TestSteps:
         scenario = {"steps": [{"do": do, "answer": {"status": status}} for do, status in requests]}
         return [number for number, _ in steps_to_replay(scenario, ["machines", "components"])]
 
-    def test_steps_that_request_what_is_not_built_are_left_out(self) -> None:
+    def test_steps_that_request_an_unbuilt_route_are_left_out(self) -> None:
         assert self.steps(("GET /machines?limit=1", 200), ("POST /components", 422), ("GET /licenses", 200)) == [3]
 
-    def test_a_change_of_what_is_not_built_ends_the_scenario(self) -> None:
+    def test_a_change_by_an_unbuilt_route_ends_the_scenario(self) -> None:
         assert self.steps(("GET /me", 200), ("PUT /machines/x/owner", 200), ("GET /me", 200)) == [1]
 
 

@@ -164,7 +164,7 @@ def story(acme, api, settings, monkeypatch):
 
 
 def secrets_of_document(document):
-    """Replace what is secret in a request document by canaries; the document and the canaries."""
+    """Replace the secrets in a request document by canaries. Returns the document and the canaries."""
     planted = []
 
     def plant(name, value):

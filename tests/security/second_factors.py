@@ -1,4 +1,4 @@
-"""What the tests of second factors share: people who have one, and their codes."""
+"""Helpers of the tests of second factors: people who have one, and their codes."""
 
 import base64
 import re

@@ -1,6 +1,6 @@
 """A license whose id a client chose, that of an admin, a user or a product, is no more than any other license.
 
-`POST /licenses` accepts an `id`. Whatever compares a bearer's id without its type would take the license for the other.
+`POST /licenses` accepts an `id`. Code that compares only the ids of bearers would take the license for the other one.
 """
 
 import pytest

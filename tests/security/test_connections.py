@@ -1,4 +1,4 @@
-"""What one connection may do to the next request, over raw sockets: bodies that were not read, methods, protocols."""
+"""Effects of one request on the next one of its connection: unread bodies, methods, protocols. Over raw sockets."""
 
 import json
 import socket

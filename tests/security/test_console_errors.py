@@ -13,7 +13,7 @@ from pools.services.pending_imports import check_pending_import, create_pending_
 from tests.cast import add_keys, make_license, make_policy, numbered
 from tests.console import GROUPS, PASSWORD, page, signed_in, staff, superuser
 
-pytestmark = pytest.mark.without_database  # pages and forms, whatever the database
+pytestmark = pytest.mark.without_database  # pages and forms are the same on each database
 
 UNKNOWN = "01a20866-333d-73e7-b6c6-6d3a7c07d222"
 IDS = ["x", "1", "_5F", "1" * 400, "é", "a/b", "{0}", UNKNOWN]
@@ -135,7 +135,7 @@ def people(acme, rival):
     rows_of_each_kind(acme)
     found |= {"superuser": superuser(), "without a group": acme.user("developer", is_staff=True)}
     found |= {"of another account": staff(rival), "no operator": acme.user("admin", email="no@acme.test")}
-    clients = {name: signed_in(person) for name, person in found.items()} | {"nobody": Client()}
+    clients = {name: signed_in(person) for name, person in found.items()} | {"anonymous": Client()}
     for client in clients.values():
         client.raise_request_exception = False
     return clients
@@ -167,7 +167,7 @@ def test_no_query_is_a_server_error(people):
     queries += [f"{page('autocomplete')}?{query}" for query in AUTOCOMPLETE]
     queries += [f"{page(name)}?{query}" for name in ("index", "login", "jsi18n", "logout") for query in QUERIES[::4]]
     wrong = failures(people["superuser"], "superuser", queries)
-    for turn, who in enumerate(("Operator", "Auditor", "without a group", "nobody")):
+    for turn, who in enumerate(("Operator", "Auditor", "without a group", "anonymous")):
         wrong += failures(people[who], who, queries[turn::12])
 
     assert wrong == []

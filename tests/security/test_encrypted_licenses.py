@@ -46,7 +46,7 @@ class TestLicenseFile:
             ("", {"algorithm": "aes-256-gcm+ed25519"}),
         ],
     )
-    def test_a_file_that_nobody_could_open_is_refused(self, acme, api, license, query, meta):
+    def test_a_file_that_could_not_be_decrypted_is_refused(self, acme, api, license, query, meta):
         address = f"licenses/{license.pk}/actions/check-out{query}"
 
         responses = [api(acme.admin).post(address, meta and {"meta": meta})]

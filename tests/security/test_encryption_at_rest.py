@@ -98,7 +98,7 @@ class TestStolenDatabase:
         """The search finds them where they are."""
         with encryption("off"):
             secrets = fill(acme, api, audit)
-            rotate_values(100)  # decrypts what was written before
+            rotate_values(100)  # decrypts the values that were written before
 
             assert revealed(secrets) == set(secrets)
 
@@ -153,7 +153,7 @@ class TestBehaviour:
 
         assert list(acme.policy.pool.order_by("id").values_list("key", flat=True)) == FILE
 
-    def test_texts_stay_unique_whatever_the_setting_is(self, acme, audit):
+    def test_texts_stay_unique_with_every_setting(self, acme, audit):
         add_keys(acme.policy, "KEY-IN-CLEAR")
         with encryption(new_key("one")):
             add_keys(acme.policy, "KEY-ENCRYPTED")

@@ -43,7 +43,7 @@ def test_hashes_are_computed_outside_of_transactions(hashed):
         "anonymous": lambda: API().post("users", user_document(email="eve@acme.test", password=PASSWORD)),
         "reset": lambda: API().post(f"users/{joe.pk}/actions/reset-password", reset),
         "sign-in": lambda: API().post("tokens", Authorization=basic("joe@acme.test", NEW)),
-        "unknown": lambda: API().post("tokens", Authorization=basic("nobody@acme.test", NEW)),
+        "unknown": lambda: API().post("tokens", Authorization=basic("unknown@acme.test", NEW)),
         "change": lambda: update_password(User.objects.get(pk=joe.pk), old=NEW, new=PASSWORD, ip_address="192.0.2.1"),
     }
     inside = {}

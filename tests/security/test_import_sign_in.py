@@ -26,7 +26,7 @@ def strict():
 
 
 def opened(person, address):
-    """What the form of a page has, besides what an operator fills in."""
+    """The hidden values of a page's form."""
     text = signed_in(person).get(address).content.decode()
     return {"form": re.search(r'name="form" value="([^"]+)"', text)[1]}
 

@@ -6,7 +6,7 @@ from django.test import RequestFactory
 from accounts.authentication import client_ip
 from accounts.ip_addresses import normalize_ip
 
-# A spelling, and the form in which limits count it; empty for what is no IP address.
+# A spelling, and the form in which rate limits count it: empty if it is not an IP address.
 SPELLINGS = [
     ("192.0.2.1", "192.0.2.1"),
     (" 192.0.2.1\t", "192.0.2.1"),

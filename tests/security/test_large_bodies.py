@@ -175,7 +175,7 @@ class TestAPI:
 
 
 class TestProblems:
-    """What `keygen_site.asgi` says of a body: the request does not reach its view."""
+    """Requests whose body `keygen_site.asgi` reports as a problem do not reach their view."""
 
     @pytest.mark.parametrize(("status", "code"), [(408, "BODY_TOO_SLOW"), (413, "BODY_TOO_LARGE"), (503, "BUSY")])
     def test_request_with_a_problem_does_not_run(self, acme, status, code):

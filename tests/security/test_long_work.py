@@ -49,7 +49,7 @@ def pool_of(company):
 
 
 def elsewhere(work):
-    """What a function returns or raises in a thread with a connection of its own."""
+    """The function's result or exception, from a thread with its own connection."""
     (result,) = race(1, work)
     return result
 

@@ -14,7 +14,7 @@ from pools.services.low_stock import alert_if_low
 from tests.cast import add_keys, make_policy, make_product
 
 EVIL = "Your key expired\r\nBcc: all@evil.test\n\nGo to https://evil.test/win or www.evil.test, mail a@evil.test \u202e"
-# Texts of strangers, and what a mail says.
+# Texts of strangers, and their form in a mail.
 QUOTED = [
     ("Acme Inc.", "Acme Inc."),
     ("rockets.example.com", "rockets example com"),
@@ -131,7 +131,7 @@ class TestQueue:
         assert done.wait(10)
         assert len(threads) == 1
 
-    def test_a_full_queue_is_logged_and_blocks_nobody(self, monkeypatch, caplog):
+    def test_a_full_queue_is_logged_and_does_not_block(self, monkeypatch, caplog):
         monkeypatch.setattr(background, "MAX_WAITING", 2)
         queue, begun, go, done = background.JobQueue(), threading.Event(), threading.Event(), []
 

@@ -1,4 +1,4 @@
-"""Links in mail: they lead to this server, whatever Host a client has sent."""
+"""Links in mail lead to this server, not to the Host that a client sends."""
 
 import json
 import re

@@ -112,7 +112,7 @@ def test_no_log_has_a_link(links, caplog):
 
 
 def test_all_dead_links_look_alike(acme, rival, ann, invitation, links):
-    """Forged, of nobody, of another kind, used, of a user who may not use the console."""
+    """Links that are forged, without a user, of another kind, used, or of a user who may not use the console."""
     customer = acme.user("user", email="joe@acme.test", password=PASSWORD)
     banned = staff(acme, email="banned@acme.test", password=PASSWORD)
     banned_link = make_console_link(banned)
@@ -158,7 +158,7 @@ def test_a_link_that_is_shown_lies_in_no_table(acme, ann, no_mail):
 
 
 class TestWhoExists:
-    EMAILS = ("ann@acme.test", "nobody@acme.test", "user@acme.test", "banned@acme.test")
+    EMAILS = ("ann@acme.test", "unknown@acme.test", "user@acme.test", "banned@acme.test")
 
     @pytest.fixture
     def people(self, acme, ann):
@@ -214,7 +214,7 @@ class TestWhoExists:
 
 
 def test_links_lead_to_this_server(acme, ann, mailbox, settings, django_capture_on_commit_callbacks):
-    """Whatever host a client has sent."""
+    """The host that a client sends has no effect."""
     settings.SITE_URL = "https://keys.example.com"
     settings.ALLOWED_HOSTS = ["*"]
     for number, host in enumerate(HOSTS):

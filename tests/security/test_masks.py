@@ -16,7 +16,7 @@ from tests.console import page, signed_in, superuser
 from tests.fuzzing import CASES, address, world_of
 from tests.tables import each_row, rolled_back
 
-pytestmark = pytest.mark.without_database  # what responses show, whatever the database
+pytestmark = pytest.mark.without_database  # responses are the same on each database
 
 KEYS = ["SECRET-0001-AAAA", "SECRET-0002-BBBB", "SECRET-0003-CCCC"]
 MAY_POP = ALLOWED_ROLES["policy.pool.pop"]

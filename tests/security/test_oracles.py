@@ -1,4 +1,4 @@
-"""Answers that tell what a caller may not know: users, ids of other accounts, keys of other products.
+"""Responses must not reveal users, ids of other accounts, or keys of other products.
 
 The attacks of the security review's M2, L1, L2, L3 and L8, over all spellings and resources.
 """
@@ -47,7 +47,7 @@ def reset_document(token="x", new=NEW):
 
 class TestWhoExists:
     def answer(self, api, identifier, document, number):
-        """All that an answer says, without what it repeats of the request. Each from an address of its own."""
+        """The response without the parts that repeat the request. Each request has its own IP address."""
         response = api().post(reset_path(identifier), document, X_Forwarded_For=f"198.51.100.{number}")
         body = json.loads(response.content)
         body.get("meta", {}).pop("id", None)
@@ -69,7 +69,7 @@ class TestWhoExists:
             ),
             *(reset_document(make_reset_token(rival.admin)), reset_document(expired)),
         ]
-        pairs = [(user.email, "nobody@acme.test") for user in (joe, passwordless, acme.admin)]
+        pairs = [(user.email, "unknown@acme.test") for user in (joe, passwordless, acme.admin)]
         pairs += [(str(user.pk), str(uuid4())) for user in (joe, passwordless, acme.admin)]
         told, number = [], 0
         for document in documents:
@@ -100,12 +100,12 @@ class TestWhoExists:
         assert statuses == [404] * 20 + [429]
 
     def test_forgotten_passwords_take_the_same_steps(self, acme, rival, api, joe, settings, monkeypatch):
-        """What only a user who exists needs, such as the text of the mail, is left for the time after the answer."""
+        """Work that only an existing user needs, such as the text of the mail, is done after the response."""
         settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
         jobs, statements = [], []
         monkeypatch.setattr("accounts.background.run_in_background", lambda *job: jobs.append(job))
         monkeypatch.setattr("accounts.password_reset.render_to_string", mock.Mock(side_effect=AssertionError))
-        for account, email in (("acme", joe.email), ("rival", "nobody@acme.test")):
+        for account, email in (("acme", joe.email), ("rival", "unknown@acme.test")):
             with CaptureQueriesContext(connection) as queries:
                 assert api(account=account).post("passwords", {"meta": {"email": email}}).status_code == 204
             statements.append([query["sql"].partition(" ")[0] for query in queries])
@@ -120,7 +120,7 @@ class TestWhoExists:
         hashes, encode = [], MD5PasswordHasher.encode
         monkeypatch.setattr(MD5PasswordHasher, "encode", lambda *given: hashes.append(given) or encode(*given))
         answers = set()
-        for number, email in enumerate(("joe@acme.test", "ann@acme.test", "nobody@acme.test")):
+        for number, email in enumerate(("joe@acme.test", "ann@acme.test", "unknown@acme.test")):
             del hashes[:]
             headers = {"Authorization": basic(email, password), "X-Forwarded-For": f"198.51.100.{number}"}
             response = api().post("tokens", **headers)
@@ -203,7 +203,7 @@ class TestHiddenOwner:
 
 
 class TestKeysOfOtherProducts:
-    """What an import, a dry run first, tells a product about texts that are not its own."""
+    """An import, a dry run first, tells a product nothing about texts that are not its own."""
 
     @pytest.fixture
     def texts(self, acme, audit):

@@ -179,7 +179,7 @@ class TestOwnPage:
             (OLD, "", "", "This field is required."),
         ],
     )
-    def test_own_password_page_says_what_is_wrong(self, client, old, new, again, problem):
+    def test_own_password_page_shows_the_error(self, client, old, new, again, problem):
         form = {"old_password": old, "new_password": new, "new_password_again": again}
 
         response = client.post(page("password_change"), form)
@@ -235,7 +235,7 @@ class TestCommand:
 
     def test_change_of_a_password_of_an_unknown_user(self, world):
         with pytest.raises(CommandError, match="There is no such user"):
-            call_command("changepassword", "nobody@acme.test")
+            call_command("changepassword", "unknown@acme.test")
 
     def test_a_superuser_with_a_weak_password_is_not_created(self, world, monkeypatch):
         monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "password1")

@@ -1,4 +1,4 @@
-"""A package that was replaced in the package index: what is installed has the hashes that are in our files."""
+"""A package that was replaced in the package index is not installed: its hash differs from the one in our files."""
 
 import re
 from pathlib import Path

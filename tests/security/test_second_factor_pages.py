@@ -1,4 +1,4 @@
-"""The pages of the second factor: what they show to whom, what they ask for, and who may reset it."""
+"""The pages of the second factor: who sees which page, the codes they require, and who may reset it."""
 
 import base64
 import re
@@ -313,12 +313,12 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "problem"),
         [
-            (["nobody@acme.test"], "There is no user"),
+            (["unknown@acme.test"], "There is no user"),
             (["ann@acme.test"], "--account"),
             (["ann@acme.test", "--account", "rival"], "There is no user"),
             (["ann@acme.test", "--account", "acme"], "has no second factor"),
         ],
     )
-    def test_command_says_what_is_wrong(self, ann, arguments, problem):
+    def test_command_reports_errors(self, ann, arguments, problem):
         with pytest.raises(CommandError, match=problem):
             call_command("reset_second_factor", *arguments)

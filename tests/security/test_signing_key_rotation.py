@@ -1,4 +1,4 @@
-"""A signing key that became known: after a rotation it signs nothing, and what it signed can still be verified."""
+"""A leaked signing key signs nothing after a rotation. Its earlier signatures can still be verified."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def load(kind, public):
     return load_pem_public_key(text)
 
 
-# What an account signs: a function that makes it, and one that verifies it with public keys, by kind.
+# Kinds of texts that an account signs: a function that makes one, and a function that verifies it with public keys.
 
 
 def make_response(acme, algorithm):
@@ -151,7 +151,7 @@ class TestNoticed:
         test_signatures.check(make_response(acme, "ed25519"), acme, "get", "/v1/accounts/acme/keys")
 
     @pytest.mark.parametrize("credential", ["token", "password", "none"])
-    def test_rotation_is_noticed_whatever_credential_finds_the_account(self, acme, credential):
+    def test_rotation_is_noticed_with_every_kind_of_credential(self, acme, credential):
         acme.admin.set_password("open sesame")
         acme.admin.save()
         basic = base64.b64encode(b"admin@acme.test:open sesame").decode()
@@ -202,7 +202,7 @@ class TestCommand:
         assert {kind for kind in KEY_KINDS if before[kind] != after[kind]} == {"ecdsa"}
 
     @pytest.mark.parametrize("arguments", [["nowhere"], ["acme", "--algorithm", "md5"]])
-    def test_command_says_what_is_wrong(self, acme, arguments):
+    def test_command_reports_errors(self, acme, arguments):
         with pytest.raises(CommandError):
             call_command("rotate_signing_key", *arguments)
 

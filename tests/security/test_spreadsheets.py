@@ -1,4 +1,4 @@
-"""Files run no formula when a spreadsheet opens them, and what was guarded is read back exactly.
+"""Files run no formula when a spreadsheet opens them, and guarded texts are read back exactly.
 
 The texts come from others: a partner's file of keys, a customer's reference. A spreadsheet takes a semicolon or a tab
 for the delimiter where its country does, so each file is read with each.

@@ -51,7 +51,7 @@ def stored_bytes():
     return sum(len(bytes(stored.body)) for stored in IdempotentResponse.objects.all())
 
 
-class TestWhatIsStored:
+class TestStoredRequests:
     def test_requests_that_take_or_give_nothing_are_not_stored(self, acme, api):
         """As the attack did: a license key stores a large response with each validation."""
         mixed = make_policy(acme.product, "Mixed", authentication_strategy="MIXED")
@@ -232,7 +232,7 @@ class TestNumber:
         assert send(0)["Idempotency-Replayed"] == "true"
         assert caller.post(f"licenses/{license.pk}/actions/increment-usage").status_code == 200
 
-    def test_the_limit_is_of_one_bearer(self, acme, api):
+    def test_the_limit_is_counted_per_bearer(self, acme, api):
         license = make_license(make_policy(acme.product, "Open", protected=False), owner=acme.user())
         address = f"licenses/{license.pk}/actions/increment-usage"
         statuses = [api(acme.user()).post(address, Idempotency_Key=str(number)).status_code for number in range(4)]

@@ -75,7 +75,7 @@ class TestWithoutToken:
                     permitted += 1
                 elif counters is None:
                     counters = RateLimitCounter.objects.count()
-            # Who is refused stores no further counters, whatever the next text is.
+            # A refused client stores no further counters, with any further text.
             if permitted > MOST_PERMITTED or counters != RateLimitCounter.objects.count():
                 offenders[template] = permitted, counters, RateLimitCounter.objects.count()
 
@@ -111,7 +111,7 @@ class TestWithoutToken:
 
 
 class TestKeyGuesses:
-    """Keys that do not exist or are not the caller's, whatever credential comes along."""
+    """Keys that do not exist or are not the caller's, with each kind of credential."""
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch):
@@ -222,10 +222,10 @@ class TestPasswordGuesses:
             assert 0 < int(refused.value.headers["Retry-After"]) <= 3600
 
     def test_guesses_at_a_user_who_does_not_exist_are_limited_alike(self, enter, joe):
-        self.guess(enter, "nobody@acme.test")
+        self.guess(enter, "unknown@acme.test")
 
         with pytest.raises(TooManyRequests):
-            enter("one more guess", "203.0.113.1", "nobody@acme.test")
+            enter("one more guess", "203.0.113.1", "unknown@acme.test")
 
     def test_the_user_signs_in_from_a_known_address(self, enter, joe):
         enter(PASSWORD, "192.0.2.1")

@@ -32,7 +32,7 @@ def by_shop(acme):
 
 
 def lines_of(response):
-    """The lines of the page as `(who, what, pool, reference)`, newest first."""
+    """The lines of the page as `(actor, action, pool, reference)`, newest first."""
     rows = re.findall(r'<tr class="entry">(.*?)</tr>', response.content.decode(), re.S)
     return [tuple(text_of(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)[1:5]) for row in rows]
 
@@ -93,7 +93,7 @@ def test_pages_that_an_operator_may_not_open_are_no_links(acme, by_shop, group):
     assert page("accounts_token_change", Token.objects.get(name="Shop EU").pk) not in response.content.decode()
 
 
-def test_what_is_gone_has_its_name(acme, client, by_ann, by_shop):
+def test_deleted_objects_are_shown_by_name(acme, client, by_ann, by_shop):
     license = make_license(acme.unpooled, name="Home")
     product = acme.another_product("Sketchline")
     for event, row in (("created", product), ("revoked", license)):
@@ -157,13 +157,13 @@ def test_no_key_is_shown_in_clear(acme, client, by_ann):
     ],
 )
 def test_filters(acme, ann, client, by_ann, by_shop, query, expected):
-    nobody = AuditContext(operator="manage.py test")
+    command = AuditContext(operator="manage.py test")
     add_keys(acme.policy, *numbered(5))
     acme.policy.pool.pop(by_shop)
-    acme.policy.pool.pop(nobody)
+    acme.policy.pool.pop(command)
     issue_license(policy=acme.policy, audit=by_ann)
-    Activity.objects.record("changed", acme.policy, nobody)
-    Activity.objects.record("banned", acme.user(), nobody)
+    Activity.objects.record("changed", acme.policy, command)
+    Activity.objects.record("banned", acme.user(), command)
     Activity.objects.record("suspended", make_license(acme.unpooled), by_ann)
     client.post(page("licensing_license_csv"))
     Activity.objects.filter(noun="list").update(operator_id=None)
@@ -260,7 +260,7 @@ def test_activity_of_another_account_is_out_of_sight(acme, rival, client, by_ann
 
     for query in queries:
         shown = client.get(page("activity"), query).content.decode() + file_of(client, **query)
-        text = re.sub("Secret.order", "", shown)  # what was asked for
+        text = re.sub("Secret.order", "", shown)  # the query, which the page repeats
         assert "secret" not in text.lower()
         assert "rival" not in text.lower().replace(str(rival.account.pk), "")
 
@@ -302,7 +302,7 @@ def file_of(client, **query):
     return b"".join(response).decode("utf-8-sig")
 
 
-def test_the_file_has_what_is_filtered(acme, client, by_ann, by_shop, monkeypatch):
+def test_the_file_has_the_filtered_entries(acme, client, by_ann, by_shop, monkeypatch):
     monkeypatch.setattr("pools.services.activity.EXPORT_PAGE_ENTRIES", 2)
     add_keys(acme.policy, *numbered(8))
     for _ in range(5):

@@ -54,7 +54,7 @@ class TestOpenImports:
             ({"state": "failed"}, "Needs a fix", "Review"),
         ],
     )
-    def test_what_is_not_finished_is_listed(self, acme, ann, client, fields, state, verb):
+    def test_unfinished_imports_are_listed(self, acme, ann, client, fields, state, verb):
         pending = self.upload(acme, ann, **fields)
 
         (each,) = self.listed(client)
@@ -64,7 +64,7 @@ class TestOpenImports:
         assert page("pools_pendingimport_change", pending.pk) in text
         assert "KEY-0001" not in text
 
-    def test_what_is_done_is_not(self, acme, ann, client):
+    def test_finished_imports_are_not_listed(self, acme, ann, client):
         self.upload(acme, ann, state="done")
 
         assert self.listed(client) == []
@@ -138,7 +138,7 @@ class TestUndo:
     def test_unused_keys_are_removed_and_can_come_again(self, acme, client, batch):
         act(client, "pools_keyimport_undo", batch, reference="Wrong file")
 
-        assert texts(acme.policy) == ["KEY-0002"]  # somebody has seen it
+        assert texts(acme.policy) == ["KEY-0002"]  # a person has seen it
         event = KeyEvent.objects.latest("id")
         assert (event.event, event.operator, event.reference, event.details["count"]) == (
             "removed",
@@ -210,7 +210,7 @@ def test_name_of_an_import_without_one_is_no_uuid(acme):
     assert str(key_import).startswith("Import of ")
 
 
-def test_keys_that_nobody_added_are_deleted(acme, ann, client):
+def test_keys_of_an_expired_pending_import_are_deleted(acme, ann, client):
     pending = create_pending_import(policy=acme.policy, operator=ann, blocks=[b"KEY-0001\n"])
     PendingImport.objects.update(created=timezone.now() - PENDING_IMPORT_LIFETIME)
 

@@ -25,7 +25,7 @@ def keys(acme):
 
 @pytest.fixture
 def queued(monkeypatch):
-    """What is put into the queue of the background, instead of running it."""
+    """Jobs that are put into the background queue. They do not run."""
     jobs = []
     monkeypatch.setattr(bulk_actions._queue, "put", lambda function, *args: jobs.append((function, args)))
     return jobs
@@ -79,13 +79,13 @@ class TestChoice:
         assert "These are more than 4 rows" in response.content.decode()
         assert not BulkAction.objects.exists()
 
-    def test_choice_is_of_its_operator(self, acme, rival, client, keys):
+    def test_choice_is_only_valid_for_its_operator(self, acme, rival, client, keys):
         url = choose(client, keys)
 
         for other in (staff(acme, email="ben@acme.test"), staff(rival)):
             assert signed_in(other).get(url).status_code == 404
 
-    def test_choice_is_of_its_action(self, acme, client, keys):
+    def test_choice_is_only_valid_for_its_action(self, acme, client, keys):
         url = choose(client, keys)
 
         assert client.get(url.replace("/withdraw/", "/return/")).status_code == 404
@@ -248,7 +248,7 @@ class TestBackground:
 
         assert len(queued) == 1
 
-    def test_progress_is_of_its_operator(self, acme, client, keys, queued):
+    def test_progress_is_only_shown_to_its_operator(self, acme, client, keys, queued):
         bulk = self.begin(client, keys)
 
         other = signed_in(staff(acme, email="ben@acme.test"))

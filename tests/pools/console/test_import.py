@@ -106,7 +106,7 @@ def test_console_import_takes_files_by_their_name(look, client):
     assert KeyImport.objects.get().source == "keys.csv.gz"
 
 
-def test_console_import_says_what_is_wrong_with_a_file_as_a_whole(look, client):
+def test_console_import_reports_an_error_of_the_whole_file(look, client):
     upload = look(file=SimpleUploadedFile("keys.csv", b"<!DOCTYPE html>\n<html><body>Error</body></html>\n"))
 
     assert upload.state == "failed"
@@ -356,7 +356,7 @@ class TestInterrupted:
         assert texts() == ["KEY-0001", "KEY-0002"]
         assert upload.state == "done"
 
-    def test_interrupted_import_is_left_alone_while_somebody_works_on_it(self, client, upload):
+    def test_import_that_is_still_running_is_left_alone(self, client, upload):
         PendingImport.objects.update(alive=timezone.now())
 
         confirm(client, upload, "again")
@@ -366,7 +366,7 @@ class TestInterrupted:
         assert progress["running"]
 
 
-def test_a_large_file_is_worked_on_beside_the_request(look, client, settings):
+def test_a_large_file_is_imported_in_the_background(look, client, settings):
     settings.MAX_DIRECT_IMPORT_BYTES = 10
     upload = look("\n".join(numbered(2000)))
     assert upload.state == "checking"

@@ -1,4 +1,4 @@
-"""Imports in the console: several files, options of each, and another try with what was sent before."""
+"""Imports in the console: several files, options of each, and another try with the files that were sent before."""
 
 import re
 from datetime import date, timedelta
@@ -182,7 +182,7 @@ class TestPreview:
 
         assert (upload.state, upload.report["good"]) == ("checked", 1)
 
-    def test_what_the_pool_will_hold_and_for_how_long(self, client, acme):
+    def test_preview_shows_the_new_stock_and_how_long_it_lasts(self, client, acme):
         add_keys(acme.policy, "OLD-KEY-0001")
         acme.policy.created = timezone.now() - timedelta(days=60)
         acme.policy.save()
@@ -304,7 +304,7 @@ class TestFixAndRetry:
         assert "KEY-0001" not in response.content.decode()
         assert PendingImport.objects.get() == upload
 
-    def test_what_was_imported_is_not_offered_again(self, client, acme):
+    def test_an_imported_file_is_not_offered_again(self, client, acme):
         upload = send(client, acme, keys="KEY-0001\n")
         press(client, upload, "all")
 

@@ -1,4 +1,4 @@
-"""The inbox: what waits for the operator, on every page as a number."""
+"""The inbox: tasks that wait for the operator. Every page shows their number."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Whoever belongs to an account sees nothing of another one: not in lists, counts, searches, filters or by address."""
+"""Members of an account see nothing of another one: not in lists, counts, searches, filters or by URL."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -226,7 +226,7 @@ def test_a_superuser_sees_all(acme, theirs):
         assert client.get(page(f"{name}_change", theirs[name].pk)).status_code == 200
 
 
-# Which group may do what ---------------------------------------------------------------------------------------------
+# Permissions of each group -------------------------------------------------------------------------------------------
 
 ALLOWED_ROLES = {
     "pools_key_reveal": ["Operator"],

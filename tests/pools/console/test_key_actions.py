@@ -41,7 +41,7 @@ def state():
 
 
 def opened(client, name, *keys):
-    """What the form of an action's page would send."""
+    """The values that the form of an action's page would send."""
     text = text_of(client.get(page(f"pools_key_{name}") + "?" + "&".join(f"id={key.pk}" for key in keys)))
     return {field: re.search(f'name="{field}" value="([^"]+)"', text)[1] for field in ("once", "seen")}
 
@@ -77,7 +77,7 @@ class TestPutBack:
         assert acme.policy.pool.available_in_order().first() == key
         assert last_event() == ("returned", "ann@acme.test", "Mistake")
 
-    def test_put_back_needs_the_word_that_nobody_received_the_key(self, acme, client):
+    def test_put_back_needs_a_confirmation_that_the_key_was_not_delivered(self, acme, client):
         (key,) = add_keys(acme.policy, "KEY-0001")
         acme.policy.pool.pop(ORDER)
 
@@ -218,7 +218,7 @@ class TestReplace:
             ("revoked", "The license that this key was issued with is revoked or has another key by now."),
         ],
     )
-    def test_replace_is_not_offered_where_nobody_waits_for_a_key(self, acme, client, how, reason):
+    def test_replace_is_not_offered_if_no_customer_waits_for_a_key(self, acme, client, how, reason):
         key, _ = add_keys(acme.policy, *numbered(2))
         if how == "retired":
             acme.policy.pool.pop(ORDER)

@@ -26,7 +26,7 @@ def state():
 
 
 def opened(client, name, *keys):
-    """What the form of an action's page would send."""
+    """The values that the form of an action's page would send."""
     text = text_of(client.get(page(f"pools_key_{name}") + "?" + "&".join(f"id={key.pk}" for key in keys)))
     return {field: re.search(f'name="{field}" value="([^"]+)"', text)[1] for field in ("once", "seen")}
 

@@ -176,7 +176,7 @@ class TestActs:
         assert response.context["text"] == "KEY-0001"
         assert acme.policy.pool.available().count() == 2
 
-    def test_what_one_popped_another_does_not_see(self, acme, client):
+    def test_popped_keys_are_not_shown_to_another_operator(self, acme, client):
         add_keys(acme.policy, *numbered(1))
         response = client.post(page("pools_pool_pop", acme.policy.pk), {"count": 1, "once": uuid7()})
 
@@ -190,7 +190,7 @@ class TestActs:
         assert response.status_code == 422
         assert "This pool is empty" in response.content.decode()
 
-    def test_console_act_withdraws_what_is_left_of_an_import(self, acme, client, audit):
+    def test_console_act_withdraws_the_unused_keys_of_an_import(self, acme, client, audit):
         key_import = KeyImport.objects.create(account=acme.account, policy=acme.policy)
         add_keys(acme.policy, *numbered(3))
         Key.objects.update(key_import=key_import)

@@ -35,7 +35,7 @@ def test_everyone_with_a_role_in_the_console_sees_the_report(acme, group):
     assert "Sold twice" in text
 
 
-def test_nobody_else_sees_it(acme, rival):
+def test_other_people_do_not_see_it(acme, rival):
     make_move(acme, row())
 
     assert open_page(staff(rival), acme).status_code == 404

@@ -1,4 +1,4 @@
-"""The overview: what needs the operator first, whatever the number of pools."""
+"""The overview: the most urgent tasks first, with any number of pools."""
 
 import re
 from datetime import timedelta
@@ -58,7 +58,7 @@ class TestNeedyPools:
         assert "2 pools need you" in text_of(response)
         assert "<title>(2) Overview |" in response.content.decode()
 
-    def test_a_low_pool_says_what_is_left_and_leads_to_the_import(self, acme, client):
+    def test_a_low_pool_shows_its_stock_and_links_to_the_import(self, acme, client):
         Policy.objects.filter(pk=acme.policy.pk).update(low_stock_threshold=5)
         add_keys(acme.policy, *numbered(2))
 
@@ -178,7 +178,7 @@ class TestPools:
 
         assert "1,234" in text_of(overview(client))
 
-    def test_what_is_not_counted_to_its_end_is_marked(self, acme, client, monkeypatch):
+    def test_an_incomplete_count_is_marked(self, acme, client, monkeypatch):
         monkeypatch.setattr("pools.admin.overview.MAX_COUNTED_KEYS", 2)
         add_keys(acme.policy, *numbered(3))
 

@@ -64,7 +64,7 @@ class TestList:
 
 
 class TestPage:
-    def test_page_says_what_is_left_and_until_when(self, acme, client, audit):
+    def test_page_shows_the_stock_and_how_long_it_lasts(self, acme, client, audit):
         add_keys(acme.policy, *numbered(40))
         acme.policy.pool.pop(audit)
 
@@ -220,7 +220,7 @@ class TestNewPool:
             ({"new_product": "A", "alert_at": "400", "alert_unit": "days"}, "Enter 1 to 365 days."),
         ],
     )
-    def test_new_pool_says_what_is_missing(self, acme, client, values, error):
+    def test_new_pool_shows_the_errors_of_its_form(self, acme, client, values, error):
         response = client.post(page("pools_pool_add"), self.form(**values))
 
         assert error in response.content.decode()

@@ -276,7 +276,7 @@ class TestIsolation:
         return [*LONG, "E54L", "SKL3…E54L", "10780", "Rival", "Rita", "secret@", *(str(row.pk) for row in rows)]
 
     def test_a_search_tells_nothing_of_another_account(self, acme, client, theirs):
-        """What is there and what is nowhere are answered alike."""
+        """Texts of another account and unknown texts get the same response."""
         for text in theirs:
             response = find(client, text)
 
