@@ -87,7 +87,6 @@ class GroupOwnerViewSet(RetrieveMixin, ListMixin, AttachmentViewSet):
         records="owners-attached",
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.activity_details = {"count": len(document)}
         return attach_owners(self.lock_parent(), document)
 
     @operation(
@@ -99,7 +98,6 @@ class GroupOwnerViewSet(RetrieveMixin, ListMixin, AttachmentViewSet):
         records="owners-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_owners(self.lock_parent(), document)
 
 

@@ -222,11 +222,9 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAdd
         errors=(UserLimitExceeded,),
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.serializer_class = LicenseUserSerializer  # for the pointers of errors
         users = User.objects.visible_to(request.user).in_bulk(document)
         if not users.keys() >= set(document):
             raise _must_exist_error("user")
-        self.activity_details = {"count": len(document)}
         return attach_users(self.lock_parent(), [users[user_id] for user_id in document])
 
     @operation(
@@ -238,7 +236,6 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAdd
         records="users-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_users(self.lock_parent(), document)
 
 
