@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.attachments import AttachmentViewSet, identifiers
@@ -14,11 +13,11 @@ from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.groups import read_group
 from accounts.api.viewsets.tokens import BearerTokenViewSet
+from accounts.api.viewsets.users import find_user
 from accounts.models import Group, User
 from accounts.models.activity import name_of
 from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
-from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
 from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import Gives, operation
@@ -43,11 +42,6 @@ from licensing.services import (
 )
 
 _LICENSES = License.objects.select_related("policy", "owner")
-_OWNER: CompiledQuery[User] = CompiledQuery(
-    lambda bearer, uuid, now: User.objects.with_activity(now).visible_to(bearer).filter(pk=uuid),
-    sample_uuid(),
-    sample_time(),
-)
 _POLICY = {"data": identifier("policies", "policy")}
 _USER = {"data": identifier("users", "user", nullable=True)}
 _USERS = identifiers("users", "user")
@@ -101,7 +95,7 @@ class LicenseRelationships(LicenseBase):
     @action(detail=True)
     @operation("Show the owner of a license", permission="user.read", gives=Gives(UserSerializer, nullable=True))
     def owner(self, request: APIRequest, license: License) -> User | None:
-        return self._find_owner(license)
+        return find_user(license.owner_id, self.actor)
 
     @owner.mapping.put
     @owner.mapping.patch
@@ -129,7 +123,7 @@ class LicenseRelationships(LicenseBase):
     )
     def former_owner(self, request: APIRequest, license: License) -> User | None:
         """As `owner`, which is the name since version 1.6."""
-        return self._find_owner(license)
+        return find_user(license.owner_id, self.actor)
 
     @former_owner.mapping.put
     @former_owner.mapping.patch
@@ -158,10 +152,6 @@ class LicenseRelationships(LicenseBase):
         change_owner(license, owner)
         self.activity_details = {"to": name_of(owner) if owner else ""}
         return license
-
-    def _find_owner(self, license: License) -> User | None:
-        """The owner, or None also if the bearer may not see them: staff may make a colleague an owner."""
-        return _OWNER.first(license.owner_id, timezone.now(), bearer=self.actor) if license.owner_id else None
 
     # The group -------------------------------------------------------------------------------------------------------
 
