@@ -24,6 +24,7 @@ from keygen_site.jsonapi.operations import Gives, operation
 from keygen_site.jsonapi.request_documents import identifier
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
+from keygen_site.models import must_exist
 from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer, owner_name
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
@@ -83,7 +84,7 @@ class LicenseRelationships(LicenseBase):
         if policy is None and bearer.role == "product":
             raise Forbidden
         if policy is None:
-            raise _must_exist_error("policy")
+            raise ValidationError({"policy": must_exist()})
         if bearer.role == "user" and policy.protected:
             raise Forbidden
         change_policy(license, policy)
@@ -148,7 +149,7 @@ class LicenseRelationships(LicenseBase):
         linked = document["data"]
         owner = linked and LicenseSerializer.find_related("owner", linked["id"], self.request.user)
         if linked and owner is None:
-            raise _must_exist_error(name)
+            raise ValidationError({name: must_exist()})
         change_owner(license, owner)
         self.activity_details = {"to": name_of(owner) if owner else ""}
         return license
@@ -181,10 +182,6 @@ class LicenseRelationships(LicenseBase):
         return license
 
 
-def _must_exist_error(name: str) -> ValidationError:
-    return ValidationError({name: ValidationError("must exist", code="not_found")})
-
-
 class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAddressed):
     """The users of a license: its owner and the attached ones."""
 
@@ -214,7 +211,7 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAdd
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
         users = User.objects.visible_to(request.user).in_bulk(document)
         if not users.keys() >= set(document):
-            raise _must_exist_error("user")
+            raise ValidationError({"user": must_exist()})
         return attach_users(self.lock_parent(), [users[user_id] for user_id in document])
 
     @operation(

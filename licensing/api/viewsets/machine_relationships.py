@@ -16,6 +16,7 @@ from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.operations import Gives, operation
 from keygen_site.jsonapi.request_documents import identifier
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.models import must_exist
 from licensing.activation import change_machine_owner
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.machines import MachineSerializer
@@ -70,7 +71,7 @@ class MachineRelationships(MachineBase):
         linked = document["data"]
         owner = linked and MachineSerializer.find_related("owner", linked["id"], request.user)
         if linked and owner is None:
-            raise ValidationError({"owner": ValidationError("must exist", code="not_found")})
+            raise ValidationError({"owner": must_exist()})
         change_machine_owner(machine, owner, self._audit(""))
         self.activity_details = {"to": name_of(owner) if owner else ""}
         return machine
