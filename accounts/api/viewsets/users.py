@@ -195,7 +195,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     def change_group(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
         group = read_group(document, self.actor)
         user.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return user
 
     @action(detail=True, methods=["post"], url_path="actions/ban")

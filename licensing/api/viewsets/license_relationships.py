@@ -151,7 +151,7 @@ class LicenseRelationships(LicenseBase):
         if linked and owner is None:
             raise ValidationError({name: must_exist()})
         change_owner(license, owner)
-        self.activity_details = {"to": name_of(owner) if owner else ""}
+        self.activity_details = {"to": name_of(owner)}
         return license
 
     # The group -------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ class LicenseRelationships(LicenseBase):
     def change_group(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         group = read_group(document, self.actor)
         license.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return license
 
 

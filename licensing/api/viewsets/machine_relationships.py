@@ -73,7 +73,7 @@ class MachineRelationships(MachineBase):
         if linked and owner is None:
             raise ValidationError({"owner": must_exist()})
         change_machine_owner(machine, owner, self._audit(""))
-        self.activity_details = {"to": name_of(owner) if owner else ""}
+        self.activity_details = {"to": name_of(owner)}
         return machine
 
     @action(detail=True, url_path="user")
@@ -109,5 +109,5 @@ class MachineRelationships(MachineBase):
     def change_group(self, request: APIRequest, machine: Machine, document: dict[str, Any]) -> Machine:
         group = read_group(document, self.actor)
         machine.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return machine
