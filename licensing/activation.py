@@ -115,7 +115,7 @@ def activate_machine(
         _check_limits(errors, machine, now, others=others)
         _check_uniqueness(errors, machine, now)
         _check_group(errors, machine)
-        if machine.owner is not None and not _is_user(license, machine.owner):
+        if machine.owner is not None and not license.has_user(machine.owner.pk):
             errors.extend("owner", [OWNER_INVALID])
     errors.raise_if_any()
     assert license is not None  # or it is among the errors
@@ -183,7 +183,7 @@ def change_machine_owner(machine: Machine, owner: User | None, audit: AuditConte
     errors = RuleErrors()
     if machine.policy.machine_leasing_strategy == "PER_USER":
         _check_limits(errors, machine, _free_seats(machine, audit))
-    if owner and not _is_user(machine.license, owner):
+    if owner and not machine.license.has_user(owner.pk):
         errors.extend("owner", [OWNER_INVALID])
     machine.inherit_group(owner)
     machine.lock_group()
@@ -306,10 +306,6 @@ def _range_of(policy: Policy, machines: MachineQuerySet) -> tuple[str, MachineQu
 def _check_group(errors: RuleErrors, machine: Machine) -> None:
     if error := machine.group_error():
         errors.extend("group", [error])
-
-
-def _is_user(license: License, user: User) -> bool:
-    return user.pk == license.owner_id or license.license_users.filter(user=user).exists()
 
 
 def _count_on_token(token_id: UUID, name: str) -> None:
