@@ -52,8 +52,6 @@ def find_licenses(scope: SearchScope, text: str, *, may_reveal: bool, owners: Co
     licenses = scope.rows(License.objects.all())
     partial = ids_of(License.objects.filter(owner__in=owners).order_by()) if owners else []
     newest = scope.newest(License.objects.all())
-    if scope.account:
-        newest = newest.order_by("-created", "-pk")  # clients may choose ids
     partial += _with_part_of_key(newest, text, may_reveal)
     if len(text) >= MIN_PART_CHARACTERS:
         partial += find_texts(licenses, newest, [*searchable_of(License).texts, REFERENCE], text)
@@ -100,8 +98,6 @@ def find_machines(scope: SearchScope, text: str) -> Found:
     if len(text) < MIN_PART_CHARACTERS:
         return found(exact, [])
     newest = scope.newest(Machine.objects.all())
-    if scope.account:
-        newest = newest.order_by("-created", "-pk")  # clients may choose ids
     partial = find_texts(machines, newest, [*searchable_of(Machine).texts, Text("hostname")], text)[:MAX_FOUND_ROWS]
     names = Machine.objects.filter(pk__in=partial).order_by().values_list("pk", "name")
     return found([*exact, *(pk for pk, name in names if name and fold(name) == fold(text))], partial)
