@@ -8,6 +8,7 @@ from django.db import transaction
 
 from accounts.models import Group, GroupOwner, User
 from keygen_site.jsonapi.errors import DomainError
+from keygen_site.models import must_exist
 
 
 class OwnerNotFound(DomainError):
@@ -26,7 +27,7 @@ def attach_owners(group: Group, user_ids: Sequence[UUID]) -> list[GroupOwner]:
     added = []
     for user_id in user_ids:
         if user_id not in users:
-            raise ValidationError({"user": ValidationError("must exist", code="not_found")})
+            raise ValidationError({"user": must_exist()})
         if user_id in owning:
             raise ValidationError({"user": ValidationError("already exists", code="taken")})
         owning.add(user_id)

@@ -12,6 +12,8 @@ Whether the bearer may see the object is checked separately, by `visible_to(bear
 from accounts.permission_names import DEFAULTS, GRANTABLE, NAMES
 
 ADMINISTRATORS = frozenset({"admin", "developer"})
+# Those who may choose what support agents, licenses and users may not, e.g. the limits of a new license.
+MANAGERS = ADMINISTRATORS | {"sales-agent", "product"}
 STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
 
 # Each permission, and the roles that may use it: A, D: admin, developer; Sa, Su: sales agent, support agent;

@@ -48,7 +48,10 @@ class SearchScope:
 
     def newest(self, rows: Rows) -> Rows:
         """The rows of the accounts, newest first."""
-        return (rows if self.account is None else rows.filter(account=self.account)).order_by("-pk")
+        if self.account is None:
+            return rows.order_by("-pk")
+        # By `created` where clients may choose ids.
+        return rows.filter(account=self.account).order_by(*rows.model._meta.ordering)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from keygen_site.db.fields import UpdatedField
 from keygen_site.encryption import EncryptedBinaryField
 
 
+def must_exist() -> ValidationError:
+    """The error of a relationship to a row that does not exist or that the bearer may not see."""
+    return ValidationError("must exist", code="not_found")
+
+
 class Resource(models.Model):
     """Base of the models that the API shows: an id whose order is the order of creation, and two timestamps."""
 

@@ -23,13 +23,14 @@ from keygen_site.db.fields import digest
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest
 from licensing.culling import cull
+from licensing.fingerprint_ranges import RANGES, in_range
 from licensing.locks import lock_license
 from licensing.machine_parts import (
     check_new_components,
     cull_namesakes_of_components,
     lock_component_fingerprints,
 )
-from licensing.models import Component, License, Machine, Policy
+from licensing.models import Component, License, Machine
 from licensing.models.machine_queries import MachineQuerySet
 from licensing.models.machine_totals import Totals, sums, totals_of
 from licensing.rule_errors import RuleErrors
@@ -115,7 +116,7 @@ def activate_machine(
         _check_limits(errors, machine, now, others=others)
         _check_uniqueness(errors, machine, now)
         _check_group(errors, machine)
-        if machine.owner is not None and not _is_user(license, machine.owner):
+        if machine.owner is not None and not license.has_user(machine.owner.pk):
             errors.extend("owner", [OWNER_INVALID])
     errors.raise_if_any()
     assert license is not None  # or it is among the errors
@@ -183,7 +184,7 @@ def change_machine_owner(machine: Machine, owner: User | None, audit: AuditConte
     errors = RuleErrors()
     if machine.policy.machine_leasing_strategy == "PER_USER":
         _check_limits(errors, machine, _free_seats(machine, audit))
-    if owner and not _is_user(machine.license, owner):
+    if owner and not machine.license.has_user(owner.pk):
         errors.extend("owner", [OWNER_INVALID])
     machine.inherit_group(owner)
     machine.lock_group()
@@ -229,8 +230,7 @@ def _free_seats(machine: Machine, audit: AuditContext) -> datetime:
 def _cull_namesakes(machine: Machine, now: datetime, audit: AuditContext) -> None:
     """Cull the machines that have a new one's fingerprint, where it must be unique beyond the license."""
     if machine.policy.machine_uniqueness_strategy != "UNIQUE_PER_LICENSE":
-        _, machines = _range_of(machine.policy, Machine.objects.filter(account=machine.account_id))
-        cull(machines.with_fingerprint(machine.fingerprint), now, audit, wait=True)
+        cull(_namesakes(machine), now, audit, wait=True)
 
 
 def _check_machine(errors: RuleErrors, machine: Machine, *, is_activated: bool, has_client_id: bool) -> None:
@@ -288,28 +288,20 @@ def _check_uniqueness(errors: RuleErrors, machine: Machine, now: datetime) -> No
     """Check that the fingerprint is unique in the range of the policy's strategy, beyond the license."""
     if machine.policy.machine_uniqueness_strategy == "UNIQUE_PER_LICENSE":
         return
-    noun, machines = _range_of(machine.policy, Machine.objects.filter(account=machine.account_id))
-    if machines.with_seats(now).with_fingerprint(machine.fingerprint).exists():
+    if _namesakes(machine).with_seats(now).exists():
+        noun = RANGES[machine.policy.machine_uniqueness_strategy]
         errors.add("fingerprint", f"has already been taken for this {noun}", "taken")
 
 
-def _range_of(policy: Policy, machines: MachineQuerySet) -> tuple[str, MachineQuerySet]:
-    """The noun of the range in which fingerprints are unique, wider than a license, and those machines in it."""
-    match policy.machine_uniqueness_strategy:
-        case "UNIQUE_PER_POLICY":
-            return "policy", machines.filter(license__policy=policy)
-        case "UNIQUE_PER_PRODUCT":
-            return "product", machines.filter(product=policy.product_id)
-    return "account", machines
+def _namesakes(machine: Machine) -> MachineQuerySet:
+    """The machines with a new one's fingerprint, in the range in which it must be unique."""
+    machines = Machine.objects.filter(in_range(machine.policy.machine_uniqueness_strategy, machine.license, "license"))
+    return machines.with_fingerprint(machine.fingerprint)
 
 
 def _check_group(errors: RuleErrors, machine: Machine) -> None:
     if error := machine.group_error():
         errors.extend("group", [error])
-
-
-def _is_user(license: License, user: User) -> bool:
-    return user.pk == license.owner_id or license.license_users.filter(user=user).exists()
 
 
 def _count_on_token(token_id: UUID, name: str) -> None:

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keygen_site.jsonapi.errors import DomainError
+from keygen_site.models import must_exist
 from licensing.models import Entitlement, License, LicenseEntitlement, Policy, PolicyEntitlement
 
 
@@ -102,7 +103,7 @@ def _find(
     for index, entitlement_id in enumerate(entitlement_ids):
         errors = []
         if entitlement_id not in entitlements:
-            errors.append(ValidationError("must exist", code="not_found"))
+            errors.append(must_exist())
         if entitlement_id in attached or entitlement_id in entitlement_ids[:index]:
             errors.append(ValidationError("already exists", code="taken"))
         if entitlement_id in inherited:

@@ -13,18 +13,11 @@ from accounts.models import Account
 from keygen_site.db.advisory_locks import lock_fingerprint
 from keygen_site.db.fields import digest
 from licensing.culling import cull, cull_some_processes
+from licensing.fingerprint_ranges import RANGES, in_range
 from licensing.locks import lock_machine
 from licensing.models import Component, License, Machine, Process
-from licensing.models.machine_queries import ComponentQuerySet, ProcessQuerySet
+from licensing.models.machine_queries import ProcessQuerySet
 from licensing.rule_errors import RuleErrors, own_errors
-
-# The nouns of the ranges in which the fingerprints of components are unique, beyond their machine.
-_RANGES = {
-    "UNIQUE_PER_LICENSE": "license",
-    "UNIQUE_PER_POLICY": "policy",
-    "UNIQUE_PER_PRODUCT": "product",
-    "UNIQUE_PER_ACCOUNT": "account",
-}
 
 
 @transaction.atomic
@@ -65,8 +58,10 @@ def cull_namesakes_of_components(machine: Machine, texts: Iterable[str], now: da
     machine. The caller has locked what `add_component()` locks.
     """
     strategy = machine.policy.component_uniqueness_strategy
-    if strategy in _RANGES and (digests := [digest(text) for text in texts]):
-        components = _in_range(strategy, machine.license).filter(digest__in=digests)
+    if strategy in RANGES and (digests := [digest(text) for text in texts]):
+        components = Component.objects.filter(
+            in_range(strategy, machine.license, "machine__license"), digest__in=digests
+        )
         others = Machine.objects.filter(pk__in=components.values("machine")).exclude(pk=machine.pk)
         cull(others, now, audit, wait=True)
 
@@ -167,21 +162,11 @@ def _sharing_limit(machine: Machine, now: datetime) -> tuple[str, ProcessQuerySe
 def _check_range(errors: RuleErrors, name: str, component: Component, license: License, now: datetime) -> None:
     """Check that a fingerprint is unique in the range of the policy's strategy, beyond its machine."""
     strategy = license.policy.component_uniqueness_strategy
-    if strategy not in _RANGES:
+    if strategy not in RANGES:
         return
-    components = _in_range(strategy, license).with_fingerprint(component.fingerprint)
+    components = Component.objects.filter(in_range(strategy, license, "machine__license")).with_fingerprint(
+        component.fingerprint
+    )
     machines = Machine.objects.with_seats(now).filter(pk__in=components.values("machine"))
     if machines.exists():
-        errors.add(name, f"has already been taken for this {_RANGES[strategy]}", "taken")
-
-
-def _in_range(strategy: str, license: License) -> ComponentQuerySet:
-    components = Component.objects.filter(account=license.account_id)
-    match strategy:
-        case "UNIQUE_PER_LICENSE":
-            return components.filter(machine__license=license)
-        case "UNIQUE_PER_POLICY":
-            return components.filter(machine__license__policy=license.policy_id)
-        case "UNIQUE_PER_PRODUCT":
-            return components.filter(machine__product=license.product_id)
-    return components
+        errors.add(name, f"has already been taken for this {RANGES[strategy]}", "taken")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from django.core.exceptions import ValidationError
 
-from keygen_site.models import Resource
+from keygen_site.models import Resource, must_exist
 
 
 def own_errors(row: Resource) -> dict[str, list[ValidationError]]:
@@ -33,7 +33,7 @@ class RuleErrors:
     def add_missing(self, names: Iterable[str]) -> None:
         """Add an error for each relationship to a row that does not exist or that the bearer may not see."""
         for name in names:
-            self.add(name, "must exist", "not_found")
+            self.extend(name, [must_exist()])
 
     def merge(self, row: Resource) -> None:
         """Add the errors of a row's own values."""

@@ -52,15 +52,12 @@ def find_licenses(scope: SearchScope, text: str, *, may_reveal: bool, owners: Co
     licenses = scope.rows(License.objects.all())
     partial = ids_of(License.objects.filter(owner__in=owners).order_by()) if owners else []
     newest = scope.newest(License.objects.all())
-    if scope.account:
-        newest = newest.order_by("-created", "-pk")  # clients may choose ids
     partial += _with_part_of_key(newest, text, may_reveal)
     if len(text) >= MIN_PART_CHARACTERS:
         partial += find_texts(licenses, newest, [*searchable_of(License).texts, REFERENCE], text)
     partial = partial[:MAX_FOUND_ROWS]
     # By id only: with a condition on the account, SQLite would read all of the account's licenses.
-    rows = License.objects.filter(pk__in=partial).order_by().values_list("pk", "name", "reference")
-    return found([pk for pk, *texts in rows if fold(text) in map(fold, filter(None, texts))], partial)
+    return found(_named_exactly(License.objects.order_by(), partial, ["name", "reference"], text), partial)
 
 
 def _with_part_of_key(licenses: LicenseQuerySet, text: str, may_reveal: bool) -> list[UUID]:
@@ -84,8 +81,13 @@ def find_named(scope: SearchScope, rows: QuerySet, texts: Sequence[Text], text: 
     if len(text) < MIN_PART_CHARACTERS:
         return found([], [])
     partial = find_texts(scope.rows(rows), scope.newest(rows), texts, text)
-    values = rows.filter(pk__in=partial).values_list("pk", *(each.column for each in texts))
-    return found([pk for pk, *texts in values if fold(text) in map(fold, filter(None, texts))], partial)
+    return found(_named_exactly(rows, partial, [each.column for each in texts], text), partial)
+
+
+def _named_exactly(rows: QuerySet, ids: Collection[UUID], columns: Sequence[str], text: str) -> list[UUID]:
+    """Those of some rows in which one of the columns is a text, in any case and without accents."""
+    values = rows.filter(pk__in=ids).values_list("pk", *columns)
+    return [pk for pk, *texts in values if fold(text) in map(fold, filter(None, texts))]
 
 
 def find_machines(scope: SearchScope, text: str) -> Found:
@@ -100,8 +102,5 @@ def find_machines(scope: SearchScope, text: str) -> Found:
     if len(text) < MIN_PART_CHARACTERS:
         return found(exact, [])
     newest = scope.newest(Machine.objects.all())
-    if scope.account:
-        newest = newest.order_by("-created", "-pk")  # clients may choose ids
     partial = find_texts(machines, newest, [*searchable_of(Machine).texts, Text("hostname")], text)[:MAX_FOUND_ROWS]
-    names = Machine.objects.filter(pk__in=partial).order_by().values_list("pk", "name")
-    return found([*exact, *(pk for pk, name in names if name and fold(name) == fold(text))], partial)
+    return found([*exact, *_named_exactly(Machine.objects.order_by(), partial, ["name"], text)], partial)

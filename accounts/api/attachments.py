@@ -40,6 +40,9 @@ class AttachmentViewSet(APIViewSet):
         items = document["data"]
         if not 1 <= len(items) <= MAX_PER_REQUEST:
             raise BadRequest(f"length must be between 1 and {MAX_PER_REQUEST} (inclusive)", pointer="/data")
+        self.activity_details = {"count": len(items)}
+        if self.action == "attach":
+            self.serializer_class = self.attachment_serializer  # for the pointers of errors
         return [item["id"] for item in items]
 
     def row_to_record(self, row: Any) -> Any:

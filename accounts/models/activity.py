@@ -52,7 +52,7 @@ class Subject(NamedTuple):
 def name_of(row: Any) -> str:
     """The name by which people know a row; empty if it has none. A license without a name has its customer's.
 
-    A row may have a name of its own for this, `activity_name`.
+    A row may have a name of its own for this, `activity_name`. The name of None is empty.
     """
     name = getattr(row, "activity_name", None) or getattr(row, "name", None) or getattr(row, "email", None)
     if not name and (owner := getattr(row, "owner", None)):

@@ -22,6 +22,7 @@ from keygen_site.jsonapi.request_documents import Schema, linkage, validate
 from keygen_site.jsonapi.sections import Section
 from keygen_site.jsonapi.text import camel
 from keygen_site.jsonapi.types import ARRAY, STRING, UUID, ValueType, type_of_field
+from keygen_site.models import must_exist
 
 ACCOUNT_PATH = "/v1/accounts/{}"
 
@@ -362,7 +363,7 @@ class ResourceSerializer(package.ModelSerializer):
         Raises:
             ValidationError: always; the missing relationships first.
         """
-        errors = {name: [ValidationError("must exist", code="not_found")] for name in missing}
+        errors = {name: [must_exist()] for name in missing}
         try:
             cls.new_row(values).check_rules()
         except ValidationError as error:

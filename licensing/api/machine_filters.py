@@ -5,7 +5,6 @@ A value that cannot be parsed matches nothing.
 
 from django.utils import timezone
 
-from keygen_site.db.fields import digest
 from keygen_site.db.metadata import METADATA_FILTER_HELP
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, MetadataFilter, QueryFilter
@@ -19,7 +18,7 @@ class FingerprintFilter(QueryFilter):
     """Machines with exactly this fingerprint."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        return queryset.filter(digest=digest(value))
+        return queryset.with_fingerprint(value)
 
 
 class KeyFilter(QueryFilter):

@@ -1,5 +1,7 @@
 """The rules that refuse changes of licenses."""
 
+from django.core.exceptions import ValidationError
+
 from keygen_site.jsonapi.errors import BadRequest, DomainError
 
 
@@ -30,3 +32,13 @@ class UsesOutOfRange(BadRequest):
 
 class CheckInNotRequired(DomainError):
     detail = "cannot be checked in because the policy does not require it"
+
+
+def uses_error(number: int, limit: int | None) -> ValidationError | UsesOutOfRange:
+    """Why so many uses could not be added; `limit` is None if there is none."""
+    if number < 0:
+        return ValidationError({"uses": ValidationError("must be greater than or equal to 0", code="invalid")})
+    if limit is None:
+        return UsesOutOfRange()
+    detail = f"usage exceeds maximum allowed for license ({limit})"
+    return ValidationError({"uses": ValidationError(detail, code="limit_exceeded")})

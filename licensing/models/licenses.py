@@ -1,6 +1,7 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.core.exceptions import ValidationError
@@ -27,7 +28,7 @@ from licensing.models.license_errors import (
     NoDuration,
     NoExpiry,
     NotSuspended,
-    UsesOutOfRange,
+    uses_error,
 )
 from licensing.models.license_queries import (
     ACTIVITY_FIELDS,
@@ -349,7 +350,7 @@ class License(GroupMember):
             uses=F("uses") + number, updated=now, **values
         )
         if not changed:
-            raise _uses_error(number, limit)
+            raise uses_error(number, limit)
         # An increment by 0 may start the duration too, but its response shows the license as it was.
         self.refresh_from_db(fields=["uses", "updated", *(["expiry"] if number else [])])
 
@@ -397,6 +398,10 @@ class License(GroupMember):
         """The owner and the attached users."""
         return User.objects.filter(holders_of_licenses([self.pk]))
 
+    def has_user(self, user_id: UUID) -> bool:
+        """Whether a user owns the license or is attached to it."""
+        return user_id == self.owner_id or self.license_users.filter(user=user_id).exists()
+
     @property
     def users_count(self) -> int:
         """The number of its users: the owner and those attached (contract: licenses 2.3).
@@ -438,12 +443,3 @@ class License(GroupMember):
         if not any(timestamp and timestamp > now - INACTIVE_AFTER for timestamp in timestamps):
             return "INACTIVE"
         return "ACTIVE"
-
-
-def _uses_error(number: int, limit: int | None) -> ValidationError | UsesOutOfRange:
-    if number < 0:
-        return ValidationError({"uses": ValidationError("must be greater than or equal to 0", code="invalid")})
-    if limit is None:
-        return UsesOutOfRange()
-    detail = f"usage exceeds maximum allowed for license ({limit})"
-    return ValidationError({"uses": ValidationError(detail, code="limit_exceeded")})

@@ -14,6 +14,7 @@ from accounts.admin.sealed_text import seal_text
 from accounts.models import Account, Activity, Group, Token, User
 from keygen_site.db.uuids import parse_uuid
 from licensing.models import Entitlement, License, Machine, Policy, Product
+from pools.admin.key_story import STATE_WORDS
 from pools.models import Key, KeyEvent, KeyImport
 from pools.services.activity import Entry, Filters, fold, read_page
 
@@ -43,7 +44,6 @@ OWN_VERBS = {
     Activity.Event.SECOND_FACTOR_OFF: "turned off their second factor",
     Activity.Event.RECOVERY_CODES: "made new recovery codes",
 }
-STATES = {"available": "available", "popped": "handed out", "withdrawn": "retired", "all": "all states"}
 # The pages of rows by their model, the best first: the console may not have all of them.
 PAGES = {
     Account: ["accounts_account_change"],
@@ -222,7 +222,7 @@ class LineMaker:
             verb = IMPORT_VERBS.get(_Event(event.event), verb) if event.key_import_id else verb
             line.what = [Part(verb), Part(f"{count:,} {'key' if count == 1 else 'keys'}")]
             if event.event == _Event.EXPORTED:
-                line.what.append(Part(f"({STATES.get(details.get('filter', {}).get('state', ''), 'all states')})"))
+                line.what.append(Part(f"({STATE_WORDS.get(details.get('filter', {}).get('state', ''), 'all states')})"))
             if destination := _detail_id(event, "destination"):
                 line.what += [Part("to"), self.policy(destination)]
             if event.key_import_id:

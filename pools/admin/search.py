@@ -25,6 +25,7 @@ from accounts.search import MAX_FOUND_ROWS, SearchScope
 from licensing.key_spellings import MAX_ENDING_LETTERS, MIN_ENDING_LETTERS, letters_of
 from licensing.models import Entitlement, License, Machine, Policy, Product
 from licensing.models.licenses import MAX_LICENSE_KEY_LENGTH
+from pools.admin.key_story import STATE_WORDS
 from pools.admin.keys import with_references
 from pools.models import Key, KeyImport
 from pools.services.key_search import MAX_SEARCHED_KEYS
@@ -55,7 +56,6 @@ PAGES = {
     Kind.ENTITLEMENT: "licensing_entitlement_change",
     Kind.GROUP: "accounts_group_change",
 }
-KEY_STATES = {"available": "available", "popped": "handed out", "withdrawn": "retired"}
 
 
 @dataclass
@@ -179,7 +179,7 @@ def _key_hits(ids: Sequence[UUID], show_account: bool) -> list[Hit]:
     for key in with_references(_rows(Key.objects.select_related("policy"), ids, show_account)):
         since = format_time(key.withdrawn or key.popped or key.created)
         facts = _facts(key, show_account, key.policy, key.last_reference, since)
-        url, label = page_url(Kind.KEY, key.pk), KEY_STATES[key.state]
+        url, label = page_url(Kind.KEY, key.pk), STATE_WORDS[key.state]
         hits.append(Hit(key.masked, url, is_key=True, state=key.state, state_label=label, facts=facts))
     return hits
 

@@ -20,6 +20,7 @@ from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import Gives, operation
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, RetrieveMixin, UpdateMixin
+from keygen_site.models import must_exist
 
 _OWNERS = identifiers("users", "user")
 
@@ -35,7 +36,7 @@ def read_group(document: dict[str, Any], bearer: Bearer) -> Group | None:
         return None
     group = Group.objects.visible_to(bearer).filter(pk=linked["id"]).first()
     if group is None:
-        raise ValidationError({"group": ValidationError("must exist", code="not_found")})
+        raise ValidationError({"group": must_exist()})
     return group
 
 
@@ -87,7 +88,6 @@ class GroupOwnerViewSet(RetrieveMixin, ListMixin, AttachmentViewSet):
         records="owners-attached",
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.activity_details = {"count": len(document)}
         return attach_owners(self.lock_parent(), document)
 
     @operation(
@@ -99,7 +99,6 @@ class GroupOwnerViewSet(RetrieveMixin, ListMixin, AttachmentViewSet):
         records="owners-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_owners(self.lock_parent(), document)
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.base import APIViewSet, OwnOnly
@@ -14,6 +16,7 @@ from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.groups import read_group
 from accounts.api.viewsets.tokens import BearerTokenViewSet
 from accounts.authentication import client_ip
+from accounts.bearers import Bearer
 from accounts.credentials import Credential
 from accounts.known_addresses import remember_address
 from accounts.models import Group, User
@@ -24,6 +27,7 @@ from accounts.permissions import NO_CREDENTIAL, Change, Forbidden, holds_all, re
 from accounts.rate_limits import NEW_USERS, PASSWORD_CHANGES, PASSWORD_CHANGES_BY_IP
 from accounts.roles import ADMINISTRATORS
 from accounts.services import change_user, changed_fields, update_password
+from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.lookups import Parent, Rows, not_found
 from keygen_site.jsonapi.operations import OWN, RESOURCE, Access, Gives, operation
@@ -39,6 +43,16 @@ MAY_SET_METADATA = MAY_SET_PASSWORD | {"sales-agent"}
 _VERBS = {"retrieve": "read", "partial_update": "update", "destroy": "delete"}
 MAY_SET_GROUP = MAY_SET_METADATA | {"support-agent"}
 _NEW_PASSWORD = Schema(STRING, required=True, description="The new password, 8 to 72 characters.")
+_VISIBLE: CompiledQuery[User] = CompiledQuery(
+    lambda bearer, uuid, now: User.objects.with_activity(now).visible_to(bearer).filter(pk=uuid),
+    sample_uuid(),
+    sample_time(),
+)
+
+
+def find_user(user_id: UUID | None, bearer: Bearer) -> User | None:
+    """The user whom a response shows, or None also if the bearer may not see them: an owner may be a colleague."""
+    return _VISIBLE.first(user_id, timezone.now(), bearer=bearer) if user_id else None
 
 
 class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSet):
@@ -181,7 +195,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
     def change_group(self, request: APIRequest, user: User, document: dict[str, Any]) -> User:
         group = read_group(document, self.actor)
         user.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return user
 
     @action(detail=True, methods=["post"], url_path="actions/ban")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.http import QueryDict
 
@@ -27,7 +27,7 @@ from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
 from licensing.durations import MONTH, add_duration
-from licensing.license_files import AES_256_GCM, BASE64, ENCODINGS, render_certificate
+from licensing.license_files import AES_256_GCM, BASE64, ENCODINGS, FileKind, render_certificate
 from licensing.models import Entitlement, License
 from licensing.signed_keys import signature_algorithm
 
@@ -206,6 +206,11 @@ class CheckOutOptions:
     def algorithm(self) -> str:
         return f"{self.encoding}+{self.signature}"
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The `meta` of the file's document."""
+        return {"issued": timestamp(self.issued), "expiry": timestamp(self.expiry), "ttl": self.ttl}
+
 
 def parse_check_out(
     given: Mapping[str, Any], license: License, now: datetime, names: Collection[str] = frozenset(INCLUDES)
@@ -270,30 +275,43 @@ def parse_check_out_query(query: QueryDict) -> dict[str, Any]:
 def render_license_file(license: License, options: CheckOutOptions, version: str, bearer: Bearer) -> str:
     """The text of a license file in the form of an API version, with the included resources that a bearer may see."""
     data = LicenseSerializer.resource_object(license)
-    document: dict[str, Any] = {
-        "data": data,
-        "meta": {"issued": timestamp(options.issued), "expiry": timestamp(options.expiry), "ttl": options.ttl},
-    }
+    document: dict[str, Any] = {"data": data, "meta": options.meta}
     included: dict[str, dict[str, Any]] = {}  # by id: the owner is one of the users too
     for name in options.includes:
         resources = included_with_license(license, name, options.issued, bearer)
         if name in ("users", "entitlements"):
-            linkage = [{"type": shown["type"], "id": shown["id"]} for shown in resources]
-            data["relationships"][name] |= {"data": linkage}
-        for shown in resources:
-            included.setdefault(shown["id"], shown)
+            data["relationships"][name]["data"] = linkage_of(resources)
+        add_resources(included, resources)
     if included:
         document["included"] = list(included.values())
+    return render_document(license_files.LICENSE_FILE, document, license.account_id, options, version, license.key)
+
+
+def add_resources(included: dict[str, dict[str, Any]], resources: Iterable[dict[str, Any]]) -> None:
+    """Add resource objects to those that a file includes by id, each once."""
+    for shown in resources:
+        included.setdefault(shown["id"], shown)
+
+
+def linkage_of(resources: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """The types and ids of resource objects."""
+    return [{"type": shown["type"], "id": shown["id"]} for shown in resources]
+
+
+def render_document(
+    kind: FileKind, document: dict[str, Any], account_id: UUID, options: CheckOutOptions, version: str, secret: str
+) -> str:
+    """The text of a file with a document, in the form of an API version.
+
+    Args:
+        document: in the form of the current version. It is changed.
+        secret: what decrypts an encrypted file.
+    """
     if version != CURRENT_VERSION:
-        downgrade(data, version)
-        downgrade(list(included.values()), version)
+        downgrade(document["data"], version)
+        downgrade(document.get("included", []), version)
     return render_certificate(
-        license_files.LICENSE_FILE,
-        document,
-        license.account_id,
-        secret=license.key,
-        encoding=options.encoding,
-        signature=options.signature,
+        kind, document, account_id, secret=secret, encoding=options.encoding, signature=options.signature
     )
 
 

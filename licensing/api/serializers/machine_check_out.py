@@ -8,22 +8,23 @@ from accounts.api.serializers.groups import GroupSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.bearers import Bearer
 from accounts.models import User
-from keygen_site.jsonapi.text import timestamp
-from keygen_site.jsonapi.versions import CURRENT_VERSION, downgrade
 from licensing.api.serializers.check_out import (
     AlgorithmInvalid,
     CheckOutOptions,
     EncryptionNotSupported,
+    add_resources,
     check_out_members,
     check_out_parameters,
     file_object,
     file_schema,
     included_with_license,
+    linkage_of,
     parse_check_out,
+    render_document,
 )
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.machines import ComponentSerializer, MachineSerializer
-from licensing.license_files import MACHINE_FILE, render_certificate
+from licensing.license_files import MACHINE_FILE
 from licensing.models import License, Machine
 
 # The resources that a file may include, and the permission that each needs. Environments are not supported: there are
@@ -71,53 +72,31 @@ def render_machine_file(
     included: dict[str, dict[str, Any]] = {}  # by id: each resource once
     names = set(options.includes)
     if "group" in names and machine.group:
-        _add(included, [GroupSerializer.resource_object(machine.group)])
+        add_resources(included, [GroupSerializer.resource_object(machine.group)])
     if any(name.startswith("license") for name in names):
         included[str(license.pk)] = LicenseSerializer.resource_object(license)
     if "owner" in names and machine.owner_id:
         owners = User.objects.with_activity(options.issued).visible_to(bearer).filter(pk=machine.owner_id)
-        _add(included, [UserSerializer.resource_object(owner) for owner in owners])
+        add_resources(included, [UserSerializer.resource_object(owner) for owner in owners])
     if "components" in names:
         components = machine.components.with_api_fields()
         shown = [ComponentSerializer.resource_object(component) for component in components]
-        data["relationships"]["components"]["data"] = _linkage(shown)
-        _add(included, shown)
+        data["relationships"]["components"]["data"] = linkage_of(shown)
+        add_resources(included, shown)
     for name in _OF_LICENSE:
         if f"license.{name}" in names:
             resources = included_with_license(license, name, options.issued, bearer)
             if name in ("users", "entitlements"):
-                included[str(license.pk)]["relationships"][name]["data"] = _linkage(resources)
-            _add(included, resources)
+                included[str(license.pk)]["relationships"][name]["data"] = linkage_of(resources)
+            add_resources(included, resources)
     document: dict[str, Any] = {"data": data}
     if included:
         document["included"] = list(included.values())
-    document["meta"] = {
-        "issued": timestamp(options.issued),
-        "expiry": timestamp(options.expiry),
-        "ttl": options.ttl,
-    }
-    if version != CURRENT_VERSION:
-        downgrade(data, version)
-        downgrade(list(included.values()), version)
-    return render_certificate(
-        MACHINE_FILE,
-        document,
-        machine.account_id,
-        secret=license.key + machine.fingerprint,
-        encoding=options.encoding,
-        signature=options.signature,
-    )
+    document["meta"] = options.meta
+    secret = license.key + machine.fingerprint
+    return render_document(MACHINE_FILE, document, machine.account_id, options, version, secret)
 
 
 def machine_file_object(machine: Machine, license: License, options: CheckOutOptions, text: str) -> dict[str, Any]:
     """A machine file as a resource object."""
     return file_object("machine", options, text, {"license": license, "machine": machine})
-
-
-def _add(included: dict[str, dict[str, Any]], resources: list[dict[str, Any]]) -> None:
-    for shown in resources:
-        included.setdefault(shown["id"], shown)
-
-
-def _linkage(resources: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [{"type": shown["type"], "id": shown["id"]} for shown in resources]

@@ -69,9 +69,7 @@ class PolicyEntitlementViewSet(StaffAndProductOnly, AttachedEntitlements):
         records="entitlements-attached",
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.serializer_class = PolicyEntitlementSerializer  # for the pointers of errors
-        self.activity_details = {"count": len(document)}
-        return list(attach_to_policy(self.lock_parent(), document))
+        return attach_to_policy(self.lock_parent(), document)
 
     @operation(
         "Detach entitlements from a policy, 1 to 100",
@@ -82,7 +80,6 @@ class PolicyEntitlementViewSet(StaffAndProductOnly, AttachedEntitlements):
         records="entitlements-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_from_policy(self.lock_parent(), document)
 
 
@@ -108,9 +105,7 @@ class LicenseEntitlementViewSet(AttachedEntitlements, LicenseAddressed):
         records="entitlements-attached",
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.serializer_class = LicenseEntitlementSerializer  # for the pointers of errors
-        self.activity_details = {"count": len(document)}
-        return list(attach_to_license(self.lock_parent(), document))
+        return attach_to_license(self.lock_parent(), document)
 
     @operation(
         "Detach entitlements from a license, 1 to 100",
@@ -122,5 +117,4 @@ class LicenseEntitlementViewSet(AttachedEntitlements, LicenseAddressed):
         errors=(EntitlementInherited,),
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_from_license(self.lock_parent(), document)

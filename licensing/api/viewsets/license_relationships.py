@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.attachments import AttachmentViewSet, identifiers
@@ -14,17 +13,18 @@ from accounts.api.serializers.tokens import LICENSE_TOKEN, TokenSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.groups import read_group
 from accounts.api.viewsets.tokens import BearerTokenViewSet
+from accounts.api.viewsets.users import find_user
 from accounts.models import Group, User
 from accounts.models.activity import name_of
 from accounts.models.tokens import content_type_of
 from accounts.permissions import Forbidden
-from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
 from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import Gives, operation
 from keygen_site.jsonapi.request_documents import identifier
 from keygen_site.jsonapi.requests import APIRequest
 from keygen_site.jsonapi.viewsets import ListMixin, RetrieveMixin
+from keygen_site.models import must_exist
 from licensing.api.serializers.licenses import LicenseSerializer, LicenseUserSerializer, owner_name
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
@@ -43,11 +43,6 @@ from licensing.services import (
 )
 
 _LICENSES = License.objects.select_related("policy", "owner")
-_OWNER: CompiledQuery[User] = CompiledQuery(
-    lambda bearer, uuid, now: User.objects.with_activity(now).visible_to(bearer).filter(pk=uuid),
-    sample_uuid(),
-    sample_time(),
-)
 _POLICY = {"data": identifier("policies", "policy")}
 _USER = {"data": identifier("users", "user", nullable=True)}
 _USERS = identifiers("users", "user")
@@ -89,7 +84,7 @@ class LicenseRelationships(LicenseBase):
         if policy is None and bearer.role == "product":
             raise Forbidden
         if policy is None:
-            raise _must_exist_error("policy")
+            raise ValidationError({"policy": must_exist()})
         if bearer.role == "user" and policy.protected:
             raise Forbidden
         change_policy(license, policy)
@@ -101,7 +96,7 @@ class LicenseRelationships(LicenseBase):
     @action(detail=True)
     @operation("Show the owner of a license", permission="user.read", gives=Gives(UserSerializer, nullable=True))
     def owner(self, request: APIRequest, license: License) -> User | None:
-        return self._find_owner(license)
+        return find_user(license.owner_id, self.actor)
 
     @owner.mapping.put
     @owner.mapping.patch
@@ -129,7 +124,7 @@ class LicenseRelationships(LicenseBase):
     )
     def former_owner(self, request: APIRequest, license: License) -> User | None:
         """As `owner`, which is the name since version 1.6."""
-        return self._find_owner(license)
+        return find_user(license.owner_id, self.actor)
 
     @former_owner.mapping.put
     @former_owner.mapping.patch
@@ -154,14 +149,10 @@ class LicenseRelationships(LicenseBase):
         linked = document["data"]
         owner = linked and LicenseSerializer.find_related("owner", linked["id"], self.request.user)
         if linked and owner is None:
-            raise _must_exist_error(name)
+            raise ValidationError({name: must_exist()})
         change_owner(license, owner)
-        self.activity_details = {"to": name_of(owner) if owner else ""}
+        self.activity_details = {"to": name_of(owner)}
         return license
-
-    def _find_owner(self, license: License) -> User | None:
-        """The owner, or None also if the bearer may not see them: staff may make a colleague an owner."""
-        return _OWNER.first(license.owner_id, timezone.now(), bearer=self.actor) if license.owner_id else None
 
     # The group -------------------------------------------------------------------------------------------------------
 
@@ -187,12 +178,8 @@ class LicenseRelationships(LicenseBase):
     def change_group(self, request: APIRequest, license: License, document: dict[str, Any]) -> License:
         group = read_group(document, self.actor)
         license.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return license
-
-
-def _must_exist_error(name: str) -> ValidationError:
-    return ValidationError({name: ValidationError("must exist", code="not_found")})
 
 
 class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAddressed):
@@ -222,11 +209,9 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAdd
         errors=(UserLimitExceeded,),
     )
     def attach(self, request: APIRequest, document: list[UUID]) -> list[Any]:
-        self.serializer_class = LicenseUserSerializer  # for the pointers of errors
         users = User.objects.visible_to(request.user).in_bulk(document)
         if not users.keys() >= set(document):
-            raise _must_exist_error("user")
-        self.activity_details = {"count": len(document)}
+            raise ValidationError({"user": must_exist()})
         return attach_users(self.lock_parent(), [users[user_id] for user_id in document])
 
     @operation(
@@ -238,7 +223,6 @@ class LicenseUserViewSet(RetrieveMixin, ListMixin, AttachmentViewSet, LicenseAdd
         records="users-detached",
     )
     def detach(self, request: APIRequest, document: list[UUID]) -> None:
-        self.activity_details = {"count": len(document)}
         detach_users(self.lock_parent(), document)
 
 

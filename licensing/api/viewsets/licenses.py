@@ -9,6 +9,7 @@ from accounts.api.base import OwnOnly
 from accounts.models import User
 from accounts.permissions import Forbidden
 from accounts.rate_limits import HOUR, RateLimit
+from accounts.roles import MANAGERS
 from keygen_site.jsonapi.lookups import Parent
 from keygen_site.jsonapi.serializers import Values
 from keygen_site.jsonapi.text import camel
@@ -21,9 +22,8 @@ from licensing.api.viewsets.nested import NestedLicenseViewSet
 from licensing.models import License
 from licensing.services import issue_license
 
-# The roles that may choose the id and these attributes of a new license, and with support agents its group (contract:
+# Only managers choose the id and these attributes of a new license, and with support agents its group (contract:
 # licenses 3.2).
-MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
 MANAGER_ATTRIBUTES = ("protected", "expiry", "suspended", *LIMIT_FIELDS)
 # Per user: licenses that users make for themselves, with keys of their choice. Attempts count too: they tell whether a
 # key exists.
@@ -45,7 +45,7 @@ class LicenseViewSet(
         return super().perform(method)
 
     def withheld(self) -> Iterable[str]:
-        if self.action == "create" and self.request.user.role not in MANAGER_ROLES:
+        if self.action == "create" and self.request.user.role not in MANAGERS:
             attributes = (f"/data/attributes/{camel(name)}" for name in MANAGER_ATTRIBUTES)
             group = [] if self.request.user.role == "support-agent" else ["/data/relationships/group"]
             return ["/data/id", *attributes, *group]

@@ -80,7 +80,7 @@ def require_activation(bearer: Bearer, license: License | None, owner: User | No
     is_owner = license is not None and license.owner_id == bearer.id
     if license is None or license.is_protected or not (is_owner or (owner is not None and owner.pk == bearer.id)):
         raise Forbidden
-    if not (is_owner or license.license_users.filter(user=bearer.id).exists()):
+    if not license.has_user(bearer.id):
         raise ValidationError({"owner": OWNER_INVALID})
 
 

@@ -1,23 +1,22 @@
 """The resources that a machine is related to (contract: machines 4.5)."""
 
 from typing import Any
-from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from rest_framework.decorators import action
 
 from accounts.api.serializers.groups import GROUP, GroupSerializer
 from accounts.api.serializers.users import UserSerializer
 from accounts.api.viewsets.groups import read_group
-from accounts.bearers import Bearer
+from accounts.api.viewsets.users import find_user
 from accounts.models import Group, User
 from accounts.models.activity import name_of
-from keygen_site.db.compiled_queries import CompiledQuery, sample_time, sample_uuid
+from keygen_site.db.compiled_queries import CompiledQuery, sample_uuid
 from keygen_site.jsonapi.errors import NotFound
 from keygen_site.jsonapi.operations import Gives, operation
 from keygen_site.jsonapi.request_documents import identifier
 from keygen_site.jsonapi.requests import APIRequest
+from keygen_site.models import must_exist
 from licensing.activation import change_machine_owner
 from licensing.api.serializers.licenses import LicenseSerializer
 from licensing.api.serializers.machines import MachineSerializer
@@ -25,20 +24,10 @@ from licensing.api.serializers.products import ProductSerializer
 from licensing.api.viewsets.machine_base import MachineBase
 from licensing.models import License, Machine, Product
 
-_USER: CompiledQuery[User] = CompiledQuery(
-    lambda bearer, uuid, now: User.objects.with_activity(now).visible_to(bearer).filter(pk=uuid),
-    sample_uuid(),
-    sample_time(),
-)
 _LICENSE: CompiledQuery[License] = CompiledQuery(
     lambda uuid: License.objects.with_api_fields().filter(pk=uuid), sample_uuid()
 )
 _OWNER = {"data": identifier("users", "user", nullable=True)}
-
-
-def find_user(user_id: UUID | None, bearer: Bearer) -> User | None:
-    """The user whom a response shows, or None also if the bearer may not see them."""
-    return _USER.first(user_id, timezone.now(), bearer=bearer) if user_id else None
 
 
 def license_of(machine: Machine) -> License:
@@ -82,9 +71,9 @@ class MachineRelationships(MachineBase):
         linked = document["data"]
         owner = linked and MachineSerializer.find_related("owner", linked["id"], request.user)
         if linked and owner is None:
-            raise ValidationError({"owner": ValidationError("must exist", code="not_found")})
+            raise ValidationError({"owner": must_exist()})
         change_machine_owner(machine, owner, self._audit(""))
-        self.activity_details = {"to": name_of(owner) if owner else ""}
+        self.activity_details = {"to": name_of(owner)}
         return machine
 
     @action(detail=True, url_path="user")
@@ -120,5 +109,5 @@ class MachineRelationships(MachineBase):
     def change_group(self, request: APIRequest, machine: Machine, document: dict[str, Any]) -> Machine:
         group = read_group(document, self.actor)
         machine.change_group(group)
-        self.activity_details = {"to": name_of(group) if group else ""}
+        self.activity_details = {"to": name_of(group)}
         return machine

@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from accounts.api.base import APIViewSet, OwnOnly
 from accounts.models import User
 from accounts.permissions import Forbidden, require
+from accounts.roles import MANAGERS
 from keygen_site.jsonapi.errors import DomainError
 from keygen_site.jsonapi.lookups import Parent, Rows
 from keygen_site.jsonapi.operations import OWN, RESOURCE, Gives, operation
@@ -36,8 +37,7 @@ from licensing.heartbeats import ALIVE, NOT_STARTED, MachineHeartbeatDead
 from licensing.models import License, Machine, Product
 
 MAX_COMPONENTS = 20  # of a new machine
-# The roles that may choose the group of a new machine, and change these attributes (contract: machines 3.1, 4.3).
-MANAGER_ROLES = frozenset({"admin", "developer", "sales-agent", "product"})
+# Only managers choose the group of a new machine, and change these attributes (contract: machines 3.1, 4.3).
 MANAGER_ATTRIBUTES = ("cores", "memory", "disk", "metadata")
 # The filters for which there are indexes in the order of lists, or that find a few machines.
 INDEXED_FILTERS = frozenset({"license", "key", "product", "owner", "user", "group", "fingerprint"})
@@ -67,7 +67,7 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
     def withheld(self) -> Iterable[str]:
         if self.action not in ("create", "partial_update"):
             return super().withheld()
-        if self.actor.role in MANAGER_ROLES:
+        if self.actor.role in MANAGERS:
             return ()
         if self.action == "create":  # a support agent is refused as one who activates nothing
             return [] if self.actor.role == "support-agent" else ["/data/relationships/group"]
