@@ -30,6 +30,6 @@ class ConsoleConfig(admin.AdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        # Autodiscovery imports `accounts.admin`, but that package contains the site: what registers with the site can
-        # only be imported after it was created.
+        # Autodiscovery imports `accounts.admin`, but that package contains the site: modules that register with the
+        # site can only be imported after it was created.
         from accounts.admin import accounts, customers, invitations, settings_page, tokens, users  # noqa: F401

@@ -114,8 +114,8 @@ def _code_of(request: Any) -> str | None:
 def client_ip(request: HttpRequest | Request) -> str:
     """The IP address of the client, see `normalize_ip()`; behind our own proxy, the one that the proxy saw.
 
-    The proxy appends the address that it saw to `X-Forwarded-For`; everything before it is what the client claims. If
-    that is no IP address, the address of the connection is used, i.e. that of the proxy.
+    The proxy appends the address that it saw to `X-Forwarded-For`; the client may have made up everything before it.
+    If that address is invalid, the address of the connection is used, i.e. that of the proxy.
     """
     peer = request.META.get("REMOTE_ADDR", "")
     if settings.BEHIND_TLS_PROXY:

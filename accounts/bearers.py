@@ -58,7 +58,7 @@ class Bearer:
 
     @property
     def permissions(self) -> frozenset[str]:
-        """The permissions that the bearer holds, whatever the token is limited to, e.g. `key.read`."""
+        """The permissions of the bearer, without the limits of the token, e.g. `key.read`."""
         return effective_permissions(self.own_permissions, self.role)
 
 

@@ -38,7 +38,7 @@ class TeamRole:
 
     Attributes:
         group: the name of the group.
-        help: what it allows, in plain words.
+        help: a plain description of its permissions.
     """
 
     name: str

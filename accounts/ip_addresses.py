@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-IPV6_PREFIX_LENGTH = 64  # what a provider gives to one customer at least
+IPV6_PREFIX_LENGTH = 64  # the smallest block that a provider assigns to a customer
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits
 _MAX_CHARACTERS = 100  # more than any spelling has
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")

@@ -12,7 +12,7 @@ Whether the bearer may see the object is checked separately, by `visible_to(bear
 from accounts.permission_names import DEFAULTS, GRANTABLE, NAMES
 
 ADMINISTRATORS = frozenset({"admin", "developer"})
-# Those who may choose what support agents, licenses and users may not, e.g. the limits of a new license.
+# The roles that may set values which support agents, licenses and users may not, e.g. limits of a new license.
 MANAGERS = ADMINISTRATORS | {"sales-agent", "product"}
 STAFF = ADMINISTRATORS | {"sales-agent", "support-agent", "read-only"}
 
@@ -160,5 +160,5 @@ RANKS = {
     "license": 0,
     "user": 0,
 }
-# The rank of users who may use the console, whatever their role. Only superusers rank higher.
+# The rank of all users with access to the console. Only superusers rank higher.
 CONSOLE_RANK = 8

@@ -4,8 +4,8 @@ An app registers the types that can be searched, each with its members, when it 
 of the console read the same declarations.
 
 A search reads a bounded number of rows. Up to MAX_SEARCHED_ROWS rows of a type in an account, it is complete. Beyond,
-it finds rows by what has an index (an id, a key, a related resource, the beginning of a text), and by all else the
-newest ones.
+it finds rows by indexed values (an id, a key, a related resource, the beginning of a text), and by other values only
+the newest ones.
 """
 
 import re
@@ -36,7 +36,7 @@ Rows = QuerySet[Any]
 
 
 class Member(ABC):
-    """A member of a query: what a term is compared with.
+    """A member of a query, to which a term is compared.
 
     Attributes:
         takes_numbers: whether a number stands for its text.

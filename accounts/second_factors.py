@@ -189,7 +189,7 @@ def _lock(user: User) -> None:
 
 
 def _announce(user: User, what: str) -> None:
-    """Mail to a user what happened to the second factor, once it is committed."""
+    """Mail the user about a change of the second factor, after the commit."""
     if can_send_mail():
         account = quote(user.account.name) if user.account else ""
         context = {"user": user, "account": account, "what": what}

@@ -10,7 +10,8 @@ from accounts import background
 from accounts.models import Token
 
 MAX_RECENT_TOKENS = 10_000
-WRITING_SECONDS = 10  # after that the row has the use or, if it was written anew or the write failed, needs it again
+# How long a use is not written again. It may be lost if the write failed, or if an import replaced the row.
+WRITING_SECONDS = 10
 # The tokens whose use this process is recording. Other processes may record them too, but only one of them writes.
 _recent: TTLCache[UUID, bool] = TTLCache(MAX_RECENT_TOKENS, WRITING_SECONDS)
 _lock = Lock()

@@ -37,7 +37,7 @@ class RemoteClient(Client):
         """Create a resource and return its id.
 
         Raises:
-            SystemExit: the server refuses, with what it says.
+            SystemExit: the server refuses the request; with the text of its error.
         """
         relationships = {name: {"data": {"type": plural_of(name), "id": id}} for name, id in related.items()}
         document = {"data": {"type": kind, "attributes": attributes, "relationships": relationships}}

@@ -9,8 +9,8 @@ Clients empty three pools: by pops, by creating licenses, and by both. A fourth 
 pop is not atomic, which the check must detect. Exits with 1 if a check fails.
 
 With --against, clients empty a pool of a running server that speaks the API, ours or another one: the program makes a
-product with a policy and keys, pops them, says what was handed out twice, lost or refused, and deletes the product. The
-token is an admin's. Addresses must be of this machine or a private network.
+product with a policy and keys, pops them, prints which keys were handed out twice, lost or
+refused, and deletes the product. The token is an admin's. Addresses must be of this machine or a private network.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m benchmarks.import_changes [--keys 1000000] [--clients 8] [--database postgresql] [--json FILE]
 
 The import is the oldest of its pool, so that the pops take their keys from the same place as the change. A younger
-import, of a fifth of the size, is what is left for them afterwards. First `manage.py move_import` moves the import to
+import, of a fifth of the size, remains for them afterwards. First `manage.py move_import` moves the import to
 another pool, then `manage.py undo_import` removes it there, both while clients pop from that pool over HTTP. Prints the
 time of each, the pops meanwhile, how many of them were refused (any response but 200), and the longest.
 

@@ -33,7 +33,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """Read what has arrived; returns the status once the response is complete, else None."""
+        """Read the available bytes; returns the status once the response is complete, else None."""
         self.buffer += self.socket.recv(262_144)
         head, separator, body = self.buffer.partition(b"\r\n\r\n")
         if not separator:

@@ -75,7 +75,7 @@ def nginx(folder: Path, *, http: int, https: int, server: int, changes: dict[str
         folder: of its files; an empty one.
         http, https: the ports that it listens on.
         server: the port of the server behind it.
-        changes: further texts of the block, and what they are replaced by.
+        changes: further texts of the block, and their replacements.
     """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")

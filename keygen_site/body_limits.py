@@ -69,7 +69,7 @@ def takes_files(permission: str) -> Callable[[View], View]:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies that are too large for their view or have not arrived. It comes before what reads bodies."""
+    """Refuses bodies that are too large for their view or have not arrived. Runs before any reader of bodies."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

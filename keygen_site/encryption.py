@@ -129,7 +129,7 @@ class EncryptedField(models.Field, ABC):
     Queries can only compare them with null and with an empty value.
 
     Attributes:
-        purpose: what the value is. It must never change: it is part of the encryption.
+        purpose: the kind of value. It is part of the encryption and must never change.
     """
 
     plain_class: type[models.Field] = models.Field

@@ -39,7 +39,7 @@ def validate_keys(text: str) -> None:
     """Refuse a malformed value of the setting. The error does not contain it.
 
     Raises:
-        ValidationError: says what to write instead.
+        ValidationError: with an example of a valid value.
     """
     try:
         parse_keys(text)

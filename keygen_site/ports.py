@@ -8,7 +8,7 @@ import sys
 
 
 def port_problem(port: str, host: str = "127.0.0.1") -> str:
-    """Why a server cannot listen on a port, and what to do; empty if it can.
+    """Why a server cannot listen on a port, with a way out; empty if it can.
 
     Servers share a port without an error (SO_REUSEPORT): requests would reach either of two databases.
     """

@@ -55,7 +55,7 @@ def refuse_malformed_origins(origins: list[str]) -> None:
 
 
 def refuse_malformed_url(url: str) -> None:
-    """Refuse what is no URL of a server, or has a path. An empty text is accepted.
+    """Refuse a text that is no URL of a server, and a URL with a path. An empty text is accepted.
 
     Raises:
         ValidationError: with an example.
@@ -118,7 +118,8 @@ EMAIL_URL = env.str(
     "dummy://",
     validate=validate.Regexp(r"(smtp|submission|console|file|dummy)://", error="Must be a URL such as smtp://host:25."),
 )
-# The URL of this server, without a path: in mail never what a client sent. By default of the first of ALLOWED_HOSTS.
+# The URL of this server, without a path, for links in mail, which never use a client's Host header.
+# Default: the first of ALLOWED_HOSTS.
 SITE_URL = env.str("SITE_URL", "", validate=refuse_malformed_url)
 DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", "no-reply@localhost")
 # Seconds that a statement waits for a lock. A pop that waits longer is a 503, never "pool is empty".

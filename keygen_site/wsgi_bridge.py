@@ -42,7 +42,7 @@ class ThreadedWSGI:
         """Args:
         threads: for requests that are no transfers.
         is_transfer: whether the request with a path, decoded, is a transfer.
-        after_transfer: called in the thread of a transfer at its end, to close what it need not keep.
+        after_transfer: called in the thread of a transfer at its end, to close its resources.
         """
         self.is_transfer, self.limits = is_transfer, limits or Limits()
         self.memory = Memory(self.limits.held_bytes)

@@ -42,7 +42,7 @@ LIMITED_VALUES = {"cores": "core count", "memory": "memory", "disk": "disk"}
 
 
 def _with_machines(license_id: UUID, digest: bytes, now: datetime) -> QuerySet[License]:
-    """A license, annotated with what an activation has to know about its machines."""
+    """A license, annotated with the values of its machines that an activation needs."""
     machines = Machine.objects.filter(license=OuterRef("pk")).order_by()
     seats = machines.with_seats(now).values("license")
     return (

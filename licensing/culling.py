@@ -1,7 +1,8 @@
 """Culling: deleting dead machines and processes (contract: machines 6.5).
 
-It only tidies up: what is to be culled counts for no limit. But whoever takes its seat, its fingerprint or its process
-id deletes it first, under its lock: a ping that was sent in time may not be stored yet, and would revive it.
+It only tidies up: dead machines and processes count for no limit. An activation that takes the seat, the fingerprint or
+the process id of a dead one deletes it first, under its lock: a ping that was sent in time may not be stored yet, and
+would revive it.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from licensing.models import Machine, Process
 from licensing.models.machine_queries import MachineQuerySet, ProcessQuerySet
 
 BATCH = 500  # rows that one transaction deletes
-# No policy has a shorter heartbeat duration: what has had a heartbeat since is alive, and need not be read.
+# The shortest heartbeat duration of a policy: machines with a later heartbeat are alive, and need not be read.
 SHORTEST_DURATION = timedelta(seconds=MINUTE)
 
 

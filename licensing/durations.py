@@ -30,7 +30,7 @@ def parse_duration(text: str) -> int | None:
 def add_duration(start: datetime, seconds: int) -> datetime:
     """A timestamp plus a duration: the calendar years and months that the duration holds, then the rest.
 
-    2,629,746 seconds are one month, whatever its length: from the 31st of January to the 28th or 29th of February.
+    2,629,746 seconds are one calendar month of any length: from the 31st of January to the 28th or 29th of February.
 
     Raises:
         OverflowError: the result is beyond the year 9999.

@@ -1,7 +1,7 @@
 """Keys as people type them: in another case, without dashes, masked, or only their last characters.
 
 Keys are stored encrypted and found by digests of their exact text. There is no digest of a key without case and dashes:
-its index would slow each import down. So a search tries the likely spellings of what was typed.
+its index would slow each import down. So a search tries the likely spellings of the typed text.
 """
 
 import re
@@ -99,7 +99,7 @@ def has_mask(key: str, mask: str) -> bool:
 
 
 def ends_with(key: str, text: str, *, may_reveal: bool) -> bool:
-    """Whether a key ends with a text, in any case and whatever the dashes.
+    """Whether a key ends with a text, ignoring case and dashes.
 
     Compares no more than the mask of the key shows, and for those who may reveal keys a third of it: otherwise a search
     for one more character after the other would tell the whole key, without a trace.

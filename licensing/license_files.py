@@ -29,8 +29,8 @@ class FileKind:
     """A kind of files.
 
     Attributes:
-        purpose: what the account signs.
-        noun: with what the signed text begins, and the file names itself, e.g. `license`.
+        purpose: the purpose of the account's signature.
+        noun: the beginning of the signed text and of the file's name for itself, e.g. `license`.
     """
 
     purpose: Purpose
@@ -49,7 +49,7 @@ def render_certificate(
     Args:
         document: the content, serializable as JSON.
         account_id: the account that signs it.
-        secret: what decrypts an encrypted file: the license key, for a machine file followed by the fingerprint.
+        secret: decrypts an encrypted file: the license key, for a machine file followed by the fingerprint.
         encoding: one of `ENCODINGS`.
         signature: one of `accounts.signing.algorithms.KEY_KIND_BY_ALGORITHM`.
     """

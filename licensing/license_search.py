@@ -15,7 +15,7 @@ def search_licenses(scope: SearchScope, text: str, *, may_reveal: bool) -> list[
     MAX_SCANNED_ROWS.
 
     Args:
-        may_reveal: whether the operator may reveal keys. Others find them by what the mask shows.
+        may_reveal: whether the operator may reveal keys. Other operators find keys by their visible characters.
     """
     text = text.strip()
     if exact := find_licenses_by_key(scope, text, lambda: spell_key(text)):

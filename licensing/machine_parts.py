@@ -55,7 +55,7 @@ def add_component(
 
 def cull_namesakes_of_components(machine: Machine, texts: Iterable[str], now: datetime, audit: AuditContext) -> None:
     """Cull the other machines that have components with these fingerprints, where these must be unique beyond a
-    machine. The caller has locked what `add_component()` locks.
+    machine. The caller holds the locks of `add_component()`.
     """
     strategy = machine.policy.component_uniqueness_strategy
     if strategy in RANGES and (digests := [digest(text) for text in texts]):
@@ -129,7 +129,7 @@ def add_process(
 
 
 def _free_seats_of_processes(machine: Machine, now: datetime, audit: AuditContext) -> None:
-    """Cull what shares the limit of a machine's processes. What pings just now keeps its seat."""
+    """Cull the machines and processes that share the limit of processes. A ping just now keeps its seat."""
     if machine.policy.process_leasing_strategy != "PER_MACHINE":
         cull(machine.license.machines.exclude(pk=machine.pk), now, audit, wait=True)
     _, processes = _sharing_limit(machine, now)

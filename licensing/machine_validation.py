@@ -20,14 +20,14 @@ from licensing.verdicts import Verdict
 
 HEARTBEAT_DEAD = Verdict(False, "machine heartbeat is dead", "HEARTBEAT_DEAD")
 HEARTBEAT_NOT_STARTED = Verdict(False, "machine heartbeat is required", "HEARTBEAT_NOT_STARTED")
-# How a mismatch names what each strategy requires.
+# The words for the number that each strategy requires, in a mismatch.
 _REQUIRED = {"MATCH_MOST": "enough", "MATCH_TWO": "at least 2", "MATCH_ALL": "all", "MATCH_ANY": "any"}
 
 _WITH_FINGERPRINT: CompiledQuery[Machine] = CompiledQuery(
     lambda license_id, digest: Machine.objects.filter(license=license_id, digest=digest), sample_uuid(), sample_bytes()
 )
 
-# What a license says that exceeds a limit, in the order of the checks.
+# The verdicts on a license that exceeds a limit, in the order of the checks.
 _EXCEEDED = {
     "machines": ("has too many associated machines", "TOO_MANY_MACHINES"),
     "cores": ("has too many associated machine cores", "TOO_MANY_CORES"),

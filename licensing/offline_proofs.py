@@ -19,7 +19,7 @@ def generate_proof(machine: Machine, dataset: Mapping[str, Any] | None, now: dat
     """The proof of a machine: `proof/`, the dataset as JSON in base64url, a dot, and the signature.
 
     Args:
-        dataset: what is signed; None for a description of the machine and its license.
+        dataset: the signed data; None for a description of the machine and its license.
     """
     content = codec.dumps(dict(dataset) if dataset else _describe(machine, now))
     message = f"proof/{_base64url(content)}"

@@ -4,7 +4,7 @@ On PostgreSQL an import is one transaction: others see all of its keys or none, 
 Only if it meets a taken text are the keys looked up, then and before the COPY of the next chunk. Licenses and used
 texts are looked up after the COPY: the text of a key that was deleted just before is there by then.
 On SQLite, which has one writer at a time, each chunk is a short transaction of its own. The keys are invisible until
-the import is published (`KeyQuerySet.available`), and the account's next import removes what a killed process has left.
+the import is published (`KeyQuerySet.available`), and the account's next import removes those of a killed process.
 A dry run writes to temporary tables only, and never locks the database.
 """
 

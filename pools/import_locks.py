@@ -1,4 +1,4 @@
-"""Locks in files, for the imports on this machine. The end of a process releases its locks, whatever ended it.
+"""Locks in files, for the imports on this machine. They are released when their process ends, even if it is killed.
 
 They limit the imports that run within requests, the import workers and, on SQLite, the imports of each account.
 """

@@ -123,7 +123,7 @@ def pop_of_found_policy(
 
 
 def _follow_up(key: "Key", began: float) -> None:
-    """Do what follows the commit of a pop that began at a time of `time.monotonic()`."""
+    """Schedule the work after the commit of a pop that began at a time of `time.monotonic()`."""
     # Only after the commit: after a rollback the same key must be the next again.
     transaction.on_commit(partial(_record_pop, key.policy_id, _position_of(key), time.monotonic() - began))
     for function in _after_pop:

@@ -1,4 +1,4 @@
-"""Actions of operators on rows, each with a page that first says what will happen."""
+"""Actions of operators on rows, each with a page that explains the consequences first."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class ConfirmedAction(ABC):
     def unsafe_because(self, row: Any) -> str:
         """The reason why the action would be refused in the present state of a row, or "".
 
-        A sentence that says what to do instead. Pages show it in place of the button.
+        A sentence with the alternative. Pages show it in place of the button.
         """
         return ""
 
@@ -103,7 +103,7 @@ class ConfirmedAction(ABC):
         return self.title(rows).removesuffix("?") if len(rows) > 1 else self.label
 
     def consequences(self, rows: Sequence[Any]) -> list[str]:
-        """The sentences that say what will happen."""
+        """Sentences about the consequences."""
         return []
 
     @abstractmethod

@@ -78,7 +78,7 @@ class StrictAdmin(CsvListMixin, RecordingMixin, admin.ModelAdmin):
         if request.method == "POST" and SEARCH_VAR in request.POST:
             return HttpResponseRedirect(search_url(request))
         if ERROR_FLAG in request.GET and len(request.GET) > 1:
-            # With another invalid look-up beside the error flag, Django would show a database error.
+            # If another invalid look-up follows the error flag, Django shows a database error.
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         return super().changelist_view(request, {"refused": ERROR_FLAG in request.GET, **(extra_context or {})})
 

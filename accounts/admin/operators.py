@@ -9,7 +9,7 @@ from accounts.models import User
 
 
 def with_operators(rows: Any) -> "QuerySet[Any]":
-    """Annotate rows that have an `operator_id` with what `operator_name()` needs."""
+    """Annotate rows that have an `operator_id` with the values that `operator_name()` needs."""
     user = User.objects.filter(pk=OuterRef("operator_id")).order_by()
     return rows.annotate(
         operator_email=Subquery(user.values("email")), operator_is_superuser=Subquery(user.values("is_superuser"))

@@ -11,7 +11,7 @@ from keygen_site.observability.request_context import request_id
 
 
 class RecordingMixin:
-    """Mixin of the pages of a model: records in the activity what Django's own history of the rows is told."""
+    """Admin mixin: copies the entries of Django's own history of a row to the activity."""
 
     def log_history(self, request: HttpRequest, obj: Any, message: str) -> None:
         """Add to the history only: the ledger of keys has the change, so that the activity shows it already."""

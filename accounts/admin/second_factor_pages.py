@@ -50,7 +50,7 @@ _SET_UP_PAGES = frozenset({"second_factor", "second_factor_set_up", "logout"})
 
 
 class CodeInput(forms.TextInput):
-    """A field for a code. It does not show again what was sent: the next attempt needs another code."""
+    """A field for a code. It does not show a sent code again: the next attempt needs another one."""
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         return super().get_context(name, None, attrs)

@@ -1,4 +1,4 @@
-"""The base of viewsets of what is attached to another resource and detached from it, several rows per request."""
+"""Base of viewsets that attach rows to a resource and detach them, several rows per request."""
 
 from typing import Any, ClassVar, cast
 from uuid import UUID

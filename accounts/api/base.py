@@ -330,7 +330,7 @@ class APIViewSet(BaseViewSet):
 
 
 class OwnOnly(APIViewSet):
-    """Mixin of resources below a user: other users and licenses are refused, whatever is there.
+    """Mixin of resources below a user: other users and licenses are refused, even if the resource does not exist.
 
     They see the user because they share a license. A product is refused a resource that it does not see
     (contract: platform 5.5, 8.9).

@@ -165,7 +165,7 @@ class GroupOwnerQuerySet(models.QuerySet["GroupOwner"]):
 
 
 class GroupOwner(Resource):
-    """The ownership of a group by a user, who may read what is in it. An owner need not be a member."""
+    """The ownership of a group by a user, who may read its contents. An owner need not be a member."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     group = models.ForeignKey(Group, models.CASCADE, related_name="owners", db_index=False)

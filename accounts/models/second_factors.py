@@ -49,7 +49,7 @@ class SecondFactor(ThrottlingMixin, Device, Resource):
     """The authenticator app of a user. It has no effect on sign-ins until it is enabled.
 
     Attributes:
-        secret: what the app computes the codes from, in base32. Show it to its user only, and only until it is enabled.
+        secret: the source of the app's codes, in base32. Show it to its user only, and only until it is enabled.
         last_step: the time step of the last code that was accepted; only later ones are accepted.
     """
 

@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that delays what clients send, as the network to a database elsewhere does."""
+"""A proxy in front of PostgreSQL that delays the messages of clients, like the network to a remote database."""
 
 import socket
 import time

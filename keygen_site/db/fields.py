@@ -46,7 +46,7 @@ class UpdatedField(models.DateTimeField):
 class CopiedForeignKey(models.ForeignKey):  # type: ignore[type-arg]
     """The foreign key of a row that this one belongs to, copied when it is created, by bulk writes too.
 
-    So indexes can begin with it. Whatever changes the original changes the copies.
+    So indexes can begin with it. Code that changes the original changes the copies too.
     """
 
     def __init__(self, *args: Any, of: str, **options: Any) -> None:

@@ -1,7 +1,7 @@
 """Keyed digests of the texts of keys: a stolen database does not reveal a short key by guessing.
 
 A digest is the HMAC-SHA-256 of the SHA-256 of the text, under the installation's digest key. That key is made by a
-migration and never changes, so a text has one digest, whatever KEY_ENCRYPTION_KEYS is: its uniqueness holds while
+migration and never changes, so a text has one digest under any KEY_ENCRYPTION_KEYS: its uniqueness holds while
 encryption is turned on or off and while keys are rotated.
 
 The table `keygen_site_digestkey` has the digest key once for each encryption key in use, encrypted with it; without

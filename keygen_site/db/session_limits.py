@@ -1,6 +1,6 @@
 """Time limits of database sessions that serve requests, and the errors that they cause.
 
-PostgreSQL enforces the limits in each session, whatever happens to the process. Commands have no limit but
+PostgreSQL enforces the limits in each session, even if the process hangs. Commands have no limit but
 LOCK_TIMEOUT: a migration or an import may take hours.
 """
 

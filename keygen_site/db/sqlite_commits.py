@@ -6,17 +6,17 @@ from contextlib import contextmanager
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-# Pages in the write-ahead log before a commit copies them to the database. A page that many commits change is copied
-# once for all of them. More pages would be a long pause for whoever commits next.
+# Pages in the write-ahead log at which a commit copies them to the database. A page that many commits change is copied
+# only once. With more pages, the commit of another connection may pause long to copy them.
 SELDOM, USUAL = 20_000, 1_000
 
 
 @contextmanager
 def unsynced_commits(cursor: CursorWrapper) -> Iterator[None]:
-    """Commits that do not wait for the disk, for rows that nobody relies on yet.
+    """Commit without waiting for the disk, for rows that are not visible yet.
 
-    A loss of power may undo the last of them, in their order. The next commit after the context waits for all. Within a
-    transaction nothing changes: its commit is another's.
+    A power failure may undo the last commits, in reverse order. The next commit after the context waits for all of
+    them. Within a transaction the context changes nothing, because the caller commits.
     """
     if connection.in_atomic_block:
         yield
@@ -32,7 +32,7 @@ def unsynced_commits(cursor: CursorWrapper) -> Iterator[None]:
 
 @contextmanager
 def rare_checkpoints() -> Iterator[None]:
-    """Copy the write-ahead log to the database after more pages than usual."""
+    """Raise the number of pages at which a commit copies the write-ahead log to the database."""
     with connection.cursor() as cursor:
         cursor.execute(f"PRAGMA wal_autocheckpoint = {SELDOM:d}")
     try:

@@ -155,7 +155,7 @@ def operation(
     takes one. It returns a row, a list of rows, None, a `Document`, or a response.
 
     Args:
-        summary: what the action does, in a few words; the method's docstring is the rest of the description.
+        summary: the action in a few words; the method's docstring is the rest of the description.
         permission: the permission needed. None only for list, retrieve, create, partial_update and destroy, which need
             `<noun>.read`, `.create`, `.update` and `.delete`.
         takes: the members of the request document, or a `File`, which the method reads itself.
@@ -225,8 +225,8 @@ def operations_of(viewset: type) -> dict[str, Operation]:
     """The operations of a viewset by the names of their actions, with the usual permissions filled in.
 
     Raises:
-        TypeError: an action has no permission, a write does not state whether it locks, whether it is idempotent or
-            what is recorded, or an `@action` has no `@operation`.
+        TypeError: an action has no permission, a write does not state its lock, its idempotency or its record in
+            the activity, or an `@action` has no `@operation`.
     """
     found, methods = {}, _methods_by_action(viewset)
     model = viewset.serializer_class.Meta.model  # type: ignore[attr-defined]

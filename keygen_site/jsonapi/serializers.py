@@ -260,7 +260,7 @@ class ResourceSerializer(package.ModelSerializer):
 
     @classmethod
     def extend_schema(cls, members: dict[str, Any]) -> None:
-        """Hook: add to the JSON Schema of the resource object what the declarations do not express."""
+        """Hook: complete the JSON Schema of the resource object beyond the declarations."""
 
     # Request documents -----------------------------------------------------------------------------------------------
 

@@ -399,7 +399,7 @@ class UpdateMixin(BaseViewSet):
 
     @operation("Change {a}", takes=RESOURCE, gives=OWN, locks=True)
     def partial_update(self, request: APIRequest, row: Any, document: Values) -> Any:
-        """What is not in the document stays as it is."""
+        """Attributes that the document omits keep their values."""
         self.update_row(row, document.values)
         return row
 

@@ -1,6 +1,6 @@
 """Explains in one or two lines why a command cannot run: settings, database, installation.
 
-Imports nothing of Django or the settings at the top: these may be what is at fault.
+It does not import Django or the settings at the top: they may be the cause of the failure.
 """
 
 import re
@@ -28,7 +28,7 @@ def explain_failure(error: BaseException) -> str | None:
 
 
 def explain_settings(problems: object) -> str:
-    """Each malformed or missing variable on a line, with an example of what to write."""
+    """Each malformed or missing variable on a line, with an example of a valid value."""
     if not isinstance(problems, dict):
         return str(problems)
     examples = read_examples()

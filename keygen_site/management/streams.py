@@ -12,7 +12,7 @@ def discard_stdout() -> None:
 
 
 def flush_stdout() -> None:
-    """Write what is left in the buffer at the end of the process. Quiet if the reader has gone."""
+    """Flush standard output at the end of the process. Quiet if the reader has gone."""
     if sys.stdout is None:
         return
     try:

@@ -118,7 +118,7 @@ def csp_reports(request: HttpRequest) -> HttpResponse:
 
 
 class ProbeMiddleware:
-    """Responds to probes and to Prometheus whatever the host is: load balancers name an IP address."""
+    """Responds to probes and to Prometheus for any `Host`: load balancers send an IP address."""
 
     PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/v1/health"})
 

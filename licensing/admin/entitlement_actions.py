@@ -1,4 +1,4 @@
-"""Actions of operators on entitlements, and on what has them: policies and licenses."""
+"""Actions of operators on entitlements, and on the policies and licenses that have them."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

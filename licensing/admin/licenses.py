@@ -156,7 +156,7 @@ class LicenseAdmin(AddPage, SearchedListMixin, ReadOnlyAdmin):
         return self.render_add_page(request, form, title="Issue license", button="Issue license")
 
     def _initial_values(self, request: HttpRequest, policies: QuerySet[Policy]) -> dict[str, Any]:
-        """The only policy, if there is one, and what a link of the console fills in by ids: a policy and a customer."""
+        """The only policy, if there is just one, and the policy and customer whose ids are in the link."""
         some = list(policies.order_by().values_list("pk", flat=True)[:2])
         only = some[0] if len(some) == 1 else None
         values: dict[str, Any] = {"policy": parse_uuid(request.GET.get("policy", "")) or only}

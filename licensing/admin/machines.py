@@ -52,7 +52,7 @@ def describe_parts(machine: Any) -> str:
 
 
 def name_machine(machine: Machine) -> str:
-    """The name of a machine in HTML: what the client calls it, or the beginning of its fingerprint."""
+    """The name of a machine in HTML: the client's name for it, or the beginning of its fingerprint."""
     if name := machine.name or machine.hostname:
         return format_html("<bdi>{}</bdi>", name)
     text = machine.fingerprint

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from licensing.models.licenses import License  # noqa: F401 named in a string
 
 EXPIRES_SOON = timedelta(days=3)
-HASHED_KEY_PREFIX = "sha-256:"  # a hashed key: what `key` holds instead of a key that is shown once
+HASHED_KEY_PREFIX = "sha-256:"  # begins a hash, which `key` holds instead of a key that is shown once
 ACTIVITY_FIELDS = ("created", "last_validated", "last_check_out", "last_check_in")  # the timestamps of activity
 
 
@@ -45,7 +45,7 @@ class LicenseQuerySet(models.QuerySet["License"]):
         return self.filter(Q(owner=user) | Q(pk__in=self._attachments().filter(user=user).values("license")))
 
     def with_api_fields(self) -> Self:
-        """Licenses with their policy, their owner and what is shown of their users and machines.
+        """Licenses with their policy, their owner and the visible values of their users and machines.
 
         So a list costs one statement.
         """

@@ -149,7 +149,8 @@ class License(GroupMember):
             lock_key_text(self.account_id, self.key, for_license=True)
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        unset = (name for name in LIMITS if getattr(self, name) == 0)  # no limit of its own, whatever the bound
+        # 0 means no limit of its own, though it is below the minimum.
+        unset = (name for name in LIMITS if getattr(self, name) == 0)
         super().clean_fields({*(exclude or ()), *unset})
 
     def clean(self) -> None:

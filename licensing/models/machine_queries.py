@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def visible_machines(bearer: Bearer, license: str, *, is_narrowed: bool = False) -> Q:
-    """The machines that a bearer may see, or what belongs to them (contract: machines 10.2).
+    """A condition for the machines that a bearer may see, or for their parts (contract: machines 10.2).
 
     Args:
         license: the path to the license, which begins with that to the machine.
@@ -48,7 +48,7 @@ def visible_machines(bearer: Bearer, license: str, *, is_narrowed: bool = False)
 
 
 def licensed_to(user: User | UUID, license: str) -> Q:
-    """The machines of licenses that a user owns or is attached to, or what belongs to these machines."""
+    """A condition for the machines of licenses that a user owns or is attached to, or for their parts."""
     return Q(**{f"{license}__in": licenses_of_users([user])})
 
 

@@ -1,4 +1,4 @@
-"""Sums over machines: what licenses show, and what their limits are about."""
+"""Sums over machines, which licenses show and their limits bound."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -135,7 +135,7 @@ class Machine(GroupMember):
     # Changes. But for a ping, the caller locks the row, so that a worker does not delete it meanwhile. ----------------
 
     def ping(self) -> None:
-        """Record a heartbeat, in one UPDATE that needs no lock: a worker deletes only what is dead under its lock.
+        """Record a heartbeat by one UPDATE without a lock: a worker deletes only machines that are dead under its lock.
 
         Raises:
             MachineHeartbeatDead: the machine is dead, and no heartbeat revives it.

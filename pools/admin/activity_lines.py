@@ -1,4 +1,4 @@
-"""The entries of the activity in words: who did what, with a link for each noun."""
+"""The entries of the activity in words, with a link for each noun."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -211,7 +211,7 @@ class LineMaker:
         token = self.tokens.get(entry.token_id)
         return [Part("·"), Part(entry.token_name, self.url_of(token) if token else "", is_name=True)]
 
-    # What ------------------------------------------------------------------------------------------------------------
+    # Verbs and objects ------------------------------------------------------------------------------------------------
 
     def _describe_key_event(self, event: KeyEvent, line: Line) -> None:
         details: dict[str, Any] = cast("dict[str, Any]", event.details or {})

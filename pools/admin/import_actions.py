@@ -1,7 +1,7 @@
 """Actions of operators on the unused keys of an import: undo it, move them, retire them.
 
 An import may have millions of keys: each request changes some of them for SECONDS, and a page goes on with the rest.
-Whatever stops it, no key is changed twice, and the action can be begun again.
+After any interruption, no key is changed twice, and the action can be started again.
 """
 
 from abc import abstractmethod

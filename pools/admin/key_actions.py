@@ -120,7 +120,7 @@ class KeyAction(ConfirmedAction):
 
     @abstractmethod
     def results(self, keys: Sequence[Key]) -> list[str]:
-        """The sentences that say what will happen."""
+        """Sentences about the consequences."""
 
     def check_unchanged(self, key: Key, values: Mapping[str, Any]) -> None:
         """Check that a key, which is locked, is as it was when the form was checked.

@@ -131,7 +131,7 @@ class KeyStory:
 
     @cached_property
     def sentence(self) -> SafeString:
-        """Who got the key, when and what for, and how it ended."""
+        """The story of the key: the recipient, the time, the purpose, and its end."""
         parts = [self._describe_pop()] if self.key.popped else []
         if self.key.withdrawn:
             parts.append(self._describe_end("" if parts else "Retired"))

@@ -50,7 +50,7 @@ class KeyAdmin(ReadOnlyAdmin):
         """The rows of the operator's account. SQLite finds keys by their pool, import or id, not by the account.
 
         COALESCE keeps the account's indexes out of the plan: for `account_id = x` SQLite, which has no statistics,
-        scans and sorts all keys of the account, whatever the other conditions.
+        scans and sorts all keys of the account, under any other conditions.
         """
         if account_path or request.user.is_superuser or connection.vendor != "sqlite":
             return super().restrict_to_account(rows, request, account_path)

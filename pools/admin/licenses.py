@@ -1,4 +1,4 @@
-"""Licenses with what only the pools know: the history of a key, and sending it to the customer."""
+"""Licenses with the features of pools: the history of a key, and sending it to the customer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

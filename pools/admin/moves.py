@@ -1,4 +1,4 @@
-"""The page about an account that was imported from keygen-api: what was imported, and what to check by hand."""
+"""The page about an account that was imported from keygen-api: the imported rows, and those to check by hand."""
 
 import re
 from collections import defaultdict
@@ -98,7 +98,7 @@ def find_move(request: HttpRequest, account_id: UUID) -> Move:
     """The report of an account that the operator may see.
 
     Raises:
-        PermissionDenied: the operator may not see what happened in the account.
+        PermissionDenied: the operator may not see the account's activity.
         Http404: there is no report, or it is another account's.
     """
     operator = operator_of(request)

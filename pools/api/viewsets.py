@@ -262,7 +262,7 @@ class PoolViewSet(SinglePopMixin, MaskedKeysMixin, TransferMixin, RetrieveMixin,
         return replace_key(policy=self.policy, text=named["key"], audit=self.audit, reason=reason_of(named))
 
     # The following are not idempotent by `Idempotency-Key`, which would make one long transaction of them. A repeated
-    # request does what is left to do.
+    # request continues the work.
 
     @action(detail=False, methods=["post"], url_path="actions/undo-import")
     @operation(

@@ -53,7 +53,7 @@ def find_encoding(head: bytes, told: str | None = None, declared: str = "") -> E
         declared: by the client that sent the file, a hint. A byte order mark precedes it.
 
     Raises:
-        FileUnreadable: it is unknown, or what was told contradicts the byte order mark.
+        FileUnreadable: it is unknown, or the told encoding contradicts the byte order mark.
     """
     mark, marked = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", None))
     if told:

@@ -17,7 +17,7 @@ _STRING = r'"(?:[^"]|"")*"'
 _GUARDED = re.compile(rf"={_STRING}(?:&{_STRING})*", re.DOTALL)
 _MAX_STRING = 255  # characters of a text in a formula of Excel
 # Where a cell is split into several strings: at that length, and after each character that some spreadsheet takes for
-# the delimiter, so that the rest of the cell begins with `"&"`, and not with what may be a formula.
+# the delimiter, so that the rest of the cell begins with `"&"`, and not with a possible formula.
 _PART = re.compile(rf"[^;\t]{{0,{_MAX_STRING - 1}}}[;\t]|[^;\t]{{1,{_MAX_STRING}}}")
 
 

@@ -18,7 +18,7 @@ from pools.key_files.shapes import ALIKE, CLASSES, reduce_shapes
 
 _HEAD_LINES = 2_000  # features that all lines share are looked for in these
 _LINES_AT_ONCE = 2_000  # few, because each takes memory while it is looked at
-_LAST_LINES = 3  # are looked at whatever their form is, because totals stand there
+_LAST_LINES = 3  # are examined in any form, because files end with totals
 _MAX_GROUPS = 2_000
 _MAX_SHAPES = 5_000
 

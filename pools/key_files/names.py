@@ -1,4 +1,4 @@
-"""Names of columns in the languages of the trade, and what the cells of a state column mean."""
+"""Names of columns in the languages of the trade, and the meanings of the cells of a state column."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Opening and reading a file of keys, whatever its form.
+"""Opening and reading a file of keys in any format.
 
 A key is opaque text: it is never changed, except that `ReadOptions.trim` removes blanks around it. A line with a fault
 is rejected; a file whose form is uncertain is refused with a question.

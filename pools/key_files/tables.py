@@ -215,7 +215,7 @@ def _find_header(filled: Sequence[tuple[int, list[str]]], options: ReadOptions) 
     if column is not None:
         for at, row in enumerate(head):
             if _is_named(row, column):
-                return at  # the rows above it are titles, whatever their cells
+                return at  # the rows above it are titles
     for at, row in enumerate(head):
         if has_key_name(row):
             below = [row for _, row in filled[at + 1 : at + 1 + _COMPARED_ROWS]]

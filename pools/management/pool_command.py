@@ -137,7 +137,7 @@ class PoolCommand(ProjectCommand):
             raise CommandError("Standard input must be UTF-8.", returncode=2) from None
 
     def open_stdin(self, content: str) -> BinaryIO:
-        """Standard input. A person at a terminal is told what to enter.
+        """Standard input. At a terminal, prints a prompt first.
 
         Raises:
             CommandError: it is closed.
@@ -155,7 +155,7 @@ class PoolCommand(ProjectCommand):
         return CommandError(f"The key {error.detail}.")
 
     def report_key(self, key: Key, state: str) -> None:
-        """Report what has become of a key, without its text."""
+        """Report the new state of a key, without its text."""
         self.report(f"The key {key.masked} {state}.", {"key": {"id": str(key.pk), "state": key.state}})
 
     def add_reference(self, parser: CommandParser) -> None:

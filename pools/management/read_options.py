@@ -33,5 +33,5 @@ def add_read_options(parser: Any) -> None:
 
 
 def read_options(options: Mapping[str, Any], used_rows: UsedRows) -> ReadOptions:
-    """What the options of a command say about its files."""
+    """The options for reading files, from the options of a command."""
     return ReadOptions(**{each: options[each] for each in READ_OPTIONS}, used_rows=used_rows)

@@ -14,7 +14,7 @@ class Move(Resource):
     Attributes:
         source: the name of the file.
         sha256: of the file, in hex, as keygen-api's export task prints it.
-        content_digest: of what was imported: the export, the tokens and the used keys. The same again changes nothing.
+        content_digest: of the export, the tokens and the used keys. Importing the same again changes nothing.
         summary: for each class of the export, in the order of the report: `{"class", "read", "kept", "leftOut"}`, the
             last one from reason to number.
         findings: the first rows that need a person's eye: `{"class", "id", "label", "problem", "kept"}`. The label of a

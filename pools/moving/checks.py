@@ -1,4 +1,4 @@
-"""Checks of staged rows, by queries: do they fit together, and to what the database has?
+"""Queries that check whether staged rows fit together, and fit the rows of the database.
 
 Rows that contradict each other refuse the whole import. Keys that must not be handed out are left out and named.
 """
@@ -24,7 +24,7 @@ from pools.moving.errors import ExportIncomplete, RowsContradict, TokensMissing
 from pools.moving.reports import Finding, MoveReport
 from pools.moving.staging import ClassStage, Stage, uuid_value
 
-# What no two rows of a class may share, in SQL; ids are in it for all.
+# The values that are unique in a class, in SQL; ids are unique in all classes.
 UNIQUE: dict[str, tuple[str, ...]] = {
     "User": ("email",),
     "GroupOwner": ("group_id, user_id",),

@@ -35,7 +35,7 @@ from pools.moving.values import ValueInvalid
 # Columns of keygen-api's own bookkeeping, and those that it computes from other rows.
 _INTERNAL_ENDINGS = ("_sent_at", "_jid", "_count", "_checksum", "lock_version", "_token", "_unsubscribed_at")
 _COMPUTED = {"policy_id", "backend", "concurrent", "sso_organization_domains", "plan_id"}
-# Of Django's hasher of bcrypt; what follows it is the digest as keygen-api has it.
+# The prefix of Django's bcrypt hasher; keygen-api's digest follows it.
 BCRYPT_PREFIX = "bcrypt$"
 _BCRYPT, _MAX_COST = re.compile(r"\$2[aby]\$(0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}"), 15
 

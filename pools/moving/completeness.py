@@ -1,7 +1,7 @@
 """Whether an export is whole: nothing marks the end of the file, so a copy may end between two chunks unnoticed.
 
-The digest that the export task prints tells. Without it, what is missing is noticed by what should be there: roles and
-their permissions are the last classes, every user has a role, and every role has permissions.
+The digest that the export task prints proves it. Without the digest, missing roles and permissions reveal a cut file:
+they are the last classes, every user has a role, and every role has permissions.
 """
 
 from pools.moving.classes import ROLE, ROLE_PERMISSION
@@ -31,7 +31,7 @@ class Completeness:
 
         Args:
             sha256: of the file, in hex.
-            expected: what it should be, if that is known.
+            expected: the right digest, if it is known.
 
         Raises:
             ExportIncomplete: it is not.

@@ -16,7 +16,7 @@ class ExportIncomplete(MoveRefused):
 
 
 class RowsContradict(MoveRefused):
-    """Rows of the export do not fit together, or not to what the database has."""
+    """Rows of the export contradict each other or rows of the database."""
 
 
 class UsedKeysUncertain(MoveRefused):

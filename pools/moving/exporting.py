@@ -80,7 +80,7 @@ def _account_row(account: Account) -> Row:
 
 
 def _values(export_class: ExportClass, account: Account) -> QuerySet[Any]:
-    """The rows with what `ExportClass.write` needs, as dictionaries."""
+    """The rows with the values that `ExportClass.write` needs, as dictionaries."""
     names = [column.attname for column in export_class.columns]
     more = {"policy_of_license": F("license__policy_id")} if export_class.model is Machine else {}
     return exported_rows(export_class, account).values(*names, **more)

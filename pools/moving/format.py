@@ -4,7 +4,7 @@ A byte with the version, then chunks: 8 bytes with the length, big endian, and t
 chunk's content is MessagePack, encrypted by AES-256-GCM if the export has a secret: the name of a class and an array of
 maps, at most 1,000, from column to value. Nothing marks the end of the file.
 
-Memory is bounded by a chunk, whatever the file claims about itself.
+Memory is bounded by a chunk, even if the file claims larger sizes.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ class SecretUnneeded(ExportUnreadable):
 
 
 class ExportMalformed(ExportUnreadable):
-    """A chunk does not hold what it should."""
+    """A chunk has unexpected content."""
 
 
 class Chunk(NamedTuple):

@@ -105,7 +105,7 @@ def import_account(
 
     Raises:
         ExportUnreadable: the file is no export, or is damaged.
-        MoveRefused: subclasses say what contradicts what.
+        MoveRefused: a subclass names the contradiction.
         FileUnreadable, NoKeys: of the used keys.
     """
     report = MoveReport(source=source, dry_run=dry_run, on_finding=on_finding)
@@ -156,7 +156,7 @@ def _staging_transaction() -> Iterator[None]:
 
 @contextmanager
 def _constraints_as_refusals() -> Iterator[None]:
-    """Say a violated constraint in a sentence without values: what the checks could not see, or a concurrent import."""
+    """Turn a violated constraint, which the checks missed, into a refusal whose text has no values of rows."""
     try:
         yield
     except IntegrityError as error:
@@ -242,7 +242,7 @@ def _is_own_role(row: Row) -> bool:
 
 
 def _can_be_key(row: Row, report: MoveReport) -> bool:
-    """Whether `import_keys` would take the text. What can be no text of the database is for the stage to refuse."""
+    """Whether `import_keys` accepts the text. The stage refuses values that the database cannot store as text."""
     text = row.get("key")
     if not isinstance(text, str) or "\0" in text or not (fault := find_text_fault(text)):
         return True

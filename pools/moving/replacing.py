@@ -12,7 +12,7 @@ from pools.moving.classes import CLASSES
 from pools.moving.errors import AccountExists, AlreadyMoved
 from pools.moving.staging import Stage, type_of
 
-# Moments that a use of the account sets without `updated`. Whoever lists keys by the API uses a token.
+# Timestamps that a use of the account sets without changing `updated`. A list of keys in the API sets that of a token.
 _USES = {
     Key: ("popped", "withdrawn", "disclosed"),
     License: ("last_validated", "last_check_in", "last_check_out", "expiry"),

@@ -1,4 +1,4 @@
-"""The report of a move: what came, what was left out and why, and the rows that need a person's eye."""
+"""The report of a move: the imported rows, the omitted ones with reasons, and those to check by hand."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The files beside an export: the table of tokens, and the used keys."""
+"""The files that accompany an export: the table of tokens, and the used keys."""
 
 import csv
 from collections.abc import Iterator

@@ -92,7 +92,7 @@ def stage_tokens(
     """Read the table of tokens, and stage those of an account. Those that cannot move are named in the report.
 
     Args:
-        add_to_hash: is called with what tells these tokens from others.
+        add_to_hash: called with bytes that identify these tokens.
 
     Raises:
         RowInvalid: the file is not the table, or a row of it is malformed.

@@ -38,7 +38,7 @@ class Unexported:
     """Rows of an account, or values of them, that an export has no room for.
 
     Attributes:
-        what: in the plural, as the reports of commands name them.
+        what: the plural noun of the rows in reports.
         rows: those of an account.
     """
 
@@ -78,7 +78,7 @@ OWN_TOKENS = Unexported(
     lambda account: Token.objects.filter(account=account, keygen_digest=None),
 )
 
-# Whatever the options. The rows that are for one installation only, such as rate limits, are not counted.
+# Omitted under all options. Rows of one installation only, such as rate limits, are not counted.
 UNEXPORTED = (
     OWN_TOKENS,
     Unexported(

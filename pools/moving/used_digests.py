@@ -1,7 +1,7 @@
 """The file of used texts of which only digests are known: those of deleted keys, and of keys that were used elsewhere.
 
-Its first lines say what belongs to it: the account, the digest key of the database, without which digests say nothing,
-and the number of the used keys whose texts are known, which are in the file of `--used-keys`.
+Its first lines identify the account, the digest key of the database, without which the digests are useless, and the
+number of used keys with known texts, which are in the file of `--used-keys`.
 """
 
 import csv

@@ -39,7 +39,7 @@ def stage_used_keys(
     A file is refused where `import_keys` refuses it: a line that is misread would leave its key on sale.
 
     Args:
-        add_to_hash: is called with what tells these keys from others.
+        add_to_hash: called with bytes that identify these keys.
         accept_warnings: read a file even if some lines are almost certainly no keys.
 
     Raises:

@@ -31,7 +31,7 @@ _FIRST_TIME = datetime(1, 1, 2, tzinfo=UTC)  # PostgreSQL's sessions may have an
 
 
 class ValueInvalid(ValueError):
-    """A value is none of its field. The message says what it must be, as the end of a sentence."""
+    """A value does not fit its field. The message is the predicate of a sentence, e.g. `must not be null`."""
 
 
 class Derived(NamedTuple):

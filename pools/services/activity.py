@@ -1,7 +1,7 @@
 """The activity of an account: the ledger of keys and the record of all other changes, as one stream in pages.
 
 Both have UUIDv7 ids, whose order is the order of creation, so they can be merged. A page costs a bounded number of
-statements, each of which reads a bounded number of rows, whatever the filters. A filter without an index looks at the
+statements, each of which reads a bounded number of rows under any filters. A filter without an index looks at the
 next WINDOW entries only, and the page reports how far it has looked.
 """
 
@@ -88,7 +88,7 @@ class Page:
 
     Attributes:
         older: where the next page begins (`Filters.before`); None if this is the last one.
-        is_partial: whether only a part of what there is has been looked at, and the page is not full.
+        is_partial: whether the search ended before the last entry, and the page is not full.
     """
 
     entries: list[Entry]

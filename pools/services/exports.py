@@ -83,7 +83,7 @@ def export_keys(
     if until:
         keys = keys.filter(**{f"{timestamp}__lt": until})
         options["until"] = until.isoformat()
-    # Saved before the first key is read. An export that breaks off keeps the count of what it had disclosed.
+    # Saved before the first key is read. An export that breaks off keeps the number of keys that it had disclosed.
     event = KeyEvent.about_many(KeyEvent.Event.EXPORTED, policy, audit, details={"count": 0, "filter": options})
     event.save()
     pages = _read_pages(keys, event, audit, by_pop=state == "popped")

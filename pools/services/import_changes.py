@@ -1,7 +1,7 @@
 """Changes of the available keys of an import: undo the import, or move or withdraw the keys.
 
-All work in short transactions, so that pops go on. What was popped meanwhile stays as it is. After an interruption,
-another call does the rest.
+All work in short transactions, so that pops go on. Keys that were popped meanwhile stay unchanged. After an
+interruption, another call does the rest.
 """
 
 import time
@@ -187,7 +187,7 @@ def _change_in_batches(
     skips_locked = True
     while True:
         with transaction.atomic():
-            following = keys.filter(pk__gt=last)  # so that no batch scans what earlier ones have changed
+            following = keys.filter(pk__gt=last)  # so that no batch scans the keys that earlier ones changed
             if skips_locked:
                 batch = list(following.select_for_update(of=("self",), skip_locked=True)[:BATCH_SIZE])
             else:

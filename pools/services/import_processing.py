@@ -77,7 +77,7 @@ def process(pending: PendingImport, *, in_request: bool = False) -> None:
     """Check or import the files of a pending import, which this process has claimed.
 
     Args:
-        in_request: refuse what would keep a request busy for long.
+        in_request: refuse a file that would keep the request busy for long.
 
     Raises:
         ImportBusy: another import of the account runs.

@@ -6,8 +6,8 @@ lock from requests, and it has a low priority. It uses two connections to the da
 is a long transaction, and one for the heartbeat.
 
 The table of pending imports is the queue. Each worker claims a file of an account for which no other one works, and
-reports every second that it lives. If it dies, another worker claims the file and starts over: whatever the first one
-wrote was rolled back, or is removed (SQLite).
+reports every second that it lives. If it dies, another worker claims the file and starts over: the rows of the first
+one were rolled back, or are removed (SQLite).
 """
 
 import logging

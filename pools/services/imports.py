@@ -276,7 +276,7 @@ def stage_import(
 ) -> Iterator[StagedImport]:
     """Read files of keys and write the keys, in the order of their lines. They are invisible until `publish()`.
 
-    If the context ends without `publish()`, nothing is added. Memory is flat, whatever the size of the files.
+    If the context ends without `publish()`, nothing is added. Memory does not grow with the size of the files.
 
     Args:
         files: the lines of each file, from `pools.key_files.open_key_file`.

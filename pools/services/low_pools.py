@@ -1,4 +1,4 @@
-"""The pools that are empty or at their low-stock threshold, found in the database whatever the number of pools."""
+"""The pools that are empty or at their low-stock threshold, found in the database among any number of pools."""
 
 from typing import Any
 

@@ -43,7 +43,7 @@ class Rejection(NamedTuple):
         file: the index of the file.
         line: the number of the line, from 1. None if a license got the text during the import, which is found out at
             the end, when the lines are gone.
-        detail: the reason with what is known of this line, as a sentence; empty if there is nothing more to say.
+        detail: a sentence with the reason and the details of this line; empty without details.
     """
 
     file: int
@@ -110,7 +110,7 @@ class SeenLines:
 
 
 class Explainer:
-    """Adds to rejections what the database knows of their texts.
+    """Adds details from the database to rejections.
 
     Args:
         policy: the policy of the import.

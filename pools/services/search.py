@@ -77,7 +77,7 @@ class SearchResult:
 def search(scope: SearchScope, text: str, *, kinds: Collection[Kind], may_reveal: bool) -> SearchResult:
     """Search the rows of some kinds.
 
-    If the text is a whole key or an id, only what it names is found.
+    If the text is a whole key or an id, only the row that it names is found.
 
     Args:
         kinds: those that the operator may see.

@@ -1,4 +1,4 @@
-"""How many keys a pool had on each day, worked out backwards from what it has now."""
+"""The number of keys of a pool on each day, computed backwards from the present stock."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ REMOVALS = (KeyEvent.Event.REMOVED, KeyEvent.Event.MOVED)
 
 @dataclass(frozen=True)
 class StockDay:
-    """The stock of a pool at the end of a day (UTC), and what changed it on that day or in the days up to it.
+    """The stock of a pool at the end of a day (UTC), and the changes on that day or in the days up to it.
 
     Attributes:
         imported: the keys of imports, and of those moved here from another pool.

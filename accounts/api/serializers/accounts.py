@@ -76,7 +76,7 @@ class AccountSerializer(ResourceSerializer):
             "publicKey": keys["rsa2048"].public,
             "keys": {kind: key.public for kind, key in keys.items()},
         }
-        if retired:  # an addition to the contract: they verify what they signed before a rotation
+        if retired:  # an addition to the contract: they verify signatures from before a rotation
             meta["retiredKeys"] = [
                 {"kind": key.kind, "publicKey": key.public, "retired": timestamp(key.retired)} for key in retired
             ]

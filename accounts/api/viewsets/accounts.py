@@ -52,7 +52,7 @@ class OwnAccountViewSet(APIViewSet):
 
     @operation("Change the account", takes=RESOURCE, gives=OWN, locks=False, access=Access.INACTIVE_ACCOUNT)
     def partial_update(self, request: APIRequest, document: Values) -> Account:
-        """What is not in the document stays as it is."""
+        """Attributes that the document omits keep their values."""
         AccountSerializer.update_row(request.account, document.values)
         return request.account
 

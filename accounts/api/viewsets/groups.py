@@ -1,4 +1,4 @@
-"""Groups, their owners, and what is in them, over HTTP."""
+"""Groups, their owners and their contents, over HTTP."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -130,7 +130,7 @@ class GroupContents(RetrieveMixin, ListMixin, APIViewSet):
         super().authorize(row)
         bearer = self.actor
         if bearer.role == "user" and not self.group.is_owned_by(bearer):
-            raise Forbidden  # a member sees the group, but not what is in it
+            raise Forbidden  # a member sees the group, but not its contents
         if row is not None and bearer.role == "product":
             own = self.of_product(type(row).objects.filter(pk=row.pk), bearer)
             if not own.exists():

@@ -67,7 +67,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         return User.objects.with_activity(now)
 
     def find_credential(self, request: APIRequest) -> Credential | None:
-        # The token in the mail authorizes, whatever credential the client still sends.
+        # The token in the mail authorizes the request; any other credential is ignored.
         return None if self.action == "reset_password" else super().find_credential(request)
 
     def find_row(self, *, locked: bool) -> User:
@@ -155,7 +155,7 @@ class UserViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, APIViewSe
         access=Access.INACTIVE_ACCOUNT,
     )
     def partial_update(self, request: APIRequest, user: User, document: Values) -> User:
-        """What is not in the document stays as it is."""
+        """Attributes that the document omits keep their values."""
         require_change(self.actor, user)
         if request.user.role not in ADMINISTRATORS and user.role != User.Role.USER:
             raise Forbidden  # a sales agent does not even change itself (contract: platform 8.4)

@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 
 from keygen_site.db.session_limits import is_unavailable
 
-# The stubs lack what is private in Django, and is overridden here.
+# The stubs lack the private parts of Django that are overridden here.
 _Cursor: Any = CursorWrapper
 _DebugCursor: Any = base.CursorDebugWrapper
 _Wrapper: Any = base.DatabaseWrapper

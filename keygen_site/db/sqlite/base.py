@@ -31,7 +31,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Create a missing file so that only its owner may read it. SQLite gives `-wal` and `-shm` the same mode."""
         name = str(self.settings_dict["NAME"])
         if not self.is_in_memory_db() and not name.startswith("file:"):
-            with suppress(OSError):  # it exists, or SQLite says what is wrong
+            with suppress(OSError):  # it exists, or SQLite reports the error
                 os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def is_usable(self) -> bool:

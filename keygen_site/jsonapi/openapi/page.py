@@ -1,4 +1,4 @@
-"""The description as a page: what the template shows, with references resolved and Markdown rendered."""
+"""The values for the template of the /docs page, with references resolved and Markdown rendered."""
 
 import json
 from collections.abc import Iterator, Mapping

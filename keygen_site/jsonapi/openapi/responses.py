@@ -13,7 +13,7 @@ from keygen_site.jsonapi.openapi.examples import ID
 from keygen_site.jsonapi.openapi.schemas import LINK, JSONSchema, object_schema, ref
 from keygen_site.jsonapi.operations import Operation
 
-# The code of a value that a model refuses: the name of the attribute or relationship, and what is wrong with it.
+# The code of a value that a model refuses: the name of the attribute or relationship, and the problem.
 VALUE_CODE = "<NAME>_<PROBLEM>"
 # The document of an error response.
 ERRORS: JSONSchema = object_schema(

@@ -77,7 +77,7 @@ def check_out_parameters(includes: Iterable[str], secret: str) -> dict[str, Para
 
     Args:
         includes: the names that `include` may have.
-        secret: what an encrypted file is encrypted with, for the description.
+        secret: the secret of an encrypted file, for the description.
     """
     return {
         "encrypt": Parameter(
@@ -218,7 +218,7 @@ def parse_check_out(
     """The given options, by name, with defaults for the others.
 
     Args:
-        names: what a file can include.
+        names: the resources that a file can include.
 
     Raises:
         BadRequest: the first option that is invalid.
@@ -305,7 +305,7 @@ def render_document(
 
     Args:
         document: in the form of the current version. It is changed.
-        secret: what decrypts an encrypted file.
+        secret: the secret that decrypts an encrypted file.
     """
     if version != CURRENT_VERSION:
         downgrade(document["data"], version)

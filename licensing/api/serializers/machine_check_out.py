@@ -44,7 +44,7 @@ MACHINE_INCLUDES = {
 MACHINE_PARAMETERS = check_out_parameters(MACHINE_INCLUDES, "the license's key followed by the fingerprint")
 MACHINE_CHECK_OUT = check_out_members(MACHINE_INCLUDES, MACHINE_PARAMETERS)
 MACHINE_FILE_SCHEMA = file_schema("machine", MACHINE_INCLUDES)
-# What follows the resources of the machine, whatever the order of the request.
+# Included after the resources of the machine, in this order, not in that of the request.
 _OF_LICENSE = ("product", "policy", "owner", "users", "entitlements")
 
 

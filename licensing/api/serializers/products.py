@@ -13,7 +13,7 @@ from licensing.models import Product
 
 
 class ProductSerializer(ResourceSerializer):
-    """A product: what is sold (contract: keys 8)."""
+    """A product that a vendor sells (contract: keys 8)."""
 
     section = Section(
         60, "Products", "What is sold. A product has policies, and may have tokens of its own, for shops."

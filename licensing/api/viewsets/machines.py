@@ -92,7 +92,7 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
             # A user whom the bearer does not see is no user of the license, whether or not they exist.
             document.missing.remove("owner")
             values["owner"] = User()
-        # The service reports what is missing, with all errors of the machine.
+        # The service reports missing relationships together with the machine's other errors.
 
     def create_row(self, values: dict[str, Any]) -> Machine:
         values.setdefault("license", None)
@@ -123,7 +123,7 @@ class MachineViewSet(CreateMixin, RetrieveMixin, DestroyMixin, ListMixin, Machin
 
     @operation("Change a machine", takes=RESOURCE, gives=OWN, locks=True)
     def partial_update(self, request: APIRequest, machine: Machine, document: Values) -> Machine:
-        """What is not in the document stays as it is. A limit of the license is checked if its value changes."""
+        """Attributes that the document omits keep their values. A change of a limited value checks the limits."""
         change_machine(machine, document.values, self._audit(""))
         return machine
 

@@ -28,7 +28,7 @@ class Command(PoolCommand):
     """Exports an account as keygen-api does, so that keygen-api or another server of this project can import it.
 
     All files are of one moment. The export has the private keys of the account, and without --secret-file they are not
-    encrypted. What an export has no room for is listed on standard error, and so is the SHA-256 of the file.
+    encrypted. Standard error lists the rows that the format cannot hold, and the SHA-256 of the file.
 
     Standard output is the export, unless --output names a file.
     """

@@ -29,15 +29,15 @@ SHOWN_FINDINGS = 20
 
 
 class Command(PoolCommand):
-    """Imports an account from an export of keygen-api, with everything that its customers hold: what worked there
-    works here.
+    """Imports an account from an export of keygen-api, with everything that its customers hold: tokens,
+    passwords, license keys and files go on working.
 
     Write the export with `rake keygen:export`, and the table of tokens, which is not in it, with
     `psql -c "\\copy (select * from tokens) to tokens.csv csv header"`. The account is imported as a whole or, if
     something contradicts something, not at all. Keys that would be sold twice are left out and named.
 
-    An account that moved in before is replaced by a newer export, unless it was used since. What was marked as used
-    stays so.
+    An account that moved in before is replaced by a newer export, unless it was used since. Keys that
+    were marked as used stay so.
     """
 
     examples = (
@@ -154,7 +154,7 @@ class Command(PoolCommand):
                     secret=secret,
                     tokens=None if tokens is None else open_file(tokens, stack),
                     used_keys=[
-                        # All of its keys are used, whatever a column says.
+                        # All keys of the file are used; its state column is ignored.
                         open_named(escape_text(each), open_file(each, stack), read_options(options, UsedRows.IGNORE))
                         for each in used_keys
                     ],

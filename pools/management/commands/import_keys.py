@@ -46,8 +46,8 @@ class Command(PoolCommand):
     """Imports files of keys into the pool of a policy: text with one key per line, CSV, Excel workbooks (.xlsx),
     NDJSON or JSON, each also as gzip or zip.
 
-    The command finds out from the content of a file what it is, prints it, and refuses a file that it does not
-    understand with certainty; options say what is meant. All keys are added or, if a line is rejected, none;
+    The command detects the format of a file from its content, prints it, and refuses a file that it does not
+    understand with certainty; options resolve the doubt. All keys are added or, if a line is rejected, none;
     --skip-invalid adds the others. The pool hands them out in the order of the lines.
     """
 
