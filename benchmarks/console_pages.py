@@ -1,56 +1,19 @@
-"""The pages of the console that `benchmarks.scale` measures, and the rows that they show besides keys."""
+"""The pages of the console that `benchmarks.scale` measures. Import it after `django.setup()`."""
 
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth import models as auth
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.admin.sealed_text import seal_text
 from accounts.models import Account, Group, User
-from licensing.models import Entitlement, License, LicenseEntitlement, Machine, Policy
+from licensing.models import Entitlement, License, Policy
 from pools.models import Key, KeyImport
 
-BATCH_SIZE = 1_000
 TABS = ("change", "imports", "activity", "usage", "terms")
-
-
-def add_customers(policy: Policy, count: int) -> None:
-    """Add customers to the account of a policy without a pool, each with a license that has a machine.
-
-    All are in one group, and all licenses have an entitlement.
-    """
-    account = policy.account
-    group = Group.objects.create(account=account, name="Customers", max_machines=count)
-    entitlement = Entitlement.objects.create(account=account, name="Offline mode", code="OFFLINE")
-    about: dict[str, Any] = {"account": account, "group": group}
-    for start in range(0, count, BATCH_SIZE):
-        numbers = range(start, min(start + BATCH_SIZE, count))
-        with transaction.atomic():
-            users = [User(email=f"customer{n}@bench.test", first_name=f"First{n}", **about) for n in numbers]
-            User.objects.bulk_create(users)
-            terms = {"policy": policy, "product": policy.product}
-            licenses = License.objects.bulk_create(
-                License(owner=user, key=f"LICENSE-{user.pk}", **about, **terms) for user in users
-            )
-            LicenseEntitlement.objects.bulk_create(
-                LicenseEntitlement(account=account, license=license, entitlement=entitlement) for license in licenses
-            )
-            Machine.objects.bulk_create(
-                Machine(
-                    license=license,
-                    owner=license.owner,
-                    fingerprint=f"MACHINE-{number}",
-                    name=f"Computer {number}",
-                    last_heartbeat=timezone.now(),
-                    **about,
-                )
-                for number, license in zip(numbers, licenses, strict=True)
-            )
 
 
 def sign_in(account: Account) -> tuple[User, str]:
@@ -76,7 +39,7 @@ def console_pages(account: Account, policy: Policy, key: Key) -> dict[str, tuple
     headers = {"Cookie": f"sessionid={session}"}
     batch = KeyImport.objects.filter(policy=policy).latest("id")
     customer = User.objects.filter(account=account, role="user").latest("id")
-    license = License.objects.filter(account=account).latest("id")
+    license = License.objects.filter(account=account, machines__isnull=False).latest("id")
     machine = license.machines.latest("id")
     group, entitlement = (model.objects.get(account=account) for model in (Group, Entitlement))
 
