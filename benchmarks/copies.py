@@ -32,4 +32,6 @@ def add_copies(template: Model, rows: Iterable[Mapping[str, Any]]) -> None:
                 for row in complete():
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(names))})", complete())
+            cursor.executemany(
+                f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(names))})", list(complete())
+            )

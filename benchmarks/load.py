@@ -10,10 +10,18 @@ from typing import Any
 from benchmarks.servers import ROOT, Server
 
 
-def run(running: Server, requests: list[Any], seconds: float, connections: int) -> dict[str, Any]:
-    """Run a workload; returns the load generator's figures and the server's CPU time per request, in microseconds."""
+def run(
+    running: Server, requests: list[Any], seconds: float, connections: int, rate: float | None = None
+) -> dict[str, Any]:
+    """Run a workload; returns the load generator's figures and the server's CPU time per request, in microseconds.
+
+    Args:
+        rate: of requests in a second; None for as many as the server answers.
+    """
     before = cpu_seconds_of(running.workers())
     loader = [sys.executable, "-m", "benchmarks.loader", str(running.port), str(connections), str(seconds)]
+    if rate:
+        loader.append(str(rate))
     outcome = subprocess.run(loader, input=json.dumps(requests), capture_output=True, text=True, cwd=ROOT, check=True)
     figures = json.loads(outcome.stdout)
     spent = cpu_seconds_of(running.workers()) - before

@@ -1,6 +1,9 @@
-"""A load generator: sends requests over keep-alive connections, each as soon as the last response has arrived.
+"""A load generator: sends requests over keep-alive connections.
 
-    python -m benchmarks.loader PORT CONNECTIONS SECONDS < requests
+    python -m benchmarks.loader PORT CONNECTIONS SECONDS [RATE] < requests
+
+Each connection sends a request as soon as the last response has arrived. With a rate, requests are due at equal
+intervals, RATE in a second: each is sent over an idle connection, and its time counts from when it was due.
 
 Standard input is a JSON list of requests `[method, path, headers, body]`, which are sent in turn. In each request
 becomes a different number: `{n}` in a header, and `{number}` anywhere, which is as long as the eight digits that
@@ -28,8 +31,8 @@ class Connection:
         self.buffer = b""
         self.began = 0.0
 
-    def send(self, request: bytes) -> None:
-        self.began = perf_counter()
+    def send(self, request: bytes, began: float) -> None:
+        self.began = began
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
@@ -55,8 +58,12 @@ def encode_request(method: str, path: str, headers: Mapping[str, str], body: str
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
 
 
-def load(port: int, connections: int, seconds: float, requests: list[Any]) -> dict[str, Any]:
-    """Send requests for some seconds; returns their number, statuses, rate, and times in milliseconds."""
+def load(port: int, connections: int, seconds: float, requests: list[Any], rate: float = 0) -> dict[str, Any]:
+    """Send requests for some seconds; returns their number, statuses, rate, and times in milliseconds.
+
+    Args:
+        rate: of the requests that are due in a second; 0 for as many as there are responses.
+    """
     numbers = count(randrange(10**7))  # the next run of a workload has others
     texts = cycle([encode_request(*request) for request in requests])
 
@@ -65,27 +72,27 @@ def load(port: int, connections: int, seconds: float, requests: list[Any]) -> di
         return next(texts).replace(b"{n}", b"%d" % number).replace(b"{number}", b"%08d" % number)
 
     selector = selectors.DefaultSelector()
-    for _ in range(connections):
-        connection = Connection(port)
+    idle = [Connection(port) for _ in range(connections)]
+    for connection in idle:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
-        connection.send(next_request())
     statuses: Counter[int] = Counter()
     times: list[float] = []
-    began = perf_counter()
-    running = connections
-    while running:
-        for selected, _ in selector.select(timeout=10):
+    began = now = perf_counter()
+    sent = 0
+    while now - began < seconds or len(idle) < connections:
+        while idle and now - began < seconds and (not rate or now - began >= sent / rate):
+            idle.pop().send(next_request(), began + sent / rate if rate else now)
+            sent += 1
+        until_due = began + sent / rate - now if rate and idle else 10
+        for selected, _ in selector.select(timeout=max(until_due, 0)):
             connection = selected.data
             status = connection.receive()
             if status is None:
                 continue
-            now = perf_counter()
             statuses[status] += 1
-            times.append(now - connection.began)
-            if now - began < seconds:
-                connection.send(next_request())
-            else:
-                running -= 1
+            times.append(perf_counter() - connection.began)
+            idle.append(connection)
+        now = perf_counter()
     spent = perf_counter() - began
     times.sort()
     return {
@@ -98,5 +105,5 @@ def load(port: int, connections: int, seconds: float, requests: list[Any]) -> di
 
 
 if __name__ == "__main__":
-    port, connections, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    json.dump(load(port, connections, seconds, json.load(sys.stdin)), sys.stdout)
+    port, connections, seconds, *rates = map(float, sys.argv[1:])
+    json.dump(load(int(port), int(connections), seconds, json.load(sys.stdin), *rates), sys.stdout)

@@ -1,0 +1,108 @@
+"""Measures whether many accounts and pools are as fast as one.
+
+    python -m benchmarks.tenants [--database postgresql|sqlite] [--accounts 2000] [--pools 5] [--json FILE]
+
+Pops at random from the pools of many accounts, each with a token of its own, and, in turn, from a single pool. Prints
+the rates and the memory of the workers. Exits with 1 if many pools have less than 0.85 of the rate of one, or if a
+worker needs more than 150 MiB.
+"""
+
+import argparse
+import json
+import random
+import sys
+from argparse import Namespace
+from statistics import median
+from typing import Any
+
+from benchmarks.imports import make_row, peak_memory_of
+from benchmarks.load import run
+from benchmarks.servers import database, server
+
+CONNECTIONS, ROUNDS, SECONDS, WARM_UP_SECONDS = 16, 5, 5.0, 15.0
+MAX_RATE = 2_000  # of pops in a second, for the number of keys
+KEYS_PER_POOL = 30
+MIN_RATIO, MAX_MEMORY_MIB = 0.85, 150
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
+    parser.add_argument("--accounts", type=int, default=2_000)
+    parser.add_argument("--pools", type=int, default=5, help="of each account")
+    parser.add_argument("--json", type=argparse.FileType("w"))
+    options = parser.parse_args()
+    with database(options.database):
+        rows = measure(options)
+    for row in rows:
+        bound = f">= {row['least']}" if row["least"] is not None else f"<= {row['most']}"
+        print(f"{row['what']:<48}{row['value']:>8.2f}   {bound}{'' if row['ok'] else '   MISSED'}")
+    if options.json:
+        json.dump(rows, options.json, indent=2)
+    sys.exit(0 if all(row["ok"] for row in rows) else 1)
+
+
+def measure(options: Namespace) -> list[dict[str, Any]]:
+    """Measure both in turn; returns rows made by `make_row()`."""
+    from benchmarks.pools import DemoPool  # after django.setup()
+
+    one = DemoPool(int(MAX_RATE * (ROUNDS * SECONDS + WARM_UP_SECONDS)))
+    workloads = {"one pool": pop_requests([(one.account.slug, one.token, one.policy.pk)])}
+    workloads["many pools"] = pop_requests(add_tenants(one, options.accounts, options.pools))
+    rates: dict[str, list[float]] = {name: [] for name in workloads}
+    with server() as running:
+        for requests in workloads.values():  # each process meets the accounts
+            run(running, requests, WARM_UP_SECONDS, CONNECTIONS)
+        for _ in range(ROUNDS):
+            for name, requests in workloads.items():
+                random.shuffle(requests)
+                figures = run(running, requests, SECONDS, CONNECTIONS)
+                if figures["other"]:
+                    raise RuntimeError(f"{name}: {figures['statuses']}")
+                rates[name].append(figures["rate"])
+        memory = max(peak_memory_of(process) for process in running.workers())
+    single, many = (median(taken) for taken in rates.values())
+    print(f"{options.database}: {options.accounts:,} accounts with {options.pools} pools each")
+    print(f"one pool {single:.0f} pops a second, many pools {many:.0f}")
+    return [
+        make_row("many pools: rate to that of one", many / single, least=MIN_RATIO),
+        make_row("memory of a worker, MiB", memory, most=MAX_MEMORY_MIB),
+    ]
+
+
+def pop_requests(pools: list[tuple[str, str, Any]]) -> list[list[Any]]:
+    """The requests of pops from pools, each given by the account's slug, a token and the id of the policy."""
+    return [
+        ["DELETE", f"/v1/accounts/{slug}/policies/{policy}/pool", {"Authorization": f"Bearer {token}"}, ""]
+        for slug, token, policy in pools
+    ]
+
+
+def add_tenants(pool: Any, accounts: int, pools: int) -> list[tuple[str, str, Any]]:
+    """Add accounts with pools, and a token of each account's admin."""
+    from accounts.models import Account, Token, User
+    from licensing.models import Policy, Product
+    from pools.models import Key
+
+    made = []
+    for number in range(accounts):
+        account = Account(slug=f"tenant-{number}", name=f"Tenant {number}")
+        account.validate_and_save()
+        admin = User.objects.create(account=account, email=f"admin{number}@bench.test", role=User.Role.ADMIN)
+        _, token = Token.generate(admin)
+        product = Product.objects.create(account=account, name="Product")
+        policies = Policy.objects.bulk_create(
+            Policy(account=account, product=product, name=f"Pool {each}", use_pool=True, protected=False)
+            for each in range(pools)
+        )
+        Key.objects.bulk_create(
+            Key(account=account, policy=policy, key=f"{account.slug}-{policy.name}-{key:04}")
+            for policy in policies
+            for key in range(KEYS_PER_POOL)
+        )
+        made += [(account.slug, token, policy.pk) for policy in policies]
+    return made
+
+
+if __name__ == "__main__":
+    main()
