@@ -75,7 +75,7 @@ class Customers:
             LicenseEntitlement(account=account, entitlement=self.entitlement),
             ({"id": pk, "license_id": license_id} for _, license_id, pk, _ in ids),
         )
-        machine = Machine(**common, license=license, fingerprint="MACHINE", last_heartbeat=now)
+        machine = Machine(**common, license=license, fingerprint="MACHINE")
         add_copies(
             machine,
             (

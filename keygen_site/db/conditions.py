@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import BooleanField, Func, Q
+from django.db.models import BooleanField, Func, Q, QuerySet, Subquery
 
 
 class _IsTrue(Func):
@@ -17,3 +17,17 @@ def unindexed(**lookups: Any) -> Q:
     through all rows of the account, if it expects to find enough of them early.
     """
     return Q(_IsTrue(Q(**lookups)))
+
+
+class HasRow(Subquery):
+    """Whether a correlated query finds a row: EXISTS that the database evaluates row by row.
+
+    For the pages of a list, of which the rows are read in their order until the page is full. PostgreSQL would rather
+    join an EXISTS, or an IN, with all rows of both tables.
+    """
+
+    template = "((%(subquery)s) IS NOT NULL)"
+    output_field = BooleanField()
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        super().__init__(rows.order_by().values("pk")[:1])

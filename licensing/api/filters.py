@@ -30,7 +30,7 @@ from keygen_site.jsonapi.operations import BOOLEAN, Parameter
 from keygen_site.jsonapi.text import leading_integer
 from keygen_site.jsonapi.types import parse_time
 from licensing.durations import parse_duration
-from licensing.models import License, LicenseUser, Policy
+from licensing.models import License, Policy
 
 COMPARISONS = ("eq", "gt", "gte", "lt", "lte")
 MAX_COUNT = 2**31 - 1  # more machines than a license can have
@@ -61,9 +61,7 @@ class LicenseUserFilter(QueryFilter):
     """Licenses that a user, given by id or email, owns or is attached to."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
-        users = find_user_ids(value, self.parent.request.user)
-        attached = LicenseUser.objects.filter(user__in=users).values("license")
-        return queryset.filter(Q(owner__in=users) | Q(pk__in=attached))
+        return queryset.for_users(find_user_ids(value, self.parent.request.user))
 
 
 # Filters by time ------------------------------------------------------------------------------------------------------
@@ -200,7 +198,7 @@ class StatusFilter(EnumFilter):
 
 
 class SelectionFilter(BooleanFilter):
-    """Licenses that a method of the queryset selects, or the others.
+    """Licenses that a method of the queryset selects, or the others, by its argument `wanted`.
 
     Args:
         selection: the name of the method.
@@ -212,17 +210,14 @@ class SelectionFilter(BooleanFilter):
         self.selection, self.opposite = selection, opposite
 
     def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        if wanted != self.opposite:
-            return getattr(queryset, self.selection)()
-        return queryset.exclude(pk__in=getattr(License.objects, self.selection)().values("pk"))
+        return getattr(queryset, self.selection)(wanted != self.opposite)
 
 
 class ActivatedFilter(BooleanFilter):
     """Licenses with machines, or without."""
 
     def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        activated = queryset.activated(timezone.now())
-        return activated if wanted else queryset.exclude(pk__in=activated.order_by().values("pk"))
+        return queryset.activated(timezone.now(), wanted)
 
 
 class ActivationsFilter(PartsFilter):

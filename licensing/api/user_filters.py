@@ -1,11 +1,14 @@
 """Filters of lists of users by their licenses (contract: platform 8.5)."""
 
+from django.db.models import OuterRef, Q
+
 from accounts.models import User
+from keygen_site.db.conditions import HasRow
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.filters import BooleanFilter, FilterSet, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
 from licensing.models import License
-from licensing.models.holders import OWNED, holders_of_licenses
+from licensing.models.holders import holders_of_licenses
 
 
 class HolderFilter(QueryFilter):
@@ -23,8 +26,8 @@ class OwnerFilter(BooleanFilter):
     """Users who own a license, or own none."""
 
     def matching(self, queryset: Rows, wanted: bool) -> Rows:
-        owners = User.objects.exclude(**{OWNED: None}).values("pk")
-        return queryset.filter(pk__in=owners) if wanted else queryset.exclude(pk__in=owners)
+        owns = Q(HasRow(License.objects.filter(owner=OuterRef("pk"))))
+        return queryset.filter(owns) if wanted else queryset.exclude(owns)
 
 
 class HolderFilterSet(FilterSet):

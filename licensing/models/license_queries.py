@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.bearers import Bearer
 from accounts.models.users import INACTIVE_AFTER, User
+from keygen_site.db.conditions import HasRow
 from keygen_site.db.fields import digest
 from keygen_site.db.key_digests import key_digest
 from keygen_site.db.uuids import parse_uuid
@@ -42,7 +43,14 @@ class LicenseQuerySet(models.QuerySet["License"]):
 
     def for_user(self, user: User | UUID) -> Self:
         """Licenses that a user owns or is attached to."""
-        return self.filter(Q(owner=user) | Q(pk__in=self._attachments().filter(user=user).values("license")))
+        return self.for_users([user])
+
+    def for_users(self, users: Any) -> Self:
+        """Licenses that some users, given as a list or a query, own or are attached to."""
+        own = self.model.objects.filter(owner__in=users).order_by().values("pk")
+        attached = self._attachments().filter(user__in=users).order_by().values("license")
+        # A union, because an OR of both conditions would read all licenses of the account.
+        return self.filter(pk__in=own.union(attached))
 
     def with_api_fields(self) -> Self:
         """Licenses with their policy, their owner and the visible values of their users and machines.
@@ -84,14 +92,23 @@ class LicenseQuerySet(models.QuerySet["License"]):
     def inactive_since(self, since: datetime) -> Self:
         return self.exclude(_is_active_since(since))
 
-    def expiring(self) -> Self:
-        """Licenses that expire soon."""
+    def expiring(self, wanted: bool = True) -> Self:
+        """Licenses that expire soon, or do not."""
         now = timezone.now()
-        return self.filter(expiry__gt=now, expiry__lt=now + EXPIRES_SOON)
+        return self._meeting(Q(expiry__gt=now, expiry__lt=now + EXPIRES_SOON), wanted)
 
-    def assigned(self) -> Self:
-        """Licenses with an owner or attached users."""
-        return self.filter(Q(owner__isnull=False) | Q(pk__in=self._attachments().values("license")))
+    def assigned(self, wanted: bool = True) -> Self:
+        """Licenses with an owner or attached users, or without."""
+        attached = self._attachments().filter(license=OuterRef("pk"))
+        return self._meeting(Q(owner__isnull=False) | Q(HasRow(attached)), wanted)
+
+    def activated(self, now: datetime, wanted: bool = True) -> Self:
+        """Licenses with machines, or without."""
+        machines = self._machines().with_seats(now).filter(license=OuterRef("pk"))
+        return self._meeting(Q(HasRow(machines)), wanted)
+
+    def _meeting(self, condition: Q, wanted: bool) -> Self:
+        return self.filter(condition) if wanted else self.exclude(condition)
 
     def with_status(self, status: str) -> Self:
         """Licenses of a status; none if the status is unknown.
@@ -113,10 +130,6 @@ class LicenseQuerySet(models.QuerySet["License"]):
             case "BANNED":
                 return self.filter(owner__banned__isnull=False)
         return self.none()
-
-    def activated(self, now: datetime) -> Self:
-        """Licenses with machines."""
-        return self.filter(pk__in=self._machines().with_seats(now).values("license"))
 
     def with_machine_count(self, now: datetime) -> Self:
         """Annotate each license with the number of its machines: `machine_count`."""

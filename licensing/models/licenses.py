@@ -128,9 +128,13 @@ class License(GroupMember):
             models.Index(
                 fields=["group", "created", "id"], name="licensing_license_group", condition=Q(group__isnull=False)
             ),
-            # For the filters of the console.
             models.Index(
                 fields=["account", "created", "id"], name="licensing_license_suspended", condition=Q(suspended=True)
+            ),
+            models.Index(
+                fields=["account", "created", "id"],
+                name="licensing_license_unassigned",
+                condition=Q(owner__isnull=True),
             ),
         ]
 

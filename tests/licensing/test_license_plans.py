@@ -1,0 +1,85 @@
+"""How many rows PostgreSQL reads for a page of licenses or users, most of which have an owner, and a machine each."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import User
+from licensing.models import License, LicenseUser, Machine
+from tests.plans import rows_read
+from tests.tables import each_row
+
+MANY, EVERY, PAGE = 4_000, 100, 10  # one in EVERY licenses has no owner and no machine, and one in EVERY users none
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
+
+
+@pytest.fixture
+def owners(acme):
+    """The owners of the licenses, the oldest first."""
+    account, first = acme.account, timezone.now() - timedelta(days=1)
+    times = [first + timedelta(seconds=number) for number in range(MANY)]
+    users = User.objects.bulk_create(
+        (User(account=account, email=f"user{number}@acme.test", created=time) for number, time in enumerate(times)),
+        batch_size=1_000,
+    )
+    licenses = License.objects.bulk_create(
+        (
+            License(
+                account=account,
+                product=acme.product,
+                policy=acme.unpooled,
+                owner=user if number % EVERY else None,
+                key=f"LICENSE-{number}",
+                created=time,
+            )
+            for number, (user, time) in enumerate(zip(users, times, strict=True))
+        ),
+        batch_size=1_000,
+    )
+    Machine.objects.bulk_create(
+        (
+            Machine(account=account, license=license, product=acme.product, fingerprint=license.key)
+            for number, license in enumerate(licenses)
+            if number % EVERY
+        ),
+        batch_size=1_000,
+    )
+    LicenseUser.objects.create(account=account, license=licenses[0], user=users[1])
+    with connection.cursor() as cursor:
+        for table in ("licensing_machine", "licensing_license", "licensing_licenseuser", "accounts_user"):
+            cursor.execute(f"ANALYZE {table}")
+    return users
+
+
+@each_row("path", ["licenses?user={user}", "licenses?user=user1@acme.test", "users/{user}/licenses?", "licenses?"])
+def test_licenses_of_a_user_are_found_by_the_user(acme, api, owners, path):
+    """Those that the user owns, and those that the user is attached to. `licenses?` is the user's own list."""
+    client = api(owners[1] if path == "licenses?" else acme.admin)
+    url = path.format(user=owners[1].pk)
+
+    assert {row["attributes"]["key"] for row in client.get(url).json()["data"]} == {"LICENSE-0", "LICENSE-1"}
+    assert rows_read("licensing_license", lambda: client.get(url)) < 3 * PAGE
+
+
+@each_row("query", ["assigned=true", "assigned=false", "unassigned=true", "activated=true", "activated=false"])
+def test_page_of_a_filter_ends_the_reading(acme, api, owners, query):
+    """Without an index the rows are read in their order, one in EVERY of which matches, until the page is full."""
+    client = api(acme.admin)
+    url = f"licenses?{query}&page[size]={PAGE}"
+
+    assert len(client.get(url).json()["data"]) == PAGE
+    for table in ("licensing_license", "licensing_machine"):
+        assert rows_read(table, lambda: client.get(url)) < (PAGE + 2) * EVERY
+
+
+@each_row("query", ["assigned=false", "active=false"])
+def test_page_of_users_ends_the_reading(acme, api, owners, query):
+    client = api(acme.admin)
+    url = f"users?{query}&page[size]={PAGE}"
+
+    assert len(client.get(url).json()["data"]) == PAGE
+    for table in ("accounts_user", "licensing_license"):
+        assert rows_read(table, lambda: client.get(url)) < (PAGE + 2) * EVERY
