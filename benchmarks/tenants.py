@@ -21,7 +21,6 @@ from benchmarks.servers import database, server
 
 CONNECTIONS, ROUNDS, SECONDS, WARM_UP_SECONDS = 16, 5, 5.0, 15.0
 MAX_RATE = 2_000  # of pops in a second, for the number of keys
-KEYS_PER_POOL = 30
 MIN_RATIO, MAX_MEMORY_MIB = 0.85, 150
 
 
@@ -48,7 +47,7 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
 
     one = DemoPool(int(MAX_RATE * (ROUNDS * SECONDS + WARM_UP_SECONDS)))
     workloads = {"one pool": pop_requests([(one.account.slug, one.token, one.policy.pk)])}
-    workloads["many pools"] = pop_requests(add_tenants(one, options.accounts, options.pools))
+    workloads["many pools"] = pop_requests(add_tenants(options, 2 * one.size // (options.accounts * options.pools) + 1))
     rates: dict[str, list[float]] = {name: [] for name in workloads}
     with server() as running:
         for requests in workloads.values():  # each process meets the accounts
@@ -78,14 +77,14 @@ def pop_requests(pools: list[tuple[str, str, Any]]) -> list[list[Any]]:
     ]
 
 
-def add_tenants(pool: Any, accounts: int, pools: int) -> list[tuple[str, str, Any]]:
-    """Add accounts with pools, and a token of each account's admin."""
+def add_tenants(options: Namespace, keys: int) -> list[tuple[str, str, Any]]:
+    """Add accounts with pools of some keys each, and a token of each account's admin."""
     from accounts.models import Account, Token, User
     from licensing.models import Policy, Product
     from pools.models import Key
 
     made = []
-    for number in range(accounts):
+    for number in range(options.accounts):
         account = Account(slug=f"tenant-{number}", name=f"Tenant {number}")
         account.validate_and_save()
         admin = User.objects.create(account=account, email=f"admin{number}@bench.test", role=User.Role.ADMIN)
@@ -93,12 +92,12 @@ def add_tenants(pool: Any, accounts: int, pools: int) -> list[tuple[str, str, An
         product = Product.objects.create(account=account, name="Product")
         policies = Policy.objects.bulk_create(
             Policy(account=account, product=product, name=f"Pool {each}", use_pool=True, protected=False)
-            for each in range(pools)
+            for each in range(options.pools)
         )
         Key.objects.bulk_create(
-            Key(account=account, policy=policy, key=f"{account.slug}-{policy.name}-{key:04}")
+            Key(account=account, policy=policy, key=f"{account.slug}-{policy.name}-{number:06}")
             for policy in policies
-            for key in range(KEYS_PER_POOL)
+            for number in range(keys)
         )
         made += [(account.slug, token, policy.pk) for policy in policies]
     return made
