@@ -97,6 +97,8 @@ def find_texts(rows: QuerySet, newest: QuerySet, texts: Sequence[Text], text: st
     for each in texts:
         if each.is_indexed:
             partial += ids_of(filter_prefix(rows, each.column, text, is_lower=each.is_lower))
+    if len(set(partial)) >= MAX_FOUND_ROWS:
+        return partial  # no more are shown
     return partial + scan(newest, [each.column for each in texts], text)
 
 

@@ -27,20 +27,19 @@ from benchmarks.servers import Server, database, server
 
 ROUNDS, CONSOLE_ROUNDS, WARM_UP_ROUNDS, POPS = 30, 7, 3, 10_000
 KEYS_OF_OLDEST_PRODUCT = 1_000
-# The maximum time of a list, relative to that of the first page.
-MAX_RATIO_TO_FIRST_PAGE = {
-    "cursor at 10 %": 1.2,
-    "cursor at 50 %": 1.2,
-    "cursor at 99 %": 1.2,
-    "of the large product": 1.5,
-    "of the oldest product": 1.5,
-    "under the large policy": 1.5,
-    "under the oldest policy": 1.5,
-}
+# The maximum time of a page further down, relative to that of the first page.
+MAX_RATIO_TO_FIRST_PAGE = {"cursor at 10 %": 1.2, "cursor at 50 %": 1.2, "cursor at 99 %": 1.2}
 MAX_CONSOLE_MILLISECONDS = {"postgresql": 300, "sqlite": 500}
 MAX_MEMORY_RATIO, MAX_MEMORY_MIB, MAX_GROWTH = 1.05, 120, 1.5
 KEYS_PER_CUSTOMER = 10
-COUNTED = "page 2, numbered (counts)"  # exact counts take longer with more rows
+# What takes longer with more rows, because all are read: an exact count, and a filter that hardly any row passes.
+UNBOUNDED = (
+    "page 2, numbered (counts)",
+    "licenses: with five machines or more",
+    "licenses: with metadata",
+    "users: with metadata",
+    "users: of a product",
+)
 MIN_GROWTH_MS = 5  # less is noise
 
 
@@ -117,7 +116,7 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
         for what, bound in MAX_RATIO_TO_FIRST_PAGE.items()
     ]
     for what, taken in grown.items():
-        if what != COUNTED:
+        if what not in UNBOUNDED:
             noise = MIN_GROWTH_MS if what != "pop" else 0
             ratio = max(taken - noise, 0) / small[what]
             rows.append(make_row(f"{what}: to that of the small tables", ratio, most=MAX_GROWTH))

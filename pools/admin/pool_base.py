@@ -14,7 +14,7 @@ from pools.models import DailyRefusalCount, Pool
 from pools.services.low_pools import with_emptied
 from pools.services.statistics import summarize_pools
 
-MAX_COUNTED_KEYS_OF_PAGE = 1_000_000  # a page has one pool, and counts further than a list of pools
+MAX_COUNTED_KEYS_OF_PAGE = 500_000  # a page has one pool, and counts further than a list of pools
 TABS = [
     ("change", "Keys", "pools.view_key"),
     ("imports", "Imports", "pools.view_keyimport"),

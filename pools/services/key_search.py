@@ -86,9 +86,11 @@ def _candidates(keys: KeyQuerySet, text: str) -> list[tuple[UUID, str]]:
         return [*_texts(used), *_texts(available)]
     digester = key_digester()
     endings = {digester.ending(each) for each in [text, *ending_spellings(text)]}
-    # Compared here: the database would scan all keys.
-    some = available.values_list("pk", "ending")[:MAX_SEARCHED_KEYS]
-    same = [pk for pk, ending in some if ending in endings][:MAX_COMPARED_KEYS]
+    # Compared here, first without the ids, which take longer: the database would scan all keys.
+    some = available[:MAX_SEARCHED_KEYS]
+    same: list[UUID] = []
+    if not endings.isdisjoint(some.values_list("ending", flat=True)):
+        same = [pk for pk, ending in some.values_list("pk", "ending") if ending in endings][:MAX_COMPARED_KEYS]
     return [*_texts(used.filter(ending__in=endings)), *_texts(Key.objects.filter(pk__in=same))]
 
 
