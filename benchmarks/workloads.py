@@ -10,9 +10,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.audit import AuditContext
+from benchmarks.console_pages import sign_in
 from benchmarks.machines import DemoMachines
 from benchmarks.pools import DemoPool
 from benchmarks.testbed.round_trips import round_trips
+from licensing import services
+from licensing.models import License
 
 # Requests before those that are counted: psycopg prepares a statement at its sixth execution, with a round trip more.
 WARM_UP = 8
@@ -63,7 +67,8 @@ def build_workloads(max_requests: int) -> dict[str, Workload]:
     """All workloads by name, with pools that last for `max_requests` requests each."""
     popped, idempotent, issued, static = (DemoPool(size) for size in (max_requests, max_requests, max_requests, 1_000))
     key = static.policy.pool.first()
-    license_key = issue_license_key(static)
+    license = issue_license(static)
+    user, session = sign_in(static.account)
 
     def request(
         pool: DemoPool, method: str, path: str, document: dict[str, Any] | None = None, **headers: Any
@@ -72,14 +77,24 @@ def build_workloads(max_requests: int) -> dict[str, Workload]:
         return [method, path, headers, "" if document is None else json.dumps(document)]
 
     machines = DemoMachines(static, max_requests // 30)
-    keys = f"/v1/accounts/{static.account.slug}/keys"
-    validation = f"/v1/accounts/{static.account.slug}/licenses/actions/validate-key"
+    account = f"/v1/accounts/{static.account.slug}"
+    keys, licenses = f"{account}/keys", f"{account}/licenses"
+    validation = f"{licenses}/actions/validate-key"
+    key_events = f"/v1/accounts/{popped.account.slug}/key-events?limit=10"  # pops that ran before it
+    members = {
+        "policy": f"policies/{static.policy.pk}",
+        "product": f"products/{static.policy.product_id}",
+        "license": f"licenses/{license.pk}",
+        "user": f"users/{user.pk}",
+    }
     return {
         "bare view": Workload([["GET", "/bare", {}, ""]], is_baseline=True),
         "SELECT 1 view": Workload([["GET", "/select", {}, ""]], is_baseline=True),
         "get": Workload([request(static, "GET", f"{keys}/{key.pk}")]),
+        **{f"get {name}": Workload([request(static, "GET", f"{account}/{path}")]) for name, path in members.items()},
         "list of 10": Workload([request(static, "GET", f"{keys}?limit=10")]),
-        "validate-key": Workload([request(static, "POST", validation, {"meta": {"key": license_key}})]),
+        "list of 100": Workload([request(static, "GET", f"{keys}?limit=100")]),
+        "validate-key": Workload([request(static, "POST", validation, {"meta": {"key": license.key}})]),
         "pop": Workload([request(popped, *popped.pop_request)]),
         "idempotent pop": Workload(
             [request(idempotent, *idempotent.pop_request, None, **{"Idempotency-Key": "key-{n}"})]
@@ -88,12 +103,12 @@ def build_workloads(max_requests: int) -> dict[str, Workload]:
         "validate, scope": Workload([request(static, "POST", validation, machines.validation)]),
         "ping": Workload([request(static, "POST", path) for path in machines.ping_paths]),
         "activate": Workload([request(static, *activation) for activation in machines.activation_requests]),
+        "check-out": Workload([request(static, "POST", f"{licenses}/{license.pk}/actions/check-out")]),
+        "list key events": Workload([request(popped, "GET", key_events)]),
+        "console overview": Workload([["GET", "/admin/", {"Cookie": f"sessionid={session}"}, ""]]),
     }
 
 
-def issue_license_key(pool: DemoPool) -> str:
-    """Issue a license from a pool and return its key."""
-    from accounts.audit import AuditContext
-    from licensing.services import issue_license
-
-    return issue_license(policy=pool.policy, audit=AuditContext(operator="benchmark")).key
+def issue_license(pool: DemoPool) -> License:
+    """Issue a license from a pool."""
+    return services.issue_license(policy=pool.policy, audit=AuditContext(operator="benchmark"))

@@ -5,10 +5,12 @@ is `/`; an ASGI application gets the path as it was sent, which `keygen_site.pat
 Django's own ASGI handler runs each request in a new thread, and so on a new connection to the database.
 """
 
+import gc
 import sys
 
 from django.conf import settings
 from django.db import connections
+from django.urls import get_resolver
 
 from keygen_site.db.key_digests import KeyEncryptionError, register_current_key
 from keygen_site.paths import is_transfer
@@ -24,5 +26,11 @@ except KeyEncryptionError as error:
 application = ThreadedWSGI(
     wsgi_application, settings.THREADS, is_transfer=is_transfer, after_transfer=connections.close_all
 )
+
+# Without this, a full garbage collection, which stops all threads, would visit the modules too. The URLs import most of
+# them.
+get_resolver().url_patterns  # noqa: B018 imports them
+gc.collect()
+gc.freeze()
 
 run_start_functions()
