@@ -4,9 +4,25 @@ import hashlib
 from operator import attrgetter
 from typing import Any
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import BaseValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+
+# PostgreSQL's indexes have room for 2,704 bytes in a row, with the account.
+MAX_INDEXED_BYTES = 2_600
+
+
+class MaxBytes(BaseValidator):
+    """Refuses texts that do not fit into an index, in lower case or as they are, e.g. 700 emojis."""
+
+    code = "max_bytes"
+    message = "is too long (maximum is %(limit_value)d bytes)"
+
+    def compare(self, a: int, b: int) -> bool:
+        return a > b
+
+    def clean(self, x: str) -> int:
+        return max(len(text.encode(errors="replace")) for text in (x, x.lower()))
 
 
 class ShortTextField(models.CharField):
@@ -17,6 +33,11 @@ class ShortTextField(models.CharField):
         "max_length": "is too long (maximum is %(limit_value)d characters)",
         "unique": "has already been taken",
     }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.max_length is not None and self.max_length > MAX_INDEXED_BYTES // 4:  # of UTF-8
+            self.validators.append(MaxBytes(MAX_INDEXED_BYTES))
 
 
 class AtLeast(MinValueValidator):

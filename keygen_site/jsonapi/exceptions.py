@@ -51,6 +51,7 @@ _CODES = {
     "null": "missing",
     "invalid_choice": "not_allowed",
     "max_length": "too_long",
+    "max_bytes": "too_long",
     "min_value": "invalid",
     "max_value": "invalid",
 }

@@ -1,6 +1,6 @@
 """Policies and their queryset."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Any, Self
 
@@ -260,10 +260,8 @@ class Policy(Resource):
         if error := max_machines_error(self.max_machines, floating=self.floating):
             refuse("max_machines", error, "invalid")
         if self.require_check_in:
-            if self.check_in_interval not in ("day", "week", "month", "year"):
-                refuse("check_in_interval", "must be one of: day, week, month, year", "not_allowed")
-            if not 1 <= (self.check_in_interval_count or 0) <= 365:
-                refuse("check_in_interval_count", "must be a number between 1 and 365 inclusive", "not_allowed")
+            for name, detail in check_in_errors(self.check_in_interval, self.check_in_interval_count):
+                refuse(name, detail, "not_allowed")
         elif not -(2**31) <= (self.check_in_interval_count or 0) < 2**31:
             refuse("check_in_interval_count", "integer is too large", OUT_OF_RANGE)
         if self.heartbeat_resurrection_strategy == "ALWAYS_REVIVE" and self.heartbeat_cull_strategy != "KEEP_DEAD":
@@ -315,6 +313,14 @@ class Policy(Resource):
             if (getattr(self, f"max_{name}") or 0) % divisor:
                 return f"with a max {name} value not divisible by {divisor}"
         return None
+
+
+def check_in_errors(interval: str | None, count: int | None) -> Iterator[tuple[str, str]]:
+    """Yield the fields, with details, that keep a policy from requiring check-ins (contract: keys 7.3)."""
+    if interval not in ("day", "week", "month", "year"):
+        yield "check_in_interval", "must be one of: day, week, month, year"
+    if not 1 <= (count or 0) <= 365:
+        yield "check_in_interval_count", "must be a number between 1 and 365 inclusive"
 
 
 def max_machines_error(max_machines: int | None, *, floating: bool) -> str | None:

@@ -90,9 +90,10 @@ def _refuse_duplicates(name: str, stage: Stage, columns: str) -> None:
         raise RowsContradict(f"The id {_uuid(found[0])} occurs twice among the rows of {name}")
     if found:
         noun = _NOUNS.get(columns, columns.replace("lower(code)", "code").replace("_id", "").replace(", ", " and "))
-        way_out = ". Give one of them another key in keygen-api, and export again" if columns == "digest" else ""
+        change = "Give one of them another key" if columns == "digest" else "Change or delete one of them"
         raise RowsContradict(
-            f"The {name} {_uuid(found[0])} and the {name} {_uuid(found[1])} have the same {noun}{way_out}"
+            f"The {name} {_uuid(found[0])} and the {name} {_uuid(found[1])} have the same {noun}. {change} in "
+            "keygen-api, and export again"
         )
 
 
@@ -107,7 +108,8 @@ def _refuse_dangling(name: str, stage: ClassStage, stages: dict[str, ClassStage]
         )
         if found:
             raise RowsContradict(
-                f"The {name} {_uuid(found[0])} names the {target} {_uuid(found[1])}, which is not in the export"
+                f"The {name} {_uuid(found[0])} names the {target} {_uuid(found[1])}, which is not in the export. "
+                "It may have been deleted meanwhile: stop keygen-api for clients, and export again"
             )
 
 

@@ -24,7 +24,7 @@ class UsedKeysUncertain(MoveRefused):
 
 
 class TokensMissing(MoveRefused):
-    """The account would lose tokens that work now."""
+    """The account would lose tokens that work now, or the table has none of it."""
 
 
 class AccountExists(MoveRefused):

@@ -69,6 +69,10 @@ class ExportMalformed(ExportUnreadable):
     """A chunk has unexpected content."""
 
 
+class _MomentUnreadable(Exception):
+    """A date or moment of a chunk is none."""
+
+
 class Chunk(NamedTuple):
     """Rows of one class.
 
@@ -218,8 +222,18 @@ def _unpack(content: bytes, offset: int) -> tuple[str, list[Row]]:
             max_bin_len=_MAX_TEXT_BYTES,
             max_ext_len=64,
         )
+    except _MomentUnreadable:
+        raise ExportMalformed(
+            f"The chunk at byte {offset:,} has a date that cannot be read, or that is not in the years 1 to 9999. "
+            "If it is an expiry, set an earlier one in keygen-api, and export again"
+        ) from None
     # Of msgpack: all its errors are of these classes, those of texts that are not UTF-8 too.
-    except (ValueError, OverflowError, msgpack.UnpackException):
+    except (ValueError, OverflowError, msgpack.UnpackException) as error:
+        if "exceeds max_" in str(error):
+            raise ExportMalformed(
+                f"The chunk at byte {offset:,} has a text of more than {_MAX_TEXT_BYTES:,} bytes, or a list or map of "
+                f"more than {_MAX_ITEMS:,} items. If it is metadata, shorten it in keygen-api, and export again"
+            ) from None
         raise _malformed(offset, "is no MessagePack of an export") from None
     match unpacked:
         case [str(name), list(rows)] if len(rows) <= MAX_ROWS and all(map(_is_row, rows)):
@@ -237,16 +251,17 @@ def _malformed(offset: int, problem: str) -> ExportMalformed:
 
 def _unpack_extension(code: int, data: bytes) -> datetime | date:
     text = msgpack.unpackb(data, max_ext_len=0)
-    if not isinstance(text, str):
+    if not isinstance(text, str) or code not in (_TIME, _TIME_WITH_ZONE, _DATE):
         raise ValueError
-    if code == _DATE:
-        return date.fromisoformat(text)
-    if code not in (_TIME, _TIME_WITH_ZONE):
-        raise ValueError
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError
-    return moment.astimezone(UTC)
+    try:
+        if code == _DATE:
+            return date.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _MomentUnreadable from None
 
 
 class ExportWriter:
@@ -294,7 +309,8 @@ class ExportWriter:
 
 def _pack_extension(value: Any) -> msgpack.ExtType:
     if isinstance(value, datetime):
-        text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # Not `strftime`, which writes the year 900 with three digits.
+        text = value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         return msgpack.ExtType(_TIME, msgpack.packb(text))
     if isinstance(value, date):
         return msgpack.ExtType(_DATE, msgpack.packb(value.isoformat()))

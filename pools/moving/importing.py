@@ -15,6 +15,7 @@ from keygen_site.api_versions import CURRENT_VERSION, VERSIONS
 from keygen_site.db.advisory_locks import disable_timeouts
 from keygen_site.db.fields import mask_key
 from keygen_site.db.uuids import parse_uuid
+from licensing.models.policies import check_in_errors
 from pools.key_files import KeyFile, escape_text, find_text_fault
 from pools.models import Move
 from pools.moving.account_keys import KEY_COLUMNS, read_key_pair
@@ -36,6 +37,10 @@ from pools.services.table_statistics import refresh_statistics_after
 
 NOT_KEPT = "is not kept by this server"
 READ_OVER = "is not needed: this server has the standard permissions of each role"
+NO_TOKENS = (
+    "none moves in, so programs that use tokens stop working: give the table of tokens with --tokens or, if there are "
+    "none, say --without-tokens"
+)
 _FIRST_CLASS = "Account"
 
 
@@ -119,6 +124,8 @@ def import_account(
         account = _read_account(row, slug, report)
         if tokens is not None:
             stage_tokens(tokens, stages.tokens, account.pk, report, digest.update)
+        if not report.count_of(TOKEN).read and not without_tokens:
+            report.find(Finding(TOKEN, "", "", NO_TOKENS, True))
         stage_used_keys(used_keys, stages.used, report, digest.update, accept_warnings=accept_warnings)
         if used_digests is not None:
             stage_used_digests(
@@ -214,26 +221,40 @@ def _check_chunk(chunk: Chunk, stages: _Stages, report: MoveReport, position: in
     count = report.count_of(class_name)
     count.read += len(rows)
     account_id = str(report.account_id)
+    stage = stages.classes.get(class_name)
+    # Permissions of roles name no account, and nor may rows of classes that are not kept.
+    unnamed = None if stage or class_name == ROLE else account_id
     for row in rows:
-        # Permissions of roles name no account.
-        if row.get("account_id", account_id if class_name == ROLE_PERMISSION else None) != account_id:
+        if row.get("account_id", unnamed) != account_id:
             raise row_invalid(class_name, row, "account_id", "must be the id of the account of the export")
     if class_name == ROLE:
         stages.is_own = stages.is_own or any(map(_is_own_role, rows))
         return _Part(stages.roles, stages.roles.encode(rows), position)
-    stage = stages.classes.get(class_name)
     if stage is None:
         count.left_out[READ_OVER if class_name == ROLE_PERMISSION else NOT_KEPT] += len(rows)
         return _Part(stages.roles, [], position)
     if class_name == "Policy":
-        # Null there is the account's value; here it is copied to a new policy.
-        rows = [{**row, "protected": is_protected} if row.get("protected") is None else row for row in rows]
+        rows = [_check_policy(row, is_protected=is_protected) for row in rows]
     if class_name == "AccountSetting":
         rows = [row for row in rows if _is_known_setting(row, report)]
     if class_name == "Key":
         rows = [row for row in rows if _can_be_key(row, report)]
     _note_unkept(stage.export_class, rows, report)
     return _Part(stage, stage.encode(rows), position)
+
+
+def _check_policy(row: Row, *, is_protected: bool) -> Row:
+    """The row of a policy, whose licenses can be validated.
+
+    Raises:
+        RowInvalid: the policy requires check-ins, but does not say when.
+    """
+    if row.get("require_check_in") is True:
+        interval, count = row.get("check_in_interval"), row.get("check_in_interval_count")
+        for column, problem in check_in_errors(interval, count if type(count) is int else None):
+            raise row_invalid("Policy", row, column, f"{problem}, for the policy requires check-ins")
+    # Null there is the account's value; here it is copied to a new policy.
+    return row if row.get("protected") is not None else {**row, "protected": is_protected}
 
 
 def _is_own_role(row: Row) -> bool:

@@ -159,8 +159,9 @@ class ClassStage(Stage):
 def row_invalid(class_name: str, row: Row, column: str, problem: object) -> RowInvalid:
     """The error of a value, which it does not quote."""
     uuid = parse_uuid(row.get("id"))
-    which = f"The {class_name} {uuid}" if uuid else f"A {class_name} without a valid id"
-    return RowInvalid(f"{which} cannot be read: its column {column} {problem}")
+    which = f"The {class_name} {uuid}" if uuid else f"{class_name}: a row without a valid id"
+    way_out = "Correct it in keygen-api, and export again"
+    return RowInvalid(f"{which} cannot be read: its column {column} {problem}. {way_out}")
 
 
 class RoleStage(Stage):

@@ -63,7 +63,7 @@ def _time(timestamp: datetime | None) -> str | None:
     """A timestamp as PostgreSQL writes one without a time zone: UTC, and no trailing zeros."""
     if timestamp is None:
         return None
-    text = timestamp.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    text = timestamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ", timespec="microseconds")
     return text.rstrip("0").removesuffix(".")
 
 

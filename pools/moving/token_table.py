@@ -13,7 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from accounts.models import Token
 from accounts.moved_tokens import shorten_digest
 from pools.moving.classes import BY_NAME
-from pools.moving.errors import RowInvalid
+from pools.moving.errors import RowInvalid, TokensMissing
 from pools.moving.format import Row
 from pools.moving.reports import Finding, MoveReport
 from pools.moving.staging import Stage, null, row_invalid, type_of
@@ -96,11 +96,13 @@ def stage_tokens(
 
     Raises:
         RowInvalid: the file is not the table, or a row of it is malformed.
+        TokensMissing: the table has tokens, and none of the account.
     """
-    batch = []
+    batch, has_others = [], False
     for row in _read_rows(stream):
         if row["account_id"] != str(account_id):
-            continue  # the table has the tokens of all accounts
+            has_others = True  # the table has the tokens of all accounts
+            continue
         report.count_of(TOKEN).read += 1
         add_to_hash("\0".join([*row.values(), ""]).encode())
         digest, reason = _digest_of(row)
@@ -112,6 +114,11 @@ def stage_tokens(
             stage.write(batch)
             batch = []
     stage.write(batch)
+    if has_others and not report.count_of(TOKEN).read:
+        raise TokensMissing(
+            f"The table of tokens has no token of the account {account_id}: is it the table of another database? If "
+            "the account has none, leave out --tokens"
+        )
 
 
 def _digest_of(row: Row) -> tuple[bytes, str]:

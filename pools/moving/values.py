@@ -6,14 +6,14 @@ PostgreSQL gets them as the texts of its COPY, SQLite as parameters.
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import BooleanField, DateTimeField, Field, ForeignKey, IntegerField, JSONField, UUIDField
 
 from accounts.models.users import EmailField
-from keygen_site.db.fields import DigestField
+from keygen_site.db.fields import DigestField, MaxBytes
 from keygen_site.db.key_digests import key_digester
 from keygen_site.db.key_fields import KeyDigestField, KeyEndingField
 from keygen_site.db.metadata import validate_metadata
@@ -28,6 +28,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _FIRST_TIME = datetime(1, 1, 2, tzinfo=UTC)  # PostgreSQL's sessions may have another time zone
+_LAST_PAST_YEAR = 2999  # durations are added to it, and years end with 9999
 
 
 class ValueInvalid(ValueError):
@@ -58,7 +59,7 @@ def converter_of(field: Field) -> Converter:
         case ForeignKey() | UUIDField():
             return _read_uuid if connection.vendor == "postgresql" else _read_uuid_in_hex
         case DateTimeField():
-            return _read_time if connection.vendor == "postgresql" else _read_time_for_sqlite
+            return _time_reader(field)
         case BooleanField():
             return _read_boolean_for_copy if connection.vendor == "postgresql" else _read_boolean
         case IntegerField():
@@ -124,6 +125,7 @@ def _text_reader(field: Field, encode: Converter) -> Converter:
     # The choices of the model's field, not those of the admin: blank is none of the export.
     choices = {value for value, _ in field.choices} if field.choices else None
     max_length = field.max_length
+    max_bytes = next((each for each in field.validators if isinstance(each, MaxBytes)), None)
 
     def read(value: Any) -> Any:
         text = _read_text(value)
@@ -131,6 +133,8 @@ def _text_reader(field: Field, encode: Converter) -> Converter:
             raise ValueInvalid(f"must be one of {', '.join(sorted(map(str, choices)))}")
         if max_length is not None and len(text) > max_length:
             raise ValueInvalid(f"must have at most {max_length:,} characters")
+        if max_bytes is not None and max_bytes.clean(text) > max_bytes.limit_value:
+            raise ValueInvalid(f"must have at most {max_bytes.limit_value:,} bytes")
         return encode(text)
 
     return read
@@ -146,18 +150,19 @@ def _read_uuid_in_hex(value: Any) -> str:
     return _read_uuid(value).replace("-", "")
 
 
-def _read_moment(value: Any) -> datetime:
-    if type(value) is not datetime or value.tzinfo is not UTC or value < _FIRST_TIME:
-        raise ValueInvalid("must be a moment")
-    return value
+def _time_reader(field: Field) -> Converter:
+    # An expiry may be any moment to come; all others are the past.
+    last_year = MAXYEAR if field.name == "expiry" else _LAST_PAST_YEAR
+    is_for_copy = connection.vendor == "postgresql"
 
+    def read(value: Any) -> str:
+        if type(value) is not datetime or value.tzinfo is not UTC or value < _FIRST_TIME:
+            raise ValueInvalid("must be a moment")
+        if value.year > last_year:
+            raise ValueInvalid(f"must be a moment before the year {last_year + 1}")
+        return value.isoformat() if is_for_copy else str(value.replace(tzinfo=None))
 
-def _read_time(value: Any) -> str:
-    return _read_moment(value).isoformat()
-
-
-def _read_time_for_sqlite(value: Any) -> str:
-    return str(_read_moment(value).replace(tzinfo=None))
+    return read
 
 
 def _read_boolean(value: Any) -> bool:

@@ -74,6 +74,12 @@ class TestReader:
         assert found == row
         assert b"2026-11-27T00:49:18.811433Z" in zlib.decompress(export[9:])
 
+    @pytest.mark.parametrize("year", [1, 900, 9999])
+    def test_years_have_four_digits(self, year):
+        row = {"at": datetime(year, 1, 2, tzinfo=UTC), "on": date(year, 1, 2)}
+
+        assert read_export(write_export({"Account": [row]})) == {"Account": [row]}
+
     def test_digest_is_that_of_the_file_and_contents_tell_exports_apart(self):
         plain, encrypted = (ExportReader(BytesIO(each), secret) for each, secret in BOTH)
         assert len(list(plain)) == len(list(encrypted))
@@ -182,6 +188,22 @@ class TestRefusals:
 
         assert refusal(first[: 9 + length] + chunk(bytes(tampered)), "secret") is ExportMalformed
         assert len(read(first[: 9 + length] + second[9 + length :], "secret")) == 2
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            # As keygen-api renews a license at the end of the calendar.
+            (msgpack.ExtType(1, msgpack.packb("10000-01-31T23:59:59.000000Z")), "is not in the years 1 to 9999"),
+            ({str(number): number for number in range(10_001)}, "a list or map of more than 10,000 items"),
+            ("x" * (4 * 1024**2 + 1), "a text of more than 4,194,304 bytes"),
+        ],
+    )
+    def test_value_beyond_a_limit_is_named_with_a_way_out(self, value, expected):
+        with pytest.raises(ExportMalformed) as error:
+            read(export_of(ACCOUNT, ["License", [{"x": value}]]))
+
+        assert expected in error.value.detail
+        assert "in keygen-api, and export again" in error.value.detail
 
     def test_errors_quote_nothing_of_the_file(self):
         for export in (export_of(ACCOUNT, b"\x92\xa6SECRET\x91\x01"), export_of(ACCOUNT, ["SECRET", [1]])):

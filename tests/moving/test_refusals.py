@@ -1,6 +1,6 @@
 """Exports whose rows contradict each other, this server or their types: one sentence, and an unchanged database."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
 from uuid import uuid4
@@ -12,12 +12,13 @@ from django.apps import apps
 
 from accounts.models import Account
 from keygen_site.jsonapi.errors import DomainError
-from pools.moving.errors import AccountExists, ExportIncomplete, RowInvalid, RowsContradict
+from pools.moving.errors import AccountExists, ExportIncomplete, RowInvalid, RowsContradict, TokensMissing
 from pools.moving.format import ExportReader
 from tests.cast import make_product
 from tests.moving.exports import ENCRYPTED, PLAIN, SECRETS, TOKENS, import_fixture, read_export, write_export
 
 OTHER = str(uuid4())
+WAY_OUT = "Correct it in keygen-api, and export again"
 NUL = "must not contain the character NUL"
 
 
@@ -84,6 +85,9 @@ INVALID_VALUES = [
     ("License", "uses", -1, "its column uses must be an integer"),
     ("License", "uses", True, "its column uses must be an integer"),
     ("License", "max_memory_override", 2**63, "its column max_memory_override must be an integer"),
+    ("License", "name", "\U0001f3ae" * 700, "its column name must have at most 2,600 bytes"),
+    ("License", "last_validated_at", datetime(3000, 1, 1, tzinfo=UTC), "must be a moment before the year 3000"),
+    ("Machine", "last_heartbeat_at", datetime(9999, 12, 31, tzinfo=UTC), "must be a moment before the year 3000"),
     ("License", "suspended", 1, "its column suspended must be true or false"),
     ("License", "policy_id", {}, "its column policy_id must be a UUID"),
     ("License", "created_at", None, "its column created_at must not be null"),
@@ -114,6 +118,15 @@ class TestValues:
 
             assert error is RowInvalid, (class_name, column, detail)
             assert expected in detail, (class_name, column, detail)
+            assert any(way_out in detail for way_out in (WAY_OUT, "--slug", "no key pair", "no valid id")), detail
+
+    def test_policy_that_requires_check_ins_must_say_when(self, unchanged):
+        """Without an interval, neither could its licenses be validated nor any be listed."""
+        for interval, count in (None, 1), ("", 1), ("decade", 1), ("week", None), ("week", 0), ("week", 2**31 - 1):
+            columns = {"require_check_in": True, "check_in_interval": interval, "check_in_interval_count": count}
+            _, detail = refusal(changed("Policy", **columns))
+
+            assert "for the policy requires check-ins. Correct it in keygen-api" in detail, (interval, count)
 
     def test_rsa_key_that_does_not_fit_its_public_key_is_refused(self, unchanged):
         """The server loads its own keys without this check."""
@@ -134,7 +147,7 @@ class TestValues:
 
         _, detail = refusal(changed("License", 3, name=["SECRET"]))
 
-        assert detail == f"The License {license['id']} cannot be read: its column name must be a text"
+        assert detail == f"The License {license['id']} cannot be read: its column name must be a text. {WAY_OUT}"
 
 
 class TestContradictions:
@@ -206,8 +219,11 @@ class TestContradictions:
         rows = read_export()
         rows["ReleaseArtifact; DROP TABLE"] = [{"id": OTHER, "account_id": SECRETS["account"], "x": "\0"}]
         rows["Environment"] = [{"id": OTHER, "account_id": SECRETS["account"]}]
+        rows["ReleaseConstraint"] = [{"id": OTHER}]  # belongs to the account by another row
 
         report = import_fixture(write_export(rows))
+
+        assert report.counts["ReleaseConstraint"].left_out == {"is not kept by this server": 1}
 
         assert report.counts["Environment"].read == 1
         assert report.counts["Environment"].kept == 0
@@ -264,6 +280,22 @@ class TestTokens:
             _, detail = refusal(PLAIN, tokens=table)
 
             assert expected in detail
+
+    def test_table_of_another_database_is_refused(self, unchanged):
+        table = TOKENS.replace(SECRETS["account"].encode(), OTHER.encode())
+
+        error, detail = refusal(PLAIN, tokens=table)
+
+        assert error is TokensMissing
+        assert "is it the table of another database? If the account has none, leave out --tokens" in detail
+
+    @pytest.mark.parametrize("tokens", [None, TOKENS.splitlines(keepends=True)[0]])
+    def test_move_without_tokens_says_so_unless_told(self, db, tokens):
+        report = import_fixture(tokens=tokens, dry_run=True)
+
+        assert [(each.class_name, each.kept) for each in report.findings] == [("Token", True)]
+        assert "say --without-tokens" in report.findings[0].problem
+        assert import_fixture(tokens=None, without_tokens=True, dry_run=True).findings == []
 
     def test_tokens_that_cannot_move_are_named_and_those_of_other_accounts_passed_over(self, db):
         header, first, *rest = TOKENS.decode().splitlines()
