@@ -37,7 +37,8 @@ class TestImport:
 
     def test_encrypted_export_from_standard_input(self, transactional_db, secret_file):
         code, out, err = manage_here(
-            "import_account", "-", "--secret-file", secret_file, "--slug", "elsewhere", "--json", stdin=ENCRYPTED
+            *("import_account", "-", "--secret-file", secret_file, "--slug", "elsewhere", "--without-tokens", "--json"),
+            stdin=ENCRYPTED,
         )
 
         result = json.loads(out)
@@ -60,7 +61,9 @@ class TestImport:
         used.write_text("key,order\n" + "\n".join(f"{key},1" for key in (*POPPED, WAITING[0])) + "\n")
         more.write_text(f"{WAITING[1]}\n")
 
-        code, out, _ = manage_here("import_account", EXPORT, "--used-keys", used, more, "--report", report)
+        code, out, _ = manage_here(
+            *("import_account", EXPORT, "--without-tokens", "--used-keys", used, more, "--report", report)
+        )
 
         with open(report) as file:
             rows = list(csv.DictReader(file))
