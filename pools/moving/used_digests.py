@@ -91,7 +91,8 @@ def stage_used_digests(
     if not accept_unmarked:
         raise UsedKeysUncertain(
             f"Of {count_of(count.read, 'used key')} only digests are known, and another server's digests cannot be "
-            f"checked here. Give the texts with --used-keys, e.g. the files of your earlier imports. {_WITHOUT}"
+            "checked here. Give the texts with --used-keys, e.g. the files of your earlier imports, and say "
+            "--accept-unmarked: those that are not in these files can enter a pool again"
         )
     reason = "cannot be checked here: digests of another server"
     count.left_out[reason] += count.read

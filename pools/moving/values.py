@@ -178,8 +178,9 @@ def _read_boolean_for_copy(value: Any) -> str:
 def _integer_reader(field: Field, encode: Converter) -> Converter:
     bits = 63 if field.get_internal_type() == "BigIntegerField" else 31
     least, most = -(2**bits), 2**bits - 1
-    if field.name == "uses":
-        least = 0  # the constraint `licensing_license_uses_not_negative`
+    # The constraint `licensing_license_uses_not_negative`, and what is added to an expiry of any year.
+    if field.name in ("uses", "duration", "heartbeat_duration"):
+        least = 0
 
     def read(value: Any) -> Any:
         if type(value) is not int or not least <= value <= most:

@@ -96,6 +96,8 @@ INVALID_VALUES = [
     ("User", "password_digest", "secret-text", "its column password_digest must be a digest of bcrypt"),
     ("Policy", "scheme", "RSA_4096", "its column scheme must be one of"),
     ("Policy", "duration", 2**31, "its column duration must be an integer"),
+    ("Policy", "duration", -1, "its column duration must be an integer between 0 and"),
+    ("Policy", "heartbeat_duration", -1, "its column heartbeat_duration must be an integer between 0 and"),
     ("Key", "key", b"\xff", "its column key must be a text"),
     ("Machine", "fingerprint", "a\0", f"its column fingerprint {NUL}"),
     ("MachineProcess", "last_heartbeat_at", None, "its column last_heartbeat_at must not be null"),
