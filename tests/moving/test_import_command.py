@@ -37,7 +37,13 @@ class TestImport:
 
     def test_encrypted_export_from_standard_input(self, transactional_db, secret_file):
         code, out, err = manage_here(
-            "import_account", "-", "--secret-file", secret_file, "--slug", "elsewhere", "--json", stdin=ENCRYPTED
+            "import_account",
+            "-",
+            "--without-tokens",
+            *("--secret-file", secret_file),
+            *("--slug", "elsewhere"),
+            "--json",
+            stdin=ENCRYPTED,
         )
 
         result = json.loads(out)
@@ -60,7 +66,9 @@ class TestImport:
         used.write_text("key,order\n" + "\n".join(f"{key},1" for key in (*POPPED, WAITING[0])) + "\n")
         more.write_text(f"{WAITING[1]}\n")
 
-        code, out, _ = manage_here("import_account", EXPORT, "--used-keys", used, more, "--report", report)
+        code, out, _ = manage_here(
+            "import_account", EXPORT, "--tokens", TOKENS, "--used-keys", used, more, "--report", report
+        )
 
         with open(report) as file:
             rows = list(csv.DictReader(file))
@@ -84,11 +92,11 @@ class TestImport:
     def test_digest_may_be_as_it_was_printed(self, transactional_db):
         digest = "sha-256=c95c6bdebafa767e809d4ee52fdfdcdf82c15ba9f9cc9ce7f572eca6389443af"
 
-        assert manage_here("import_account", EXPORT, "--sha256", digest, "--dry-run").code == 0
+        assert manage_here("import_account", EXPORT, "--tokens", TOKENS, "--sha256", digest, "--dry-run").code == 0
         assert manage_here("import_account", EXPORT, "--sha256", digest[:-1] + "0", "--dry-run").code == 1
 
     def test_terminal_shows_the_progress(self, transactional_db):
-        assert manage_here("import_account", EXPORT, "--dry-run", stream=Terminal).code == 0
+        assert manage_here("import_account", EXPORT, "--tokens", TOKENS, "--dry-run", stream=Terminal).code == 0
 
 
 class TestRefusals:
