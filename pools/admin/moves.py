@@ -132,7 +132,8 @@ def row_lines(request: HttpRequest, account: Account, rows: Sequence[Finding]) -
 
 
 def _plain_name(row: Finding) -> SafeString:
-    return format_html("<code>{}</code>" if row["class"] in MASKED else "<bdi>{}</bdi>", row["label"])
+    is_masked = row["class"] in MASKED and row["label"]
+    return format_html("<code>{}</code>" if is_masked else "<bdi>{}</bdi>", row["label"] or row["id"] or "–")
 
 
 def _words(name: str) -> str:

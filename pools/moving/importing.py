@@ -15,6 +15,7 @@ from keygen_site.api_versions import CURRENT_VERSION, VERSIONS
 from keygen_site.db.advisory_locks import disable_timeouts
 from keygen_site.db.fields import mask_key
 from keygen_site.db.uuids import parse_uuid
+from keygen_site.wording import count_of
 from licensing.models.policies import check_in_errors
 from pools.key_files import KeyFile, escape_text, find_text_fault
 from pools.models import Move
@@ -125,7 +126,7 @@ def import_account(
         if tokens is not None:
             stage_tokens(tokens, stages.tokens, account.pk, report, digest.update)
         if not report.count_of(TOKEN).read and not without_tokens:
-            report.find(Finding(TOKEN, "", "", NO_TOKENS, True))
+            report.find(Finding(TOKEN, "", "", NO_TOKENS, False))
         stage_used_keys(used_keys, stages.used, report, digest.update, accept_warnings=accept_warnings)
         if used_digests is not None:
             stage_used_digests(
@@ -197,7 +198,8 @@ def _stage_export(
         part.stage.write(part.rows)
         on_progress(part.position)
     for (class_name, column), count in report.unkept_columns.items():
-        problem = f"is not kept by this server: {count:,} rows have a value"
+        verb = "has" if count == 1 else "have"
+        problem = f"is not kept by this server: {count_of(count, 'row')} {verb} a value"
         report.find(Finding(class_name, "", column, problem, True))
     on_progress(reader.position)
     return account

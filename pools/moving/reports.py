@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
-MAX_FINDINGS = 1_000  # that are kept; the file of the option --report has all
+# That are kept; the file of the option --report has all. Thousands of used keys must not hide a row of another kind.
+MAX_FINDINGS, MAX_FINDINGS_OF_A_KIND = 1_000, 200
 FINDING_COLUMNS = ("class", "id", "label", "problem", "kept")
 
 
@@ -57,9 +58,10 @@ class MoveReport:
         account_id, slug: of the account.
         sha256: of the file, in hex.
         counts: by class, in the order of the export; then `Token` and `used keys`.
-        findings: the first ones, at most MAX_FINDINGS.
+        findings: the first ones, at most MAX_FINDINGS, and MAX_FINDINGS_OF_A_KIND of a class and problem.
         on_finding: is called with each.
         unkept_columns: the number of values that matter and have no field here, by class and column.
+        kinds_of_findings: the number of all findings by class and problem.
         named_left_out: the number of findings about rows that were not imported.
         replaced: whether the account had moved in before, and was replaced.
     """
@@ -72,6 +74,7 @@ class MoveReport:
     counts: dict[str, ClassCount] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     findings_count: int = 0
+    kinds_of_findings: Counter[tuple[str, str]] = field(default_factory=Counter)
     named_left_out: int = 0
     unkept_columns: Counter[tuple[str, str]] = field(default_factory=Counter)
     replaced: bool = False
@@ -89,7 +92,9 @@ class MoveReport:
         """Name a row that needs a person's eye."""
         self.findings_count += 1
         self.named_left_out += not finding.kept
-        if len(self.findings) < MAX_FINDINGS:
+        kind = finding.class_name, finding.problem
+        self.kinds_of_findings[kind] += 1
+        if len(self.findings) < MAX_FINDINGS and self.kinds_of_findings[kind] <= MAX_FINDINGS_OF_A_KIND:
             self.findings.append(finding)
         self.on_finding(finding)
 

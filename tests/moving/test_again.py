@@ -7,8 +7,10 @@ import pytest
 from accounts.models import Account, Token, User
 from accounts.services import change_user
 from licensing.models import License, Policy
+from pools.management.commands.import_account import describe
 from pools.models import Key, KeyEvent, Move, UsedText
 from pools.moving.errors import AccountExists, AlreadyMoved
+from pools.moving.reports import Finding, MoveReport
 from tests.conftest import API
 from tests.moving.exports import (
     ACCOUNT_ID,
@@ -129,6 +131,18 @@ class TestReport:
         named = {(each.class_name, each.label) for each in report.findings}
         assert named == {("Machine", "max_processes_override"), ("User", "sso_idp_id")}
         assert report.named_left_out == 0
+
+    def test_many_rows_of_a_kind_do_not_hide_another_one(self):
+        report = MoveReport()
+        for number in range(2_000):
+            report.leave_out(Finding("Key", str(number), "BETA…7919", "has been used", False), "has been used")
+        report.find(Finding("Policy", "last", "Beta", "has no pool", True))
+
+        lines = list(describe(report, 1.0))
+
+        assert (report.findings_count, report.findings[-1].id) == (2_001, "last")
+        assert "  Policy last Beta: has no pool" in lines
+        assert lines[-1] == f"  and {2_001 - 6:,} more: --report FILE writes all"
 
     def test_dry_run_has_the_same_report(self, db):
         dry, real = import_fixture(dry_run=True), import_fixture()

@@ -37,7 +37,12 @@ class TestImport:
 
     def test_encrypted_export_from_standard_input(self, transactional_db, secret_file):
         code, out, err = manage_here(
-            *("import_account", "-", "--secret-file", secret_file, "--slug", "elsewhere", "--without-tokens", "--json"),
+            "import_account",
+            "-",
+            "--without-tokens",
+            *("--secret-file", secret_file),
+            *("--slug", "elsewhere"),
+            "--json",
             stdin=ENCRYPTED,
         )
 
@@ -62,7 +67,7 @@ class TestImport:
         more.write_text(f"{WAITING[1]}\n")
 
         code, out, _ = manage_here(
-            *("import_account", EXPORT, "--without-tokens", "--used-keys", used, more, "--report", report)
+            "import_account", EXPORT, "--tokens", TOKENS, "--used-keys", used, more, "--report", report
         )
 
         with open(report) as file:
@@ -87,11 +92,11 @@ class TestImport:
     def test_digest_may_be_as_it_was_printed(self, transactional_db):
         digest = "sha-256=c95c6bdebafa767e809d4ee52fdfdcdf82c15ba9f9cc9ce7f572eca6389443af"
 
-        assert manage_here("import_account", EXPORT, "--sha256", digest, "--dry-run").code == 0
+        assert manage_here("import_account", EXPORT, "--tokens", TOKENS, "--sha256", digest, "--dry-run").code == 0
         assert manage_here("import_account", EXPORT, "--sha256", digest[:-1] + "0", "--dry-run").code == 1
 
     def test_terminal_shows_the_progress(self, transactional_db):
-        assert manage_here("import_account", EXPORT, "--dry-run", stream=Terminal).code == 0
+        assert manage_here("import_account", EXPORT, "--tokens", TOKENS, "--dry-run", stream=Terminal).code == 0
 
 
 class TestRefusals:

@@ -295,7 +295,7 @@ class TestTokens:
     def test_move_without_tokens_says_so_unless_told(self, db, tokens):
         report = import_fixture(tokens=tokens, dry_run=True)
 
-        assert [(each.class_name, each.kept) for each in report.findings] == [("Token", True)]
+        assert [(each.class_name, each.kept) for each in report.findings] == [("Token", False)]
         assert "say --without-tokens" in report.findings[0].problem
         assert import_fixture(tokens=None, without_tokens=True, dry_run=True).findings == []
 

@@ -2,6 +2,7 @@ import csv
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, TextIO
@@ -25,7 +26,7 @@ from pools.moving.errors import AlreadyMoved
 from pools.moving.importing import import_account
 from pools.moving.reports import FINDING_COLUMNS, Finding, MoveReport
 
-SHOWN_FINDINGS = 20
+SHOWN_FINDINGS, SHOWN_FINDINGS_OF_A_KIND = 20, 5
 
 
 class Command(PoolCommand):
@@ -233,8 +234,12 @@ def describe(report: MoveReport, seconds: float) -> Iterator[str]:
     if not report.findings_count:
         return
     yield f"{count_of(report.findings_count, 'row')} to look at:"
-    for finding in report.findings[:SHOWN_FINDINGS]:
-        label = " ".join(filter(None, [finding.class_name, finding.id, finding.label]))
-        yield f"  {escape_text(label)}: {finding.problem}"
-    if report.findings_count > SHOWN_FINDINGS:
-        yield f"  and {report.findings_count - SHOWN_FINDINGS:,} more: --report FILE writes all"
+    shown: Counter[tuple[str, str]] = Counter()
+    for finding in report.findings:
+        kind = finding.class_name, finding.problem
+        if shown[kind] < SHOWN_FINDINGS_OF_A_KIND and shown.total() < SHOWN_FINDINGS:
+            shown[kind] += 1
+            label = " ".join(filter(None, [finding.class_name, finding.id, finding.label]))
+            yield f"  {escape_text(label)}: {finding.problem}"
+    if report.findings_count > shown.total():
+        yield f"  and {report.findings_count - shown.total():,} more: --report FILE writes all"

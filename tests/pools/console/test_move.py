@@ -1,6 +1,7 @@
 """The page about an account that was imported from keygen-api."""
 
 import csv
+from uuid import uuid4
 
 from accounts.models import Activity
 from tests.cast import add_keys, make_license
@@ -133,3 +134,13 @@ def test_texts_of_the_report_are_escaped(acme):
 
     assert "<b>x" not in text
     assert "<i>y" not in text.lower()
+
+
+def test_row_without_a_name_is_shown_with_its_id(acme):
+    uuid = str(uuid4())
+    make_move(acme, row("License", uuid, ""), row("used keys", "sold.txt:7", ""))
+
+    text = text_of(open_page(staff(acme), acme))
+
+    assert f"<bdi>{uuid}</bdi>" in text
+    assert "<bdi>sold.txt:7</bdi>" in text
