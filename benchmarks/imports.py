@@ -122,9 +122,7 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
         delete_all_keys()
         more = load_by_command(pool, file)["memory"]
         rows.append(make_row(f"memory for {options.memory:,} to that for {options.keys:,}", more / peak, most=1.05))
-    for entry in rows:
-        bound = f">= {entry['least']}" if entry["least"] is not None else f"<= {entry['most']}"
-        print(f"{entry['what']:<48}{entry['value']:>8.2f}   {bound}{'' if entry['ok'] else '   MISSED'}")
+    print_rows(rows)
     return rows
 
 
@@ -132,6 +130,13 @@ def make_row(what: str, value: float, *, least: float | None = None, most: float
     """A measurement, its bound, and whether it is within the bound."""
     ok = value >= least if least is not None else value <= most
     return {"what": what, "value": round(value, 3), "least": least, "most": most, "ok": ok}
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Print measurements, each with its bound, and whether it misses that."""
+    for row in rows:
+        bound = f">= {row['least']}" if row["least"] is not None else f"<= {row['most']}"
+        print(f"{row['what']:<56}{row['value']:>8.2f}   {bound}{'' if row['ok'] else '   MISSED'}")
 
 
 def write_keys(path: Path, count: int) -> None:

@@ -17,8 +17,7 @@ from http.client import HTTPConnection
 from statistics import median
 from typing import Any
 
-from benchmarks.imports import make_row
-from benchmarks.scale import print_rows
+from benchmarks.imports import make_row, print_rows
 from benchmarks.servers import Server, database, server
 
 ROUNDS, WARM_UP_ROUNDS = 30, 3

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.imports import make_row, peak_memory_of
+from benchmarks.imports import make_row, peak_memory_of, print_rows
 from benchmarks.servers import ROOT, database
 
 MIN_RATIO_TO_RAW = 0.4
@@ -56,9 +56,7 @@ def measure(options: Namespace, export: Path) -> list[dict[str, Any]]:
         make_row("import: rate to that of the raw load", seconds / outcome["seconds"], least=MIN_RATIO_TO_RAW),
         make_row("peak memory, MiB", outcome["memory"], most=MAX_MEMORY),
     ]
-    for row in rows:
-        bound = f">= {row['least']}" if row["least"] is not None else f"<= {row['most']}"
-        print(f"{row['what']:<40}{row['value']:>8.2f}   {bound}{'' if row['ok'] else '   MISSED'}")
+    print_rows(rows)
     return rows
 
 

@@ -22,7 +22,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.imports import load_by_command, make_row, write_keys
+from benchmarks.imports import load_by_command, make_row, print_rows, write_keys
 from benchmarks.servers import Server, database, server
 
 ROUNDS, CONSOLE_ROUNDS, WARM_UP_ROUNDS, POPS = 30, 7, 3, 10_000
@@ -127,12 +127,6 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
     rows.append(make_row("peak memory, MiB", most["memory"], most=MAX_MEMORY_MIB))
     print_rows(rows)
     return rows
-
-
-def print_rows(rows: list[dict[str, Any]]) -> None:
-    print()
-    for entry in rows:
-        print(f"{entry['what']:<48}{entry['value']:>8.2f}   <= {entry['most']}{'' if entry['ok'] else '   MISSED'}")
 
 
 def make_policy(pool: Any) -> Any:

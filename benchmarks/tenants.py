@@ -15,7 +15,7 @@ from argparse import Namespace
 from statistics import median
 from typing import Any
 
-from benchmarks.imports import make_row, peak_memory_of
+from benchmarks.imports import make_row, peak_memory_of, print_rows
 from benchmarks.load import run
 from benchmarks.servers import database, server
 
@@ -33,9 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     with database(options.database):
         rows = measure(options)
-    for row in rows:
-        bound = f">= {row['least']}" if row["least"] is not None else f"<= {row['most']}"
-        print(f"{row['what']:<48}{row['value']:>8.2f}   {bound}{'' if row['ok'] else '   MISSED'}")
+    print_rows(rows)
     if options.json:
         json.dump(rows, options.json, indent=2)
     sys.exit(0 if all(row["ok"] for row in rows) else 1)

@@ -58,7 +58,7 @@ def read_chunks(
         lines, has_keys = iter(file_lines), False
         while first_line := list(islice(lines, 1)):
             chunk = Chunk(file)
-            # Not all lines of the chunk at once, only those of them that it needs.
+            # One line at a time: a list of all would need as much memory as the chunk itself.
             for number, text, reason, popped, detail, is_used in chain(first_line, islice(lines, CHUNK_LINES - 1)):
                 time = used or (now if is_used else None)
                 if time and popped and not reason:
