@@ -29,11 +29,11 @@ from tests.processes import url_of_database
 
 JSON_API = "application/vnd.api+json"
 
-# Hypothesis: few examples in a developer's runs, more in CI, all with HYPOTHESIS_PROFILE=long. Tests state theirs by
+# Hypothesis: few examples in a developer's runs, fewer in CI, all with HYPOTHESIS_PROFILE=long. Tests state theirs by
 # `tests.fuzzing.examples`.
 settings.register_profile("long", max_examples=100, deadline=None, derandomize=True, database=None)
 settings.register_profile("short", settings.get_profile("long"), max_examples=15)
-settings.register_profile("ci", settings.get_profile("long"), max_examples=20)
+settings.register_profile("ci", settings.get_profile("long"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "short"))
 
 

@@ -63,10 +63,10 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-# With CI=true each test runs on one of the databases, for the time: the modules of one of so many shares on SQLite, all
-# others on PostgreSQL. Tests that need a certain database run on that one.
+# With CI=true each test runs on one of the databases, for the time: the modules of one of so many shares on PostgreSQL,
+# all others on SQLite, which is faster. Tests that need a certain database run on that one.
 SHARES = 3
-SHARE_OF_SQLITE = 1  # not 0, which has the recordings: they take longer than any other module
+SHARE_OF_POSTGRESQL = 2
 
 
 def is_left_to_the_other(item, database):
@@ -75,8 +75,8 @@ def is_left_to_the_other(item, database):
         return False
     if any(item.get_closest_marker(name) for name in ("postgresql", "sqlite", "without_database")):
         return False
-    is_of_sqlite = zlib.crc32(item.path.name.encode()) % SHARES == SHARE_OF_SQLITE
-    return is_of_sqlite != (database == "sqlite")
+    is_of_postgresql = zlib.crc32(item.path.name.encode()) % SHARES == SHARE_OF_POSTGRESQL
+    return is_of_postgresql != (database == "postgresql")
 
 
 def pytest_collection_modifyitems(config, items):

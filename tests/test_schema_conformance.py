@@ -90,7 +90,7 @@ def world(acme):
     )
     rows = {"accounts": acme.account, "key-imports": key_import, "tokens": Token.generate(acme.product)[0]}
     collections = world_of(acme) | {name: row.pk for name, row in rows.items()}
-    add_keys(acme.policy, *numbered(30)[1:])  # the first one is there
+    add_keys(acme.policy, *numbered(4)[1:])  # the first one is there
     return {name: str(pk) for plural, pk in collections.items() for name in (plural, singular(plural))}
 
 

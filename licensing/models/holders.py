@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet
 
 from accounts.bearers import Bearer
 from accounts.models import Group, User
 from accounts.models.user_relations import NO_USERS, UserRelations
+from keygen_site.db.conditions import HasRow
 from licensing.models.license_queries import ACTIVITY_FIELDS
 
 # The accessors from a user to the licenses that the user owns, and to those that the user is attached to.
@@ -57,7 +58,8 @@ class HolderRelations(UserRelations):
 
     def active_since(self, since: datetime) -> Any:
         owned, attached = (
-            Exists(
+            # Not an EXISTS: of a long list of users, PostgreSQL would read the licenses of all for one page.
+            HasRow(
                 User.objects.filter(
                     # One path at a time, so that all timestamps are of the same license.
                     Q(*((f"{path}__{name}__gte", since) for name in ACTIVITY_FIELDS), _connector=Q.OR),

@@ -11,7 +11,7 @@ from accounts.models import Token, User
 from licensing.api.viewsets.policies import PolicyViewSet
 from licensing.models import License, LicenseUser, Policy, Product
 from pools.models import Key, KeyEvent, KeyImport
-from tests.cast import add_keys, make_license, make_policy, make_product, numbered, token_of
+from tests.cast import add_key, add_keys, make_license, make_policy, make_product, numbered, token_of
 from tests.errors import NOT_FOUND, UNAUTHORIZED, assert_refused, not_found, unauthorized
 
 TOKEN_INVALID = unauthorized("TOKEN_INVALID", about="authentication/#token-authentication")
@@ -87,10 +87,10 @@ class TestPolicy:
         first, second, available = numbered(3)
         admin.delete(f"policies/{acme.policy.pk}")
 
-        assert add_keys(other, available)
+        assert add_key(other, available)
         for used in (first, second):
             with pytest.raises(ValidationError):
-                add_keys(other, used)
+                add_key(other, used)
 
     def test_deleted_policy_ends_the_tokens_of_its_licenses(self, acme, api, admin, sold):
         token = token_of(sold)

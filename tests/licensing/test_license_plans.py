@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from licensing.models import License, LicenseUser, Machine
+from tests.cast import make_license, make_policy, make_product
 from tests.plans import rows_read
 from tests.tables import each_row
 
@@ -80,3 +81,31 @@ def test_page_of_a_filter_ends_the_reading(acme, api, owners, path):
     assert len(client.get(url).json()["data"]) == PAGE
     for table in ("licensing_license", others):
         assert rows_read(table, lambda: client.get(url)) < (PAGE + 2) * EVERY
+
+
+PRODUCT_USERS = ["users?product={product}", "products/{product}/users?", "users?product={product}&role=user"]
+
+
+@each_row("path", PRODUCT_USERS)
+def test_users_of_a_large_product_are_read_until_the_page_is_full(acme, api, owners, path, monkeypatch):
+    monkeypatch.setattr("licensing.api.user_filters.MAX_COLLECTED_LICENSES", 50)
+    client, url = api(acme.admin), f"{path.format(product=acme.product.pk)}&page[size]={PAGE}"
+
+    expected = [str(user.pk) for number, user in enumerate(owners) if number % EVERY][: -PAGE - 1 : -1]
+    assert [row["id"] for row in client.get(url).json()["data"]] == expected
+    for table in ("licensing_license", "accounts_user"):
+        assert rows_read(table, lambda: client.get(url)) < 15 * PAGE
+
+
+@each_row("path", PRODUCT_USERS)
+def test_users_of_a_small_product_are_found_by_its_licenses(acme, api, owners, path):
+    product = make_product(acme.account, "Small", code="small")
+    policy = make_policy(product, "Small")
+    for owner, user in ((owners[1], None), (None, owners[2])):
+        license = make_license(policy, owner=owner)
+        license.users.add(*[user] if user else [], through_defaults={"account": acme.account})
+    client, url = api(acme.admin), f"{path.format(product=product.pk)}&page[size]={PAGE}"
+
+    assert {row["id"] for row in client.get(url).json()["data"]} == {str(owners[1].pk), str(owners[2].pk)}
+    for table in ("licensing_license", "accounts_user"):
+        assert rows_read(table, lambda: client.get(url)) < 15 * PAGE

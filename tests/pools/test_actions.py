@@ -12,7 +12,7 @@ from licensing.services import issue_license
 from pools.models import Key, KeyEvent
 from pools.services.exports import export_keys
 from pools.services.keys import pop_keys_for_operator, reveal_key
-from tests.cast import add_keys, make_policy, numbered
+from tests.cast import add_key, add_keys, make_policy, numbered
 from tests.errors import assert_refused, bad_request, explained, forbidden, lacks_permission
 from tests.pools.documents import key_object
 from tests.pools.test_pool import EMPTY, NOT_SUPPORTED
@@ -236,7 +236,7 @@ class TestWithdraw:
         act("withdraw", key="KEY-0001")
 
         with pytest.raises(Exception, match="has already been taken"):
-            add_keys(acme.policy, "KEY-0001")
+            add_key(acme.policy, "KEY-0001")
 
     @pytest.mark.parametrize("issued", [True, False])
     def test_withdraw_retires_a_key_that_was_handed_out(self, act, acme, audit, issued):

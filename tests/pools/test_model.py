@@ -37,7 +37,7 @@ from pools.services.keys import (
     reveal_key,
     withdraw_key,
 )
-from tests.cast import add_keys, make_company, make_policy, make_product
+from tests.cast import add_key, make_company, make_policy, make_product
 from tests.fuzzing import examples
 
 ORIGIN = AuditContext(operator="model")
@@ -107,7 +107,7 @@ class Pools(RuleBasedStateMachine):
     @rule(pool=POOLS, text=TEXTS)
     def add(self, pool, text):
         taken = self.blocked(text)
-        self.expect(ValidationError if taken else None, lambda: add_keys(self.policies[pool], text))
+        self.expect(ValidationError if taken else None, lambda: add_key(self.policies[pool], text))
         if not taken:
             self.arrivals += 1
             self.place[text] = (pool, self.arrivals)

@@ -12,7 +12,7 @@ from licensing.models import License, PoolEmpty
 from licensing.services import issue_license
 from pools.models import Key, KeyEvent
 from pools.services.keys import pop_keys, withdraw_key
-from tests.cast import add_keys, numbered
+from tests.cast import add_key, add_keys, numbered
 from tests.errors import assert_refused
 from tests.licensing.test_issue_license import license_document
 from tests.races import Holder, race, race_of, results_of
@@ -138,7 +138,7 @@ class TestOneText:
     """A text becomes a key in a pool or the key of a license: the first request wins."""
 
     def test_one_text_is_one_key(self, pooled_policy):
-        results = race(6, lambda: add_keys(pooled_policy, "KEY-0001"))
+        results = race(6, lambda: add_key(pooled_policy, "KEY-0001"))
 
         assert len(results_of(ValidationError, results)) == 5
         assert Key.objects.count() == 1
@@ -146,7 +146,7 @@ class TestOneText:
     def test_one_text_is_a_key_or_a_license(self, acme, audit):
         results = race_of(
             [
-                lambda: add_keys(acme.policy, "KEY-0001"),
+                lambda: add_key(acme.policy, "KEY-0001"),
                 lambda: issue_license(policy=acme.unpooled, audit=audit, key="KEY-0001"),
             ]
             * 4

@@ -14,7 +14,7 @@ from licensing.services import issue_license
 from pools.key_files import Line
 from pools.models import Key
 from pools.services.imports import import_keys
-from tests.cast import add_keys, make_policy, make_product
+from tests.cast import add_key, add_keys, make_policy, make_product
 from tests.console import act, page, signed_in, staff
 
 ORIGIN = AuditContext(operator="tests")
@@ -333,7 +333,7 @@ def test_another_account_may_have_the_text(scene, rival):
     popped_by_api(one)
     product_is_deleted(one)
 
-    assert add_keys(rival.policy, one.text)
+    assert add_key(rival.policy, one.text)
     assert issue_license(policy=rival.unpooled, audit=ORIGIN, key=f"RIVAL-{one.text}")
 
 

@@ -18,9 +18,9 @@ from keygen_site.jsonapi.viewsets import CreateMixin, DestroyMixin, ListMixin, R
 from licensing.api.filters import ProductLicenseFilterSet
 from licensing.api.serializers.policies import PolicySerializer
 from licensing.api.serializers.products import ProductSerializer
+from licensing.api.user_filters import holders_for_page
 from licensing.api.viewsets.nested import NestedLicenseViewSet, NestedViewSet, StaffAndProductOnly
-from licensing.models import Policy, Product
-from licensing.models.holders import holders_of_product
+from licensing.models import License, Policy, Product
 
 
 class ProductViewSet(CreateMixin, RetrieveMixin, UpdateMixin, DestroyMixin, ListMixin, APIViewSet):
@@ -62,7 +62,9 @@ class ProductUserViewSet(NestedViewSet):
     serializer_class = UserSerializer
     filterset_class = RoleFilterSet
     parent = Parent(
-        "product", Product.objects.all(), narrow=lambda users, product_id: users.filter(holders_of_product(product_id))
+        "product",
+        Product.objects.all(),
+        narrow=lambda users, product_id: users.filter(holders_for_page(License.objects.filter(product=product_id))),
     )
 
     @classmethod
