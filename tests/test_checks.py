@@ -1,6 +1,7 @@
 """Checks warn of settings that would lose keys, before the server takes a request."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -47,6 +48,20 @@ def test_nothing_is_said_of_a_server_set_up_for_production(tmp_path):
     content, said = check(**PRODUCTION, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "metrics"))
 
     assert (content, "no issues" in said) == (True, True), said
+
+
+@pytest.mark.without_database
+def test_guide_to_moving_names_every_setting_that_must_be_changed(tmp_path):
+    """The unit of the guide does not start with the settings of `.env.example`."""
+    example = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    named = re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs" / "moving.md").read_text(), re.MULTILINE)
+    values = PRODUCTION | {"REQUIRE_SECOND_FACTOR": "superusers"}
+    changed = {name: values[name] for name in named if name in values}
+    unit = {"LOG_FORMAT": "json", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    content, said = check(**example | changed | unit)
+
+    assert content, said
 
 
 @pytest.mark.without_database

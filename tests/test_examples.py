@@ -1,7 +1,7 @@
 """The shell blocks of the README and of the guides work as they are written, in their order, on a real server.
 
-A block marked `sh` is run; one marked `console` is only shown. A block marked `json` has the last lines that the block
-before it prints, where `…` stands for anything.
+A block marked `sh` is run; one marked `console` is only shown. A block marked `json` has the last line that the block
+before it prints, one marked `text` all lines, where `…` stands for anything, and each duration for every other one.
 """
 
 import json
@@ -16,10 +16,13 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from benchmarks.proxies import documented_block
+
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_EXAMPLES = [path for path in GUIDES if "sh" in dict(BLOCK.findall(path.read_text()))]
+DURATION = re.compile(r"\d+\.\d+ s")
 # Output of a failed block. The guides show no request that fails without saying so in a `json` block.
 FAILED = re.compile(r'"errors":|Traceback|command not found|curl: \(')
 
@@ -45,7 +48,7 @@ def environment(folder):
         "HOME": str(folder),
         "ENV_FILE": os.devnull,
         "SECRET_KEY": "for these examples only, 0123456789",
-        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost,licenses.example.com",
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
         "MAX_DIRECT_IMPORT_BYTES": "262144",
         "KEY_ENCRYPTION_KEYS": os.environ.get("KEY_ENCRYPTION_KEYS", ""),  # of the database
@@ -58,6 +61,7 @@ def database(folder, django_db_setup, django_db_blocker):
     with django_db_blocker.unblock(), closing(sqlite3.connect(folder / "db.sqlite3")) as copy:
         connection.ensure_connection()
         connection.connection.backup(copy)
+    (folder / "db.sqlite3").chmod(0o600)  # as the server makes it
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,25 @@ def test_examples_work_as_written(path, port, folder, environment):
         elif kind == "json":
             last = json.dumps(json.loads(printed.strip().splitlines()[-1]))
             assert re.search(pattern_of(text), last), f"{text}\n{last}"
+        elif kind == "text":
+            pattern = re.escape(comparable(text)).replace("…", ".*")
+            assert re.fullmatch(pattern, comparable(printed), re.DOTALL), f"{text}\n{printed}"
+
+
+def comparable(text):
+    """A printed text without its durations and the blanks at the ends of its lines."""
+    return DURATION.sub("0.0 s", "\n".join(line.rstrip() for line in text.strip().splitlines()))
+
+
+def test_files_of_a_server_are_those_of_the_guide():
+    """`deploy/` has the blocks of `docs/operations.md`, which other tests run."""
+    units = {path.name: path.read_text() for path in (ROOT / "deploy").glob("keygen*")}
+    found = BLOCK.findall((ROOT / "docs" / "operations.md").read_text())
+    blocks = "".join(text for kind, text in found if kind == "ini")
+    documented = re.findall(r"^# /etc/systemd/system/(\S+)\n(.*?)(?=\n*^# /etc/systemd/|\Z)", blocks, re.M | re.S)
+
+    assert {name: f"{text.rstrip()}\n" for name, text in documented} == units
+    assert (ROOT / "deploy" / "nginx.conf").read_text() == documented_block("nginx")
 
 
 @pytest.mark.without_database

@@ -22,7 +22,7 @@ from pools.models.keys import KEY_PURPOSE
 from pools.moving.classes import BY_NAME
 from pools.moving.errors import ExportIncomplete, RowsContradict, TokensMissing
 from pools.moving.reports import Finding, MoveReport
-from pools.moving.staging import ClassStage, Stage, uuid_value
+from pools.moving.staging import IDENTIFIERS, ClassStage, Stage, uuid_value
 
 # The values that are unique in a class, in SQL; ids are unique in all classes.
 UNIQUE: dict[str, tuple[str, ...]] = {
@@ -220,6 +220,7 @@ def find_uncertain(stages: dict[str, ClassStage], report: MoveReport) -> None:
     problem = "is of an encrypted policy: the export has a digest of its key, which this server cannot check"
     for id, name in _fetch(encrypted):
         report.find(Finding("License", str(_uuid(id)), name or "", problem, True))
+    _find_ambiguous(stages, report)
     keys = stages["Key"]
     without_pool = (
         f"SELECT k.policy_id, count(*) FROM {keys.table} k JOIN {policies.table} p ON p.id = k.policy_id "
@@ -236,6 +237,38 @@ def find_uncertain(stages: dict[str, ClassStage], report: MoveReport) -> None:
     problem = "differs from another key that waits in its spelling only: both are imported, look whether they are one"
     for id, stored in _fetch(alike):
         report.find(Finding("Key", str(_uuid(id)), mask_key(decrypt_text(stored, KEY_PURPOSE)), problem, True))
+
+
+def _find_ambiguous(stages: dict[str, ClassStage], report: MoveReport) -> None:
+    """Name the rows that a URL may not find by their text, since it spells an id (contract: licenses 4, machines 4.1).
+
+    And the licenses whose keys differ in their spelling only, which a customer could take for one.
+    """
+    for name, column in IDENTIFIERS.items():
+        table = stages[name].table
+        if name in ("License", "Machine"):
+            spelled = (
+                f"SELECT s.id, s.name FROM {table} s JOIN {table} other ON other.id = s.as_uuid "
+                "WHERE other.id != s.id ORDER BY s.id"
+            )
+            problem = (
+                f"has a {column} that spells the id of another {name.lower()}: a URL with this text leads to the one "
+                "that was created first. Give it another one"
+            )
+        elif column == "code":
+            spelled = f"SELECT id, name FROM {table} WHERE as_uuid IS NOT NULL ORDER BY id"
+            problem = "has a code that spells an id: a URL finds it by its id only. Give it another code"
+        else:  # those that wait are left out
+            continue
+        for id, label in _fetch(spelled):
+            report.find(Finding(name, str(_uuid(id)), label or "", problem, True))
+    alike = f"""SELECT id, name FROM (
+        SELECT id, name, created, row_number() OVER (PARTITION BY spelling ORDER BY created, id) AS number
+            FROM {stages["License"].table}) AS spelled
+        WHERE number > 1 ORDER BY created, id"""
+    problem = "has a key that differs from that of another license in its spelling only: each is found by its own"
+    for id, label in _fetch(alike):
+        report.find(Finding("License", str(_uuid(id)), label or "", problem, True))
 
 
 def _first(sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...] | None:

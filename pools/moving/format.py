@@ -123,7 +123,10 @@ class ExportReader:
         is_first = True
         while (chunk := self._read_chunk(is_first=is_first)) is not None:
             if is_first != (chunk.class_name == "Account") or (is_first and len(chunk.rows) != 1):
-                raise ExportMalformed("The export must begin with one account, and have no other")
+                raise ExportMalformed(
+                    "The export must begin with its account, and have no other one; all else may come in any order. "
+                    "The file is damaged, or no export"
+                )
             is_first = False
             yield chunk
         if is_first:

@@ -121,7 +121,7 @@ def import_account(
         stages = _Stages()
         completeness = Completeness()
         row = _stage_export(reader, stages, completeness, report, on_progress)
-        completeness.check(reader.sha256, sha256)
+        completeness.check(sha256, reader.sha256, report)
         account = _read_account(row, slug, report)
         if tokens is not None:
             stage_tokens(tokens, stages.tokens, account.pk, report, digest.update)

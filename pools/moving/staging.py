@@ -22,6 +22,9 @@ from pools.moving.format import Row
 from pools.moving.values import NULL, Converter, ValueInvalid, converter_of, derived_fields
 
 _REQUIRED = object()
+# The columns whose texts name a row as its id does, by class: one that spells the id of another row is ambiguous. Keys
+# that wait become those of licenses.
+IDENTIFIERS = {"Key": "key", "License": "key", "Machine": "fingerprint", "Product": "code", "Entitlement": "code"}
 
 
 class Stage:
@@ -105,9 +108,8 @@ class ClassStage(Stage):
         names = {column.attname: column.name for column in export_class.columns}
         self._derivations = [(names[each.attname], each.convert) for each in self._derived]
         columns = {str(field.column): type_of(field) for field in fields}
-        # A key could be taken for a license whose id it spells.
-        self._has_uuids = export_class.name == "Key"
-        if self._has_uuids:
+        self._identifier = IDENTIFIERS.get(export_class.name)
+        if self._identifier:
             columns["as_uuid"] = columns["id"]
         # Two keys that differ in their spelling only may be one.
         self._number = key_digester().number if export_class.name in ("Key", "License") else None
@@ -146,8 +148,8 @@ class ClassStage(Stage):
                     values.append(default)
             for name, derive in self._derivations:
                 values.append(derive(row[name]))
-            if self._has_uuids:
-                text = row["key"]
+            if self._identifier:
+                text = row.get(self._identifier) or ""
                 values.append(uuid_value(UUID(text)) if matches_uuid(text) else null())
             if self._number:
                 values.append(integer_value(self._number(fold_spelling(row["key"]))))
