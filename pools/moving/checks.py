@@ -41,6 +41,9 @@ UNIQUE: dict[str, tuple[str, ...]] = {
 }
 _NOUNS = {"digest": "key", "license_id, digest": "fingerprint", "machine_id, digest": "fingerprint or pid"}
 _FETCHED_AT_ONCE = 1_000
+_EXPORT_AGAIN = "The file is damaged, or the account changed meanwhile: export again"
+_DELETED_MEANWHILE = "It may have been deleted meanwhile: stop keygen-api for clients, and export again"
+_OTHER_SERVER = "Import the export into another server"
 _CLASS_OF_MODEL = {each.model: each.name for each in BY_NAME.values()}
 
 
@@ -60,13 +63,15 @@ def check_rows(stages: dict[str, ClassStage], roles: Stage, account_id: UUID) ->
         _refuse_dangling(name, stage, stages)
         _refuse_taken_ids(name, stage, account_id)
     if found := _first(f"SELECT resource_id FROM {roles.table} GROUP BY resource_id HAVING count(*) > 1"):
-        raise RowsContradict(f"The user {_uuid(found[0])} has two roles")
+        raise RowsContradict(f"The user {_uuid(found[0])} has two roles. {_EXPORT_AGAIN}")
     users = stages["User"].table
     orphan = _first(
         f"SELECT r.resource_id FROM {roles.table} r LEFT JOIN {users} u ON u.id = r.resource_id WHERE u.id IS NULL"
     )
     if orphan:
-        raise RowsContradict(f"A role names the user {_uuid(orphan[0])}, who is not in the export")
+        raise RowsContradict(
+            f"A role names the user {_uuid(orphan[0])}, who is not in the export. {_DELETED_MEANWHILE}"
+        )
     without = _first(
         f"SELECT u.id FROM {users} u LEFT JOIN {roles.table} r ON r.resource_id = u.id WHERE r.resource_id IS NULL"
     )
@@ -76,7 +81,10 @@ def check_rows(stages: dict[str, ClassStage], roles: Stage, account_id: UUID) ->
         raise ExportIncomplete("The export is incomplete: its account has no admin; copy it again")
     pool = "use_pool AND (encrypted OR scheme IS NOT NULL)"
     if found := _first(f"SELECT id FROM {stages['Policy'].table} WHERE {pool}"):
-        raise RowsContradict(f"The Policy {_uuid(found[0])} has a pool, and a scheme or encrypted keys")
+        raise RowsContradict(
+            f"The Policy {_uuid(found[0])} has a pool, and a scheme or encrypted keys. Change it in keygen-api, and "
+            "export again"
+        )
 
 
 def _refuse_duplicates(name: str, stage: Stage, columns: str) -> None:
@@ -87,7 +95,7 @@ def _refuse_duplicates(name: str, stage: Stage, columns: str) -> None:
         f"GROUP BY {columns} HAVING count(*) > 1"
     )
     if found and columns == "id":
-        raise RowsContradict(f"The id {_uuid(found[0])} occurs twice among the rows of {name}")
+        raise RowsContradict(f"The id {_uuid(found[0])} occurs twice among the rows of {name}. {_EXPORT_AGAIN}")
     if found:
         noun = _NOUNS.get(columns, columns.replace("lower(code)", "code").replace("_id", "").replace(", ", " and "))
         change = "Give one of them another key" if columns == "digest" else "Change or delete one of them"
@@ -109,7 +117,7 @@ def _refuse_dangling(name: str, stage: ClassStage, stages: dict[str, ClassStage]
         if found:
             raise RowsContradict(
                 f"The {name} {_uuid(found[0])} names the {target} {_uuid(found[1])}, which is not in the export. "
-                "It may have been deleted meanwhile: stop keygen-api for clients, and export again"
+                f"{_DELETED_MEANWHILE}"
             )
 
 
@@ -121,7 +129,9 @@ def _refuse_taken_ids(name: str, stage: ClassStage, account_id: UUID) -> None:
         [_value(model, "account", account_id)],
     )
     if found:
-        raise RowsContradict(f"Another account of this server has a {name} with the id {_uuid(found[0])}")
+        raise RowsContradict(
+            f"Another account of this server has a {name} with the id {_uuid(found[0])}. {_OTHER_SERVER}"
+        )
 
 
 def leave_out_keys(stages: dict[str, ClassStage], used: Stage, account_id: UUID, report: MoveReport) -> None:
@@ -167,7 +177,10 @@ def leave_out_tokens(stages: dict[str, ClassStage], tokens: Stage, report: MoveR
     """
     for columns in ("id", "digest"):
         if found := _first(f"SELECT min({_text('id')}) FROM {tokens.table} GROUP BY {columns} HAVING count(*) > 1"):
-            raise RowsContradict(f"The {columns} of the token {_uuid(found[0])} occurs twice in the table of tokens")
+            raise RowsContradict(
+                f"The {columns} of the token {_uuid(found[0])} occurs twice in the table of tokens. "
+                "Write the table again"
+            )
     own = _value(Token, "account", report.account_id)
     found = _first(
         f"SELECT s.id FROM {tokens.table} s JOIN {Token._meta.db_table} t ON t.id = s.id OR t.digest = s.digest "
@@ -175,7 +188,7 @@ def leave_out_tokens(stages: dict[str, ClassStage], tokens: Stage, report: MoveR
         [own],
     )
     if found:
-        raise RowsContradict(f"Another account of this server has the token {_uuid(found[0])}")
+        raise RowsContradict(f"Another account of this server has the token {_uuid(found[0])}. {_OTHER_SERVER}")
     reason = "speaks for a bearer who is not in the export"
     for name in ("User", "Product", "License"):
         model = BY_NAME[name].model

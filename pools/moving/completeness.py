@@ -68,7 +68,10 @@ class Completeness:
         """
         if expected is not None:
             if expected != sha256:
-                raise ExportIncomplete(f"The export is incomplete or another one: its digest is {sha256}")
+                raise ExportIncomplete(
+                    f"The export is incomplete or another one: its digest is {sha256}. Copy it again, and give "
+                    "the digest that its export has printed"
+                )
             return
         if self._with_permissions.lacks_one_of(self._roles):
             raise ExportIncomplete(f"The export is incomplete: a role has no permissions; {WAY_OUT}")

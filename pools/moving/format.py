@@ -31,6 +31,7 @@ _MAX_TEXT_BYTES = 4 * 1024**2
 _READ_BYTES = 1024**2
 _LENGTH = struct.Struct(">Q")
 _TAG_BYTES, _NONCE_BYTES = 16, 12
+_DAMAGED = "The file is damaged, or no export: copy it again"
 _ARRAY_OF_TWO = b"\x92"  # the first byte of a content in clear
 _TIME, _TIME_WITH_ZONE, _DATE = 1, 2, 3  # the types of MessagePack's extensions
 
@@ -125,17 +126,17 @@ class ExportReader:
             if is_first != (chunk.class_name == "Account") or (is_first and len(chunk.rows) != 1):
                 raise ExportMalformed(
                     "The export must begin with its account, and have no other one; all else may come in any order. "
-                    "The file is damaged, or no export"
+                    f"{_DAMAGED}"
                 )
             is_first = False
             yield chunk
         if is_first:
-            raise ExportTruncated("The export is empty: it ends before its account")
+            raise ExportTruncated("The export is empty: it ends before its account. Copy it again")
 
     def _read_version(self) -> None:
         version = self._read(1)
         if not version:
-            raise ExportTruncated("The export is empty")
+            raise ExportTruncated("The export is empty. Copy it again")
         if version[0] != VERSION:
             raise VersionUnknown(
                 f"This is no export of version {VERSION}: its first byte is {version[0]}, not {VERSION}. Write the "
@@ -152,8 +153,8 @@ class ExportReader:
         (length,) = _LENGTH.unpack(header)
         if length > MAX_CHUNK_BYTES:
             raise ExportTooLarge(
-                f"The chunk at byte {offset:,} claims to have {length:,} bytes; the most are {MAX_CHUNK_BYTES:,}. The "
-                "file is damaged, or no export"
+                f"The chunk at byte {offset:,} claims to have {length:,} bytes; the most are {MAX_CHUNK_BYTES:,}. "
+                f"{_DAMAGED}"
             )
         deflated = self._read(length)
         if len(deflated) < length:
@@ -190,8 +191,7 @@ def _inflate(deflated: bytes, offset: int) -> bytes:
         raise _malformed(offset, "is not compressed by zlib") from None
     if len(content) > MAX_CONTENT_BYTES:
         raise ExportTooLarge(
-            f"The chunk at byte {offset:,} inflates to more than {MAX_CONTENT_BYTES:,} bytes. The file is damaged, or "
-            "no export"
+            f"The chunk at byte {offset:,} inflates to more than {MAX_CONTENT_BYTES:,} bytes. {_DAMAGED}"
         )
     if not inflater.eof or inflater.unused_data:
         raise _malformed(offset, "is not compressed by zlib")
@@ -210,7 +210,9 @@ def _decrypt(cipher: AESGCM, content: bytes, offset: int, *, is_first: bool) -> 
     try:
         _unpack(content, offset)
     except ExportMalformed:
-        raise SecretWrong("The secret is not the one that the export was encrypted with") from None
+        raise SecretWrong(
+            "The secret is not the one that the export was encrypted with: give that one, or export again"
+        ) from None
     raise SecretUnneeded("The export is not encrypted: leave out --secret-file")
 
 
@@ -249,7 +251,7 @@ def _is_row(row: Any) -> bool:
 
 
 def _malformed(offset: int, problem: str) -> ExportMalformed:
-    return ExportMalformed(f"The chunk at byte {offset:,} {problem}. The file is damaged, or no export")
+    return ExportMalformed(f"The chunk at byte {offset:,} {problem}. {_DAMAGED}")
 
 
 def _unpack_extension(code: int, data: bytes) -> datetime | date:

@@ -208,7 +208,7 @@ def _stage_export(
 def _read_id(account: Row) -> UUID:
     uuid = parse_uuid(account.get("id"))
     if uuid is None:
-        raise RowInvalid("The account of the export has no valid id")
+        raise RowInvalid("The account of the export has no valid id. The file is damaged, or no export: export again")
     return uuid
 
 
@@ -312,7 +312,9 @@ def _read_account(row: Row, slug: str | None, report: MoveReport) -> Account:
         for kind in KEY_COLUMNS:
             read_key_pair(kind, row)
     except ValueError as problem:
-        raise RowInvalid(f"The account of the export has no usable keys: its columns {problem}") from None
+        raise RowInvalid(
+            f"The account of the export has no usable keys: its columns {problem}. The file is damaged: export again"
+        ) from None
     account = Account(**values)
     if slug is not None:
         account.slug = slug

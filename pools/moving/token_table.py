@@ -37,6 +37,7 @@ COLUMNS = (
 )
 _V3, _V2 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{128}")
 _BATCH_ROWS = 1_000
+_WAY_OUT = r"write it again, with \copy (select * from tokens) to tokens.csv csv header"
 _FIELDS = {
     "id": "id",
     "created_at": "created",
@@ -141,18 +142,19 @@ def _read_rows(stream: BinaryIO) -> Iterator[Row]:
         reader = csv.DictReader(with_bom, strict=True)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise RowInvalid(
-                f"The table of tokens has no column {missing[0]}: write it with "
-                r"\copy (select * from tokens) to tokens.csv csv header"
-            )
+            raise RowInvalid(f"The table of tokens has no column {missing[0]}: {_WAY_OUT}")
         for row in reader:
             if None in row or None in row.values():
-                raise RowInvalid(f"Line {reader.line_num:,} of the table of tokens has too many or too few values")
+                raise RowInvalid(
+                    f"Line {reader.line_num:,} of the table of tokens has too many or too few values: {_WAY_OUT}"
+                )
             if any("\0" in value for value in row.values()):
-                raise RowInvalid(f"Line {reader.line_num:,} of the table of tokens contains the character NUL")
+                raise RowInvalid(
+                    f"Line {reader.line_num:,} of the table of tokens contains the character NUL: {_WAY_OUT}"
+                )
             yield row
     except (csv.Error, UnicodeDecodeError):
-        raise RowInvalid("The table of tokens is not a CSV file in UTF-8") from None
+        raise RowInvalid(f"The table of tokens is not a CSV file in UTF-8: {_WAY_OUT}") from None
     finally:
         with_bom.detach()  # the caller closes the file
 

@@ -26,7 +26,7 @@ from pools.moving.format import (
     SecretWrong,
     VersionUnknown,
 )
-from tests.moving.exports import ENCRYPTED, PLAIN, SECRETS, SHOWN, read_export, write_export
+from tests.moving.exports import ENCRYPTED, PLAIN, SECRETS, SHOWN, WAYS_OUT, read_export, write_export
 
 pytestmark = pytest.mark.without_database
 
@@ -43,6 +43,7 @@ def refusal(export, secret=None):
         read(export, secret)
     assert 10 < len(error.value.detail) < 200
     assert "\n" not in error.value.detail
+    assert WAYS_OUT.search(error.value.detail), error.value.detail
     return type(error.value)
 
 

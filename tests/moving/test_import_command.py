@@ -105,7 +105,7 @@ class TestRefusals:
         empty.touch()
         cases = {
             ("import_account", tmp_path / "none"): (1, "none: No such file or directory"),
-            ("import_account", empty): (1, "Error: The export is empty.\n"),
+            ("import_account", empty): (1, "Error: The export is empty. Copy it again.\n"),
             ("import_account", FIXTURE / "encrypted.export"): (1, "give its secret with --secret-file.\n"),
             ("import_account", EXPORT, "--secret-file", secret_file): (1, "leave out --secret-file.\n"),
             ("import_account", EXPORT, "--secret-file", empty): (2, "must have one line with the secret"),
