@@ -36,7 +36,7 @@ class DirectModel(models.Model):
         Returns:
             False if the row has been deleted, or if that is unknown yet: see `send_with_commit()`.
         """
-        meta = self._meta
+        meta: Any = self._meta
         quote = connection.ops.quote_name
         fields: list[Any] = [meta.get_field(name) for name in values]
         columns = ", ".join([f"{quote(field.column)} = %s" for field in fields])
