@@ -6,7 +6,7 @@ It takes longer than the statement itself. `compiled_queries` does the same for 
 from collections.abc import Sequence
 from typing import Any, Self, cast
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.base import ModelState
 
 
@@ -37,6 +37,7 @@ class DirectModel(models.Model):
             False if the row has been deleted, or if that is unknown yet: see `send_with_commit()`.
         """
         meta: Any = self._meta
+        connection = connections[DEFAULT_DB_ALIAS]
         quote = connection.ops.quote_name
         fields: list[Any] = [meta.get_field(name) for name in values]
         columns = ", ".join([f"{quote(field.column)} = %s" for field in fields])
@@ -54,6 +55,7 @@ class DirectModel(models.Model):
     def _do_insert(
         self, manager: Any, using: str, fields: Sequence[Any], returning_fields: Sequence[Any], raw: bool
     ) -> Any:
+        connection = connections[using]  # not the proxy, which takes its time at each access
         values = [getattr(self, field.attname) if raw else field.pre_save(self, True) for field in fields]
         if any(map(_is_expression, values)):
             return cast(Any, super())._do_insert(manager, using, fields, returning_fields, raw)

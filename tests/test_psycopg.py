@@ -1,9 +1,10 @@
-"""Timestamps of PostgreSQL, which psycopg reads instead of Django."""
+"""What psycopg does with statements and their results: each once, and in C."""
 
 from datetime import UTC, datetime
 
 import pytest
 from django.db import DataError, connection
+from psycopg._queries import _query2pg
 from psycopg.postgres import types
 from psycopg.pq import Format
 
@@ -54,3 +55,12 @@ def test_cursor_on_the_server_reads_timestamps(acme, monkeypatch, is_prepared):
 
     assert [each.created for each in found] == [acme.account.created]
     assert found[0].created.tzinfo is UTC
+
+
+def test_long_statement_is_translated_once(db):
+    long = f"SELECT %s::int -- {'x' * 12_000}"
+    read(long, 1)
+    hits = _query2pg.cache_info().hits
+
+    assert read(long, 2) == 2
+    assert _query2pg.cache_info().hits > hits
