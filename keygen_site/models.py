@@ -11,6 +11,7 @@ from django.db.utils import IntegrityError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from keygen_site.db.direct_models import DirectModel
 from keygen_site.db.fields import UpdatedField
 from keygen_site.encryption import EncryptedBinaryField
 
@@ -20,7 +21,7 @@ def must_exist() -> ValidationError:
     return ValidationError("must exist", code="not_found")
 
 
-class Resource(models.Model):
+class Resource(DirectModel):
     """Base of the models that the API shows: an id whose order is the order of creation, and two timestamps."""
 
     # UUIDv7, strictly increasing within a process, so "newest first" is "by id, descending".
@@ -114,7 +115,7 @@ class IdempotentResponseQuerySet(models.QuerySet["IdempotentResponse"]):
         return self.filter(pk__in=ids).delete()[0] if ids else 0
 
 
-class IdempotentResponse(models.Model):
+class IdempotentResponse(DirectModel):
     """A response stored under an `Idempotency-Key`, for replay: see `keygen_site.jsonapi.idempotency`.
 
     Attributes:

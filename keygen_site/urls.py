@@ -4,21 +4,22 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 
-from accounts.api.urls import account_urlpatterns, prefixed_urlpatterns
+import accounts.api.urls
+import licensing.api.urls
+import pools.api.urls
 from keygen_site.jsonapi.openapi import views
-from keygen_site.jsonapi.routers import SUFFIX
+from keygen_site.jsonapi.routers import SUFFIX, SegmentResolver
 from keygen_site.observability import health
 
-# Patterns are tried in order: the most frequent come first.
 api: list[URLPattern | URLResolver] = [
-    path("", include("pools.api.urls")),
-    path("", include("licensing.api.urls")),
-    path("", include("accounts.api.urls")),
+    *pools.api.urls.urlpatterns,
+    *licensing.api.urls.urlpatterns,
+    *accounts.api.urls.urlpatterns,
     re_path(rf"^ping{SUFFIX}/?$", health.ping),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/accounts/<str:account>/", include([*api, *prefixed_urlpatterns])),
+    path("v1/accounts/<str:account>/", include([SegmentResolver([*api, *accounts.api.urls.prefixed_urlpatterns])])),
     re_path(r"^v1/health/?$", health.health),
     path("openapi.json", views.openapi, name="openapi"),
     path("docs", views.docs, name="docs"),
@@ -26,8 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.alive),
     path("readyz", health.ready),
     path("metrics", health.metrics_view),
-    path("v1/", include(account_urlpatterns)),
-    path("v1/", include(api)),
+    path("v1/", include(accounts.api.urls.account_urlpatterns)),
+    path("v1/", include([SegmentResolver(api)])),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]

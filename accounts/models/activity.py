@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.audit import AuditContext
 from accounts.models.accounts import Account
+from keygen_site.db.direct_models import DirectModel
 from keygen_site.db.postgresql.base import send_with_commit
 from keygen_site.db.uuids import uuid7_floor
 
@@ -100,7 +101,7 @@ class ActivityManager(models.Manager["Activity"]):
             return self.filter(pk__in=ids).delete()[0] if ids else 0
 
 
-class Activity(models.Model):
+class Activity(DirectModel):
     """An entry: who changed an object of the account, how and when. It is never changed.
 
     The names are those of that time. The object may have been deleted since, so there are no foreign keys to objects.

@@ -239,7 +239,7 @@ def stored_response(
 
 def _store(stored: IdempotentResponse, response: Response) -> None:
     with send_with_commit():
-        IdempotentResponse.objects.filter(pk=stored.pk).update(
+        stored.update_columns(
             status=response.status_code,
             headers={header: response[header] for header in STORED_HEADERS if header in response},
             body=_stored_body(response),

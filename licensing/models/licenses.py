@@ -326,8 +326,7 @@ class License(GroupMember):
             self.refresh_from_db(fields=["expiry"])
 
     def record_check_out(self, now: datetime) -> None:
-        License.objects.filter(pk=self.pk).update(last_check_out=now)
-        self.last_check_out = now
+        self.update_columns(last_check_out=now)
 
     @transaction.atomic
     def add_uses(self, number: int, *, is_use: bool = True) -> None:

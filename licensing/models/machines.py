@@ -146,9 +146,8 @@ class Machine(GroupMember):
             if not can_be_revived(self.policy, self.last_heartbeat, now):
                 raise MachineHeartbeatDead
             self.has_been_revived = True
-        if not Machine.objects.filter(pk=self.pk).update(last_heartbeat=now, updated=now):
+        if not self.update_columns(last_heartbeat=now, updated=now):
             raise NotFound.of("machine", self.pk)
-        self.last_heartbeat = self.updated = now
 
     def reset_heartbeat(self) -> None:
         """Forget the heartbeats: the machine has not started then, and a dead one is not deleted."""
@@ -161,9 +160,8 @@ class Machine(GroupMember):
         Raises:
             NotFound: the machine has been deleted meanwhile.
         """
-        if not Machine.objects.filter(pk=self.pk).update(last_check_out=now, updated=now):
+        if not self.update_columns(last_check_out=now, updated=now):
             raise NotFound.of("machine", self.pk)
-        self.last_check_out = self.updated = now
 
     # Properties ------------------------------------------------------------------------------------------------------
 

@@ -86,9 +86,8 @@ class Process(Resource):
             if not can_be_revived(self.machine.policy, self.last_heartbeat, now):
                 raise ProcessHeartbeatDead
             self.has_been_revived = True
-        if not Process.objects.filter(pk=self.pk).update(last_heartbeat=now, updated=now):
+        if not self.update_columns(last_heartbeat=now, updated=now):
             raise NotFound.of("machine process", self.pk)
-        self.last_heartbeat = self.updated = now
 
     @property
     def interval(self) -> int:
