@@ -7,7 +7,7 @@ from keygen_site.db.conditions import HasRow
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.filters import BooleanFilter, FilterSet, QueryFilter
 from keygen_site.jsonapi.lookups import Rows
-from licensing.models import License
+from licensing.models import License, LicenseUser
 from licensing.models.license_queries import LicenseQuerySet
 
 MAX_COLLECTED_LICENSES = 10_000
@@ -20,7 +20,7 @@ def holders_for_page(licenses: LicenseQuerySet) -> Q:
     faster to read the users in their order, and to check each one until the page is full.
     """
     licenses = licenses.order_by()
-    attachments = License.users.through.objects.filter(license__in=licenses.values("pk")).order_by()
+    attachments = LicenseUser.objects.filter(license__in=licenses.values("pk")).order_by()
     if licenses[: MAX_COLLECTED_LICENSES + 1].count() <= MAX_COLLECTED_LICENSES:
         owners = licenses.filter(owner__isnull=False).values("owner")
         return Q(pk__in=owners.union(attachments.values("user")))
