@@ -227,7 +227,7 @@ class TestUsersOfAProduct:
         for number in range(20):
             make_license(acme.policy, f"LICENSE-{number:04}", owner=acme.user(email=f"{number}@acme.test"))
 
-        with django_assert_num_queries(3):  # who asks, the product, and its users
+        with django_assert_num_queries(4):  # who asks, the product, whether it has many licenses, and its users
             assert len(ids(admin.get(f"products/{acme.product.pk}/users?limit=20"))) == 20
 
 
