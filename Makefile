@@ -1,5 +1,5 @@
 # run: the server with demo data.  test: all tests on both databases.  test-browser: the console in Chromium.
-# CI=true make test: as .ci/run does it, each test on one of the databases only, with fewer examples of Hypothesis.
+# CI=true make test: as .ci/run does it, each test on one of the databases only, with fewer examples; see tests/database.py.
 # HYPOTHESIS_PROFILE=long make test: with all examples.
 # screenshots: writes the pictures of the console in docs/. Needs Chromium.
 # lint: style, types, migrations.  lint-openapi: two linters of OpenAPI, by Node.js.  bench: benchmarks.
