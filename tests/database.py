@@ -88,9 +88,7 @@ def pytest_collection_modifyitems(config, items):
     database = config.getoption("database")
     others = {"sqlite": ["postgresql"], "postgresql": ["sqlite", "without_database"]}[database]
     left_out = {
-        item
-        for item in items
-        if any(item.get_closest_marker(other) for other in others) or is_left_out(item, database)
+        item for item in items if any(item.get_closest_marker(other) for other in others) or is_left_out(item, database)
     }
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))

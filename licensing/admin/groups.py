@@ -24,20 +24,20 @@ from keygen_site.db.uuids import parse_uuid
 from licensing.models import License, Machine
 
 MAX_COUNTED_MEMBERS = 1_000  # of each kind, in the list
+MAX_COUNTED_MEMBERS_OF_PAGE = 50_000  # of each kind, on the page of a group; or as many as its limit allows
 MAX_SHOWN_MEMBERS = 10  # of each kind, on the page of a group
 MAX_OWNERS = 100
 MEMBERS: dict[str, type[Any]] = {"users": User, "licenses": License, "machines": Machine}
 _SEPARATOR = re.compile(r"[\s,;]+")
 
 
-def describe_use(count: int, limit: int | None, *, is_bounded: bool = False) -> str:
+def describe_use(count: int, limit: int | None, bound: int) -> str:
     """How many members of a kind a group has, of how many.
 
     Args:
-        is_bounded: whether the count ends at MAX_COUNTED_MEMBERS.
+        count: at most one more than the bound, at which the count ends.
     """
-    more = "+" if is_bounded and count > MAX_COUNTED_MEMBERS else ""
-    number = f"{min(count, MAX_COUNTED_MEMBERS) if more else count:,}{more}"
+    number = f"{bound:,}+" if count > bound else f"{count:,}"
     return number if limit is None else f"{number} of {limit:,}"
 
 
@@ -206,13 +206,15 @@ class GroupAdmin(AccountChoice):
             model = MEMBERS[name]
             if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
                 continue
-            count = rows.order_by().count()
+            limit = getattr(group, f"max_{name}")
+            bound = max(MAX_COUNTED_MEMBERS_OF_PAGE, limit or 0)
+            count = rows.order_by()[: bound + 1].count()
             newest = rows[:MAX_SHOWN_MEMBERS] if count else []
             found.append(
                 {
                     "title": title,
-                    "use": describe_use(count, getattr(group, f"max_{name}")),
-                    "is_full": getattr(group, f"max_{name}") is not None and count >= getattr(group, f"max_{name}"),
+                    "use": describe_use(count, limit, bound),
+                    "is_full": limit is not None and count >= limit,
                     "rows": [self._link(page, row) for row in newest],
                     "has_more": count > MAX_SHOWN_MEMBERS,
                     "list_url": f"{reverse(f'admin:{page}_changelist')}?group={group.pk}",
@@ -232,15 +234,15 @@ class GroupAdmin(AccountChoice):
 
     @admin.display(description="customers")
     def users(self, group: Any) -> str:
-        return describe_use(group.users_count, group.max_users, is_bounded=True)
+        return describe_use(group.users_count, group.max_users, MAX_COUNTED_MEMBERS)
 
     @admin.display(description="licenses")
     def licenses(self, group: Any) -> str:
-        return describe_use(group.licenses_count, group.max_licenses, is_bounded=True)
+        return describe_use(group.licenses_count, group.max_licenses, MAX_COUNTED_MEMBERS)
 
     @admin.display(description="machines")
     def machines(self, group: Any) -> str:
-        return describe_use(group.machines_count, group.max_machines, is_bounded=True)
+        return describe_use(group.machines_count, group.max_machines, MAX_COUNTED_MEMBERS)
 
     @admin.display(description="created", ordering="id")
     def since(self, group: Group) -> str:

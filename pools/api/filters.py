@@ -8,13 +8,14 @@ from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, QueryFi
 from keygen_site.jsonapi.lookups import Rows
 from keygen_site.jsonapi.types import parse_time
 from pools.models import Key, KeyEvent
+from pools.models.key_events import RARE_EVENTS
 
 # Between the time in an id and `created` of the same row, which are read one after the other.
 CLOCK_MARGIN = timedelta(minutes=1)
 
 
 class PoolFilter(IdFilter):
-    """Keys of a policy, read along the index of its pool."""
+    """Keys of a policy, or events about them, read along the index of its pool."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
@@ -51,17 +52,27 @@ class TimeFilter(QueryFilter):
         return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": bound})
 
 
+class EventFilter(EnumFilter):
+    """Events of a kind. Those of a rare kind are read along their own index.
+
+    PostgreSQL prepares frequent statements for any kind, and then expects to find one among the newest events.
+    """
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        return super().narrow(queryset.rare() if value in RARE_EVENTS else queryset, value)
+
+
 class KeyEventFilterSet(FilterSet):
     """Filters of the ledger."""
 
-    policy = IdFilter("policy", "Only events of keys of this policy.")
+    policy = PoolFilter("policy", "Only events of keys of this policy.")
     license = IdFilter("license", "Only events about this license.")
     reference = QueryFilter("reference", "Only events with this `Keygen-Reference`.")
     bearer = IdFilter("bearer_id", "Only events caused by this user, product or license.")
     token = IdFilter("token_id", "Only events caused with this token.")
     since = TimeFilter("created", "Only events of this time or later.", lookup_expr="gte")
     until = TimeFilter("created", "Only events before this time.", lookup_expr="lt")
-    event = EnumFilter(*KeyEvent.Event.values, field_name="event", help_text="Only events of this kind.")
+    event = EventFilter(*KeyEvent.Event.values, field_name="event", help_text="Only events of this kind.")
 
     class Meta:
         model = KeyEvent

@@ -14,6 +14,7 @@ from keygen_site.db.uuids import parse_uuid
 from keygen_site.models import Resource
 from licensing.models import License, Policy, Product
 from pools.models.key_imports import KeyImport
+from pools.models.policy_rows import PolicyRowsQuerySet
 
 if TYPE_CHECKING:
     from pools.models.keys import Key
@@ -22,7 +23,7 @@ RARE_EVENTS = ["added", "changed", "removed", "returned", "withdrawn", "replaced
 NEWEST_FIRST = ("-created", "-id")  # as `KeyEventQuerySet.newest_first()`
 
 
-class KeyEventQuerySet(models.QuerySet["KeyEvent"]):
+class KeyEventQuerySet(PolicyRowsQuerySet["KeyEvent"]):
     def visible_to(self, bearer: Bearer) -> Self:
         """The events that a bearer may see: staff those of the account, a product those of its own pools."""
         events = self.filter(account=bearer.account_id)

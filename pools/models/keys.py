@@ -20,6 +20,7 @@ from licensing.key_texts import hidden_character_error
 from licensing.models import License, Policy, PoolEmpty, PoolNotSupported
 from pools.key_files.limits import MAX_KEY_CHARACTERS, MIN_KEY_CHARACTERS, RESERVED_KEYS
 from pools.models.key_imports import KeyImport
+from pools.models.policy_rows import PolicyRowsQuerySet
 from pools.models.used_texts import UsedText
 from pools.popping import pop_next_key
 
@@ -28,7 +29,7 @@ HANDED_OUT = Q(popped__isnull=False) & ~Q(disclosure="used")
 KEY_PURPOSE = "key of a pool"
 
 
-class KeyQuerySet(models.QuerySet["Key"]):
+class KeyQuerySet(PolicyRowsQuerySet["Key"]):
     def visible_to(self, bearer: Bearer) -> Self:
         """The keys that a bearer may see: staff those of the account, a product its own, others none."""
         keys = self.filter(account=bearer.account_id)
@@ -44,23 +45,6 @@ class KeyQuerySet(models.QuerySet["Key"]):
     def for_listing(self) -> Self:
         """Keys with the fields that the API shows, not to be changed."""
         return self.annotate(product_id=F("policy__product_id"))
-
-    def for_policy(self, policy_id: Any) -> Self:
-        """Keys of one policy, in the order of its pool.
-
-        Only an index by policy and id must serve it. For `policy_id = x ORDER BY id` PostgreSQL uses the primary key as
-        soon as most rows of the table are of that policy, and scans all older keys, popped or of other policies, to
-        find the first: there the condition is a range, and the order begins with the policy. SQLite prefers any other
-        index to one by a range.
-
-        Args:
-            policy_id: a UUID or an `OuterRef`.
-        """
-        if connection.vendor == "postgresql":
-            keys = self.filter(policy__gte=policy_id, policy__lte=policy_id)
-        else:
-            keys = self.filter(policy=policy_id)
-        return keys.order_by("policy_id", "id")
 
     def available(self) -> Self:
         """Keys that can be popped."""

@@ -45,6 +45,21 @@ class TestPages:
         assert emails_of(group) == ["eva@acme.test", "jan@acme.test"]
         assert Activity.objects.get(noun="group").event == "created"
 
+    @each_row(("limit", "expected"), [(None, "2+"), (2, "2+ of 2"), (3, "3 of 3"), (4, "3 of 4")])
+    def test_count_of_members_ends_at_a_bound_or_at_the_limit(self, acme, client, group, monkeypatch, limit, expected):
+        monkeypatch.setattr("licensing.admin.groups.MAX_COUNTED_MEMBERS_OF_PAGE", 2)
+        for _ in range(3):
+            make_license(acme.unpooled, group=group)
+        Group.objects.filter(pk=group.pk).update(max_licenses=limit)
+
+        (licenses,) = (
+            each
+            for each in client.get(page("accounts_group_change", group.pk)).context["members"]
+            if each["title"] == "Licenses"
+        )
+
+        assert (licenses["use"], licenses["is_full"]) == (expected, limit in (2, 3))
+
     def test_superuser_chooses_the_account(self, acme):
         eva = acme.user("user")
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from pools.models import Key, KeyImport
+from pools.models import Key, KeyEvent, KeyImport
 from pools.services.import_outlook import count_batch
 from tests.cast import make_company, make_policy
 from tests.plans import rows_in_vain, scans
@@ -65,6 +65,41 @@ class TestLooksAtNoMoreKeysThanItFinds:
     @each_row("policy", ["old", "most"])
     def test_list_of_a_product(self, pools, api, policy):
         assert looked_at(lambda: api(pools[policy].product).get("keys")) < 50
+
+
+@pytest.fixture(scope="module")
+def ledger(acme, pools):
+    """The pools, and the ledger's newest events are pops of another pool than the old one."""
+    for policy, event, count in ((pools["old"], "added", MANY), (acme.policy, "popped", 4 * MANY)):
+        told = {"account": acme.account, "product": policy.product, "policy": policy, "event": event}
+        KeyEvent.objects.bulk_create((KeyEvent(**told) for _ in range(count)), batch_size=1_000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE pools_keyevent")
+    return pools
+
+
+@each_row("query", ["policy={0.pk}", "event=added", "policy={0.pk}&event=added", "event=added&limit=1"])
+def test_events_of_an_old_pool_or_a_rare_kind_are_found_by_an_index(acme, ledger, api, query):
+    client, url = api(acme.admin), f"key-events?{query.format(ledger['old'])}"
+    found = [row["id"] for row in client.get(url).json()["data"]]
+
+    assert len(found) == (1 if "limit" in query else 10)
+    assert found == sorted(found, reverse=True)
+    assert rows_in_vain("pools_keyevent", lambda: client.get(url)) < 50
+
+
+def test_kind_of_rare_events_is_no_parameter(acme, api):
+    """For a parameter PostgreSQL cannot use the index of rare events, once it keeps one plan for all values."""
+    statements = []
+
+    def note(execute, sql, parameters, many, context):
+        statements.append(sql)
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(note):
+        api(acme.admin).get("key-events?event=added")
+
+    assert any("IN ('added', " in sql for sql in statements)
 
 
 def test_counting_a_large_import_looks_at_each_key_once(pools, acme, monkeypatch):
