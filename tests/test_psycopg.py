@@ -1,4 +1,4 @@
-"""What psycopg does with statements and their results: each once, and in C."""
+"""psycopg caches the translation of long statements, and parses timestamps in C."""
 
 from datetime import UTC, datetime
 
