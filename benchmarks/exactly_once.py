@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.pools import DemoPool
 
 REFUSALS_PER_CLIENT = 5  # responses "pool is empty" after which a client stops
-THREADS = 4  # of each worker: the one that starts first may get all connections, and has to serve them at the same time
+THREADS = 4  # per worker: the first worker to start may accept all connections, and must serve them concurrently
 
 
 def main() -> None:

@@ -81,14 +81,14 @@ def make_license(policy, key="", **fields):
 
 
 def add_key(policy, text):
-    """Add a key to a policy's pool as the API does, if its rules allow this."""
+    """Add a key to a policy's pool and return it. Checks the rules of a key, as the API does."""
     key = Key(account=policy.account, policy=policy, key=text)
     key.validate_and_save()
     return key
 
 
 def add_keys(policy, *texts):
-    """Add keys to a policy's pool, in this order, without a check of their rules, and return them."""
+    """Add keys to a policy's pool, in this order, and return them. Does not check the rules of a key."""
     return Key.objects.bulk_create(Key(account=policy.account, policy=policy, key=text) for text in texts)
 
 

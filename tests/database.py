@@ -63,16 +63,16 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-# With CI=true each test runs on one of the databases, for the time: the modules of one of so many shares on PostgreSQL,
-# all others on SQLite, which is faster. Tests that need a certain database run on that one.
+# To save time, CI=true runs each test on one database: one in SHARES modules on PostgreSQL, the others on SQLite, which is
+# faster. Tests that are marked for a database run on that one.
 SHARES = 3
 SHARE_OF_POSTGRESQL = 2
-# And of these modules, which take longer than all others, each second test.
+# CI=true runs half of the tests of these modules, which take longest.
 HALVED = ("test_recordings.py", "test_schema_conformance.py")
 
 
 def is_left_out(item, database):
-    """Whether a test runs on the other database only, or not at all, because of the time that the checks may take."""
+    """Whether CI=true skips a test on this database."""
     if os.environ.get("CI") != "true" or item.path.parent.name == "browser":
         return False
     if item.path.name in HALVED and zlib.crc32(item.name.encode()) % 2:

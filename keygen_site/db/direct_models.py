@@ -1,6 +1,6 @@
-"""Models whose rows are made and inserted, and can be changed, without Django's query compiler.
+"""Models that bypass Django's query compiler for INSERT and for simple UPDATE, and `__init__()` when they load rows.
 
-It takes longer than the statement itself. `compiled_queries` does the same for look-ups.
+The compiler takes longer than the statement itself. `compiled_queries` bypasses it for look-ups.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from django.db.models.base import ModelState
 
 
 class DirectModel(models.Model):
-    """Mixin of models. All works as Django's, but there are no signals of the initialization of a stored row."""
+    """Model base class. Behaves as Django's `Model`, except that loading a row sends no `pre_init` or `post_init`."""
 
     class Meta:
         abstract = True
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Any, values: Any, **options: Any) -> Self:
-        # Django's calls the initializer, which assigns each value by itself and sends signals.
+        # Django's version calls `__init__()`, which sets each attribute separately and sends signals.
         row = cls.__new__(cls)
         row._state = state = ModelState()
         state.adding, state.db = False, db
@@ -28,13 +28,13 @@ class DirectModel(models.Model):
         return row
 
     def update_columns(self, **values: Any) -> bool:
-        """Write values of fields by one UPDATE of this row, in the database and here, without rules or other fields.
+        """Set fields of this instance and of its row, by one UPDATE. Checks no rules and changes no other fields.
 
         Args:
-            values: new values by field name; no expressions.
+            values: new values by field name. Expressions are not supported.
 
         Returns:
-            False if the row has been deleted, or if that is unknown yet: see `send_with_commit()`.
+            False if the row has been deleted, or if the result is not known yet (`send_with_commit()`).
         """
         meta: Any = self._meta
         connection = connections[DEFAULT_DB_ALIAS]
@@ -55,7 +55,7 @@ class DirectModel(models.Model):
     def _do_insert(
         self, manager: Any, using: str, fields: Sequence[Any], returning_fields: Sequence[Any], raw: bool
     ) -> Any:
-        connection = connections[using]  # not the proxy, which takes its time at each access
+        connection = connections[using]  # the proxy `django.db.connection` is slow
         values = [getattr(self, field.attname) if raw else field.pre_save(self, True) for field in fields]
         if any(map(_is_expression, values)):
             return cast(Any, super())._do_insert(manager, using, fields, returning_fields, raw)
@@ -65,7 +65,7 @@ class DirectModel(models.Model):
         parameters = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
         with connection.cursor() as cursor:
             cursor.execute(f"INSERT INTO {quote(self._meta.db_table)} ({columns}) VALUES ({marks})", parameters)
-        # Those with a default of the database, which are returned in case it gave them their values.
+        # Django expects the values of fields with a database default. Here they are all set by Python.
         return [[getattr(self, field.attname) for field in returning_fields]]
 
 

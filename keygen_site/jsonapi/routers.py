@@ -63,28 +63,28 @@ class AttachmentRouter(NamedRouter):
 
 
 _SEGMENT = re.compile(r"[a-z-]*")
-# The word at the beginning of a route, and what shows that it is all of the segment.
+# The literal first segment of a route. The lookahead makes sure that the segment ends there.
 _LITERAL = re.compile(r"\^([a-z-]+)(?=/|\(\?:\\\.)")
 
 
 class SegmentResolver(URLResolver):
-    """Tries only the patterns whose first segment is that of the path, which it finds in a table.
+    """URL resolver that tries only the patterns with the same first segment as the path.
 
-    Django itself would try all patterns in turn, which takes as long as a query. The order counts among the patterns
-    with the same first segment, as ever.
+    Django's resolver tries all patterns in turn, which takes as long as a query. Patterns with the same first segment
+    are still tried in their order.
     """
 
     def __init__(self, patterns: Sequence[URLPattern | URLResolver]) -> None:
         """
         Args:
-            patterns: regular expressions that begin with a word of a-z and "-", with `/` or `SUFFIX` after it.
+            patterns: regular expressions that begin with a literal of a-z and "-", followed by `/` or `SUFFIX`.
         """
         super().__init__(RoutePattern(""), list(patterns))
         by_segment: dict[str, list[URLPattern | URLResolver]] = {}
         for pattern in patterns:
             literal = _LITERAL.match(str(pattern.pattern))
             if literal is None:
-                raise ImproperlyConfigured(f"The route {pattern.pattern} does not begin with a whole word.")
+                raise ImproperlyConfigured(f"The route {pattern.pattern} does not begin with a literal segment.")
             by_segment.setdefault(literal[1], []).append(pattern)
         self._resolvers = {segment: URLResolver(RoutePattern(""), of) for segment, of in by_segment.items()}
 

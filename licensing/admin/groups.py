@@ -24,7 +24,7 @@ from keygen_site.db.uuids import parse_uuid
 from licensing.models import License, Machine
 
 MAX_COUNTED_MEMBERS = 1_000  # of each kind, in the list
-MAX_COUNTED_MEMBERS_OF_PAGE = 50_000  # of each kind, on the page of a group; or as many as its limit allows
+MAX_COUNTED_MEMBERS_OF_PAGE = 50_000  # of each kind, on the page of a group, unless its limit is higher
 MAX_SHOWN_MEMBERS = 10  # of each kind, on the page of a group
 MAX_OWNERS = 100
 MEMBERS: dict[str, type[Any]] = {"users": User, "licenses": License, "machines": Machine}
@@ -35,7 +35,8 @@ def describe_use(count: int, limit: int | None, bound: int) -> str:
     """How many members of a kind a group has, of how many.
 
     Args:
-        count: at most one more than the bound, at which the count ends.
+        count: exact up to `bound`, otherwise any greater number.
+        bound: the greatest number that was counted exactly.
     """
     number = f"{bound:,}+" if count > bound else f"{count:,}"
     return number if limit is None else f"{number} of {limit:,}"

@@ -14,10 +14,10 @@ MAX_COLLECTED_LICENSES = 10_000
 
 
 def holders_for_page(licenses: LicenseQuerySet) -> Q:
-    """Users who hold one of the licenses, for a page of a list. Asks the database whether these are many.
+    """Condition for users who hold one of the licenses, for a page of a list.
 
-    The holders of few licenses are collected, and then sorted. If there are many licenses, many users hold one: it is
-    faster to read the users in their order, and to check each one until the page is full.
+    Counts the licenses first. Up to MAX_COLLECTED_LICENSES, the database collects their holders and sorts them. For
+    more licenses it reads the users in order and checks each one until the page is full.
     """
     licenses = licenses.order_by()
     attachments = LicenseUser.objects.filter(license__in=licenses.values("pk")).order_by()

@@ -58,7 +58,7 @@ class HolderRelations(UserRelations):
 
     def active_since(self, since: datetime) -> Any:
         owned, attached = (
-            # Not an EXISTS: of a long list of users, PostgreSQL would read the licenses of all for one page.
+            # Not EXISTS, for which PostgreSQL would read the licenses of all users for each page.
             HasRow(
                 User.objects.filter(
                     # One path at a time, so that all timestamps are of the same license.

@@ -15,7 +15,7 @@ CLOCK_MARGIN = timedelta(minutes=1)
 
 
 class PoolFilter(IdFilter):
-    """Keys of a policy, or events about them, read along the index of its pool."""
+    """Keys of a policy, or events about them. Uses the index by policy and id."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
@@ -53,9 +53,9 @@ class TimeFilter(QueryFilter):
 
 
 class EventFilter(EnumFilter):
-    """Events of a kind. Those of a rare kind are read along their own index.
+    """Events of a kind. Uses the partial index of rare events where possible.
 
-    PostgreSQL prepares frequent statements for any kind, and then expects to find one among the newest events.
+    `rare()` has the kinds as literals: the generic plan of a prepared statement cannot use the index for a parameter.
     """
 
     def narrow(self, queryset: Rows, value: str) -> Rows:

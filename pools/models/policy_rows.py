@@ -1,4 +1,4 @@
-"""Rows of policies, which an index by policy and id finds."""
+"""Queryset of models with an index by policy and id."""
 
 from typing import Any, Self, TypeVar
 
@@ -8,15 +8,14 @@ _Row = TypeVar("_Row", bound=models.Model)
 
 
 class PolicyRowsQuerySet(models.QuerySet[_Row]):
-    """Rows with a field `policy`."""
+    """Queryset of a model with a foreign key `policy`."""
 
     def for_policy(self, policy_id: Any) -> Self:
         """Rows of one policy, in the order of their ids.
 
-        Only an index by policy and id must serve it. For `policy_id = x ORDER BY id` PostgreSQL uses the primary key as
-        soon as most rows of the table are of that policy, and scans all older rows to find the first; or it walks
-        through all newer rows of the account. So there the condition is a range, and the order begins with the policy.
-        SQLite prefers any other index to one by a range.
+        Makes the database use the index by policy and id. For `policy_id = x ORDER BY id`, PostgreSQL may scan the
+        primary key or the index of the account instead, and read many rows of other policies. A range condition, and an
+        order that begins with the policy, rule these indexes out. SQLite uses the index for an equality only.
 
         Args:
             policy_id: a UUID or an `OuterRef`.

@@ -253,9 +253,9 @@ def find_uncertain(stages: dict[str, ClassStage], report: MoveReport) -> None:
 
 
 def _find_ambiguous(stages: dict[str, ClassStage], report: MoveReport) -> None:
-    """Name the rows that a URL may not find by their text, since it spells an id (contract: licenses 4, machines 4.1).
+    """Report rows whose key, fingerprint or code is also an id, so that a URL may find another row.
 
-    And the licenses whose keys differ in their spelling only, which a customer could take for one.
+    Also reports licenses whose keys differ only in spelling. Contract: licenses 4, machines 4.1.
     """
     for name, column in IDENTIFIERS.items():
         table = stages[name].table

@@ -19,10 +19,10 @@ MAY_LACK_ITS_END = (
 
 
 class _Sample:
-    """A sample of the ids that were added: the same of two equal sets, whatever their order, in bounded memory.
+    """Bounded sample of a set of UUIDs. Equal sets have equal samples, in whatever order their ids are added.
 
-    It has all ids that read backwards are not greater than its bound. The end of a UUID is random in each of its
-    versions.
+    Contains all ids whose reversed text is not greater than a bound. The last digits of a UUID are random in every
+    version.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class _Sample:
             self._ids, self._bound = set(kept), kept[-1]
 
     def lacks_one_of(self, other: "_Sample") -> bool:
-        """Whether an id of another sample was not added to this one."""
+        """Whether an id of the other sample is missing from this one."""
         return any(each not in self._ids for each in other._ids if self._bound is None or each <= self._bound)
 
 

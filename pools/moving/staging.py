@@ -22,8 +22,7 @@ from pools.moving.format import Row
 from pools.moving.values import NULL, Converter, ValueInvalid, converter_of, derived_fields
 
 _REQUIRED = object()
-# The columns whose texts name a row as its id does, by class: one that spells the id of another row is ambiguous. Keys
-# that wait become those of licenses.
+# Columns that identify a row in URLs as its id does, by class. Keys are included because they become license keys.
 IDENTIFIERS = {"Key": "key", "License": "key", "Machine": "fingerprint", "Product": "code", "Entitlement": "code"}
 
 

@@ -98,14 +98,19 @@ class Page:
 
 @dataclass(frozen=True)
 class _Source:
-    """Entries that an index finds in the order of their ids, and a condition that it does not know."""
+    """Entries that an index finds, and a condition that the index does not cover.
+
+    Attributes:
+        order: newest first, by the columns of the index.
+    """
 
     rows: QuerySet[Any]
     condition: Q = field(default_factory=Q)
+    order: tuple[str, ...] = ("-pk",)
 
     def read(self, filters: Filters, limit: int) -> tuple[list[Entry], UUID | None]:
         """The newest entries, and the id down to which all have been looked at; None: to the end."""
-        rows = self.rows.order_by("-pk")
+        rows = self.rows.order_by(*self.order)
         if end := _end(filters):
             rows = rows.filter(pk__lt=end)
         if filters.since:
@@ -199,7 +204,7 @@ def _key_sources(filters: Filters) -> list[_Source]:
     condition = kind.of_keys if kind and kind.of_keys is not None else Q()
     events = KeyEvent.objects.all()
     if filters.policy:  # whose account the caller has checked
-        return [_Source(events.filter(policy=filters.policy), condition & _by(filters))]
+        return [_Source(events.for_policy(filters.policy), condition & _by(filters), ("-policy_id", "-pk"))]
     if filters.account is None:
         return [_Source(events, condition & _by(filters))]
     events = events.filter(account=filters.account)

@@ -7,6 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from pools.models import Key, KeyEvent, KeyImport
+from pools.services.activity import PAGE_ENTRIES, Filters, read_page
 from pools.services.import_outlook import count_batch
 from tests.cast import make_company, make_policy
 from tests.plans import rows_in_vain, scans
@@ -86,6 +87,15 @@ def test_events_of_an_old_pool_or_a_rare_kind_are_found_by_an_index(acme, ledger
     assert len(found) == (1 if "limit" in query else 10)
     assert found == sorted(found, reverse=True)
     assert rows_in_vain("pools_keyevent", lambda: client.get(url)) < 50
+
+
+def test_activity_of_an_old_pool_is_found_by_an_index(acme, ledger):
+    filters = Filters(account=acme.account.pk, policy=ledger["old"].pk)
+
+    entries = read_page(filters).entries
+    assert len(entries) == PAGE_ENTRIES
+    assert [entry.pk for entry in entries] == sorted((entry.pk for entry in entries), reverse=True)
+    assert rows_in_vain("pools_keyevent", lambda: read_page(filters)) < 50
 
 
 def test_kind_of_rare_events_is_no_parameter(acme, api):
