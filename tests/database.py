@@ -63,8 +63,8 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-# To save time, CI=true runs each test on one database: one in SHARES modules on PostgreSQL, the others on SQLite, which is
-# faster. Tests that are marked for a database run on that one.
+# To save time, CI=true runs each test on one database: one in SHARES modules on PostgreSQL, the others on SQLite, which
+# is faster. Tests that are marked for a database run on that one.
 SHARES = 3
 SHARE_OF_POSTGRESQL = 2
 # CI=true runs half of the tests of these modules, which take longest.

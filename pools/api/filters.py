@@ -15,7 +15,7 @@ CLOCK_MARGIN = timedelta(minutes=1)
 
 
 class PoolFilter(IdFilter):
-    """Keys of a policy, or events about them. Uses the index by policy and id."""
+    """Keys of a policy. Uses the index by policy and id."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
@@ -52,6 +52,18 @@ class TimeFilter(QueryFilter):
         return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": bound})
 
 
+class EventPoolFilter(IdFilter):
+    """Events of keys of a policy."""
+
+    def narrow(self, queryset: Rows, value: str) -> Rows:
+        uuid = parse_uuid(value)
+        if uuid is None:
+            return queryset.none()
+        request = self.parent.request
+        is_list = request.parser_context["view"].action == "list"
+        return queryset.of_policy(uuid, is_first_page=is_list and not request.query_params.get("page[cursor]"))
+
+
 class EventFilter(EnumFilter):
     """Events of a kind. Uses the partial index of rare events where possible.
 
@@ -65,7 +77,7 @@ class EventFilter(EnumFilter):
 class KeyEventFilterSet(FilterSet):
     """Filters of the ledger."""
 
-    policy = PoolFilter("policy", "Only events of keys of this policy.")
+    policy = EventPoolFilter("policy", "Only events of keys of this policy.")
     license = IdFilter("license", "Only events about this license.")
     reference = QueryFilter("reference", "Only events with this `Keygen-Reference`.")
     bearer = IdFilter("bearer_id", "Only events caused by this user, product or license.")

@@ -204,7 +204,9 @@ def _key_sources(filters: Filters) -> list[_Source]:
     condition = kind.of_keys if kind and kind.of_keys is not None else Q()
     events = KeyEvent.objects.all()
     if filters.policy:  # whose account the caller has checked
-        return [_Source(events.for_policy(filters.policy), condition & _by(filters), ("-policy_id", "-pk"))]
+        is_first = _end(filters) is None
+        events = events.of_policy(filters.policy, is_first_page=is_first)
+        return [_Source(events, condition & _by(filters), ("-policy_id", "-pk") if is_first else ("-pk",))]
     if filters.account is None:
         return [_Source(events, condition & _by(filters))]
     events = events.filter(account=filters.account)

@@ -1,5 +1,6 @@
 """How many keys PostgreSQL looks at for those that it finds. The table is one that it would rather walk through."""
 
+import json
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from pools.models import Key, KeyEvent, KeyImport
 from pools.services.activity import PAGE_ENTRIES, Filters, read_page
 from pools.services.import_outlook import count_batch
 from tests.cast import make_company, make_policy
-from tests.plans import rows_in_vain, scans
+from tests.plans import plans_of, read, rows_in_vain, rows_read, scans
 from tests.tables import each_row
 
 OLD, MANY = 100, 3_000
@@ -87,6 +88,37 @@ def test_events_of_an_old_pool_or_a_rare_kind_are_found_by_an_index(acme, ledger
     assert len(found) == (1 if "limit" in query else 10)
     assert found == sorted(found, reverse=True)
     assert rows_in_vain("pools_keyevent", lambda: client.get(url)) < 50
+
+
+@each_row(
+    "url",
+    [
+        "key-events?policy={policy.pk}&page[cursor]={cursor}",
+        "key-events?policy={policy.pk}&page[cursor]={cursor}&page[size]=100",
+    ],
+)
+def test_page_after_a_cursor_starts_there(acme, ledger, api, url):
+    policy = ledger["old"]
+    events = KeyEvent.objects.filter(policy=policy).order_by("-id").values_list("pk", flat=True)
+    url = url.format(policy=policy, cursor=events[MANY // 2])
+    client, size = api(acme.admin), 100 if "size" in url else 10
+
+    found = [row["id"] for row in client.get(url).json()["data"]]
+    assert found == [str(pk) for pk in events[MANY // 2 + 1 : MANY // 2 + 1 + size]]
+    assert rows_read("pools_keyevent", lambda: client.get(url)) <= size + 50
+
+
+def test_export_of_an_old_pool_reads_each_event_once(acme, ledger, api, monkeypatch):
+    monkeypatch.setattr("pools.services.ledger.PAGE_SIZE", 100)
+    client = api(acme.admin)
+    url = f"key-events/actions/export?format=ndjson&policy={ledger['old'].pk}"
+
+    ids = [json.loads(line)["id"] for line in b"".join(client.get(url)).splitlines()]
+    assert len(ids) == MANY
+    assert ids == sorted(ids, reverse=True)
+    # All pages but the first, which may pass the newer events of other pools once.
+    pages = plans_of("pools_keyevent", lambda: b"".join(client.get(url)))[1:]
+    assert max(read("pools_keyevent", page) for page in pages) <= 150
 
 
 def test_activity_of_an_old_pool_is_found_by_an_index(acme, ledger):
