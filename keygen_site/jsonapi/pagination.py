@@ -19,11 +19,13 @@ from urllib.parse import quote_plus, unquote_plus
 from uuid import UUID
 
 import orjson
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import DateTimeField, Q, QuerySet, UUIDField, Value
 from django.http import QueryDict
 from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 
+from keygen_site.db.conditions import bounded, row_comparison
 from keygen_site.db.uuids import parse_uuid
 from keygen_site.jsonapi.errors import BadRequest, ParametersInvalid
 from keygen_site.jsonapi.negotiation import Document
@@ -166,7 +168,7 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     No row is after an id that neither exists nor is a UUIDv7.
     """
     if "-created" not in queryset.model._meta.ordering:
-        return queryset.filter(**{f"id__{comparison}": uuid}) if uuid.version == 7 else queryset.none()
+        return bounded(queryset, comparison, uuid) if uuid.version == 7 else queryset.none()
     created = queryset.model.objects.filter(pk=uuid).values_list("created", flat=True).first()
     if created is None and uuid.version != 7:
         return queryset.none()
@@ -174,6 +176,10 @@ def _after(queryset: QuerySet[Any], uuid: UUID, comparison: str) -> QuerySet[Any
     if created is None and milliseconds > MAX_TIMESTAMP_MS:
         return queryset.none()
     created = created or datetime.fromtimestamp(milliseconds / 1000, UTC)
+    if connection.vendor == "postgresql":
+        return queryset.filter(
+            row_comparison(comparison, "created", Value(created, DateTimeField()), Value(uuid, UUIDField()))
+        )
     # The second condition implies the first, which lets SQLite use the index.
     return queryset.filter(**{f"created__{comparison}e": created}).filter(
         Q(**{f"created__{comparison}": created}) | Q(**{f"id__{comparison}": uuid})

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from keygen_site.db.conditions import bounded
 from keygen_site.db.uuids import parse_uuid, uuid7_floor
 from keygen_site.jsonapi.errors import BadRequest
 from keygen_site.jsonapi.filters import EnumFilter, FilterSet, IdFilter, QueryFilter
@@ -15,7 +16,7 @@ CLOCK_MARGIN = timedelta(minutes=1)
 
 
 class PoolFilter(IdFilter):
-    """Keys of a policy. Uses the index by policy and id."""
+    """Keys of a policy, or events of its keys. Uses the index by policy and id."""
 
     def narrow(self, queryset: Rows, value: str) -> Rows:
         uuid = parse_uuid(value)
@@ -49,19 +50,7 @@ class TimeFilter(QueryFilter):
             bound = uuid7_floor(time + margin)
         except OverflowError:  # the first or last minute of the calendar
             bound = uuid7_floor(time)
-        return queryset.filter(**{f"created__{lookup}": time, f"pk__{lookup}": bound})
-
-
-class EventPoolFilter(IdFilter):
-    """Events of keys of a policy."""
-
-    def narrow(self, queryset: Rows, value: str) -> Rows:
-        uuid = parse_uuid(value)
-        if uuid is None:
-            return queryset.none()
-        request = self.parent.request
-        is_list = request.parser_context["view"].action == "list"
-        return queryset.of_policy(uuid, is_first_page=is_list and not request.query_params.get("page[cursor]"))
+        return bounded(queryset.filter(**{f"created__{lookup}": time}), lookup, bound)
 
 
 class EventFilter(EnumFilter):
@@ -77,7 +66,7 @@ class EventFilter(EnumFilter):
 class KeyEventFilterSet(FilterSet):
     """Filters of the ledger."""
 
-    policy = EventPoolFilter("policy", "Only events of keys of this policy.")
+    policy = PoolFilter("policy", "Only events of keys of this policy.")
     license = IdFilter("license", "Only events about this license.")
     reference = QueryFilter("reference", "Only events with this `Keygen-Reference`.")
     bearer = IdFilter("bearer_id", "Only events caused by this user, product or license.")

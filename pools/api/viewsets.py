@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -30,6 +30,7 @@ from pools.api.serializers import KeyEventSerializer, KeySerializer
 from pools.api.single_pops import SinglePopMixin
 from pools.api.transfers import TransferMixin, format_of
 from pools.models import Key, KeyEvent, KeyImport
+from pools.models.key_events import KeyEventQuerySet
 from pools.services.import_changes import DestinationIsSource, move_import, undo_import, withdraw_import
 from pools.services.keys import (
     MAX_KEYS_PER_POP,
@@ -382,7 +383,7 @@ class KeyEventViewSet(RetrieveMixin, ListMixin, APIViewSet):
     def export_events(self, request: APIRequest) -> HttpResponseBase:
         """With the filters of the list, newest first. The events do not contain keys."""
         format = format_of(self, LEDGER_FORMATS)
-        events = read_events(self.filter_queryset(self.get_queryset()))
+        events = read_events(cast(KeyEventQuerySet, self.filter_queryset(self.get_queryset())))
         return StreamingHttpResponse(
             serialize_events(events, format),
             content_type=f"{LEDGER_FORMATS[format]}; charset=utf-8",

@@ -31,15 +31,6 @@ class KeyEventQuerySet(PolicyRowsQuerySet["KeyEvent"]):
             return events
         return events.filter(product=bearer.id) if bearer.role == "product" else events.none()
 
-    def of_policy(self, policy_id: UUID, *, is_first_page: bool) -> Self:
-        """The events of keys of a policy.
-
-        Args:
-            is_first_page: whether the newest are wanted, which `for_policy()` finds. If a page starts at a given event,
-                each index starts there, and a range condition would make PostgreSQL read all newer events of the pool.
-        """
-        return self.for_policy(policy_id) if is_first_page else self.filter(policy=policy_id)
-
     def with_key(self, text: str) -> Self:
         """The events of the key with exactly this text."""
         return self.filter(key_digest=key_digest(text))

@@ -1,14 +1,27 @@
 """Queryset of models with an index by policy and id."""
 
+from collections.abc import Iterable
 from typing import Any, Self, TypeVar
+from uuid import UUID
 
 from django.db import connection, models
+from django.db.models import UUIDField, Value
+
+from keygen_site.db.conditions import row_comparison
 
 _Row = TypeVar("_Row", bound=models.Model)
 
 
 class PolicyRowsQuerySet(models.QuerySet[_Row]):
-    """Queryset of a model with a foreign key `policy`."""
+    """Queryset of a model with a foreign key `policy`.
+
+    Attributes:
+        policy_id: the policy that all rows have, if `for_policy()` was called.
+        bounds: of the ids: comparisons and ids.
+    """
+
+    policy_id: Any = None
+    bounds: tuple[tuple[str, UUID], ...] = ()
 
     def for_policy(self, policy_id: Any) -> Self:
         """Rows of one policy, in the order of their ids.
@@ -24,4 +37,35 @@ class PolicyRowsQuerySet(models.QuerySet[_Row]):
             rows = self.filter(policy__gte=policy_id, policy__lte=policy_id)
         else:
             rows = self.filter(policy=policy_id)
-        return rows.order_by("policy_id", "id")
+        rows.policy_id = policy_id
+        return rows._bound_in_index(self.bounds).order_by("policy_id", "id")
+
+    def bounded(self, comparison: str, id: UUID) -> Self:
+        """Rows whose ids compare so with a bound: `lt`, `gt` or `gte`."""
+        rows = self._bound_in_index([(comparison, id)]) if self._has_range else self.filter(**{f"id__{comparison}": id})
+        rows.bounds = *self.bounds, (comparison, id)
+        return rows
+
+    @property
+    def _has_range(self) -> bool:
+        return self.policy_id is not None and connection.vendor == "postgresql"
+
+    def _bound_in_index(self, bounds: Iterable[tuple[str, UUID]]) -> Self:
+        """Compare policy and id: for a range of policies, PostgreSQL would read the index of the whole pool.
+
+        It estimates the number of rows by the policy alone. For `<` it would expect hardly any row of the account's
+        first policy, and sort all of the pool; so the comparison is `<=` or `>=`.
+        """
+        rows = self
+        if self._has_range:
+            policy_id = Value(self.policy_id, UUIDField()) if isinstance(self.policy_id, UUID) else self.policy_id
+            for comparison, id in bounds:
+                inclusive, step = {"lt": ("lte", -1), "gt": ("gte", 1), "gte": ("gte", 0)}[comparison]
+                bound = Value(UUID(int=max(id.int + step, 0)), UUIDField())
+                rows = rows.filter(row_comparison(inclusive, "policy_id", policy_id, bound))
+        return rows
+
+    def _clone(self) -> Self:
+        clone: Self = super()._clone()  # type: ignore[misc]
+        clone.policy_id, clone.bounds = self.policy_id, self.bounds
+        return clone

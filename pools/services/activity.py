@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from accounts.models import Account, Activity
+from keygen_site.db.conditions import bounded
 from keygen_site.db.uuids import uuid7_floor
 from pools.models import KeyEvent
 from pools.models.key_events import RARE_EVENTS
@@ -112,15 +113,15 @@ class _Source:
         """The newest entries, and the id down to which all have been looked at; None: to the end."""
         rows = self.rows.order_by(*self.order)
         if end := _end(filters):
-            rows = rows.filter(pk__lt=end)
+            rows = bounded(rows, "lt", end)
         if filters.since:
-            rows = rows.filter(pk__gte=uuid7_floor(_midnight(filters.since)))
+            rows = bounded(rows, "gte", uuid7_floor(_midnight(filters.since)))
         floor: UUID | None = None
         if self.condition:
             floor = next(iter(rows.values_list("pk", flat=True)[WINDOW - 1 : WINDOW]), None)
             rows = rows.filter(self.condition)
             if floor:
-                rows = rows.filter(pk__gte=floor)
+                rows = bounded(rows, "gte", floor)
         found: list[Entry] = list(rows[:limit])
         if len(found) == limit:
             floor = found[-1].pk
@@ -204,9 +205,7 @@ def _key_sources(filters: Filters) -> list[_Source]:
     condition = kind.of_keys if kind and kind.of_keys is not None else Q()
     events = KeyEvent.objects.all()
     if filters.policy:  # whose account the caller has checked
-        is_first = _end(filters) is None
-        events = events.of_policy(filters.policy, is_first_page=is_first)
-        return [_Source(events, condition & _by(filters), ("-policy_id", "-pk") if is_first else ("-pk",))]
+        return [_Source(events.for_policy(filters.policy), condition & _by(filters), ("-policy_id", "-pk"))]
     if filters.account is None:
         return [_Source(events, condition & _by(filters))]
     events = events.filter(account=filters.account)

@@ -5,10 +5,10 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from django.db.models import QuerySet
 
 from keygen_site.spreadsheets import defuse_formula, format_csv
 from pools.models import KeyEvent
+from pools.models.key_events import KeyEventQuerySet
 
 # The formats and their media types. The first is the default.
 LEDGER_FORMATS = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
@@ -34,13 +34,13 @@ COLUMNS = {
 }
 
 
-def read_events(events: QuerySet[KeyEvent]) -> Iterator[KeyEvent]:
+def read_events(events: KeyEventQuerySet) -> Iterator[KeyEvent]:
     """Events, newest first, in flat memory: no cursor stays open."""
-    events = events.order_by("-id")
+    events = events.order_by("-policy_id", "-id") if events.policy_id else events.order_by("-id")
     page = list(events[:PAGE_SIZE])
     while page:
         yield from page
-        page = list(events.filter(pk__lt=page[-1].pk)[:PAGE_SIZE])
+        page = list(events.bounded("lt", page[-1].pk)[:PAGE_SIZE])
 
 
 def serialize_events(events: Iterable[KeyEvent], format: str) -> Iterator[str]:

@@ -108,6 +108,27 @@ def test_page_after_a_cursor_starts_there(acme, ledger, api, url):
     assert rows_read("pools_keyevent", lambda: client.get(url)) <= size + 50
 
 
+@each_row("url", ["keys?policy={0.pk}&", "keys?product={0.product_id}&", "policies/{0.pk}/pool?", "keys?"])
+@each_row("order", ["desc", "asc"])
+def test_page_of_keys_after_a_cursor_starts_there(acme, pools, api, url, order):
+    newest = order == "desc"
+    keys = Key.objects.filter(popped=None).order_by("-id" if newest else "id")
+    own = list((keys if url == "keys?" else keys.filter(policy=pools["most"])).values_list("pk", flat=True))
+    client, middle = api(acme.admin), len(own) // 2
+    url = f"{url.format(pools['most'])}page[cursor]={own[middle]}&page[size]=10&order={order}"
+
+    found = [row["id"] for row in client.get(url).json()["data"]]
+    if "pool?" in url:
+        assert found == [str(pk) for pk in own[middle + 1 : middle + 11]]
+    bounds = [condition for plan in plans_of("pools_key", lambda: client.get(url)) for condition in bounds_of(plan)]
+    assert any("ROW(policy_id, id)" in bound for bound in bounds) or url.startswith("keys?page")
+
+
+def bounds_of(step):
+    """The conditions by which indexes are read."""
+    return [step.get("Index Cond", ""), *(each for child in step.get("Plans", []) for each in bounds_of(child))]
+
+
 def test_export_of_an_old_pool_reads_each_event_once(acme, ledger, api, monkeypatch):
     monkeypatch.setattr("pools.services.ledger.PAGE_SIZE", 100)
     client = api(acme.admin)
