@@ -30,6 +30,8 @@ def api_requests(pools: SimpleNamespace) -> dict[str, Request]:
     for name, pool in (("large", pools.large), ("oldest", pools.old)):
         requests[f"of the {name} product"] = page("keys", product=pool.policy.product_id)
         requests[f"under the {name} policy"] = page("keys", policy=pool.policy.pk)
+        middle = row_at(available.filter(policy=pool.policy), 0.5).pk
+        requests[f"under the {name} policy, middle"] = page("keys", policy=pool.policy.pk, **{"page[cursor]": middle})
     requests |= {
         "pool of the large policy": (f"{api}/policies/{large.pk}/pool?limit=10", bearer),
         "page 2, numbered (counts)": (f"{api}/keys?page[number]=2&page[size]=10", bearer),
@@ -109,11 +111,13 @@ def ledger(pools: SimpleNamespace) -> dict[str, dict[str, Any]]:
     """The parameters of lists of the ledger by name."""
     entries = KeyEvent.objects.filter(account=pools.old.account)
     some = row_at(entries.order_by("id"), 0.5)
+    middle = row_at(entries.filter(policy=pools.old.policy.pk).order_by("id"), 0.5).pk
     return {
         "first page": {},
         **cursors(entries),
         "of the large pool": {"policy": pools.large.policy.pk},
         "of the oldest pool": {"policy": pools.old.policy.pk},
+        "of the oldest pool, middle": {"policy": pools.old.policy.pk, "page[cursor]": middle},
         "of a reference": {"reference": some.reference},
         "of a license": {"license": some.pk},
         "of a bearer": {"bearer": some.bearer_id},

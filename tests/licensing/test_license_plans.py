@@ -83,6 +83,18 @@ def test_page_of_a_filter_ends_the_reading(acme, api, owners, path):
         assert rows_read(table, lambda: client.get(url)) < (PAGE + 2) * EVERY
 
 
+def test_page_after_a_cursor_starts_there_among_licenses_of_one_moment(acme, api, owners):
+    """As after an import of an account."""
+    License.objects.update(created=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE licensing_license")
+    ids = [str(pk) for pk in License.objects.order_by("-id").values_list("pk", flat=True)]
+    client, url = api(acme.admin), f"licenses?page[size]={PAGE}&page[cursor]={ids[MANY // 2]}"
+
+    assert [row["id"] for row in client.get(url).json()["data"]] == ids[MANY // 2 + 1 :][:PAGE]
+    assert rows_read("licensing_license", lambda: client.get(url)) <= PAGE + 1
+
+
 PRODUCT_USERS = ["users?product={product}", "products/{product}/users?", "users?product={product}&role=user"]
 
 
