@@ -1,10 +1,10 @@
-"""Measures whether many accounts and pools are as fast as one.
+"""Measures whether many accounts and pools are as fast as one, and many clients as few.
 
     python -m benchmarks.tenants [--database postgresql|sqlite] [--accounts 2000] [--pools 5] [--json FILE]
 
-Pops at random from the pools of many accounts, each with a token of its own, and, in turn, from a single pool. Prints
-the rates and the memory of the workers. Exits with 1 if many pools have less than 0.85 of the rate of one, or if a
-worker needs more than 150 MiB.
+Pops at random from the pools of many accounts, each with a token of its own, and, in turn, from a single pool: by as
+many clients, by 8 and by 64. Prints the rates and the memory of the workers. Exits with 1 if many pools have less than
+0.85 of the rate of one, 64 clients less than 0.9 of that of 8, or if a worker needs more than 150 MiB.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from benchmarks.servers import database, server
 
 CONNECTIONS, ROUNDS, SECONDS, WARM_UP_SECONDS = 16, 5, 5.0, 15.0
 MAX_RATE = 2_000  # of pops in a second, for the number of keys
-MIN_RATIO, MAX_MEMORY_MIB = 0.85, 150
+FEW, MANY = 8, 64  # connections
+MIN_RATIO, MIN_RATIO_OF_CLIENTS, MAX_MEMORY_MIB = 0.85, 0.9, 150
 
 
 def main() -> None:
@@ -43,26 +44,35 @@ def measure(options: Namespace) -> list[dict[str, Any]]:
     """Measure both in turn; returns rows made by `make_row()`."""
     from benchmarks.pools import DemoPool  # after django.setup()
 
-    one = DemoPool(int(MAX_RATE * (ROUNDS * SECONDS + WARM_UP_SECONDS)))
-    workloads = {"one pool": pop_requests([(one.account.slug, one.token, one.policy.pk)])}
-    workloads["many pools"] = pop_requests(add_tenants(options, 2 * one.size // (options.accounts * options.pools) + 1))
+    one = DemoPool(int(MAX_RATE * (3 * ROUNDS * SECONDS + WARM_UP_SECONDS)))
+    from_one = pop_requests([(one.account.slug, one.token, one.policy.pk)])
+    keys_of_each = one.size // (options.accounts * options.pools) + 1
+    from_many = pop_requests(add_tenants(options, keys_of_each))
+    workloads = {
+        "one pool": (from_one, CONNECTIONS),
+        "many pools": (from_many, CONNECTIONS),
+        "few clients": (from_one, FEW),
+        "many clients": (from_one, MANY),
+    }
     rates: dict[str, list[float]] = {name: [] for name in workloads}
     with server() as running:
-        for requests in workloads.values():  # each process meets the accounts
+        for requests in (from_one, from_many):  # each process meets the accounts
             run(running, requests, WARM_UP_SECONDS, CONNECTIONS)
         for _ in range(ROUNDS):
-            for name, requests in workloads.items():
+            for name, (requests, connections) in workloads.items():
                 random.shuffle(requests)
-                figures = run(running, requests, SECONDS, CONNECTIONS)
+                figures = run(running, requests, SECONDS, connections)
                 if figures["other"]:
                     raise RuntimeError(f"{name}: {figures['statuses']}")
                 rates[name].append(figures["rate"])
         memory = max(peak_memory_of(process) for process in running.workers())
-    single, many = (median(taken) for taken in rates.values())
+    single, many, few_clients, many_clients = (median(taken) for taken in rates.values())
     print(f"{options.database}: {options.accounts:,} accounts with {options.pools} pools each")
-    print(f"one pool {single:.0f} pops a second, many pools {many:.0f}")
+    print(f"{CONNECTIONS} clients: one pool {single:.0f} pops a second, many pools {many:.0f}")
+    print(f"one pool: {FEW} clients {few_clients:.0f} pops a second, {MANY} clients {many_clients:.0f}")
     return [
         make_row("many pools: rate to that of one", many / single, least=MIN_RATIO),
+        make_row("64 clients: rate to that of 8", many_clients / few_clients, least=MIN_RATIO_OF_CLIENTS),
         make_row("memory of a worker, MiB", memory, most=MAX_MEMORY_MIB),
     ]
 

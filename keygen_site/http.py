@@ -61,7 +61,8 @@ class WellFormedRequestMiddleware:
             return error_response(request, BytesInvalid())
         if has_null or ("\0" in path and not path.startswith(API_PREFIX)):
             return error_response(request, NullByte())
-        request.encoding = "utf-8"  # Django would decode the query in the charset that is declared for the body
+        if request.encoding is not None:
+            request.encoding = "utf-8"  # Django would decode the query in the charset that is declared for the body
         set_route_path(request)
         return self.get_response(request)
 

@@ -10,17 +10,20 @@ import orjson
 from keygen_site.observability.request_context import request_id, route_of
 
 _REDACTED = "***"
+# A lower-case text that all matches contain, to look for first, for it takes less time; the pattern; what replaces it.
 _SECRETS = [
     # A token, anywhere (contract: platform 5.2).
-    (re.compile(r"\b(admin|dev|sales|spprt|read|prod|activ|user)-[0-9a-f]{8,}(?:v\d+)?"), rf"\1-{_REDACTED}"),
+    ("-", re.compile(r"\b(admin|dev|sales|spprt|read|prod|activ|user)-[0-9a-f]{8,}(?:v\d+)?"), rf"\1-{_REDACTED}"),
     # A credential in a query.
-    (re.compile(r"\b(token|auth)=[^&\s\"']+", re.IGNORECASE), rf"\1={_REDACTED}"),
+    ("=", re.compile(r"\b(token|auth)=[^&\s\"']+", re.IGNORECASE), rf"\1={_REDACTED}"),
     # A header, in any form that a library prints it in.
-    (re.compile(r"(authorization\W{1,6})[^\n]+", re.IGNORECASE), rf"\1{_REDACTED}"),
+    ("authorization", re.compile(r"(authorization\W{1,6})[^\n]+", re.IGNORECASE), rf"\1{_REDACTED}"),
     # The values of a row that PostgreSQL refuses.
-    (re.compile(r"\b((?:DETAIL|CONTEXT):\s+)[^\n]+"), rf"\1{_REDACTED}"),
+    ("detail:", re.compile(r"\b(DETAIL:\s+)[^\n]+"), rf"\1{_REDACTED}"),
+    ("context:", re.compile(r"\b(CONTEXT:\s+)[^\n]+"), rf"\1{_REDACTED}"),
     # A license key in a path. It may contain slashes, so it ends before a known segment.
     (
+        "/licenses/",
         re.compile(
             r"(/licenses/)(?!actions/|\{|[0-9a-f-]{32,36}(?:[/\s?\"']|$))[^\s?\"']+?"
             r"(?=(?:/(?:actions|entitlements|group|machines|owner|policy|product|tokens|users?)(?:/[^\s?\"']*)?)?"
@@ -34,8 +37,10 @@ _SECRETS = [
 
 def redact(text: str) -> str:
     """A text without credentials, license keys and values of rows."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+    lower = text.lower()
+    for part, pattern, replacement in _SECRETS:
+        if part in lower:
+            text = pattern.sub(replacement, text)
     return text
 
 
