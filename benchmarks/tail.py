@@ -15,7 +15,8 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,12 @@ def import_by_command(pool: "DemoPool", file: Path) -> Iterator[Callable[[], boo
 @contextmanager
 def import_by_api(running: Server, pool: "DemoPool", file: Path) -> Iterator[Callable[[], bool]]:
     """Import a file by the API during the context; yields whether it has ended."""
-    thread = Thread(target=load_by_api, args=(running, pool, file), daemon=True)
+
+    def load() -> None:
+        with suppress(HTTPException, OSError):  # the server stops before the import is done
+            load_by_api(running, pool, file)
+
+    thread = Thread(target=load, daemon=True)
     thread.start()
     yield lambda: not thread.is_alive()
 

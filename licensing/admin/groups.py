@@ -24,7 +24,7 @@ from keygen_site.db.uuids import parse_uuid
 from licensing.models import License, Machine
 
 MAX_COUNTED_MEMBERS = 1_000  # of each kind, in the list
-MAX_COUNTED_MEMBERS_OF_PAGE = 50_000  # of each kind, on the page of a group, unless its limit is higher
+MAX_COUNTED_MEMBERS_OF_PAGE = 20_000  # of each kind, on the page of a group, unless its limit is higher
 MAX_SHOWN_MEMBERS = 10  # of each kind, on the page of a group
 MAX_OWNERS = 100
 MEMBERS: dict[str, type[Any]] = {"users": User, "licenses": License, "machines": Machine}
@@ -209,7 +209,7 @@ class GroupAdmin(AccountChoice):
                 continue
             limit = getattr(group, f"max_{name}")
             bound = max(MAX_COUNTED_MEMBERS_OF_PAGE, limit or 0)
-            count = rows.order_by()[: bound + 1].count()
+            count = rows.order_by().values("pk")[: bound + 1].count()
             newest = rows[:MAX_SHOWN_MEMBERS] if count else []
             found.append(
                 {
