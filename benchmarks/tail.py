@@ -3,13 +3,15 @@
     python -m benchmarks.tail [--database postgresql|sqlite] [--keys 1000000] [--workers 2] [--json FILE]
 
 Clients first pop as fast as the server answers, which gives its capacity, and then at half of that rate: alone, and
-while another account imports a file of `--keys` keys, by `import_keys` and by the API. PostgreSQL runs with autovacuum.
-A time counts from when a pop was due. Prints the median and the 99th percentile of the pops. Exits with 1 if a 99th
-percentile exceeds four times its median, or if a pop was refused.
+while another account imports a file of `--keys` keys, by `import_keys` and by the API. A bare view with one query, at
+the same rate, shows the pauses of the machine itself. PostgreSQL runs with autovacuum. A time counts from when a
+request was due. Prints the median and the 99th percentile. Exits with 1 if a 99th percentile of the pops exceeds four
+times its median, or if a pop was refused.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -62,6 +64,10 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
         capacity = run(running, requests, CAPACITY_SECONDS, CONNECTIONS)["rate"]
         print(f"{options.database}: {capacity:.0f} pops a second at most, {capacity / 2:.0f} from now on")
         print(f"{'':<24}{'pops/s':>8}{'median ms':>11}{'p99 ms':>8}{'ratio':>7}{'refused':>9}", flush=True)
+        with server(options.workers, module="benchmarks.baseline_wsgi") as baseline:
+            select = [["GET", "/select", {}, ""]]
+            run(baseline, select, 1, CONNECTIONS)  # warms up
+            print_figures("bare view", run(baseline, select, SECONDS, CONNECTIONS, rate=capacity / 2))
         for what, importing in (
             ("alone", None),
             ("during import_keys", lambda: import_by_command(DemoPool(0), files[0])),
@@ -70,14 +76,22 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
             with importing() if importing else nothing() as has_ended:
                 figures = run(running, requests, SECONDS, CONNECTIONS, rate=capacity / 2)
                 assert not has_ended(), "the import ended before the measurement: give it more --keys"
-            ratio = figures["p99"] / figures["p50"]
-            rows.append({"what": what, **figures, "ratio": round(ratio, 2), "refused": figures["other"]})
-            print(
-                f"{what:<24}{figures['rate']:>8.0f}{figures['p50']:>11.1f}{figures['p99']:>8.1f}{ratio:>7.2f}"
-                f"{figures['other']:>9}{'   MISSED' if ratio > MAX_RATIO else ''}",
-                flush=True,
-            )
+            rows.append({"what": what, **figures, "ratio": ratio_of(figures), "refused": figures["other"]})
+            print_figures(what, figures, MAX_RATIO)
     return rows
+
+
+def ratio_of(figures: dict[str, Any]) -> float:
+    return round(figures["p99"] / figures["p50"], 2)
+
+
+def print_figures(what: str, figures: dict[str, Any], most: float = math.inf) -> None:
+    ratio = ratio_of(figures)
+    print(
+        f"{what:<24}{figures['rate']:>8.0f}{figures['p50']:>11.1f}{figures['p99']:>8.1f}{ratio:>7.2f}"
+        f"{figures['other']:>9}{'   MISSED' if ratio > most else ''}",
+        flush=True,
+    )
 
 
 @contextmanager
