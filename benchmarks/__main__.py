@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--json", type=argparse.FileType("w"))
     parser.add_argument("--latency", type=float, metavar="MS", help="compare with a database so far away")
-    parser.add_argument("--threads", type=int, help="of the worker, with --latency; the shipped setting by default")
+    parser.add_argument(
+        "--threads", type=int, nargs="*", default=[], help="of the worker, with --latency; several numbers"
+    )
     options = parser.parse_args()
     if options.latency:
         rounds, seconds = (2, 1.0) if options.quick else (3, 3.0)

@@ -1,49 +1,54 @@
 """Compares a distant database with a near one: `python -m benchmarks --latency 1`, in milliseconds.
 
-Two servers of one worker run on one PostgreSQL, one of them through a proxy that delays each round trip.
+Servers of one worker run on one PostgreSQL: two for each number of threads, one of them behind a proxy that delays each
+round trip.
 """
 
 import os
+from contextlib import ExitStack
 from statistics import median
 
 from benchmarks.load import run
-from benchmarks.servers import database, server
+from benchmarks.servers import Server, database, server
 from benchmarks.testbed.delay import delayed
 
 WORKLOADS = ("get", "validate-key", "pop", "idempotent pop", "issue")
 MIN_RATIO = 0.6
 
 
-def compare(milliseconds: float, rounds: int, seconds: float, connections: int, threads: int | None) -> bool:
-    """Print the rates of both servers; whether each is at least MIN_RATIO of the rate without the delay.
+def compare(milliseconds: float, rounds: int, seconds: float, connections: int, threads: list[int]) -> bool:
+    """Print the rates of the servers; whether each is at least MIN_RATIO of the rate without the delay.
 
     Args:
-        threads: of the worker; None for the shipped setting.
+        threads: numbers of threads of the worker; empty for the shipped setting.
     """
-    with database("postgresql"):
+    with database("postgresql"), ExitStack() as running:
         from django.conf import settings
 
         from benchmarks.workloads import build_workloads  # after django.setup()
 
-        threads = threads or settings.THREADS
-        workloads = build_workloads(max_requests=int(rounds * seconds * 6_000))
+        threads = threads or [settings.THREADS]
+        workloads = build_workloads(max_requests=int(rounds * seconds * 6_000) * len(threads))
         near_url = os.environ["DATABASE_URL"]
-        with server(workers=1, threads=threads) as near, delayed(near_url, milliseconds / 1000) as far_url:
-            os.environ["DATABASE_URL"] = far_url
-            with server(workers=1, threads=threads) as far:
-                rates: dict[str, list[list[float]]] = {name: [[], []] for name in WORKLOADS}
-                for name in WORKLOADS:  # warm up
-                    for running in (near, far):
-                        run(running, workloads[name].requests, 0.5, connections)
-                for _ in range(rounds):
-                    for name in WORKLOADS:
-                        for index, running in enumerate((near, far)):
-                            figures = run(running, workloads[name].requests, seconds, connections)
-                            rates[name][index].append(figures["rate"])
-    print(f"\n{milliseconds} ms to PostgreSQL, one worker with {threads} threads, {connections} connections")
-    print(f"{'workload':<16}{'req/s without':>15}{'with':>8}{'ratio':>8}")
+        far_url = running.enter_context(delayed(near_url, milliseconds / 1000))
+        servers: dict[tuple[int, str], Server] = {}
+        for count in threads:
+            for url in (near_url, far_url):
+                os.environ["DATABASE_URL"] = url
+                servers[count, url] = running.enter_context(server(workers=1, threads=count))
+        rates: dict[tuple[str, int, str], list[float]] = {}
+        for round_number in range(rounds + 1):  # the first warms up
+            for name in WORKLOADS:
+                for (count, url), each in servers.items():
+                    figures = run(each, workloads[name].requests, seconds if round_number else 0.5, connections)
+                    if round_number:
+                        rates.setdefault((name, count, url), []).append(figures["rate"])
+    print(f"\n{milliseconds} ms to PostgreSQL, one worker, {connections} connections")
+    print(f"{'workload':<16}{'threads':>8}{'req/s without':>15}{'with':>8}{'ratio':>8}")
     ratios = []
-    for name, (without, with_delay) in rates.items():
-        ratios.append(median(with_delay) / median(without))
-        print(f"{name:<16}{median(without):>15.0f}{median(with_delay):>8.0f}{ratios[-1]:>8.2f}")
+    for name in WORKLOADS:
+        for count in threads:
+            without, with_delay = (median(rates[name, count, url]) for url in (near_url, far_url))
+            ratios.append(with_delay / without)
+            print(f"{name:<16}{count:>8}{without:>15.0f}{with_delay:>8.0f}{ratios[-1]:>8.2f}")
     return min(ratios) >= MIN_RATIO
