@@ -111,13 +111,12 @@ def ledger(pools: SimpleNamespace) -> dict[str, dict[str, Any]]:
     """The parameters of lists of the ledger by name."""
     entries = KeyEvent.objects.filter(account=pools.old.account)
     some = row_at(entries.order_by("id"), 0.5)
-    middle = row_at(entries.filter(policy=pools.old.policy.pk).order_by("id"), 0.5).pk
     return {
         "first page": {},
         **cursors(entries),
         "of the large pool": {"policy": pools.large.policy.pk},
         "of the oldest pool": {"policy": pools.old.policy.pk},
-        "of the oldest pool, middle": {"policy": pools.old.policy.pk, "page[cursor]": middle},
+        "of the oldest pool, middle": {"policy": pools.old.policy.pk, "page[cursor]": some.pk},
         "of a reference": {"reference": some.reference},
         "of a license": {"license": some.pk},
         "of a bearer": {"bearer": some.bearer_id},

@@ -65,9 +65,9 @@ class Server:
         is_stopped: set it before stopping the server, so that it is not restarted.
     """
 
-    def __init__(self, command: list[str], port: int, threads: int) -> None:
+    def __init__(self, command: list[str], port: int, threads: int | None = None) -> None:
         self.command, self.port, self.is_stopped = command, port, Event()
-        self.environment = {**os.environ, "THREADS": str(threads)}
+        self.environment = {**os.environ, **({"THREADS": str(threads)} if threads else {})}
         self.process = self._start()
         self.supervisor = Thread(target=self._restart, daemon=True)
         self.supervisor.start()
@@ -117,7 +117,7 @@ class Server:
 def server(
     workers: int = 2,
     module: str = "keygen_site.asgi",
-    threads: int = 1,
+    threads: int | None = None,
     kind: str = "granian",
     respawn: float = 0.1,
 ) -> Iterator[Server]:
@@ -125,7 +125,7 @@ def server(
 
     Args:
         module: the module with `application` for granian and `wsgi_application` for gunicorn.
-        threads: of each worker.
+        threads: of each worker; None for the shipped setting.
         kind: `granian` or `gunicorn`.
         respawn: seconds between the starts of granian's workers; at a reload, between the start of a new worker and the
             stop of an old one.
@@ -138,7 +138,7 @@ def server(
         command = granian_command(port=port, workers=workers, respawn_interval=respawn, target=target)
         command += ["--no-log"]
     else:
-        options = _gunicorn(port, str(workers), str(threads))
+        options = _gunicorn(port, str(workers), str(threads or 1))
         command = [sys.executable, "-m", *options, f"{module}:wsgi_application"]
     running = Server(command, port, threads)
     try:
