@@ -14,7 +14,7 @@ import json
 import selectors
 import socket
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from itertools import count, cycle
 from random import randrange
@@ -36,8 +36,15 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """Read the available bytes; returns the status once the response is complete, else None."""
-        self.buffer += self.socket.recv(262_144)
+        """Read the available bytes; returns the status once the response is complete, else None.
+
+        Raises:
+            ConnectionError: the server has closed the connection.
+        """
+        received = self.socket.recv(262_144)
+        if not received:
+            raise ConnectionError("the server closed a connection")
+        self.buffer += received
         head, separator, body = self.buffer.partition(b"\r\n\r\n")
         if not separator:
             return None
@@ -72,7 +79,8 @@ def load(port: int, connections: int, seconds: float, requests: list[Any], rate:
         return next(texts).replace(b"{n}", b"%d" % number).replace(b"{number}", b"%08d" % number)
 
     selector = selectors.DefaultSelector()
-    idle = [Connection(port) for _ in range(connections)]
+    # The one that was idle longest comes next, so that the server closes none for being idle.
+    idle = deque(Connection(port) for _ in range(connections))
     for connection in idle:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
     statuses: Counter[int] = Counter()
@@ -81,7 +89,7 @@ def load(port: int, connections: int, seconds: float, requests: list[Any], rate:
     sent = 0
     while now - began < seconds or len(idle) < connections:
         while idle and now - began < seconds and (not rate or now - began >= sent / rate):
-            idle.pop().send(next_request(), began + sent / rate if rate else now)
+            idle.popleft().send(next_request(), began + sent / rate if rate else now)
             sent += 1
         until_due = began + sent / rate - now if rate and idle else 10
         for selected, _ in selector.select(timeout=max(until_due, 0)):
