@@ -35,6 +35,7 @@ from pools.management.output_files import open_output
 from pools.management.pool_command import PoolCommand, parse_day_or_time
 from pools.management.read_options import add_read_options, read_options
 from pools.models import KeyImport
+from pools.services.import_workers import LOW_PRIORITY
 from pools.services.imports import AlreadyImported, ImportReport, import_keys
 from pools.services.rejections import REJECTED_COLUMNS, Rejection, rejected_row
 
@@ -70,6 +71,10 @@ class Command(PoolCommand):
     }
 
     import_id: UUID | None = None
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        os.nice(LOW_PRIORITY)  # requests go first, if the server runs on this machine
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("files", type=path, nargs="+", metavar="file", help="file of keys; - for standard input")
