@@ -72,14 +72,17 @@ class EntitlementAdmin(AccountChoice):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         context: dict[str, Any] = {}
-        if uuid := parse_uuid(object_id):
+        uuid = parse_uuid(object_id)
+        # By the account, so that an index has the licenses in their order.
+        account = uuid and Entitlement.objects.filter(pk=uuid).values_list("account", flat=True).first()
+        if account:
             for name, permission, rows in (
                 ("policies", "view_policy", Policy.objects.filter(policy_entitlements__entitlement=uuid)),
                 ("licenses", "view_license", License.objects.filter(license_entitlements__entitlement=uuid)),
             ):
                 if request.user.has_perm(f"licensing.{permission}"):
-                    own = self.restrict_to_account(rows, request, "account").select_related("product")
-                    found = list(own.order_by("-pk")[: MAX_SHOWN + 1])
+                    own = self.restrict_to_account(rows.filter(account=account), request, "account")
+                    found = list(own.select_related("product")[: MAX_SHOWN + 1])
                     context |= {name: found[:MAX_SHOWN], f"more_{name}": len(found) > MAX_SHOWN}
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
 

@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import connection
 from django.db.models import QuerySet, UUIDField
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -74,8 +75,12 @@ class KeyAdmin(ReadOnlyAdmin):
         """The order of the index of each state; available keys are in the order of the pool."""
         if is_search(request):
             return ["id"]
-        orders = {"popped": ["-popped"], "withdrawn": ["-policy_id", "-id"]}
-        return orders.get(request.GET.get("state", ""), ["policy_id", "id"])
+        orders: dict[str, list[Any]] = {"popped": ["-popped"], "withdrawn": ["-policy_id", "-id"]}
+        in_pool: list[Any] = ["policy_id", "id"]
+        if "import" in request.GET and connection.vendor == "sqlite":
+            # The order of the index of imports: that in which the rows were added.
+            in_pool = [RawSQL('"pools_key"."rowid"', ())]
+        return orders.get(request.GET.get("state", ""), in_pool)
 
     def get_search_results(self, request: Any, keys: QuerySet[Any], text: str) -> tuple[QuerySet[Any], bool]:
         text = text.strip()

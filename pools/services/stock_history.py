@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Sum
 from django.db.models.functions import TruncDate
 
+from keygen_site.db.conditions import unindexed
 from licensing.models import Policy
 from pools.models import DailyPopCount, Key, KeyEvent, KeyImport
 from pools.services.charts import count_past_days
@@ -101,8 +102,12 @@ def _count_imported(policy: Policy, first: date) -> Counter[date]:
 
 
 def _count_removed(policy: Policy, first: date) -> Counter[date]:
+    # The index of imports has few rows; that of the pool, which SQLite would rather use, has each pop.
     events = KeyEvent.objects.filter(
-        key_import__in=_newest_imports(policy), policy=policy, event__in=REMOVALS, created__gte=_midnight(first)
+        unindexed(policy=policy),
+        key_import__in=_newest_imports(policy),
+        event__in=REMOVALS,
+        created__gte=_midnight(first),
     ).order_by()
     removed: Counter[date] = Counter()
     for created, details in events.values_list("created", "details"):
