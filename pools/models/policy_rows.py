@@ -58,7 +58,8 @@ class PolicyRowsQuerySet(models.QuerySet[_Row]):
         """
         rows = self
         if self._has_range:
-            policy_id = Value(self.policy_id, UUIDField()) if isinstance(self.policy_id, UUID) else self.policy_id
+            is_expression = hasattr(self.policy_id, "resolve_expression")
+            policy_id = self.policy_id if is_expression else Value(self.policy_id, UUIDField())
             for comparison, id in bounds:
                 inclusive, step = {"lt": ("lte", -1), "gt": ("gte", 1), "gte": ("gte", 0)}[comparison]
                 bound = Value(UUID(int=max(id.int + step, 0)), UUIDField())
