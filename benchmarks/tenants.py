@@ -20,7 +20,7 @@ from benchmarks.load import run
 from benchmarks.servers import database, server
 
 CONNECTIONS, ROUNDS, SECONDS = 16, 5, 5.0
-WARM_UPS = 6  # pops of each account, so that each worker has met it
+WARM_UPS = 6  # pops of each account, so that each worker has served it
 MAX_RATE = 2_000  # of pops in a second, for the number of keys of the single pool
 FEW, MANY = 8, 64  # connections
 MIN_RATIO, MIN_RATIO_OF_CLIENTS, MAX_MEMORY_MIB = 0.85, 0.9, 150

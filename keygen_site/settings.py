@@ -147,9 +147,10 @@ IMPORTS_AT_ONCE = env.int("IMPORTS_AT_ONCE", 1, validate=validate.Range(min=1))
 IMPORT_WORKERS = env.int("IMPORT_WORKERS", 2, validate=validate.Range(min=1))
 # Files of an account that wait for a worker. More are refused.
 MAX_WAITING_IMPORTS = env.int("MAX_WAITING_IMPORTS", 20, validate=validate.Range(min=1))
+# An invalid DATABASE_URL is None here, and reported by `seal()`.
+IS_SQLITE = DATABASE is not None and DATABASE["ENGINE"] == "django.db.backends.sqlite3"
 # Threads that serve requests in each process of the server. Each keeps a connection to the database. PostgreSQL may be
 # on another machine, so two are the default: one runs while the other waits (`python -m benchmarks --latency 1`).
-IS_SQLITE = DATABASE is not None and DATABASE["ENGINE"] == "django.db.backends.sqlite3"  # None: `seal()` refuses it
 THREADS = env.int("THREADS", 1 if IS_SQLITE else 2, validate=validate.Range(min=1))
 # Whether PostgreSQL prepares statements on the server. Off for a connection pooler that does not support them.
 PREPARED_STATEMENTS = env.bool("PREPARED_STATEMENTS", True)

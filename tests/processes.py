@@ -78,7 +78,8 @@ def manage_here(*arguments, stdin=b"", stdout=subprocess.PIPE, encoding="utf-8",
         "stderr": stream(failed, encoding="utf-8", write_through=True),
     }
     umask = os.umask(0o022)
-    with patch.multiple(sys, argv=["manage.py", *map(str, arguments)], **streams):
+    # The priority of this process could not be raised again.
+    with patch("os.nice"), patch.multiple(sys, argv=["manage.py", *map(str, arguments)], **streams):
         try:
             runpy.run_path(str(settings.BASE_DIR / "manage.py"), run_name="__main__")
             code = 0

@@ -36,6 +36,16 @@ def test_settings_start_with_what_matters():
     assert start(**GOOD) == (True, "")
 
 
+@pytest.mark.parametrize(
+    ("url", "threads"), [("sqlite:///db.sqlite3", 1), ("postgres://user@localhost/keys", 2), ("postgresql:///keys", 2)]
+)
+def test_threads_depend_on_the_database(url, threads):
+    program = "from keygen_site.settings import THREADS; print(THREADS)"
+
+    assert start(program, **GOOD | {"DATABASE_URL": url}) == (True, f"{threads}\n")
+    assert start(program, **GOOD | {"DATABASE_URL": url, "THREADS": "3"}) == (True, "3\n")
+
+
 def test_mail_goes_as_the_explanations_say():
     text = (ROOT / "docs/configuration.md").read_text() + (ROOT / ".env.example").read_text()
     examples = re.findall(r"(\w[\w+]*://user:password@host:587)", text)

@@ -17,7 +17,7 @@ class PolicyRowsQuerySet(models.QuerySet[_Row]):
 
     Attributes:
         policy_id: the policy that all rows have, if `for_policy()` was called.
-        bounds: of the ids: comparisons and ids.
+        bounds: the comparisons of `bounded()`, each with its id.
     """
 
     policy_id: Any = None

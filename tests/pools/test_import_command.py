@@ -6,13 +6,16 @@ import io
 import json
 import os
 import stat
+import subprocess
+import time
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from pools.models import Key, KeyImport
+from pools.services.import_workers import LOW_PRIORITY
 from tests.cast import make_policy, numbered
-from tests.processes import manage
+from tests.processes import invocation, manage
 
 
 @pytest.fixture
@@ -310,6 +313,21 @@ class TestRejected:
         said, code = run("a.txt", "--policy", pooled_policy.pk, "--rejected", "/dev/null")
 
         assert code == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_import_keys_lets_requests_go_first(pooled_policy):
+    arguments = invocation("import_keys", "-", "--policy", pooled_policy.pk)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with subprocess.Popen(**arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as command:
+        while command.poll() is None and os.getpriority(os.PRIO_PROCESS, command.pid) == own:
+            time.sleep(0.01)
+        priority = os.getpriority(os.PRIO_PROCESS, command.pid)
+        command.communicate(b"KEY-0001\nKEY-0002\n")
+
+    assert priority == min(own + LOW_PRIORITY, 19)
+    assert command.returncode == 0
+    assert keys_of(pooled_policy) == numbered(2)
 
 
 @pytest.mark.django_db(transaction=True)
