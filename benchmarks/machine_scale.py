@@ -85,7 +85,8 @@ class MachinePark:
 
         product = Product(account=self.account, name=name)
         product.validate_and_save()
-        policy = Policy(account=self.account, product=product, name=name)
+        # A machine is pinged before and after the rows are added, which takes longer than the usual ten minutes.
+        policy = Policy(account=self.account, product=product, name=name, heartbeat_duration=86_400)
         policy.validate_and_save()
         return policy
 
