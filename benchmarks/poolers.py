@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -29,8 +29,15 @@ max_client_conn = 500
 server_reset_query =
 logfile = {folder}/pgbouncer.log
 """
-# Stops PgBouncer when the pipe to the parent closes, even if the parent was killed.
-KEEPER = '"$PROGRAM" pgbouncer.ini >/dev/null 2>&1 & read -r _; kill $!; wait $!'
+# Kills PgBouncer and starts it again for each line of its input, and stops it when the pipe to the parent closes, even
+# if the parent was killed. SIGKILL, because newer versions wait for their clients when they are told to stop.
+KEEPER = """
+while "$PROGRAM" pgbouncer.ini >/dev/null 2>&1 & do
+    read -r _ || break
+    kill -9 $!; wait $!
+done
+kill -9 $!; wait $!
+"""
 
 
 def find_program() -> str | None:
@@ -41,6 +48,18 @@ def find_program() -> str | None:
 @contextmanager
 def pgbouncer(url: str, size: int = 2) -> Iterator[str]:
     """Run PgBouncer in front of a database until the context ends. Yields the DATABASE_URL through it.
+
+    The arguments are those of `restartable_pgbouncer`.
+    """
+    with restartable_pgbouncer(url, size) as (through, _):
+        yield through
+
+
+@contextmanager
+def restartable_pgbouncer(url: str, size: int = 2) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Run PgBouncer in front of a database until the context ends.
+
+    Yields the DATABASE_URL through it, and a function that kills it and waits until it has restarted.
 
     Session parameters are set for the role, by the hint of our own check.
 
@@ -66,16 +85,26 @@ def pgbouncer(url: str, size: int = 2) -> Iterator[str]:
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", KEEPER],
         stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # the shell reports each kill
+        text=True,
         cwd=folder,
         env={"PROGRAM": cast(str, find_program())},
         **identity,
     )
     through = f"postgres://{parts.username}@{quote(str(folder), safe='')}:6432{parts.path}"
+    stdin = cast(Any, keeper.stdin)
+
+    def restart() -> None:
+        stdin.write("restart\n")
+        stdin.flush()
+        time.sleep(0.1)  # until the signal has arrived
+        _wait_for(through, folder)
+
     try:
         _wait_for(through, folder)
-        yield through
+        yield through, restart
     finally:
-        cast(Any, keeper.stdin).close()
+        stdin.close()
         keeper.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -43,3 +43,9 @@ def test_killing_the_database_loses_no_key():
 @pytest.mark.postgresql
 def test_a_replica_that_takes_over_has_all_that_was_answered():
     run("failover", "--rounds", "1", "--keys", "600", "--clients", "8", "--workers", "2")
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("fault", ["database", "failover"])
+def test_no_request_fails_once_the_database_is_back(fault):
+    run("restarts", "--fault", fault, "--rounds", "2")

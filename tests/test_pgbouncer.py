@@ -85,6 +85,12 @@ def test_every_key_is_handed_out_exactly_once():
     assert "exactly once: True" in outcome.stdout
 
 
+def test_no_request_fails_once_it_has_restarted():
+    outcome = run("-m", "benchmarks.restarts", "--fault", "pooler", "--rounds", "2")
+
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
 def test_sessions_are_shared(addresses):
     """More clients than sessions are served. The other tests rely on this."""
     clients = [psycopg.connect(addresses[1], autocommit=True, prepare_threshold=None) for _ in range(6)]
