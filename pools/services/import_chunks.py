@@ -18,11 +18,10 @@ from pools.key_rows import Encoded, Row, RowMaker
 from pools.services.rejections import Explainer, Rejection
 
 C = TypeVar("C")
-# Few, because the lines of two chunks are in memory. On PostgreSQL also because it works on a chunk at full priority:
-# the slowest pops take half as long as with 5,000 lines if it often waits for our process, whose priority is low.
-# SQLite is locked while a chunk is written, but each chunk changes most pages of an index: with 5,000 lines an import
-# into a filled database takes a fifth longer.
-CHUNK_LINES = 8_000 if connection.vendor == "sqlite" else 1_000
+# Few, because the lines of two chunks are in memory (5,000 need 7 MiB more than 2,000), and because SQLite is locked
+# while a chunk is written. SQLite has more: each chunk changes most pages of an index, and with 5,000 an import into a
+# filled database takes a fifth longer.
+CHUNK_LINES = 8_000 if connection.vendor == "sqlite" else 2_000
 SWITCH_SECONDS = 0.0005  # between threads
 
 
