@@ -29,8 +29,8 @@ max_client_conn = 500
 server_reset_query =
 logfile = {folder}/pgbouncer.log
 """
-# Kills PgBouncer and starts it again for each line of its input, and stops it when the pipe to the parent closes, even
-# if the parent was killed. SIGKILL, because newer versions wait for their clients when they are told to stop.
+# Restarts PgBouncer for each line of input, and stops it when the pipe to the parent closes, even if the parent was
+# killed. Uses SIGKILL, because on SIGTERM newer versions wait until their clients disconnect.
 KEEPER = """
 while "$PROGRAM" pgbouncer.ini >/dev/null 2>&1 & do
     read -r _ || break

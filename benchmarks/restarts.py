@@ -1,12 +1,11 @@
-"""Checks that requests fail only while the database is away, and none after it is back.
+"""Checks that no request fails after a restart of the database, of PgBouncer, or after a failover.
 
     python -m benchmarks.restarts [--fault database|pooler|failover] [--rounds 4] [--clients 8] [--json FILE]
 
-Clients read, pop and create licenses, and repeat no request, while PostgreSQL, PgBouncer or the primary of a replicated
-pair is killed several times: every other time while they are busy, and else while they pause, so that the server has
-only dead connections when they go on. A request that was under way during a fault may fail. One that was sent after the
-database accepted connections again must not, nor one that was answered before. Exits with 1 if one of these was
-answered with a status of 500 or more, or not at all.
+Clients read, pop and create licenses, without retries, while PostgreSQL, PgBouncer or the primary of a replicated pair
+is killed several times. In the first round, and every other one, the clients are busy. In the others they pause during
+the fault, so that the server has only dead connections when they resume. A request may fail if it overlaps a fault. All
+others must get a response with a status below 500: exits with 1 if one does not.
 """
 
 import argparse
@@ -40,7 +39,12 @@ BROKEN = 0  # instead of a status: the connection ended without an answer
 
 
 class Outcome(NamedTuple):
-    """What came of a request: its status or `BROKEN`, and when it was sent and answered, by `time.monotonic()`."""
+    """The result of a request.
+
+    Attributes:
+        status: of the response, or `BROKEN`.
+        began, ended: when the request was sent and when its response or error arrived, by `time.monotonic()`.
+    """
 
     status: int
     began: float
@@ -67,7 +71,7 @@ def main() -> None:
 def breakable_database(fault: str) -> Iterator[tuple[Callable[[], Any], Callable[[], Any]]]:
     """Run a migrated database.
 
-    Yields a function that prepares for the next fault, and one that kills the database, or what is before it, and
+    Yields a function that prepares the next fault, and one that kills the database or the pooler in front of it and
     returns when it accepts connections again.
     """
     if fault == "failover":
@@ -129,7 +133,7 @@ def measure(options: Namespace, prepare: Callable[[], Any], kill: Callable[[], A
 
 
 def send_requests(client: Client, pool: "DemoPool", may_send: Event, over: Event) -> list[Outcome]:
-    """Send one request after the other, while they may be sent, until it is over; returns their outcomes."""
+    """Send requests one after the other until `over` is set, pausing while `may_send` is not; returns the outcomes."""
     policy = ("GET", f"/v1/accounts/{pool.account.slug}/policies/{pool.policy.pk}")
     requests: list[tuple[Any, ...]] = [policy, pool.pop_request, pool.license_request]
     outcomes: list[Outcome] = []
@@ -144,7 +148,11 @@ def send_requests(client: Client, pool: "DemoPool", may_send: Event, over: Event
 
 
 def figures_of(outcomes: list[Outcome], faults: list[tuple[float, float]]) -> dict[str, Any]:
-    """Count the requests that failed, apart by whether one of the faults fell into them."""
+    """Count the failed requests: those that overlap a fault, and the others.
+
+    Args:
+        faults: the start and end of each, by `time.monotonic()`.
+    """
     failed: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
     for outcome in outcomes:
         if outcome.status == BROKEN or outcome.status >= 500:

@@ -4,10 +4,10 @@
 
 Clients first pop as fast as the server answers, which gives its capacity, and then at half of that rate: alone, and
 while another account imports a file of `--keys` keys, by `import_keys` and by the API. A bare view with one query, at
-the same rate, shows the pauses of the machine itself. PostgreSQL runs with autovacuum, and has all files of its
-write-ahead log, as one that is in use for some time. A time counts from when a
-request was due. Prints the median and the 99th percentile. Exits with 1 if a 99th percentile of the pops exceeds four
-times its median, or if a pop was refused.
+the same rate, shows the pauses of the machine itself. PostgreSQL runs with autovacuum, and
+recycles the files of its write-ahead log, as after some time in production. A time counts from when a request was due.
+Prints the median and the 99th percentile. Exits with 1 if a 99th percentile of the pops exceeds four times its median,
+or if a pop was refused.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def measure(options: Namespace, folder: Path) -> list[dict[str, Any]]:
 
 
 def fill_write_ahead_log() -> None:
-    """Let PostgreSQL make the files of its write-ahead log, which it uses again after a checkpoint."""
+    """Create the files of the write-ahead log, so that PostgreSQL recycles them during the measurement."""
     from django.db import connection
 
     with connection.cursor() as cursor:
